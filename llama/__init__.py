@@ -1,0 +1,19 @@
+"""LLaMA in Meta's form: the model, its checkpoints, scoring and generation.
+
+model.py        token ids -> hidden states -> logits
+checkpoint.py   a folder in Meta's format, checked and cut to the ranks
+tokenizer.py    text <-> token ids
+scoring.py      requests -> log-probabilities
+generation.py   contexts -> new tokens
+llama.py        all of them together: `load`, `LLaMA`
+parallel.py     processes and devices
+"""
+
+from llama.checkpoint import open_checkpoint
+from llama.errors import CheckpointError
+from llama.llama import LLaMA, load
+from llama.model import ModelArgs, Transformer
+from llama.scoring import Request
+from llama.tokenizer import Tokenizer
+
+__all__ = ["CheckpointError", "LLaMA", "ModelArgs", "Request", "Tokenizer", "Transformer", "load", "open_checkpoint"]

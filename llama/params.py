@@ -1,0 +1,52 @@
+"""params.json: read, checked key by key, and held against the number of ranks."""
+
+import json
+from dataclasses import fields
+from pathlib import Path
+
+from llama.errors import CheckpointError
+from llama.model import ModelArgs
+
+
+def read_params(path: Path) -> ModelArgs:
+    """params.json as ModelArgs; every key must be known and of its type."""
+    try:
+        params = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such file; a checkpoint in Meta's format has one") from None
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: not readable as JSON ({error})") from None
+    if not isinstance(params, dict):
+        raise CheckpointError(f"{path}: expected a JSON object, found {type(params).__name__}")
+    known = {field.name: field.type for field in fields(ModelArgs)}
+    for key, value in params.items():
+        if key not in known:
+            raise CheckpointError(f"{path}: unknown key {key!r}; known are {', '.join(known)}")
+        number = int | float if "float" in str(known[key]) else int
+        nullable = value is None and "None" in str(known[key])
+        if not nullable and (not isinstance(value, number) or isinstance(value, bool)):
+            raise CheckpointError(f"{path}: {key} is {value!r}, expected {known[key]}")
+        if value is not None and value <= 0 and (key, value) != ("vocab_size", -1):
+            raise CheckpointError(f"{path}: {key} is {value!r}, expected a number above 0")
+    missing = [key for key in ("dim", "n_layers", "n_heads") if key not in params]
+    if missing:
+        raise CheckpointError(f"{path}: key {missing[0]!r} is missing")
+    args = ModelArgs(**params)
+    if args.dim % args.n_heads or args.head_dim % 2:
+        raise CheckpointError(f"{path}: dim {args.dim} over n_heads {args.n_heads} is no even width of a head")
+    if args.n_heads % args.kv_heads:
+        raise CheckpointError(f"{path}: n_kv_heads {args.kv_heads} does not divide n_heads {args.n_heads}")
+    return args
+
+
+def check_division(args: ModelArgs, model_parallel_size: int) -> None:
+    """The model-parallel size must divide all that is cut."""
+    cut = {
+        "n_heads": args.n_heads,
+        "n_kv_heads": args.kv_heads,
+        "the hidden dimension": args.hidden_dim,
+        "the vocabulary": args.vocab_size,
+    }
+    for name, number in cut.items():
+        if number % model_parallel_size:
+            raise CheckpointError(f"--model_parallel_size {model_parallel_size} does not divide {name}, {number}")
