@@ -1,0 +1,191 @@
+"""(dataclass, function) -> a command line.
+
+    from options import run
+    run(Config, function)     # parses sys.argv into Config, calls function(Config(...)), exits
+
+python-fire builds the dataclass and nothing else. Types of the fields decide how a value is parsed, since fire alone
+turns `7` into a number, `{text}` into a set and keeps `--limit abc` as text. A field whose type is itself a dataclass
+contributes its fields as flags of their own. The docstrings' Args are the help.
+"""
+
+import contextlib
+import dataclasses
+import io
+import os
+import sys
+import time
+import types
+import typing
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import fire
+from fire.core import FireExit
+from fire.decorators import SetParseFns
+from fire.docstrings import parse as parse_docstring
+
+USAGE_ERROR, INTERRUPTED = 2, 130
+SECONDS_FOR_RANK_0 = 10.0  # to say the line that all ranks have to say, before torchrun ends it
+BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+
+def run(config_type: type, function: Callable[[Any], None], argv: Sequence[str] | None = None) -> None:
+    """Parse, call, exit: 0; 2 with one line for what a user can mend; 130 for Ctrl-C.
+
+    An exception is the user's to mend if it says so by an `exit_status`, or is an OSError (no space, no permission).
+    """
+    try:
+        config = parse(config_type, list(sys.argv[1:] if argv is None else argv))
+        function(config)
+    except KeyboardInterrupt:
+        leave(INTERRUPTED, "interrupted")
+    except (OSError, ValueError) as error:
+        status = getattr(error, "exit_status", USAGE_ERROR if isinstance(error, OSError) else None)
+        if status is None:
+            raise
+        leave(status, f"error: {' '.join(str(error).split())}")
+
+
+class FlagError(ValueError):
+    """A command line that cannot be parsed."""
+
+    exit_status = USAGE_ERROR
+
+
+def leave(status: int, line: str) -> None:
+    """Say the line once, on rank 0, and end at once: after an error there is no barrier to wait at."""
+    if int(os.environ.get("RANK", 0)) > 0:
+        time.sleep(SECONDS_FOR_RANK_0)
+    sys.stdout.flush()
+    print(line, file=sys.stderr, flush=True)
+    if "torch" in sys.modules:  # its threads and process groups abort a normal exit
+        os._exit(status)
+    sys.exit(status)
+
+
+def parse(config_type: type, argv: list[str]) -> Any:
+    """`argv` as an instance of `config_type`; exits with 0 after --help.
+
+    Raises:
+        FlagError: An unknown flag, a value of the wrong type, an argument that belongs to no flag.
+    """
+    flags = flat_fields(config_type)
+    if "--help" in argv or "-h" in argv:
+        print(help_text(config_type))
+        sys.exit(0)
+    errors: list[str] = []
+    argv = gather_positional(argv, flags)
+    flat = dataclasses.make_dataclass(
+        "Flags", [(name, field.type, field) for name, field in flags.items()], frozen=True
+    )
+    SetParseFns(**{name: parser(name, field.type, errors) for name, field in flags.items()})(flat)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            built = fire.Fire(flat, command=argv, serialize=lambda _: "")
+    except FireExit as stop:
+        raise FlagError(fire_message(stop)) from None
+    if errors:
+        raise FlagError(errors[0])
+    return nest(config_type, {name: getattr(built, name) for name in flags})
+
+
+def flat_fields(config_type: type) -> dict[str, dataclasses.Field]:
+    """The flags of a dataclass, those of nested dataclasses among them, with their types resolved."""
+    flags: dict[str, dataclasses.Field] = {}
+    hints = typing.get_type_hints(config_type)
+    for field in dataclasses.fields(config_type):
+        if dataclasses.is_dataclass(hints[field.name]):
+            flags |= flat_fields(hints[field.name])
+        else:
+            flag = dataclasses.field(default=field.default, metadata=field.metadata)
+            flag.type = hints[field.name]
+            flags[field.name] = flag
+    return flags
+
+
+def nest(config_type: type, values: dict[str, Any]) -> Any:
+    """Build `config_type`, and the dataclasses in it, from flat values."""
+    hints = typing.get_type_hints(config_type)
+    arguments = {}
+    for field in dataclasses.fields(config_type):
+        hint = hints[field.name]
+        arguments[field.name] = nest(hint, values) if dataclasses.is_dataclass(hint) else values[field.name]
+    return config_type(**arguments)
+
+
+def gather_positional(argv: list[str], flags: dict[str, dataclasses.Field]) -> list[str]:
+    """Give arguments that follow no flag to the field that takes a tuple, as one flag; refuse them without one."""
+    taker = next((name for name, field in flags.items() if typing.get_origin(field.type) is tuple), None)
+    kept, loose, rest = [], [], list(argv)
+    while rest:
+        argument = rest.pop(0)
+        if not argument.startswith("--") or argument == "--":
+            if taker is None or argument.startswith("-"):
+                raise FlagError(f"{argument}: unexpected argument; flags are given as --flag value or --flag=value")
+            loose.append(argument)
+            continue
+        name, equals, _ = argument[2:].partition("=")
+        field = flags.get(name.replace("-", "_"))
+        if field is None and flags.get(name.removeprefix("no")) is None:
+            raise FlagError(f"--{name}: unknown flag; --help lists them all")
+        kept.append(argument)
+        takes_value = field is not None and (field.type is not bool or (rest and rest[0].lower() in BOOLEANS))
+        if takes_value and not equals:
+            if not rest or (rest[0].startswith("--") and len(rest[0]) > 2):
+                raise FlagError(f"--{name}: expected a value, found none")
+            kept[-1] += f"={rest.pop(0)}"
+    if loose:
+        kept.append(f"--{taker}=" + "\n".join(loose))
+    return kept
+
+
+def parser(name: str, hint: Any, errors: list[str]) -> Callable[[str], Any]:
+    """The parse function of a flag. It never raises, since fire would show a traceback: it notes the error."""
+    if isinstance(hint, types.UnionType):  # `int | None`: the flag, where given, is an int
+        hint = next(part for part in typing.get_args(hint) if part is not type(None))
+    expected = {int: "a whole number", float: "a number", bool: "True or False"}.get(hint, "text")
+
+    def parse_value(text: str) -> Any:
+        try:
+            if hint is bool:
+                return BOOLEANS[text.lower()]
+            if typing.get_origin(hint) is tuple:
+                return tuple(text.split("\n"))
+            return hint(text)
+        except (KeyError, ValueError):
+            errors.append(f"--{name} {text}: expected {expected}")
+            return text
+
+    return parse_value
+
+
+def fire_message(stop: FireExit) -> str:
+    """What fire found, in a line."""
+    trace = (
+        stop.trace.elements[-1].ErrorAsStr() if stop.trace and stop.trace.elements[-1].HasError() else "bad arguments"
+    )
+    return f"{trace}; --help lists the flags"
+
+
+def help_text(config_type: type) -> str:
+    """The command, what it does, and every flag with its default and its explanation."""
+    script = os.path.basename(sys.argv[0])
+    summary, *_ = (config_type.__doc__ or "").strip().split("\n\n")
+    lines = [f"python {script} [--flag value ...]", "", " ".join(summary.split()), ""]
+    explained = explanations(config_type)
+    for name, field in flat_fields(config_type).items():
+        kind = getattr(field.type, "__name__", str(field.type)).replace(" | None", "")
+        default = "none" if field.default in ("", None, ()) else field.default
+        lines += [f"  --{name} ({kind}, default {default})", f"      {explained.get(name, '')}"]
+    return "\n".join(lines)
+
+
+def explanations(config_type: type) -> dict[str, str]:
+    """Flag -> its line in the Args of the docstring of its dataclass."""
+    found = {}
+    for argument in parse_docstring(config_type.__doc__ or "").args or []:
+        found[argument.name] = " ".join((argument.description or "").split())
+    for hint in typing.get_type_hints(config_type).values():
+        if dataclasses.is_dataclass(hint):
+            found |= explanations(hint)
+    return found

@@ -1,0 +1,84 @@
+"""Demonstrations: the k examples of each class that a few-shot prompt shows. Every draw is a function of its seed."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from preprocess.errors import InputError
+from preprocess.prompts import Example
+
+Draw = Callable[[Sequence[Example], Sequence[str], int, int], list[Example]]
+
+
+def draw_stratified(examples: Sequence[Example], label_words: Sequence[str], k: int, seed: int) -> list[Example]:
+    """k a class by the stratified split of `datasets`, which the original system uses: on AG News its very prompt.
+
+    Args:
+        examples: The train split, in its own order.
+        label_words: Of the classes, in their own order.
+
+    Raises:
+        InputError: The split does not give k of each class (it keeps proportions, so the classes must be near balance).
+    """
+    from datasets import ClassLabel, Dataset, Features, Value
+
+    count = k * len(label_words)
+    labels = [label_words.index(example.label_word) for example in examples]
+    features = Features({"place": Value("int64"), "label": ClassLabel(names=list(label_words))})
+    table = Dataset.from_dict({"place": list(range(len(labels))), "label": labels}, features)
+    try:
+        drawn = table.train_test_split(train_size=count, seed=seed, stratify_by_column="label")["train"]["place"]
+    except ValueError as error:
+        raise InputError(f"--k {k}: no stratified draw of {count} from {len(labels)} train examples: {error}") from None
+    demonstrations = [examples[place] for place in drawn]
+    check_counts(demonstrations, label_words, k, "the stratified draw")
+    return demonstrations
+
+
+def draw_per_class(examples: Sequence[Example], label_words: Sequence[str], k: int, seed: int) -> list[Example]:
+    """k of each class at random, then shuffled, for classes far from balance.
+
+    Raises:
+        InputError: A class has fewer than k examples.
+    """
+    generator = np.random.default_rng(seed)
+    drawn = []
+    for word in label_words:
+        members = [example for example in examples if example.label_word == word]
+        if len(members) < k:
+            raise InputError(f"--k {k}: class {word} has {len(members)} examples to draw demonstrations from")
+        drawn += [members[place] for place in generator.choice(len(members), k, replace=False)]
+    return [drawn[place] for place in generator.permutation(len(drawn))]
+
+
+def draw_demonstrations(
+    draw: Draw, train: Sequence[Example], test: Sequence[Example], label_words: Sequence[str], k: int, seed: int
+) -> list[Example]:
+    """`draw`, repeated without those train examples that turn out to be test examples: none demonstrates itself."""
+    if k == 0:
+        return []
+    texts = {example.text for example in test}
+    candidates = list(train)
+    while True:
+        drawn = draw(candidates, label_words, k, seed)
+        shared = {example.text for example in drawn} & texts
+        if not shared:
+            return drawn
+        candidates = [example for example in candidates if example.text not in shared]
+
+
+def check_counts(drawn: Sequence[Example], label_words: Sequence[str], k: int, what: str) -> None:
+    counts = Counter(example.label_word for example in drawn)
+    for word in label_words:
+        if counts[word] != k:
+            raise InputError(
+                f"--k {k}: {what} has {counts[word]} of class {word}; its classes are too far from balance"
+            )
+
+
+def cut_words(example: Example, max_words: int) -> Example:
+    """The example with at most `max_words` words of its text."""
+    words = example.text.split()
+    return example if len(words) <= max_words else replace(example, text=" ".join(words[:max_words]))

@@ -1,0 +1,193 @@
+"""DocLayNet (Pfitzmann et al. 2022): the text blocks of document pages, eleven classes. DocBank fits too."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from preprocess.blocks import LABEL_WORDS, Block, Box, Cell, page_blocks
+from preprocess.build import PromptOptions, Source, limited, locate, write_prompt_file
+from preprocess.demonstrations import cut_words, draw_demonstrations, draw_per_class
+from preprocess.docbank import page_files, read_page
+from preprocess.errors import InputError
+from preprocess.files import read_json
+from preprocess.sources import load_rows
+
+HUB_ID = "docling-project/DocLayNet-v1.2"
+SAMPLE_PATH = "samples/doclaynet"
+PAGE_SIZE = (1025, 1025)  # the space of DocLayNet's boxes
+
+
+@dataclass(frozen=True)
+class DocLayNetConfig:
+    """Turn the text blocks of document pages into a prompt file.
+
+    Args:
+        train_pages: Draw demonstrations from the blocks of so many train pages, the first ones.
+        max_demo_words: Cut a demonstration's text to so many words.
+        prompts: The options that all data sets share.
+    """
+
+    train_pages: int = 500
+    max_demo_words: int = 40
+    prompts: PromptOptions = field(default_factory=PromptOptions)
+
+    def __post_init__(self) -> None:
+        for flag in ("train_pages", "max_demo_words"):
+            if getattr(self, flag) < 1:
+                raise InputError(f"--{flag} {getattr(self, flag)}: expected 1 or more")
+
+
+def preprocess_direct(config: DocLayNetConfig) -> None:
+    """Page blocks as prompts of the direct method."""
+    preprocess(config, "direct")
+
+
+def preprocess_channel(config: DocLayNetConfig) -> None:
+    """Page blocks as prompts of the channel method."""
+    preprocess(config, "channel")
+
+
+def preprocess(config: DocLayNetConfig, method: str) -> None:
+    options = config.prompts
+    origin, dataset, path = locate(options, method, "doclaynet", SAMPLE_PATH, HUB_ID)
+    if docbank_files(origin):
+        dataset = "docbank"
+    blocks, dropped = [], Counter()
+    pages = read_pages(origin, "test")
+    if pages is None:
+        raise InputError(f"{origin}: no test split in it (--dataset_path)")
+    for page in tqdm(pages, desc="pages", unit="page", disable=None):
+        dropped += Counter(block.label_word for block in page if not block.text)
+        blocks += [block.example() for block in page if block.text]
+        if options.limit and len(blocks) >= options.limit:
+            break
+    test = limited(blocks, options, origin)
+    train = read_train(config, origin) if options.k else []
+    shown = draw_demonstrations(draw_per_class, train, test, LABEL_WORDS, options.k, options.seed)
+    shown = [cut_words(example, config.max_demo_words) for example in shown]
+    source = Source(dataset, origin, "Block", LABEL_WORDS, test, train, shown, dropped)
+    write_prompt_file(source, method, options, path)
+
+
+def read_train(config: DocLayNetConfig, origin: str) -> list:
+    """The blocks with text of the first train pages: of `--demonstrations` if given, else of the data set."""
+    where = config.prompts.demonstrations
+    if where:
+        pages = read_pages(where, "train", "--demonstrations") or read_pages(where, "test", "--demonstrations")
+    else:
+        pages = read_pages(origin, "train")
+    if pages is None:
+        raise InputError(
+            f"{origin}: no train split to draw demonstrations from; name one with --demonstrations, or --k 0"
+        )
+    first = tqdm(islice(pages, config.train_pages), desc="train pages", unit="page", disable=None)
+    return [block.example() for page in first for block in page if block.text]
+
+
+def read_pages(dataset_path: str, split: str, flag: str = "--dataset_path") -> Iterator[list[Block]] | None:
+    """The blocks of each page of a split, page by page; None where there is no such split.
+
+    A folder of pages is a split called by its name, or, where it has no such folders, all `test`.
+    """
+    tokens = docbank_files(dataset_path)
+    if tokens:
+        return map(read_page, tokens) if split == "test" else None
+    path = Path(dataset_path)
+    if path.is_dir():
+        has_splits = (path / "train").is_dir() or (path / "test").is_dir()
+        files = sorted((path / split).glob("*.json") if has_splits else path.glob("*.json"))
+        if files and (has_splits or split == "test"):
+            return (row_blocks(read_json(file, flag), str(file)) for file in files)
+        if files:
+            return None
+    rows = load_rows(dataset_path, split, flag)
+    return None if rows is None else blocks_of_rows(rows, f"{dataset_path}: {split}")
+
+
+def docbank_files(dataset_path: str) -> list[Path]:
+    return page_files(Path(dataset_path)) if Path(dataset_path).is_dir() else []
+
+
+def blocks_of_rows(rows: Iterable[dict[str, Any]], place: str) -> Iterator[list[Block]]:
+    if hasattr(rows, "remove_columns") and "image" in (rows.column_names or []):
+        rows = rows.remove_columns("image")  # decoding it is most of the work
+    for number, row in enumerate(rows):
+        yield row_blocks(row, f"{place} row {number}")
+
+
+def row_blocks(row: dict[str, Any], place: str) -> list[Block]:
+    """The blocks of one page, from a row of either form.
+
+    Raises:
+        InputError: Neither form, lists of unequal length, a box or a label that is none; begins with `place`.
+    """
+    if not isinstance(row, dict):
+        raise InputError(f"{place}: expected an object for a page")
+    if "texts" in row:
+        regions, about = regions_of_cells(row, place), row
+    elif "pdf_cells" in row:
+        regions, about = regions_of_annotations(row, place), row.get("metadata") or {}
+    else:
+        raise InputError(f"{place}: neither DocLayNet form: no field 'texts' and none 'pdf_cells'")
+    page = str(about.get("page_hash") or row.get("id") or place)
+    size = (about.get("coco_width") or PAGE_SIZE[0], about.get("coco_height") or PAGE_SIZE[1])
+    labelled = [(box, LABEL_WORDS[label], cells) for (box, label), cells in regions.items()]
+    return page_blocks(labelled, page, str(about.get("doc_category") or ""), size)
+
+
+Regions = dict[tuple[Box, int], list[Cell]]
+
+
+def regions_of_cells(row: dict[str, Any], place: str) -> Regions:
+    """pierreguillou's form: parallel lists with one entry a cell. A block is all cells with its box and its label."""
+    columns = [row.get(name) for name in ("texts", "bboxes_block", "bboxes_line", "categories")]
+    lengths = [len(column) if isinstance(column, list) else None for column in columns]
+    if None in lengths or len(set(lengths)) > 1:
+        raise InputError(
+            f"{place}: expected equally long lists texts, bboxes_block, bboxes_line, categories; found {lengths}"
+        )
+    regions: Regions = {}
+    for number, (text, block, line, label) in enumerate(zip(*columns, strict=True)):
+        key = (read_box(block, f"{place}: cell {number}"), read_label(label, 0, f"{place}: cell {number}"))
+        regions.setdefault(key, []).append(read_cell(text, line, f"{place}: cell {number}"))
+    return regions
+
+
+def regions_of_annotations(row: dict[str, Any], place: str) -> Regions:
+    """DocLayNet v1.2's form: one entry a box, with the list of its cells; labels from 1."""
+    boxes, labels, cells = row.get("bboxes"), row.get("category_id"), row.get("pdf_cells")
+    lengths = [len(column) if isinstance(column, list) else None for column in (boxes, labels, cells)]
+    if None in lengths or len(set(lengths)) > 1:
+        raise InputError(f"{place}: expected equally long lists bboxes, category_id, pdf_cells; found {lengths}")
+    regions: Regions = {}
+    for number, (box, label, inside) in enumerate(zip(boxes, labels, cells, strict=True)):
+        where = f"{place}: box {number}"
+        key = (read_box(box, where), read_label(label, 1, where))
+        regions.setdefault(key, []).extend(
+            read_cell(cell.get("text"), cell.get("bbox"), where) for cell in inside or []
+        )
+    return regions
+
+
+def read_box(box: Any, place: str) -> Box:
+    if not isinstance(box, list | tuple) or len(box) != 4 or not all(isinstance(value, int | float) for value in box):
+        raise InputError(f"{place}: box {box!r}, expected [x, y, width, height]")
+    return tuple(box)
+
+
+def read_label(label: Any, first: int, place: str) -> int:
+    last = first + len(LABEL_WORDS) - 1
+    if not isinstance(label, int) or not first <= label <= last:
+        raise InputError(f"{place}: label {label!r}, expected {first} to {last}")
+    return label - first
+
+
+def read_cell(text: Any, box: Any, place: str) -> Cell:
+    if not isinstance(text, str):
+        raise InputError(f"{place}: text {text!r}, expected a string")
+    return Cell(text, read_box(box, place))

@@ -1,0 +1,84 @@
+"""JSON files: read with errors that name the file, written whole or not at all."""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from preprocess.errors import InputError
+
+
+def read_json(path: str | Path, flag: str) -> Any:
+    """The parsed content of `path`; `flag` is the option that named it, for the message.
+
+    Raises:
+        InputError: Missing, unreadable, not UTF-8 or not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file ({flag})") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror} ({flag})") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 at byte {error.start} ({flag})") from None
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}: not JSON: line {error.lineno} column {error.colno}: {error.msg} ({flag})") from None
+    except RecursionError:
+        raise InputError(f"{path}: not usable: nested too deep ({flag})") from None
+
+
+def write_bytes(path: str | Path, content: bytes) -> None:
+    """Write to a temporary name beside it, then rename: a reader finds the old file or the new, never a half."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~current_umask())
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def write_json(path: str | Path, content: Any) -> None:
+    """`content` as indented JSON, by way of `write_bytes`."""
+    write_bytes(path, encode_json(content))
+
+
+def encode_json(content: Any) -> bytes:
+    return (json.dumps(content, ensure_ascii=False, indent=2) + "\n").encode("utf-8", "surrogatepass")
+
+
+def current_umask() -> int:
+    """mkstemp makes private files; results are as readable as any other file of the user."""
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask
+
+
+def check_writable(path: str | Path, flag: str) -> None:
+    """Find out before the work whether `path` can be written after it; its folder is made if need be.
+
+    Raises:
+        InputError: It cannot.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise InputError(f"{path}: is a folder, expected a file name ({flag})")
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror} ({flag})") from None
+
+
+def meta_path(path: str | Path) -> Path:
+    """Where the meta file of a prompt or predictions file stands: x.json -> x.meta.json."""
+    return Path(path).with_suffix(".meta.json")

@@ -1,0 +1,155 @@
+"""Prompts: the text that a model continues, and the prompt JSON in which preprocessing hands it to evaluation.
+
+direct   Article: <demonstration>        channel   Category: <its label word>
+         Category: <its label word>                Article: <demonstration>
+         Article: {text}                           Category: {label_word}
+         Category:                                 Article:
+         -> {label_word}                           -> {text}
+
+`{text}` and `{label_word}` are fields. Only the last occurrence of a field is one, and it is filled by plain
+replacement: braces in a demonstration or in a text are text.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from preprocess.errors import InputError
+from preprocess.files import read_json
+
+TEXT, LABEL_WORD = "{text}", "{label_word}"
+METHODS = ("direct", "channel")
+
+
+@dataclass(frozen=True)
+class Example:
+    """A text with its class.
+
+    Args:
+        id: Unique in its data set: `test-17`, `<page_hash>-<n>`.
+        text: Stripped.
+        label_word: The word that stands for its class in a prompt.
+        group: The page that a block stands on; None where examples stand alone.
+    """
+
+    id: str
+    text: str
+    label_word: str
+    group: str | None = None
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One row of a prompt file: an example together with the two strings that hold the fields.
+
+    Args:
+        prompt: What the model is given. Holds {text} (direct) or {label_word} (channel).
+        completion: What is scored after it: {label_word} (direct) or {text} (channel).
+        text, label_words, ground_truth: The values of the fields, and which label word is right.
+    """
+
+    id: str
+    prompt: str
+    completion: str
+    text: str
+    label_words: tuple[str, ...]
+    ground_truth: str
+    group: str | None = None
+
+
+def fill(template: str, field: str, value: str) -> str:
+    """`template` with the last occurrence of `field` replaced by `value`; unchanged where there is none."""
+    head, found, tail = template.rpartition(field)
+    return head + value + tail if found else template
+
+
+def exchange(method: str, noun: str, text: str, label_word: str) -> str:
+    """One text with its label word, in the order of `method`; `noun` is what a text is called: Article, Block."""
+    if method == "direct":
+        return f"{noun}: {text}\nCategory: {label_word}\n"
+    return f"Category: {label_word}\n{noun}: {text}\n"
+
+
+def template(method: str, noun: str, demonstrations: Iterable[Example]) -> tuple[str, str]:
+    """The prompt and the completion of a method, with their fields open, after the demonstrations."""
+    shown = "".join(exchange(method, noun, example.text, example.label_word) for example in demonstrations)
+    if method == "direct":
+        return f"{shown}{noun}: {TEXT}\nCategory:", LABEL_WORD
+    return f"{shown}Category: {LABEL_WORD}\n{noun}:", TEXT
+
+
+def to_rows(prompts: Sequence[Prompt]) -> list[dict[str, Any]]:
+    """Prompts as the objects of a prompt file."""
+    rows = [asdict(prompt) for prompt in prompts]
+    return [{key: value for key, value in row.items() if key != "group" or value is not None} for row in rows]
+
+
+def read_prompts(path: str | Path, method: str, flag: str = "--data_path") -> list[Prompt]:
+    """Read and check a prompt file. Files of the original form have no ids: the row number stands in.
+
+    Args:
+        method: `direct` or `channel`: which field has to stand in the prompt, which in the completion.
+        flag: The option that named the file, for messages.
+
+    Raises:
+        InputError: Names the file, the row and the field, what was found and what was expected.
+    """
+    rows = read_json(path, flag)
+    if not isinstance(rows, list):
+        raise InputError(f"{path}: expected a list of examples, found {kind(rows)} ({flag})")
+    if not rows:
+        raise InputError(f"{path}: the list of examples is empty ({flag})")
+    prompts, seen = [], {}
+    for number, row in enumerate(rows):
+        prompt = read_row(row, number, method, f"{path}: row {number}")
+        if prompt.id in seen:
+            raise InputError(f"{path}: row {number}: id {prompt.id!r} stands at row {seen[prompt.id]} already")
+        seen[prompt.id] = number
+        prompts.append(prompt)
+    return prompts
+
+
+def read_row(row: Any, number: int, method: str, place: str) -> Prompt:
+    """One object of a prompt file, checked; `place` begins every message."""
+    if not isinstance(row, dict):
+        raise InputError(f"{place}: expected an object, found {kind(row)}")
+    for field in ("prompt", "completion", "text", "label_words", "ground_truth"):
+        if field not in row:
+            raise InputError(f"{place}: field {field!r} is missing")
+    values = {"id": str(number), "group": None} | row
+    for field in ("id", "prompt", "completion", "text", "ground_truth"):
+        if not isinstance(values[field], str):
+            raise InputError(f"{place}: {field!r} is {kind(values[field])}, expected a string")
+    if values["group"] is not None and not isinstance(values["group"], str):
+        raise InputError(f"{place}: 'group' is {kind(values['group'])}, expected a string")
+    check_label_words(values["label_words"], place)
+    if values["ground_truth"] not in values["label_words"]:
+        raise InputError(f"{place}: ground_truth {values['ground_truth']!r} is none of {values['label_words']}")
+    fields = (
+        {"prompt": TEXT, "completion": LABEL_WORD} if method == "direct" else {"prompt": LABEL_WORD, "completion": TEXT}
+    )
+    for name, field in fields.items():
+        if field not in values[name]:
+            raise InputError(f"{place}: {name!r} has no {field}, which the {method} method fills")
+    known = {key: values[key] for key in Prompt.__dataclass_fields__}
+    return Prompt(**known | {"label_words": tuple(values["label_words"])})
+
+
+def check_label_words(label_words: Any, place: str) -> None:
+    """A list of at least two different, non-empty strings."""
+    if not isinstance(label_words, list) or not all(isinstance(word, str) for word in label_words):
+        raise InputError(f"{place}: 'label_words' is no list of strings")
+    if len(label_words) < 2:
+        raise InputError(f"{place}: 'label_words' has {len(label_words)}, expected at least two")
+    for word in label_words:
+        if not word.strip():
+            raise InputError(f"{place}: 'label_words' holds an empty one")
+        if label_words.count(word) > 1:
+            raise InputError(f"{place}: 'label_words' holds {word!r} twice")
+
+
+def kind(value: Any) -> str:
+    """The JSON name of a value's type, for messages."""
+    names = {dict: "an object", list: "a list", str: "a string", bool: "true or false", type(None): "null"}
+    return names.get(type(value), "a number")

@@ -1,0 +1,57 @@
+"""Rows of a data set, wherever it lies: the hub, or a folder or file that `datasets` reads."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from preprocess.errors import InputError
+
+BUILDERS = {".csv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
+
+
+def load_rows(dataset_path: str, split: str, flag: str = "--dataset_path") -> Iterable[dict[str, Any]] | None:
+    """The rows of a split, or None where the data set has no such split. What the hub holds is streamed.
+
+    Args:
+        dataset_path: A hub id; a folder, whose files tell their splits by their names; or one file, which is `test`.
+        split: `train` or `test`.
+
+    Raises:
+        InputError: Neither found here nor on the hub, or not readable as a table.
+    """
+    path = Path(dataset_path)
+    if path.is_file():
+        if path.suffix not in BUILDERS:
+            raise InputError(f"{path}: expected {', '.join(BUILDERS)} or a folder, found {path.suffix!r} ({flag})")
+        return load(BUILDERS[path.suffix], "train", flag, path, data_files=str(path)) if split == "test" else None
+    if path.is_dir():
+        files = split_files(path, split)
+        if not files:
+            return None
+        return load(BUILDERS[files[0].suffix], "train", flag, path, data_files=[str(file) for file in files])
+    if not HUB_ID.fullmatch(dataset_path) or path.suffix in BUILDERS:
+        raise InputError(f"{dataset_path}: no such file or folder, and no id of the hub ({flag})")
+    return load(dataset_path, split, flag, path, streaming=True)
+
+
+def split_files(folder: Path, split: str) -> list[Path]:
+    """The tables of a split in a folder or one level below: named for it, or in a folder of its name."""
+    files = sorted(file for file in [*folder.glob("*"), *folder.glob("*/*")] if file.suffix in BUILDERS)
+    named = re.compile(rf"(^|[^a-z]){split}([^a-z]|$)")
+    found = [file for file in files if named.search(str(file.relative_to(folder)).lower())]
+    return [file for file in found if file.suffix == found[0].suffix]
+
+
+def load(builder: str, split: str, flag: str, path: Path, **options: Any) -> Iterable[dict[str, Any]]:
+    """`datasets.load_dataset`, with its many exceptions as one line."""
+    import datasets  # takes a second to import: not before it is known to be needed
+
+    datasets.disable_progress_bars()
+    try:
+        return datasets.load_dataset(builder, split=split, **options)
+    except Exception as error:  # whatever its readers raise, the cause is the file or the network
+        cause = error.__cause__ or error
+        reason = (str(cause).splitlines() or [type(cause).__name__])[0]
+        raise InputError(f"{path}: `datasets` cannot read it: {reason} ({flag})") from None
