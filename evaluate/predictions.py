@@ -1,0 +1,125 @@
+"""The predictions JSON and the meta file beside it: the only way from a run to the table."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from preprocess.errors import InputError
+from preprocess.files import encode_json, meta_path, read_json, write_bytes, write_json
+from preprocess.prompts import Prompt
+
+IDENTITY = ("method", "prompt_sha256", "fingerprint", "settings")  # what a result is a function of
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A predictions file.
+
+    Args:
+        path: Where it lies.
+        rows: Its objects, with id, prediction, ground_truth and label_words filled in where the file tells them.
+        meta: Its meta file; None where there is none.
+    """
+
+    path: Path
+    rows: list[dict[str, Any]]
+    meta: dict[str, Any] | None
+
+
+def sha256(path: str | Path) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def prediction_row(prompt: Prompt, prediction: str | None, details: dict[str, Any]) -> dict[str, Any]:
+    """One object of a predictions file; `details` are the numbers or the text that the prediction was made from."""
+    row = {
+        "id": prompt.id,
+        "label_words": list(prompt.label_words),
+        "ground_truth": prompt.ground_truth,
+        "prediction": prediction,
+        "correct": prediction == prompt.ground_truth,
+    }
+    if prompt.group is not None:
+        row["group"] = prompt.group
+    return row | details
+
+
+def write_predictions(path: Path, rows: Sequence[dict[str, Any]], meta: dict[str, Any]) -> None:
+    """Write both files. The meta file comes last and holds the hash of the other: both make a finished result."""
+    content = encode_json(list(rows))
+    meta_path(path).unlink(missing_ok=True)
+    write_bytes(path, content)
+    write_json(meta_path(path), meta | {"output_sha256": hashlib.sha256(content).hexdigest()})
+
+
+def read_predictions(path: str | Path, flag: str) -> Predictions:
+    """Read and check a predictions file. Files of the original form have neither ids nor ground truths nor meta.
+
+    Raises:
+        InputError: Not a list of predictions, or another file than its meta file was written for.
+    """
+    path = Path(path)
+    rows = read_json(path, flag)
+    if not isinstance(rows, list) or not rows:
+        raise InputError(f"{path}: expected a list of predictions that is not empty ({flag})")
+    seen: set[str] = set()
+    for number, row in enumerate(rows):
+        check_row(row, f"{path}: row {number}")
+        row.setdefault("id", str(number))
+        if row["id"] in seen:
+            raise InputError(f"{path}: row {number}: id {row['id']!r} stands there twice")
+        seen.add(row["id"])
+    meta = read_json(meta_path(path), flag) if meta_path(path).exists() else None
+    if meta is not None:
+        if not isinstance(meta, dict):
+            raise InputError(f"{meta_path(path)}: expected an object ({flag})")
+        if meta.get("output_sha256") != sha256(path):
+            raise InputError(
+                f"{path}: is not the file that {meta_path(path).name} was written for: edited, or of another run"
+            )
+    return Predictions(path, rows, meta)
+
+
+def check_row(row: Any, place: str) -> None:
+    """The fields that all readers use; the others are the writer's business."""
+    if not isinstance(row, dict):
+        raise InputError(f"{place}: expected an object")
+    for field in ("prediction", "correct"):
+        if field not in row:
+            raise InputError(f"{place}: field {field!r} is missing")
+    if not isinstance(row["correct"], bool) or not isinstance(row["prediction"], str | None):
+        raise InputError(f"{place}: expected a string or null as 'prediction' and true or false as 'correct'")
+    if not isinstance(row.get("id", ""), str):
+        raise InputError(f"{place}: 'id' is {row['id']!r}, expected a string")
+    if "ground_truth" in row and row["correct"] != (row["prediction"] == row["ground_truth"]):
+        raise InputError(f"{place}: 'correct' is {row['correct']}, but prediction and ground_truth say otherwise")
+
+
+def finished(path: Path, identity: dict[str, Any], overwrite: bool) -> dict[str, Any] | None:
+    """The meta file of an output that is this very result already; None where there is none, or it is to be replaced.
+
+    Raises:
+        InputError: The output is another result; names what differs.
+    """
+    if overwrite or not path.exists():
+        return None
+    if not meta_path(path).exists():
+        raise InputError(f"{path}: exists, without a meta file that says what it is; --overwrite replaces it")
+    meta = read_predictions(path, "--output_path").meta or {}
+    for key in IDENTITY:
+        if meta.get(key) != identity[key]:
+            found, wanted = difference(meta.get(key), identity[key])
+            raise InputError(f"{path}: exists with {key} {found}, now {wanted}; --overwrite replaces it")
+    return meta
+
+
+def difference(found: Any, wanted: Any) -> tuple[Any, Any]:
+    """Two values for a message; of two objects only what differs, of two hashes the beginnings."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        keys = [key for key in wanted | found if found.get(key) != wanted.get(key)]
+        return {key: found.get(key) for key in keys}, {key: wanted.get(key) for key in keys}
+    return tuple(
+        value[:12] + "…" if isinstance(value, str) and len(value) == 64 else value for value in (found, wanted)
+    )

@@ -1,0 +1,9 @@
+"""Print the results table of predictions files.
+
+python run_results_table.py [FILES or FOLDER] [--format markdown|latex|csv]
+"""
+
+from evaluate.table import TableConfig, print_table
+from options import run
+
+run(TableConfig, print_table)
