@@ -1,0 +1,37 @@
+# make demo    from nothing to a results table: environment, prompts, four methods, two sample sets
+# make test    the test suite
+# make proof   the slow tests: trainings, many processes, whole test splits
+# make check   lint and format
+PYTHON ?= python3
+BIN := .venv/bin
+TESTS := $(BIN)/python -m pytest -n 2 -q
+
+.PHONY: demo test proof check clean
+
+demo: .venv/run
+	@./samples/demo.sh $(BIN)
+
+test: .venv/dev
+	$(TESTS) -m "not slow"
+
+proof: .venv/dev
+	$(TESTS) -m slow --durations 10
+
+check: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# torch first: alone it is pinned to a build that exists for the machine; a package that asks for it finds it there.
+.venv/run: requirements.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"error: Python 3.11 or newer is needed, $(PYTHON) is {v[0]}.{v[1]}; name another with make PYTHON=...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check $$(grep '^torch==' requirements.txt)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+.venv/dev: .venv/run requirements-dev.txt requirements-pretrain.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+clean:
+	rm -rf .venv results real

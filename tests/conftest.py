@@ -1,0 +1,110 @@
+"""What many tests need: real data where it is at hand, random checkpoints, commands as a user runs them."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import sentencepiece
+import torch
+
+from llama import ModelArgs
+from llama.checkpoint import weight_shapes
+from llama.parallel import start
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = ROOT / os.environ.get("LLAMA_CLASSIFICATION_DATA", "../shared/data")
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # several tests run at once
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of third-party data; it is no part of the project."""
+    if not DATA.is_dir():
+        pytest.skip(f"needs the data sets, which are no part of the project, at {DATA} (LLAMA_CLASSIFICATION_DATA)")
+    return DATA
+
+
+@pytest.fixture(scope="session")
+def one_process() -> None:
+    """The process group of one that fairscale's layers need."""
+    start()
+
+
+@pytest.fixture(scope="session")
+def tokenizer_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small sentencepiece model of LLaMA's kind: byte-pair encoding, byte fallback, pad id -1."""
+    words = (
+        "Article Block Category World Sports Business Science and technology the a of rain stopped play today market"
+    )
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter([f"{words} {number}: {words.lower()}" for number in range(200)]),
+        model_writer=model,
+        model_type="bpe",
+        vocab_size=384,
+        byte_fallback=True,
+        normalization_rule_name="identity",
+        remove_extra_whitespaces=False,
+        hard_vocab_limit=True,
+        minloglevel=2,
+    )
+    path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.model"
+    path.write_bytes(model.getvalue())
+    return path
+
+
+@pytest.fixture(scope="session")
+def make_checkpoint(tokenizer_path: Path) -> Callable[..., Path]:
+    """A function that writes a random checkpoint in Meta's format: (folder, shards, seed, **params) -> folder."""
+
+    def make(folder: Path, shards: int = 1, seed: int = 0, **params: object) -> Path:
+        stored = {"dim": 32, "n_layers": 2, "n_heads": 4, "multiple_of": 8, "norm_eps": 1e-5, "vocab_size": -1} | params
+        generator = torch.Generator().manual_seed(seed)
+        args = ModelArgs(**stored | {"vocab_size": 384})
+        parts: list[dict[str, torch.Tensor]] = [{} for _ in range(shards)]
+        for key, (shape, cut) in weight_shapes(args).items():
+            weight = torch.randn(shape, generator=generator) * (0.3 if cut is not None else 0.1) + (cut is None)
+            pieces = [weight] * shards if cut is None else weight.chunk(shards, dim=cut)
+            for part, piece in zip(parts, pieces, strict=True):
+                part[key] = piece.clone()
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "params.json").write_text(json.dumps(stored))
+        (folder / "tokenizer.model").write_bytes(tokenizer_path.read_bytes())
+        for number, part in enumerate(parts):
+            torch.save(part, folder / f"consolidated.{number:02d}.pth")
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def run_script() -> Callable[..., subprocess.CompletedProcess]:
+    """A function that runs a script of the project as a user does: (*arguments, processes=None) -> finished process.
+
+    `processes` runs it under torchrun with so many; else it is plain python.
+    """
+
+    def run(*arguments: object, processes: int | None = None, cwd: Path = ROOT) -> subprocess.CompletedProcess:
+        launcher = [sys.executable]
+        if processes is not None:
+            launcher += ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
+        script, *rest = map(str, arguments)
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+        command = [*launcher, str(ROOT / script), *rest]
+        return subprocess.run(
+            command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300, check=False
+        )
+
+    return run
