@@ -3,7 +3,6 @@
 The recipe is GPT's usual one (AdamW, warm-up, cosine) on documents of similar length, a few small batches a step.
 """
 
-import json
 import math
 import time
 from collections.abc import Callable
@@ -17,16 +16,16 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from llama import ModelArgs, Request, Tokenizer, Transformer
+from llama import LLaMA, ModelArgs, Tokenizer, Transformer
 from llama.parallel import Launch, finish, start
-from llama.scoring import score
 from preprocess.errors import InputError
-from preprocess.files import write_json
-from preprocess.prompts import METHODS, exchange, fill, template
+from preprocess.prompts import LABEL_WORD, METHODS, TEXT, exchange, fill, template
 from pretrain.corpus import Document, Labelled, batches, blocks, documents, news
+from pretrain.state import Log, draw_loss, resume, save_state, write_checkpoint
 from pretrain.tokenizer import train_tokenizer
 
 HELD_OUT = 200  # of the news rows, never trained on: progress is read off them
+HELD_OUT_WORDS = 60  # of each: fits into any context
 BETAS, WEIGHT_DECAY, CLIP, INIT_STD, FLOOR = (0.9, 0.95), 0.1, 1.0, 0.02, 0.02
 
 
@@ -99,14 +98,15 @@ def pretrain(config: PretrainConfig) -> None:
     run = Path(config.run_dir)
     articles = news(Path(config.news_path))
     pairs = articles.pairs[: config.limit or None]
-    held_out, articles = pairs[-HELD_OUT:], replace(articles, pairs=pairs[:-HELD_OUT])
+    count = min(HELD_OUT, len(pairs) // 10)
+    held_out, articles = pairs[-count:], replace(articles, pairs=pairs[:-count])
     tokenizer = prepare_tokenizer(config, articles, launch)
 
     steps = [step for epoch in range(config.epochs) for step in epoch_steps(config, articles, tokenizer, epoch)]
     model = Transformer(config.model_args())
     initialise(model)
     optimizer = make_optimizer(model, config)
-    done = resume(model, optimizer, run / "state.pth", config)
+    done = resume(model, optimizer, run / "state.pth", asdict(config))
     loss_function = torch.compile(batch_loss, dynamic=True) if config.compile else batch_loss
     log = Log(run / "log.jsonl", done, launch.rank)
     bar = tqdm(total=len(steps), initial=done, unit="step", disable=launch.rank > 0, dynamic_ncols=True)
@@ -123,11 +123,11 @@ def pretrain(config: PretrainConfig) -> None:
                 }
                 tqdm.write(f"step {step + 1}: held-out rows, no demonstrations: {accuracy}")
                 log.write({"step": step + 1} | accuracy)
-                save_state(model, optimizer, step + 1, run / "state.pth", config)
+                save_state(model, optimizer, step + 1, run / "state.pth", asdict(config))
             dist.barrier()
     bar.close()
     if launch.rank == 0:
-        write_checkpoint(model, config, run / "tokenizer.model", Path(config.output_dir))
+        write_checkpoint(model, run / "tokenizer.model", Path(config.output_dir))
         draw_loss(run / "log.jsonl", run / "loss.png")
         print(f"checkpoint in {config.output_dir}, loss curve in {run / 'loss.png'}")
     finish()
@@ -242,92 +242,16 @@ def add_up(parts: list[Tensor], launch: Launch) -> None:
 def held_out_accuracy(
     model: Transformer, tokenizer: Tokenizer, articles: Labelled, held_out: list[tuple[str, str]], method: str
 ) -> float:
-    """Accuracy on held-out news rows without demonstrations."""
-    requests = []
+    """Accuracy on the first words of held-out news rows, without demonstrations."""
+    prompts, completions = [], []
     for text, _ in held_out:
         for word in articles.label_words:
-            filled = (
-                fill(fill(part, "{text}", text), "{label_word}", word) for part in template(method, articles.noun, [])
-            )
-            requests.append(Request(*tokenizer.encode_pair(*filled)))
-    sums = torch.zeros(len(requests), dtype=torch.float64)
-    for index, log_probs in score(model, requests, tokenizer.eos_id, 32):
-        sums[index] = log_probs.double().sum()
-    best = sums.view(len(held_out), -1).argmax(dim=1).tolist()
-    right = [articles.label_words[place] == word for place, (_, word) in zip(best, held_out, strict=True)]
-    return sum(right) / len(right)
-
-
-class Log:
-    """A JSON line for each step; lines after the step that is resumed from are dropped."""
-
-    def __init__(self, path: Path, done: int, rank: int):
-        self.path, self.rank = path, rank
-        if rank == 0:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            kept = [line for line in read_log(path) if line["step"] <= done] if path.exists() else []
-            path.write_text("".join(json.dumps(line) + "\n" for line in kept))
-
-    def write(self, line: dict) -> None:
-        if self.rank == 0:
-            with self.path.open("a") as file:
-                file.write(json.dumps(line) + "\n")
-
-
-def read_log(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-def save_state(
-    model: Transformer, optimizer: torch.optim.Optimizer, step: int, path: Path, config: PretrainConfig
-) -> None:
-    """All that a later run needs to go on; renamed into place, so that a kill leaves the state before."""
-    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "config": asdict(config)}
-    torch.save(state, path.with_suffix(".new"))
-    path.with_suffix(".new").replace(path)
-
-
-def resume(model: Transformer, optimizer: torch.optim.Optimizer, path: Path, config: PretrainConfig) -> int:
-    """Load the state of an earlier run, if there is one; the steps that are done."""
-    if not path.exists():
-        return 0
-    state = torch.load(path, weights_only=True)
-    if state["config"] != asdict(config):
-        differing = [key for key, value in asdict(config).items() if state["config"].get(key) != value]
-        raise InputError(
-            f"{path}: a run with other options ({', '.join(differing)}); remove it or name another --run_dir"
-        )
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    return state["step"]
-
-
-def write_checkpoint(model: Transformer, config: PretrainConfig, tokenizer: Path, folder: Path) -> None:
-    """Meta's three files. Weights in float16, as LLaMA's are."""
-    folder.mkdir(parents=True, exist_ok=True)
-    args = {key: value for key, value in asdict(config.model_args()).items() if value is not None}
-    write_json(folder / "params.json", args)
-    torch.save({name: weight.half() for name, weight in model.state_dict().items()}, folder / "consolidated.00.pth")
-    (folder / "tokenizer.model").write_bytes(tokenizer.read_bytes())
-
-
-def draw_loss(log: Path, path: Path) -> None:
-    """The loss and the held-out accuracies over the steps, as a PNG."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    lines = read_log(log)
-    losses = np.array([(line["step"], line["loss"]) for line in lines if "loss" in line])
-    looks = [line for line in lines if "direct" in line]
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
-    left.plot(*losses.T, color="0.8", linewidth=0.6)
-    smooth = np.convolve(losses[:, 1], np.ones(50) / 50, mode="valid")
-    left.plot(losses[len(losses) - len(smooth) :, 0], smooth, color="C0")
-    left.set(xlabel="step", ylabel="loss, nats a token (labels weighted)")
-    for method in METHODS:
-        right.plot([look["step"] for look in looks], [look[method] for look in looks], marker=".", label=method)
-    right.set(xlabel="step", ylabel="accuracy, held-out training rows", ylim=(0, 1))
-    right.legend()
-    figure.savefig(path, dpi=110)
+            shown = " ".join(text.split()[:HELD_OUT_WORDS])
+            prompt, completion = template(method, articles.noun, [])
+            prompts.append(fill(fill(prompt, TEXT, shown), LABEL_WORD, word))
+            completions.append(fill(fill(completion, TEXT, shown), LABEL_WORD, word))
+    scores = np.array(LLaMA(model, tokenizer, max_batch_size=32).compute_log_probs(prompts, completions))
+    best = scores.reshape(len(held_out), -1).argmax(axis=1)
+    return float(
+        np.mean([articles.label_words[place] == word for place, (_, word) in zip(best, held_out, strict=True)])
+    )
