@@ -126,7 +126,8 @@ def gather_positional(argv: list[str], flags: dict[str, dataclasses.Field]) -> l
             continue
         name, equals, _ = argument[2:].partition("=")
         field = flags.get(name.replace("-", "_"))
-        if field is None and flags.get(name.removeprefix("no")) is None:
+        negated = flags.get(name.removeprefix("no"))  # --noflag, of True or False alone
+        if field is None and (negated is None or negated.type is not bool):
             raise FlagError(f"--{name}: unknown flag; --help lists them all")
         kept.append(argument)
         takes_value = field is not None and (field.type is not bool or (rest and rest[0].lower() in BOOLEANS))
@@ -134,6 +135,8 @@ def gather_positional(argv: list[str], flags: dict[str, dataclasses.Field]) -> l
             if not rest or (rest[0].startswith("--") and len(rest[0]) > 2):
                 raise FlagError(f"--{name}: expected a value, found none")
             kept[-1] += f"={rest.pop(0)}"
+        if field is not None and field is flags.get(taker):
+            loose.append(kept.pop().partition("=")[2])
     if loose:
         kept.append(f"--{taker}=" + "\n".join(loose))
     return kept

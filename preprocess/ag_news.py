@@ -1,11 +1,14 @@
 """AG News (Zhang et al. 2015): title and description of a news article, four classes."""
 
 import csv
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from preprocess.build import PromptOptions, Source, limited, locate, write_prompt_file
+from tqdm import tqdm
+
+from preprocess.build import PromptOptions, Source, limited, locate, read_train, write_prompt_file
 from preprocess.demonstrations import draw_demonstrations, draw_stratified
 from preprocess.errors import InputError
 from preprocess.prompts import Example
@@ -33,26 +36,10 @@ def preprocess(options: PromptOptions, method: str) -> None:
     if test is None:
         raise InputError(f"{origin}: no test split in it (--dataset_path)")
     test = limited(test, options, origin)
-    train = read_train(options, origin) if options.k else []
+    train = read_train(read_split, options, origin) if options.k else []
     shown = draw_demonstrations(draw_stratified, train, test, LABEL_WORDS, options.k, options.seed)
     source = Source(dataset, origin, "Article", LABEL_WORDS, test, train, shown, Counter())
     write_prompt_file(source, method, options, path)
-
-
-def read_train(options: PromptOptions, origin: str) -> list[Example]:
-    """What demonstrations are drawn from: the train split of `--demonstrations`, or all of it; else our own."""
-    if options.demonstrations:
-        flag = "--demonstrations"
-        train = read_split(options.demonstrations, "train", flag)
-        if train is None:
-            train = read_split(options.demonstrations, "test", flag)
-    else:
-        train = read_split(origin, "train")
-    if train is None:
-        raise InputError(
-            f"{origin}: no train split to draw demonstrations from; name one with --demonstrations, or --k 0"
-        )
-    return train
 
 
 def read_split(dataset_path: str, split: str, flag: str = "--dataset_path") -> list[Example] | None:
@@ -69,7 +56,8 @@ def read_split(dataset_path: str, split: str, flag: str = "--dataset_path") -> l
         rows = load_rows(dataset_path, split, flag)
         if rows is None:
             return None
-        pairs = [read_row(row, f"{dataset_path}: {split} row {number}") for number, row in enumerate(rows)]
+        bar = tqdm(rows, desc=f"{split} rows", unit="row", disable=None)
+        pairs = [read_row(row, f"{dataset_path}: {split} row {number}") for number, row in enumerate(bar)]
     return [Example(f"{split}-{number}", text, LABEL_WORDS[label]) for number, (text, label) in enumerate(pairs)]
 
 
@@ -77,9 +65,8 @@ def is_headerless(path: Path) -> bool:
     """Whether a file is in the original form: a csv without header, its first field a class from 1 to 4."""
     if path.suffix != ".csv":
         return False
-    with path.open(encoding="utf-8", errors="replace", newline="") as file:
-        first = next(csv.reader(file), [])
-    return len(first) == 3 and first[0] in {"1", "2", "3", "4"}
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        return re.match(r'"?[1-4]"?,', file.read(4)) is not None
 
 
 def read_headerless_csv(path: Path) -> list[tuple[str, int]]:
@@ -90,15 +77,16 @@ def read_headerless_csv(path: Path) -> list[tuple[str, int]]:
     """
     pairs = []
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            for number, row in enumerate(csv.reader(file), start=1):
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            for number, row in enumerate(csv.reader(file, strict=True), start=1):
                 if len(row) != 3 or row[0] not in {"1", "2", "3", "4"}:
-                    raise InputError(
-                        f"{path}: row {number}: expected class 1 to 4, title, description; found {row[:1]}"
-                    )
+                    found = f"{len(row)} fields, the first {row[0]!r}" if row else "an empty line"
+                    raise InputError(f"{path}: row {number}: expected class 1 to 4, title, description; found {found}")
                 pairs.append((f"{row[1]} {row[2]}".strip(), int(row[0]) - 1))
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not readable as csv: {error}") from None
+    except csv.Error as error:
+        raise InputError(f"{path}: row {len(pairs) + 1}: not readable as csv: {error}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8: {error}") from None
     return pairs
 
 
@@ -114,13 +102,14 @@ def read_row(row: dict[str, Any], place: str) -> tuple[str, int]:
     if not isinstance(text, str):
         raise InputError(f"{place}: the text is {text!r}, expected a string")
     first = 0 if "label" in values else 1
-    label = next((values[name] for name in ("label", "class index", "class") if name in values), None)
-    if isinstance(label, str):
-        label = NAMES.get(label.strip().lower(), label)
-    elif isinstance(label, int):
-        label -= first
-    if not isinstance(label, int) or not 0 <= label < len(LABEL_WORDS):
+    found = next((values[name] for name in ("label", "class index", "class") if name in values), None)
+    label = None
+    if isinstance(found, str):
+        label = NAMES.get(found.strip().lower())
+    elif isinstance(found, int) and not isinstance(found, bool):
+        label = found - first
+    if label is None or not 0 <= label < len(LABEL_WORDS):
         raise InputError(
-            f"{place}: label {label!r}, expected 0 to 3 (or a class from 1 to 4) or one of {', '.join(NAMES)}"
+            f"{place}: label {found!r}, expected 0 to 3 (or a class from 1 to 4) or one of {', '.join(NAMES)}"
         )
     return text.strip(), label

@@ -1,13 +1,16 @@
 """From examples to a prompt file: the part that all data sets share."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from preprocess.errors import InputError
-from preprocess.files import check_writable, meta_path, write_json
+from preprocess.files import check_writable, encode_json, meta_path, write_bytes, write_json
 from preprocess.prompts import Example, Prompt, template, to_rows
+
+Split = TypeVar("Split")
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class Source:
 def locate(options: PromptOptions, method: str, dataset: str, sample_path: str, hub_id: str) -> tuple[str, str, Path]:
     """Where to read, what the data set is called, and where to write; the last is checked now, before any work."""
     origin = options.dataset_path or (sample_path if options.sample else hub_id)
-    shipped = Path(origin).resolve() == Path(sample_path).resolve()
+    shipped = Path(origin).resolve().is_relative_to(Path(sample_path).resolve())  # or a part of it
     folder = "samples" if shipped else "real"
     path = Path(options.data_path or f"{folder}/inputs_{method}_{dataset}.json")
     check_writable(path, "--data_path")
@@ -85,6 +88,26 @@ def limited(examples: list[Example], options: PromptOptions, origin: str) -> lis
     return examples[: options.limit or None]
 
 
+def read_train(read: Callable[[str, str, str], Split | None], options: PromptOptions, origin: str) -> Split:
+    """What demonstrations are drawn from: the train split of `--demonstrations`, or all of it; else our own.
+
+    Args:
+        read: Gives a split of a data set, from its path, the split's name and the flag that named the path.
+
+    Raises:
+        InputError: There is no such split.
+    """
+    if options.demonstrations:
+        where, flag, splits = options.demonstrations, "--demonstrations", ("train", "test")
+    else:
+        where, flag, splits = origin, "--dataset_path", ("train",)
+    for split in splits:
+        train = read(where, split, flag)
+        if train is not None:
+            return train
+    raise InputError(f"{where}: no train split to draw demonstrations from; name one with --demonstrations, or --k 0")
+
+
 def write_prompt_file(source: Source, method: str, options: PromptOptions, path: Path) -> None:
     """Write the prompts and, beside them, the meta file; print one screen."""
     prompt, completion = template(method, source.noun, source.demonstrations)
@@ -92,6 +115,9 @@ def write_prompt_file(source: Source, method: str, options: PromptOptions, path:
         Prompt(example.id, prompt, completion, example.text, source.label_words, example.label_word, example.group)
         for example in source.test
     ]
+    repeated, number = Counter(prompt.id for prompt in prompts).most_common(1)[0]
+    if number > 1:
+        raise InputError(f"{source.origin}: {number} test examples have the id {repeated!r}: a page stands there twice")
     open_prompt, _ = template(method, source.noun, [])
     meta = {
         "dataset": source.dataset,
@@ -108,7 +134,9 @@ def write_prompt_file(source: Source, method: str, options: PromptOptions, path:
         "test_counts": counts(source.test, source.label_words),
         "dropped_without_text": {word: source.dropped[word] for word in source.label_words if source.dropped[word]},
     }
-    write_json(path, to_rows(prompts))
+    content = encode_json(to_rows(prompts))
+    meta_path(path).unlink(missing_ok=True)  # an old one must not speak for the new prompts
+    write_bytes(path, content)
     write_json(meta_path(path), meta)
     print(summary(meta, path))
 

@@ -71,11 +71,9 @@ def draw_demonstrations(
 
 def check_counts(drawn: Sequence[Example], label_words: Sequence[str], k: int, what: str) -> None:
     counts = Counter(example.label_word for example in drawn)
-    for word in label_words:
-        if counts[word] != k:
-            raise InputError(
-                f"--k {k}: {what} has {counts[word]} of class {word}; its classes are too far from balance"
-            )
+    word = min(label_words, key=lambda word: counts[word])
+    if counts[word] != k:
+        raise InputError(f"--k {k}: {what} has {counts[word]} of class {word}; its classes are too far from balance")
 
 
 def cut_words(example: Example, max_words: int) -> Example:

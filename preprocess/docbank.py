@@ -38,10 +38,10 @@ def read_tokens(path: Path) -> list[tuple[Cell, str]]:
         InputError: A line that is not of the form; names file and line.
     """
     tokens = []
-    with path.open(encoding="utf-8", newline="\n") as file:
+    with path.open(encoding="utf-8", errors="replace", newline="\n") as file:
         for number, line in enumerate(file, start=1):
             columns = line.rstrip("\r\n").split("\t")
-            if len(columns) != 10 or not all(column.isdigit() for column in columns[1:5]):
+            if len(columns) != 10 or not all(column.isdecimal() for column in columns[1:5]):
                 raise InputError(f"{path}: line {number}: expected token, four numbers, R, G, B, font and label")
             if columns[9] not in LABEL_WORDS:
                 raise InputError(f"{path}: line {number}: label {columns[9]!r} is none of {', '.join(LABEL_WORDS)}")

@@ -4,17 +4,19 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from preprocess.blocks import LABEL_WORDS, Block, Box, Cell, page_blocks
-from preprocess.build import PromptOptions, Source, limited, locate, write_prompt_file
+from preprocess.build import PromptOptions, Source, limited, locate, read_train, write_prompt_file
 from preprocess.demonstrations import cut_words, draw_demonstrations, draw_per_class
 from preprocess.docbank import page_files, read_page
 from preprocess.errors import InputError
 from preprocess.files import read_json
+from preprocess.prompts import Example
 from preprocess.sources import load_rows
 
 HUB_ID = "docling-project/DocLayNet-v1.2"
@@ -67,24 +69,16 @@ def preprocess(config: DocLayNetConfig, method: str) -> None:
         if options.limit and len(blocks) >= options.limit:
             break
     test = limited(blocks, options, origin)
-    train = read_train(config, origin) if options.k else []
+    train = train_blocks(config, origin) if options.k else []
     shown = draw_demonstrations(draw_per_class, train, test, LABEL_WORDS, options.k, options.seed)
     shown = [cut_words(example, config.max_demo_words) for example in shown]
     source = Source(dataset, origin, "Block", LABEL_WORDS, test, train, shown, dropped)
     write_prompt_file(source, method, options, path)
 
 
-def read_train(config: DocLayNetConfig, origin: str) -> list:
-    """The blocks with text of the first train pages: of `--demonstrations` if given, else of the data set."""
-    where = config.prompts.demonstrations
-    if where:
-        pages = read_pages(where, "train", "--demonstrations") or read_pages(where, "test", "--demonstrations")
-    else:
-        pages = read_pages(origin, "train")
-    if pages is None:
-        raise InputError(
-            f"{origin}: no train split to draw demonstrations from; name one with --demonstrations, or --k 0"
-        )
+def train_blocks(config: DocLayNetConfig, origin: str) -> list[Example]:
+    """The blocks with text of the first train pages."""
+    pages = read_train(read_pages, config.prompts, origin)
     first = tqdm(islice(pages, config.train_pages), desc="train pages", unit="page", disable=None)
     return [block.example() for page in first for block in page if block.text]
 
@@ -114,8 +108,6 @@ def docbank_files(dataset_path: str) -> list[Path]:
 
 
 def blocks_of_rows(rows: Iterable[dict[str, Any]], place: str) -> Iterator[list[Block]]:
-    if hasattr(rows, "remove_columns") and "image" in (rows.column_names or []):
-        rows = rows.remove_columns("image")  # decoding it is most of the work
     for number, row in enumerate(rows):
         yield row_blocks(row, f"{place} row {number}")
 
@@ -131,11 +123,16 @@ def row_blocks(row: dict[str, Any], place: str) -> list[Block]:
     if "texts" in row:
         regions, about = regions_of_cells(row, place), row
     elif "pdf_cells" in row:
-        regions, about = regions_of_annotations(row, place), row.get("metadata") or {}
+        about = row.get("metadata") or {}
+        if not isinstance(about, dict):
+            raise InputError(f"{place}: metadata {about!r}, expected an object")
+        regions = regions_of_annotations(row, place)
     else:
         raise InputError(f"{place}: neither DocLayNet form: no field 'texts' and none 'pdf_cells'")
     page = str(about.get("page_hash") or row.get("id") or place)
     size = (about.get("coco_width") or PAGE_SIZE[0], about.get("coco_height") or PAGE_SIZE[1])
+    if not all(is_number(side) and side > 0 for side in size):
+        raise InputError(f"{place}: page size {size}, expected two numbers above 0")
     labelled = [(box, LABEL_WORDS[label], cells) for (box, label), cells in regions.items()]
     return page_blocks(labelled, page, str(about.get("doc_category") or ""), size)
 
@@ -168,21 +165,28 @@ def regions_of_annotations(row: dict[str, Any], place: str) -> Regions:
     for number, (box, label, inside) in enumerate(zip(boxes, labels, cells, strict=True)):
         where = f"{place}: box {number}"
         key = (read_box(box, where), read_label(label, 1, where))
+        if not all(isinstance(cell, dict) for cell in inside or []):
+            raise InputError(f"{where}: pdf_cells {inside!r}, expected objects with text and bbox")
         regions.setdefault(key, []).extend(
             read_cell(cell.get("text"), cell.get("bbox"), where) for cell in inside or []
         )
     return regions
 
 
+def is_number(value: Any) -> bool:
+    """A finite number; JSON, as Python reads it, also has NaN and Infinity, and true is an int."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+
+
 def read_box(box: Any, place: str) -> Box:
-    if not isinstance(box, list | tuple) or len(box) != 4 or not all(isinstance(value, int | float) for value in box):
+    if not isinstance(box, list | tuple) or len(box) != 4 or not all(map(is_number, box)):
         raise InputError(f"{place}: box {box!r}, expected [x, y, width, height]")
     return tuple(box)
 
 
 def read_label(label: Any, first: int, place: str) -> int:
     last = first + len(LABEL_WORDS) - 1
-    if not isinstance(label, int) or not first <= label <= last:
+    if not isinstance(label, int) or isinstance(label, bool) or not first <= label <= last:
         raise InputError(f"{place}: label {label!r}, expected {first} to {last}")
     return label - first
 

@@ -16,7 +16,8 @@ def read_json(path: str | Path, flag: str) -> Any:
         InputError: Missing, unreadable, not UTF-8 or not JSON.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        raw = Path(path).read_text(encoding="utf-8")
+        return mend(json.loads(raw)) if "\\ud" in raw.lower() else json.loads(raw)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file ({flag})") from None
     except OSError as error:
@@ -25,8 +26,14 @@ def read_json(path: str | Path, flag: str) -> Any:
         raise InputError(f"{path}: not UTF-8 at byte {error.start} ({flag})") from None
     except json.JSONDecodeError as error:
         raise InputError(f"{path}: not JSON: line {error.lineno} column {error.colno}: {error.msg} ({flag})") from None
-    except RecursionError:
-        raise InputError(f"{path}: not usable: nested too deep ({flag})") from None
+    except (RecursionError, ValueError) as error:  # nested too deep; a number of thousands of digits
+        raise InputError(f"{path}: not usable: {error} ({flag})") from None
+
+
+def mend(content: Any) -> Any:
+    """JSON content with U+FFFD for each half of a surrogate pair: JSON can hold one, a tokenizer cannot read it."""
+    text = json.dumps(content, ensure_ascii=False)
+    return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:
@@ -52,7 +59,7 @@ def write_json(path: str | Path, content: Any) -> None:
 
 
 def encode_json(content: Any) -> bytes:
-    return (json.dumps(content, ensure_ascii=False, indent=2) + "\n").encode("utf-8", "surrogatepass")
+    return (json.dumps(content, ensure_ascii=False, indent=2) + "\n").encode("utf-8", "backslashreplace")
 
 
 def current_umask() -> int:
@@ -63,22 +70,22 @@ def current_umask() -> int:
 
 
 def check_writable(path: str | Path, flag: str) -> None:
-    """Find out before the work whether `path` can be written after it; its folder is made if need be.
+    """Find out before the work whether `path` can be written after it. Nothing is made, in case the work fails.
 
     Raises:
         InputError: It cannot.
     """
     path = Path(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
             raise InputError(f"{path}: is a folder, expected a file name ({flag})")
-        with tempfile.TemporaryFile(dir=path.parent):
+        with tempfile.TemporaryFile(dir=next(folder for folder in path.parents if folder.exists())):
             pass
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror} ({flag})") from None
 
 
 def meta_path(path: str | Path) -> Path:
-    """Where the meta file of a prompt or predictions file stands: x.json -> x.meta.json."""
-    return Path(path).with_suffix(".meta.json")
+    """Where the meta file of a prompt or predictions file stands: x.json -> x.meta.json, x.v1 -> x.v1.meta.json."""
+    path = Path(path)
+    return path.with_name(path.name.removesuffix(".json") + ".meta.json")

@@ -1,7 +1,7 @@
 """Rows of a data set, wherever it lies: the hub, or a folder or file that `datasets` reads."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ BUILDERS = {".csv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parqu
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 
 
-def load_rows(dataset_path: str, split: str, flag: str = "--dataset_path") -> Iterable[dict[str, Any]] | None:
+def load_rows(dataset_path: str, split: str, flag: str = "--dataset_path") -> Iterator[dict[str, Any]] | None:
     """The rows of a split, or None where the data set has no such split. What the hub holds is streamed.
 
     Args:
@@ -25,15 +25,13 @@ def load_rows(dataset_path: str, split: str, flag: str = "--dataset_path") -> It
     if path.is_file():
         if path.suffix not in BUILDERS:
             raise InputError(f"{path}: expected {', '.join(BUILDERS)} or a folder, found {path.suffix!r} ({flag})")
-        return load(BUILDERS[path.suffix], "train", flag, path, data_files=str(path)) if split == "test" else None
+        return load_files([path], flag, path) if split == "test" else None
     if path.is_dir():
         files = split_files(path, split)
-        if not files:
-            return None
-        return load(BUILDERS[files[0].suffix], "train", flag, path, data_files=[str(file) for file in files])
+        return load_files(files, flag, path) if files else None
     if not HUB_ID.fullmatch(dataset_path) or path.suffix in BUILDERS:
         raise InputError(f"{dataset_path}: no such file or folder, and no id of the hub ({flag})")
-    return load(dataset_path, split, flag, path, streaming=True)
+    return load(dataset_path, split, flag, f"{path}: no such folder here; on the hub", streaming=True)
 
 
 def split_files(folder: Path, split: str) -> list[Path]:
@@ -44,14 +42,28 @@ def split_files(folder: Path, split: str) -> list[Path]:
     return [file for file in found if file.suffix == found[0].suffix]
 
 
-def load(builder: str, split: str, flag: str, path: Path, **options: Any) -> Iterable[dict[str, Any]]:
-    """`datasets.load_dataset`, with its many exceptions as one line."""
+def load_files(files: list[Path], flag: str, path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of tables of one kind."""
+    for file in files:
+        if file.stat().st_size == 0:
+            raise InputError(f"{file}: is empty ({flag})")
+    builder = BUILDERS[files[0].suffix]
+    options = {"keep_default_na": False} if builder == "csv" else {}  # no text, or the text NA, is a text
+    return load(builder, "train", flag, str(path), data_files=[str(file) for file in files], **options)
+
+
+def load(builder: str, split: str, flag: str, place: str, **options: Any) -> Iterator[dict[str, Any]]:
+    """`datasets.load_dataset` without page images, with its many exceptions as one line that begins with `place`."""
     import datasets  # takes a second to import: not before it is known to be needed
 
     datasets.disable_progress_bars()
     try:
-        return datasets.load_dataset(builder, split=split, **options)
+        rows = datasets.load_dataset(builder, split=split, **options)
+        if "image" in (rows.column_names or []):
+            # Decoding would be most of the work, and needs Pillow. Streamed rows are decoded before remove_columns.
+            rows = rows.select_columns([name for name in rows.column_names if name != "image"])
+        yield from rows
     except Exception as error:  # whatever its readers raise, the cause is the file or the network
         cause = error.__cause__ or error
         reason = (str(cause).splitlines() or [type(cause).__name__])[0]
-        raise InputError(f"{path}: `datasets` cannot read it: {reason} ({flag})") from None
+        raise InputError(f"{place}: `datasets` cannot read it: {reason} ({flag})") from None

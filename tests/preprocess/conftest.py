@@ -1,0 +1,66 @@
+"""What the tests of preprocess/ share: a run of the real function into a temporary file, and a cache of its own."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from preprocess import ag_news, doclaynet
+from preprocess.build import PromptOptions
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a run leaves behind."""
+
+    prompts: list[dict[str, Any]]
+    meta: dict[str, Any]
+    screen: str
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
+    """`datasets` keeps copies of what it reads: here, not among the user's. Relative paths are the project's."""
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path_factory.mktemp("cache")))
+    monkeypatch.chdir(root)
+
+
+@pytest.fixture
+def write_ag_news(tmp_path: Path, capsys: pytest.CaptureFixture) -> Callable[..., Written]:
+    """(dataset_path, method, **options) -> what preprocessing of AG News writes."""
+
+    def write(dataset_path: object = "", method: str = "direct", **options: Any) -> Written:
+        path = tmp_path / "written" / f"inputs_{method}.json"
+        ag_news.preprocess(PromptOptions(str(dataset_path), data_path=str(path), **options), method)
+        return written(path, capsys)
+
+    return write
+
+
+@pytest.fixture
+def write_doclaynet(tmp_path: Path, capsys: pytest.CaptureFixture) -> Callable[..., Written]:
+    """(dataset_path, method, train_pages, max_demo_words, **options) -> what preprocessing of page blocks writes."""
+
+    def write(
+        dataset_path: object = "",
+        method: str = "direct",
+        train_pages: int = 500,
+        max_demo_words: int = 40,
+        **options: Any,
+    ) -> Written:
+        path = tmp_path / "written" / f"inputs_{method}.json"
+        shared = PromptOptions(str(dataset_path), data_path=str(path), **options)
+        doclaynet.preprocess(doclaynet.DocLayNetConfig(train_pages, max_demo_words, shared), method)
+        return written(path, capsys)
+
+    return write
+
+
+def written(path: Path, capsys: pytest.CaptureFixture) -> Written:
+    meta = path.with_name(path.name.replace(".json", ".meta.json"))
+    return Written(json.loads(path.read_bytes()), json.loads(meta.read_bytes()), capsys.readouterr().out)

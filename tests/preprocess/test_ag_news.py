@@ -1,0 +1,254 @@
+"""AG News in every form that it comes in, as prompts, and a line for every form that it does not come in."""
+
+import csv
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from datasets import ClassLabel, Dataset, Features, Value
+
+from preprocess.ag_news import LABEL_WORDS
+from preprocess.errors import InputError
+
+HUB_NAMES = ["World", "Sports", "Business", "Sci/Tech"]
+FEATURES = Features({"text": Value("string"), "label": ClassLabel(names=HUB_NAMES)})  # those of fancyzhx/ag_news
+UNUSUAL = [
+    (" Braces {text} {} {label_word} }{ ", 0),
+    ("", 1),
+    ("NA", 2),
+    ("null\x00 bell\x07 \x1b[31m tab\t", 3),
+    ("👩‍👩‍👧 🇫🇷 \U0010ffff", 0),
+    ("\u202eمرحبا עולם", 1),
+    ('He said "no", twice', 2),
+    ("two\nlines", 3),
+]
+TRAIN = [(f"train text {number}", number % 4) for number in range(24)]
+TEST = [(f"test text {number}", number % 4) for number in range(20)] + UNUSUAL
+
+
+def write_headerless(path: Path, pairs: list[tuple[str, int]]) -> None:
+    """The original form: class from 1, title, description."""
+    write_csv(path, [(label + 1, text, "") for text, label in pairs], csv.QUOTE_ALL)
+
+
+def write_csv(path: Path, rows: list[tuple], quoting: int = csv.QUOTE_MINIMAL) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, quoting=quoting).writerows(rows)
+
+
+def write_form(form: str, folder: Path, split: str, pairs: list[tuple[str, int]]) -> None:
+    """One split of a data set in one of its forms."""
+    rows = [{"text": text, "label": label} for text, label in pairs]
+    path = folder / f"{split}.{form.split()[0]}"
+    if form == "csv original":
+        write_headerless(path, pairs)
+    elif form == "csv text":
+        write_csv(path, [("text", "label"), *pairs])
+    elif form == "csv names":
+        write_csv(path, [("label", "text"), *((HUB_NAMES[label], text) for text, label in pairs)])
+    elif form == "csv title":
+        written = [(label + 1, "", text) for text, label in pairs]
+        write_csv(path, [("Class Index", "Title", "Description"), *written])
+    elif form == "json":
+        path.write_text(json.dumps(rows))
+    elif form == "jsonl":
+        path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    else:
+        (folder / "data").mkdir(exist_ok=True)
+        path = folder / "data" / f"{split}-00000-of-00001.parquet"  # as the hub lays it out
+        Dataset.from_list(rows, features=FEATURES).to_parquet(path)
+
+
+FORMS = ["csv original", "csv text", "csv names", "csv title", "json", "jsonl", "parquet"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_gives_the_same_stripped_examples(form: str, tmp_path: Path, write_ag_news):
+    write_form(form, tmp_path, "train", TRAIN)
+    write_form(form, tmp_path, "test", TEST)
+    done = write_ag_news(tmp_path)
+    found = [(row["id"], row["text"], row["ground_truth"]) for row in done.prompts]
+    assert found == [(f"test-{n}", text.strip(), LABEL_WORDS[label]) for n, (text, label) in enumerate(TEST)]
+    assert len(done.meta["demonstrations"]) == 4
+    assert done.meta["train_counts"] == dict.fromkeys(LABEL_WORDS, 6)
+
+
+def test_a_single_file_is_a_test_split(tmp_path: Path, write_ag_news):
+    write_headerless(tmp_path / "rows.csv", TEST)
+    assert len(write_ag_news(tmp_path / "rows.csv", k=0).prompts) == len(TEST)
+    with pytest.raises(InputError, match=r"rows.csv: no train split to draw demonstrations from; name one with --demo"):
+        write_ag_news(tmp_path / "rows.csv")
+
+
+def test_demonstrations_of_another_data_set(tmp_path: Path, write_ag_news):
+    """Its train split; where it has none, all of it."""
+    for name in ("tested", "both", "one"):
+        (tmp_path / name).mkdir()
+    write_headerless(tmp_path / "tested" / "test.csv", TEST)
+    write_form("jsonl", tmp_path / "both", "train", TRAIN)
+    write_form("jsonl", tmp_path / "both", "test", TEST)
+    write_headerless(tmp_path / "one" / "test.csv", TRAIN)
+    ids = write_ag_news(tmp_path / "tested", demonstrations=str(tmp_path / "both")).meta["demonstrations"]
+    assert all(name.startswith("train-") for name in ids)
+    again = write_ag_news(tmp_path / "tested", demonstrations=str(tmp_path / "one")).meta["demonstrations"]
+    assert again == [name.replace("train", "test") for name in ids]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="empty: no train split to draw demonstrations from"):
+        write_ag_news(tmp_path / "tested", demonstrations=str(tmp_path / "empty"))
+
+
+@pytest.mark.parametrize("method", ["direct", "channel"])
+def test_the_prompt_to_the_letter(method: str, tmp_path: Path, write_ag_news):
+    write_headerless(tmp_path / "train.csv", [(f"{text} of {{text}}", label) for text, label in TRAIN])
+    write_headerless(tmp_path / "test.csv", [(" A title \n", 3)])
+    done = write_ag_news(tmp_path, method)
+    shown = [int(name.removeprefix("train-")) for name in done.meta["demonstrations"]]
+    pairs = [(f"train text {number} of {{text}}", LABEL_WORDS[number % 4]) for number in shown]
+    assert sorted(word for _, word in pairs) == sorted(LABEL_WORDS)
+    if method == "direct":
+        prompt = "".join(f"Article: {text}\nCategory: {word}\n" for text, word in pairs)
+        prompt, completion = prompt + "Article: {text}\nCategory:", "{label_word}"
+    else:
+        prompt = "".join(f"Category: {word}\nArticle: {text}\n" for text, word in pairs)
+        prompt, completion = prompt + "Category: {label_word}\nArticle:", "{text}"
+    assert done.prompts == [
+        {
+            "id": "test-0",
+            "prompt": prompt,
+            "completion": completion,
+            "text": "A title",
+            "label_words": ["World", "Sports", "Business", "Science and technology"],
+            "ground_truth": "Science and technology",
+        }
+    ]
+
+
+def test_the_meta_file_and_the_screen_say_what_was_done(tmp_path: Path, write_ag_news):
+    write_form("jsonl", tmp_path, "train", TRAIN)
+    write_form("jsonl", tmp_path, "test", TEST)
+    done = write_ag_news(tmp_path, "channel", k=2, seed=7, limit=6)
+    shown = done.meta.pop("demonstrations")
+    assert len(shown) == 8
+    assert done.meta == {
+        "dataset": "ag_news",
+        "dataset_path": str(tmp_path),
+        "split": "test",
+        "method": "channel",
+        "k": 2,
+        "seed": 7,
+        "template": {"prompt": "Category: {label_word}\nArticle:", "completion": "{text}"},
+        "label_words": list(LABEL_WORDS),
+        "num_examples": 6,
+        "train_counts": dict.fromkeys(LABEL_WORDS, 6),
+        "test_counts": {"World": 2, "Sports": 2, "Business": 1, "Science and technology": 1},
+        "dropped_without_text": {},
+    }
+    screen = done.screen.splitlines()
+    assert screen[0] == f"ag_news, channel: 6 examples from {tmp_path}"
+    assert [line.split() for line in screen[1:4]] == [["World", "2"], ["Sports", "2"], ["Business", "1"]]
+    assert screen[5] == f"demonstrations (k = 2, seed = 7): {', '.join(shown)}"
+    assert screen[6] == f"written to {tmp_path / 'written' / 'inputs_channel.json'}"
+
+
+def test_limit_keeps_the_first_ones_and_zero_shot_needs_no_train_split(tmp_path: Path, write_ag_news):
+    write_headerless(tmp_path / "test.csv", TEST)
+    whole, part = write_ag_news(tmp_path, k=0), write_ag_news(tmp_path, k=0, limit=3)
+    assert part.prompts == whole.prompts[:3]
+    assert whole.prompts[0]["prompt"] == "Article: {text}\nCategory:"
+    assert whole.meta["demonstrations"] == []
+    assert "demonstrations (k = 0, seed = 42): none" in whole.screen
+    assert len(write_ag_news(tmp_path, k=0, limit=1000).prompts) == len(TEST)
+
+
+def test_the_sample_set_is_not_called_ag_news(root: Path, write_ag_news):
+    by_default = write_ag_news()
+    assert by_default.meta["dataset"] == "ag_news_sample"
+    assert write_ag_news(root / "samples" / "ag_news").meta["dataset"] == "ag_news_sample"
+    assert write_ag_news(root / "samples" / "ag_news" / "test.csv", k=0).meta["dataset"] == "ag_news_sample"
+    assert len(by_default.prompts) >= 100
+
+
+def test_the_same_command_twice_gives_the_same_bytes(tmp_path: Path, write_ag_news):
+    write_ag_news(limit=9)
+    folder = tmp_path / "written"
+    first = {path.name: path.read_bytes() for path in folder.iterdir()}
+    write_ag_news(limit=9)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == first
+    assert write_ag_news(limit=9, seed=3).meta["demonstrations"] != write_ag_news(limit=9).meta["demonstrations"]
+
+
+def test_the_real_set_gets_the_prompt_of_the_original(data: Path, write_ag_news):
+    """The test split in full; demonstrations by the very call of the original system on the same rows."""
+    pairs = {}
+    for split in ("train", "test"):
+        with (data / "ag_news" / f"{split}.csv").open(encoding="utf-8", newline="") as file:
+            pairs[split] = [(f"{title} {text}".strip(), int(label) - 1) for label, title, text in csv.reader(file)]
+    rows = [{"text": text, "label": label} for text, label in pairs["train"]]
+    train = Dataset.from_list(rows, features=FEATURES)
+    drawn = train.train_test_split(train_size=4, seed=42, stratify_by_column="label")["train"]
+    shown = "".join(f"Article: {row['text']}\nCategory: {LABEL_WORDS[row['label']]}\n" for row in drawn)
+    done = write_ag_news(data / "ag_news")
+    assert {row["prompt"] for row in done.prompts} == {shown + "Article: {text}\nCategory:"}
+    assert [(row["text"], LABEL_WORDS.index(row["ground_truth"])) for row in done.prompts] == pairs["test"]
+    assert done.meta["dataset"] == "ag_news"
+    assert done.meta["test_counts"] == dict.fromkeys(LABEL_WORDS, 1900)
+    counted = Counter(LABEL_WORDS[label] for _, label in pairs["train"])
+    assert done.meta["train_counts"] == counted
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        (
+            "test.csv",
+            '"1","a","b"\n"5","c","d"\n',
+            "test.csv: row 2: expected class 1 to 4, title, description; found 3 fields, the first '5'",
+        ),
+        (
+            "test.csv",
+            '"1","a","b"\n"2","c"\n',
+            "test.csv: row 2: expected class 1 to 4, title, description; found 2 fields",
+        ),
+        ("test.csv", "1,a\n", "test.csv: row 1: expected class 1 to 4, title, description; found 2 fields"),
+        ("test.csv", "1,a,b\n\n", "test.csv: row 2: expected class 1 to 4, title, description; found an empty line"),
+        ("test.csv", '"1","a","b"\n"2","c","d\n', "test.csv: row 2: not readable as csv: unexpected end of data"),
+        ("test.csv", b'"1","a","caf\xe9"\n', "test.csv: not UTF-8"),
+        ("test.csv", '"1","a","' + "x" * 200_000 + '"\n', "test.csv: row 1: not readable as csv: field larger"),
+        ("test.csv", "", "test.csv: is empty (--dataset_path)"),
+        ("test.csv", "text,label\n", "`datasets` cannot read it"),
+        ("test.csv", "text,label\na,1\nb,4\n", "test row 1: label 4, expected 0 to 3"),
+        ("test.csv", "text,label\na,-1\n", "test row 0: label -1, expected 0 to 3"),
+        (
+            "test.csv",
+            "text,label\na,Opinion\n",
+            "test row 0: label 'Opinion', expected 0 to 3 (or a class from 1 to 4)",
+        ),
+        ("test.csv", "class index,title,description\n0,a,b\n", "test row 0: label 0, expected"),
+        ("test.csv", "text\na\n", "test row 0: label None, expected"),
+        (
+            "test.csv",
+            "headline,label\na,1\n",
+            "expected a column text, or title and description; found headline, label",
+        ),
+        ("test.csv", "text,label\na,1,2\nb\n\n,,,,\n", "cannot read it"),
+        ("test.jsonl", '{"text": 7, "label": 1}\n', "test row 0: the text is 7, expected a string"),
+        ("test.jsonl", '{"text": null, "label": 1}\n', "test row 0: the text is None, expected a string"),
+        ("test.jsonl", '{"text": "a", "label": true}\n', "test row 0: label True, expected"),
+        ("test.jsonl", '{"text": "a", "label": 1.5}\n', "test row 0: label 1.5, expected"),
+        ("test.json", '[{"text": "a", "label": 1}', "cannot read it"),
+        ("test.json", "[]", "cannot read it"),
+        ("test.parquet", b"PAR1 and no more of it", "cannot read it: "),
+        ("train.csv", "text,label\na,1\n", "no test split in it (--dataset_path)"),
+        ("test.xml", "<a/>", "no test split in it (--dataset_path)"),
+    ],
+)
+def test_every_defect_of_a_data_set_has_its_line(
+    name: str, content: str | bytes, message: str, tmp_path: Path, write_ag_news
+):
+    (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(InputError) as error:
+        write_ag_news(tmp_path, k=0)
+    assert message in str(error.value)
+    assert str(tmp_path) in str(error.value)
+    assert not (tmp_path / "written").exists()

@@ -1,0 +1,72 @@
+"""From examples to a prompt file: names, places, and the four scripts as a user runs them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from preprocess.build import PromptOptions, locate, shorten
+from preprocess.errors import InputError
+from preprocess.prompts import read_prompts
+
+
+@pytest.mark.parametrize(
+    ("options", "origin", "dataset", "path"),
+    [
+        (PromptOptions(), "samples/set", "set_sample", "samples/inputs_direct_set.json"),
+        (
+            PromptOptions(dataset_path="./samples/set/"),
+            "./samples/set/",
+            "set_sample",
+            "samples/inputs_direct_set.json",
+        ),
+        (PromptOptions(dataset_path="samples/set2"), "samples/set2", "set", "real/inputs_direct_set.json"),
+        (PromptOptions(sample=False), "owner/set", "set", "real/inputs_direct_set.json"),
+        (PromptOptions(sample=False, data_path="x.json"), "owner/set", "set", "x.json"),
+        (PromptOptions(dataset_path="elsewhere"), "elsewhere", "set", "real/inputs_direct_set.json"),
+    ],
+)
+def test_where_rows_come_from_and_where_prompts_go(
+    options: PromptOptions, origin: str, dataset: str, path: str, tmp_path: Path, monkeypatch
+):
+    """Nothing is made yet; a set of samples/ never bears the name of the real one, and never goes to its place."""
+    monkeypatch.chdir(tmp_path)
+    assert locate(options, "direct", "set", "samples/set", "owner/set") == (origin, dataset, Path(path))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("flag", ["k", "seed", "limit"])
+def test_counts_below_zero_are_refused(flag: str):
+    with pytest.raises(InputError, match=f"--{flag} -1: expected 0 or more"):
+        PromptOptions(**{flag: -1})
+
+
+@pytest.mark.parametrize(("name", "shown"), [("train-17", "train-17"), ("0123456789abcdef" * 4 + "-3", "01234567…-3")])
+def test_the_summary_shortens_hashes(name: str, shown: str):
+    assert shorten(name) == shown
+
+
+def test_a_failing_write_leaves_no_meta_file_of_another_run(tmp_path: Path, write_ag_news, monkeypatch):
+    def stop(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    write_ag_news(k=1, limit=5)
+    monkeypatch.setattr("preprocess.build.write_json", stop)  # the prompts are written, the meta file is not
+    with pytest.raises(OSError, match="No space left"):
+        write_ag_news(k=0, limit=4)
+    assert len(read_prompts(tmp_path / "written" / "inputs_direct.json", "direct")) == 4
+    assert [path.name for path in (tmp_path / "written").iterdir()] == ["inputs_direct.json"]
+
+
+@pytest.mark.parametrize("dataset", ["ag_news", "doclaynet"])
+@pytest.mark.parametrize("method", ["direct", "channel"])
+def test_the_four_scripts(method: str, dataset: str, run_script, tmp_path: Path):
+    path = tmp_path / "new" / "inputs.json"
+    done = run_script(f"run_preprocess_{method}_{dataset}.py", "--data-path", path, "--limit=3", "--k", 1)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"{dataset}_sample, {method}: 3 examples from samples/{dataset}\n")
+    assert done.stdout.endswith(f"written to {path}\n")
+    assert sorted(file.name for file in path.parent.iterdir()) == ["inputs.json", "inputs.meta.json"]
+    assert len(read_prompts(path, method)) == 3
+    meta = json.loads((tmp_path / "new" / "inputs.meta.json").read_text())
+    assert (meta["dataset"], meta["method"], meta["k"]) == (f"{dataset}_sample", method, 1)

@@ -1,0 +1,105 @@
+"""Which examples a prompt shows: k of each class, from a seed, and never one that is being tested."""
+
+from collections import Counter
+
+import pytest
+from datasets import ClassLabel, Dataset, Features, Value
+
+from preprocess.demonstrations import cut_words, draw_demonstrations, draw_per_class, draw_stratified
+from preprocess.errors import InputError
+from preprocess.prompts import Example
+
+WORDS = ("World", "Sports", "Business", "Science and technology")
+
+
+def examples(*counts: int) -> list[Example]:
+    """So many of each class, in turns."""
+    labels = [label for place in range(max(counts)) for label, count in enumerate(counts) if place < count]
+    return [Example(f"train-{number}", f"text {number}", WORDS[label]) for number, label in enumerate(labels)]
+
+
+def stratified_by_datasets(train: list[Example], k: int, seed: int) -> list[str]:
+    """What the original system does, in its own words."""
+    features = Features({"text": Value("string"), "label": ClassLabel(names=list(WORDS))})
+    rows = [{"text": example.text, "label": WORDS.index(example.label_word)} for example in train]
+    split = Dataset.from_list(rows, features=features).train_test_split(
+        train_size=k * 4, seed=seed, stratify_by_column="label"
+    )
+    return split["train"]["text"][:]
+
+
+@pytest.mark.parametrize("seed", [0, 42])
+@pytest.mark.parametrize("k", [1, 2, 5])
+def test_the_stratified_draw_is_that_of_datasets(k: int, seed: int):
+    train = examples(30, 29, 31, 30)
+    drawn = draw_stratified(train, WORDS, k, seed)
+    assert [example.text for example in drawn] == stratified_by_datasets(train, k, seed)
+    assert Counter(example.label_word for example in drawn) == dict.fromkeys(WORDS, k)
+
+
+@pytest.mark.parametrize(
+    ("counts", "k", "message"),
+    [
+        ((60, 50, 50, 4), 1, "has 0 of class Science and technology; its classes are too far from balance"),
+        ((10, 10, 10, 1), 1, "--k 1: no stratified draw of 4 from 31 train examples"),
+        ((3, 3, 3, 3), 3, "--k 3: no stratified draw of 12 from 12 train examples"),
+        ((3, 3, 3, 3), 4, "--k 4: no stratified draw of 16 from 12 train examples"),
+        ((10, 10, 10, 0), 1, "--k 1: the stratified draw has 0 of class Science and technology"),
+    ],
+)
+def test_too_few_or_unbalanced_classes_are_refused(counts: tuple[int, ...], k: int, message: str):
+    with pytest.raises(InputError) as error:
+        draw_stratified(examples(*counts), WORDS, k, 42)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize("k", [1, 2])
+def test_the_draw_per_class_gives_k_of_each_however_unbalanced(k: int):
+    train = examples(50, 2, 9, 4)
+    draws = {seed: draw_per_class(train, WORDS, k, seed) for seed in range(60)}
+    for seed, drawn in draws.items():
+        assert Counter(example.label_word for example in drawn) == dict.fromkeys(WORDS, k)
+        assert len(set(drawn)) == len(drawn)
+        assert draw_per_class(train, WORDS, k, seed) == drawn
+    orders = {tuple(example.label_word for example in drawn) for drawn in draws.values()}
+    shown = {example.text for drawn in draws.values() for example in drawn}
+    assert len(orders) > 10, "the classes stand in random order"
+    assert len(shown) > 40, "every member of a class can be drawn"
+
+
+def test_the_draw_per_class_names_the_class_that_has_too_few():
+    with pytest.raises(InputError, match="--k 3: class Sports has 2 examples to draw demonstrations from"):
+        draw_per_class(examples(50, 2, 9, 4), WORDS, 3, 0)
+
+
+@pytest.mark.parametrize("draw", [draw_stratified, draw_per_class])
+def test_a_test_example_never_is_its_own_demonstration(draw):
+    """By its text: the same text under another id is the same example. The draw is not touched where none is shared."""
+    train = examples(12, 12, 12, 12)
+    first = draw(train, WORDS, 2, 42)
+    assert draw_demonstrations(draw, train, examples(0, 0, 0, 1), WORDS, 2, 42) != []
+    test = [Example(f"test-{place}", example.text, example.label_word) for place, example in enumerate(first[:5])]
+    second = draw_demonstrations(draw, train, test, WORDS, 2, 42)
+    assert not {example.text for example in test} & {example.text for example in second}
+    assert Counter(example.label_word for example in second) == dict.fromkeys(WORDS, 2)
+    assert draw_demonstrations(draw, train, [Example("test-0", "other", "World")], WORDS, 2, 42) == first
+
+
+@pytest.mark.parametrize("draw", [draw_stratified, draw_per_class])
+def test_a_train_split_that_is_the_test_split_ends_in_a_line(draw):
+    train = examples(4, 4, 4, 4)
+    with pytest.raises(InputError, match="--k 1: "):
+        draw_demonstrations(draw, train, train, WORDS, 1, 42)
+
+
+def test_zero_shot_draws_nothing():
+    def draw(*_: object) -> list[Example]:
+        raise AssertionError("nothing to draw from")
+
+    assert draw_demonstrations(draw, [], examples(1, 1, 1, 1), WORDS, 0, 42) == []
+
+
+def test_words_beyond_the_limit_are_cut():
+    example = Example("a", "one  two\tthree four", "World", "page")
+    assert cut_words(example, 4) == example  # as it is, white space too
+    assert cut_words(example, 3) == Example("a", "one two three", "World", "page")

@@ -1,0 +1,105 @@
+"""JSON files: errors that name the file, and files that are written whole or not at all."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from preprocess.errors import InputError
+from preprocess.files import check_writable, encode_json, meta_path, read_json, write_bytes, write_json
+
+UNUSUAL = {
+    "braces": "{text} {} {0} }{",
+    "control": "\x00\x01\x1b[31m\x7f\u2028\x85\r\n\t",
+    "emoji": "👩‍👩‍👧 🇫🇷 \U0010ffff",
+    "right-to-left": "עולם \u202eمرحبا",
+    "combining": "e\u0301 ﷽",
+    "backslashes": '\\ud800 \\n \\\\ "',
+    "empty": "",
+}
+
+
+def test_unusual_text_comes_back_as_it_was_written(tmp_path: Path):
+    write_json(tmp_path / "x.json", UNUSUAL)
+    assert read_json(tmp_path / "x.json", "--data_path") == UNUSUAL
+    assert json.loads((tmp_path / "x.json").read_text(encoding="utf-8")) == UNUSUAL
+
+
+@pytest.mark.parametrize("key", UNUSUAL)
+def test_half_a_surrogate_pair_is_read_as_the_replacement_character(key: str, tmp_path: Path):
+    """JSON escapes can hold one; no tokenizer reads it and no UTF-8 file holds it. What is beside it stays."""
+    content = [UNUSUAL[key] + "a\ud800b", "\udc00\ud83d\ude00", UNUSUAL[key]]
+    (tmp_path / "x.json").write_text(json.dumps(content))  # with escapes
+    assert read_json(tmp_path / "x.json", "") == [UNUSUAL[key] + "a\ufffdb", "\ufffd😀", UNUSUAL[key]]
+    assert json.loads(encode_json(content).decode("utf-8")) == json.loads(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "x.json: not JSON: line 1 column 1"),
+        (b'[{"text": "a"', "x.json: not JSON: line 1 column 14"),
+        (b'{\n"a": 1,\n}', "x.json: not JSON: line 3 column 1"),
+        (b'["caf\xe9"]', "x.json: not UTF-8 at byte 5"),
+        (b"[" * 200_000, "x.json: not usable: maximum recursion depth"),
+        (b"[" + b"1" * 5000 + b"]", "x.json: not usable: Exceeds the limit"),
+    ],
+)
+def test_what_cannot_be_read_is_named(content: bytes, message: str, tmp_path: Path):
+    (tmp_path / "x.json").write_bytes(content)
+    with pytest.raises(InputError) as error:
+        read_json(tmp_path / "x.json", "--data_path")
+    assert message in str(error.value)
+    assert str(error.value).endswith("(--data_path)")
+
+
+def test_a_missing_file_and_a_folder_are_named(tmp_path: Path):
+    with pytest.raises(InputError, match=r"nosuch\.json: no such file \(--data_path\)"):
+        read_json(tmp_path / "nosuch.json", "--data_path")
+    with pytest.raises(InputError, match=r"cannot be read: Is a directory \(--data_path\)"):
+        read_json(tmp_path, "--data_path")
+
+
+@pytest.mark.parametrize("function", ["fsync", "replace"])
+def test_a_failing_write_leaves_the_old_file_and_no_other(function: str, tmp_path: Path, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "x.json"
+    write_bytes(path, b"old")
+    monkeypatch.setattr(os, function, full)
+    with pytest.raises(OSError, match="No space left"):
+        write_bytes(path, b"new")
+    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("x.json", b"old")]
+
+
+def test_a_file_appears_whole_in_a_new_folder_and_as_readable_as_others(tmp_path: Path, monkeypatch):
+    sizes: list[int] = []
+    replace = os.replace
+    monkeypatch.setattr(os, "replace", lambda old, new: (sizes.append(os.path.getsize(old)), replace(old, new)))
+    path = tmp_path / "a" / "b" / "x.json"
+    write_bytes(path, b"x" * 100_000)
+    (tmp_path / "plain").touch()
+    assert sizes == [100_000]
+    assert path.stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_what_cannot_be_written_is_found_before_the_work_and_nothing_is_made(tmp_path: Path):
+    (tmp_path / "file").touch()
+    for path, message in (
+        (tmp_path / "file" / "x.json", "x.json: cannot be written: Not a directory (--data_path)"),
+        (tmp_path / "file" / "new" / "x.json", "cannot be written: Not a directory"),
+        (tmp_path, "is a folder, expected a file name (--data_path)"),
+    ):
+        with pytest.raises(InputError) as error:
+            check_writable(path, "--data_path")
+        assert message in str(error.value)
+    check_writable(tmp_path / "new" / "folder" / "x.json", "--data_path")
+    check_writable("x.json", "--data_path")  # beside us
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(("name", "meta"), [("a/x.json", "a/x.meta.json"), ("x.1.json", "x.1.meta.json")])
+def test_the_meta_file_stands_beside(name: str, meta: str):
+    assert meta_path(name) == Path(meta)

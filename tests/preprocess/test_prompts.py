@@ -1,0 +1,146 @@
+"""The templates, and the prompt file with every message for a broken one."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from preprocess.errors import InputError
+from preprocess.prompts import METHODS, Example, Prompt, fill, read_prompts, template, to_rows
+
+ROW = {
+    "id": "test-0",
+    "prompt": "Article: {text}\nCategory:",
+    "completion": "{label_word}",
+    "text": "A text",
+    "label_words": ["World", "Sports"],
+    "ground_truth": "Sports",
+}
+CHANNEL = {"prompt": "Category: {label_word}\nArticle:", "completion": "{text}"}
+DEMONSTRATIONS = [
+    Example("train-3", "Rain {text} stopped {0}", "Sports"),
+    Example("train-1", "A {label_word}", "World"),
+]
+
+
+@pytest.mark.parametrize(
+    ("method", "prompt", "completion"),
+    [
+        (
+            "direct",
+            "Article: Rain {text} stopped {0}\nCategory: Sports\nArticle: A {label_word}\nCategory: World\n"
+            "Article: {text}\nCategory:",
+            "{label_word}",
+        ),
+        (
+            "channel",
+            "Category: Sports\nArticle: Rain {text} stopped {0}\nCategory: World\nArticle: A {label_word}\n"
+            "Category: {label_word}\nArticle:",
+            "{text}",
+        ),
+    ],
+)
+def test_the_template_to_the_letter(method: str, prompt: str, completion: str):
+    assert template(method, "Article", DEMONSTRATIONS) == (prompt, completion)
+    assert template(method, "Block", []) == (prompt.split("\n", 4)[-1].replace("Article", "Block"), completion)
+
+
+@pytest.mark.parametrize(
+    ("before", "field", "value", "after"),
+    [
+        ("a {text} b {text} c", "{text}", "X", "a {text} b X c"),
+        ("a {text} b", "{text}", "{text} {0} \\1 $& %s", "a {text} {0} \\1 $& %s b"),
+        ("{label_word} {text}", "{label_word}", "", " {text}"),
+        ("{} {0} {x!r} }{", "{text}", "X", "{} {0} {x!r} }{"),
+        ("{{text}}", "{text}", "X", "{X}"),
+    ],
+)
+def test_a_field_is_its_last_occurrence_and_braces_are_text(before: str, field: str, value: str, after: str):
+    assert fill(before, field, value) == after
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Callable[..., list[Prompt]]:
+    """A function that writes `content` as a prompt file and reads it."""
+
+    def write_and_read(content: Any, method: str = "direct") -> list[Prompt]:
+        (tmp_path / "inputs.json").write_text(json.dumps(content))
+        return read_prompts(tmp_path / "inputs.json", method)
+
+    return write_and_read
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_is_written_is_what_is_read(method: str, read):
+    prompt, completion = template(method, "Block", DEMONSTRATIONS)
+    texts = ["{text}", "\x00\x07 é 👩‍👩‍👧 \u202eمرحبا", ""]
+    prompts = [
+        Prompt(f"p-{number}", prompt, completion, text, ("a", "b {c}"), "a", group)
+        for number, (text, group) in enumerate(zip(texts, ["page 1", None, "page 2"], strict=True))
+    ]
+    rows = to_rows(prompts)
+    assert ["group" in row for row in rows] == [True, False, True]
+    assert read(rows, method) == prompts
+
+
+def test_files_of_the_original_form_get_row_numbers_as_ids(read):
+    """No ids, and fields that we do not know, which are left aside."""
+    row = {key: value for key, value in ROW.items() if key != "id"} | {"inputs": 1, "label": 2}
+    assert [(prompt.id, prompt.group) for prompt in read([row, row, row])] == [("0", None), ("1", None), ("2", None)]
+
+
+def without(field: str) -> dict[str, Any]:
+    return {key: value for key, value in ROW.items() if key != field}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"a": 1}, "expected a list of examples, found an object (--data_path)"),
+        ("text", "expected a list of examples, found a string"),
+        (None, "expected a list of examples, found null"),
+        ([], "the list of examples is empty (--data_path)"),
+        ([ROW, []], "row 1: expected an object, found a list"),
+        ([7], "row 0: expected an object, found a number"),
+        *(([without(field)], f"row 0: field '{field}' is missing") for field in ROW if field != "id"),
+        ([ROW | {"id": 17}], "row 0: 'id' is a number, expected a string"),
+        ([ROW | {"id": None}], "row 0: 'id' is null, expected a string"),
+        ([ROW | {"text": ["a"]}], "row 0: 'text' is a list, expected a string"),
+        ([ROW | {"prompt": True}], "row 0: 'prompt' is true or false, expected a string"),
+        ([ROW | {"completion": {}}], "row 0: 'completion' is an object, expected a string"),
+        ([ROW | {"ground_truth": 1}], "row 0: 'ground_truth' is a number, expected a string"),
+        ([ROW | {"group": 3}], "row 0: 'group' is a number, expected a string"),
+        ([ROW, ROW | {"id": "x"}, ROW], "row 2: id 'test-0' stands at row 0 already"),
+        ([ROW | {"id": "1"}, without("id")], "row 1: id '1' stands at row 0 already"),
+        ([ROW | {"ground_truth": "Opinion"}], "row 0: ground_truth 'Opinion' is none of ['World', 'Sports']"),
+        ([ROW | {"ground_truth": "sports"}], "ground_truth 'sports' is none of"),
+        ([ROW | {"label_words": "World"}], "'label_words' is no list of strings"),
+        ([ROW | {"label_words": ["World", 1]}], "'label_words' is no list of strings"),
+        ([ROW | {"label_words": []}], "'label_words' has 0, expected at least two"),
+        ([ROW | {"label_words": ["Sports"]}], "'label_words' has 1, expected at least two"),
+        ([ROW | {"label_words": ["Sports", " "]}], "'label_words' holds an empty one"),
+        ([ROW | {"label_words": ["World", "Sports", "World"]}], "'label_words' holds 'World' twice"),
+        ([ROW | {"prompt": "Article: {texts}"}], "'prompt' has no {text}, which the direct method fills"),
+        ([ROW | CHANNEL], "'prompt' has no {text}, which the direct method fills"),
+        ([ROW | {"completion": "World"}], "'completion' has no {label_word}, which the direct method fills"),
+    ],
+)
+def test_every_defect_of_a_prompt_file_has_its_line(content: Any, message: str, read):
+    with pytest.raises(InputError) as error:
+        read(content)
+    assert message in str(error.value)
+    assert "inputs.json" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_the_channel_method_needs_its_own_fields(read):
+    assert read([ROW | CHANNEL], "channel")[0].completion == "{text}"
+    for row, message in (
+        (ROW, "'prompt' has no {label_word}, which the channel method fills"),
+        (ROW | CHANNEL | {"completion": ""}, "'completion' has no {text}, which the channel method fills"),
+    ):
+        with pytest.raises(InputError) as error:
+            read([row], "channel")
+        assert message in str(error.value)

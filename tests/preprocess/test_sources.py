@@ -1,0 +1,146 @@
+"""Where rows come from: the hub, a folder, a file; and a line where they cannot come from there."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pytest
+
+from preprocess.ag_news import PromptOptions, preprocess_direct
+from preprocess.doclaynet import DocLayNetConfig
+from preprocess.doclaynet import preprocess_direct as preprocess_pages
+from preprocess.errors import InputError
+from preprocess.sources import load_rows, split_files
+
+LABELS = datasets.ClassLabel(names=["World", "Sports", "Business", "Sci/Tech"])
+FEATURES = datasets.Features({"text": datasets.Value("string"), "label": LABELS})
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
+    """A hub of parquet files as fancyzhx/ag_news lays them out, and what is asked of it. The rest is `datasets`."""
+    for split in ("train", "test"):
+        rows = [{"text": f"{split} {number}", "label": number % 4} for number in range(12)]
+        table = datasets.Dataset.from_list(rows, features=FEATURES)
+        table.to_parquet(tmp_path / "hub" / "data" / f"{split}-00000-of-00001.parquet")
+    asked: list[tuple[str, dict[str, Any]]] = []
+    load = datasets.load_dataset
+
+    def load_from_here(path: str, **options: Any) -> Any:
+        asked.append((path, options))
+        return load(str(tmp_path / "hub"), **options)
+
+    monkeypatch.setattr(datasets, "load_dataset", load_from_here)
+    return asked
+
+
+@pytest.mark.parametrize("options", [{"sample": False}, {"dataset_path": "fancyzhx/ag_news"}])
+def test_the_hub_is_asked_for_ag_news(options: dict[str, Any], hub: list, tmp_path: Path, capsys):
+    preprocess_direct(PromptOptions(data_path=str(tmp_path / "x.json"), **options))
+    assert hub == [("fancyzhx/ag_news", {"split": split, "streaming": True}) for split in ("test", "train")]
+    assert "ag_news, direct: 12 examples from fancyzhx/ag_news\n" in capsys.readouterr().out
+
+
+def test_the_hub_is_asked_for_the_pages_of_doclaynet(hub: list, tmp_path: Path):
+    """Its rows are news here, and the error names the row: no more than the asking is held."""
+    options = PromptOptions(sample=False, data_path=str(tmp_path / "x.json"))
+    with pytest.raises(InputError, match=r"docling-project/DocLayNet-v1\.2: test row 0: neither DocLayNet form"):
+        preprocess_pages(DocLayNetConfig(prompts=options))
+    assert hub == [("docling-project/DocLayNet-v1.2", {"split": "test", "streaming": True})]
+
+
+def test_a_break_while_rows_are_streamed_is_one_line(monkeypatch: pytest.MonkeyPatch):
+    def rows() -> Iterator[dict[str, Any]]:
+        yield {"text": "a"}
+        raise ConnectionError("the network is gone\nand more")
+
+    stream = datasets.IterableDataset.from_generator(rows)
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: stream)
+    found = load_rows("fancyzhx/ag_news", "test")
+    assert next(found) == {"text": "a"}
+    with pytest.raises(
+        InputError, match=r"^fancyzhx/ag_news: .*cannot read it: the network is gone \(--dataset_path\)$"
+    ):
+        next(found)
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+def test_images_are_not_decoded(streaming: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """That would be most of the work, and needs Pillow, which is not required. A broken image shows it."""
+    features = datasets.Features({"image": datasets.Image(), "page": datasets.Value("int64")})
+    table = datasets.Dataset.from_list([{"image": {"bytes": b"no image", "path": None}, "page": 3}], features=features)
+    table.to_parquet(tmp_path / "data" / "test-00000-of-00001.parquet")
+    load, here = datasets.load_dataset, str(tmp_path)
+    monkeypatch.setattr(datasets, "load_dataset", lambda path, **how: load(path.replace("owner/hub", here), **how))
+    assert list(load_rows("owner/hub" if streaming else here, "test")) == [{"page": 3}]
+
+
+def test_without_a_network_the_hub_ends_in_one_line(run_script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")  # the network's own time-outs take half a minute
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
+    done = run_script("run_preprocess_direct_ag_news.py", "--sample=False", "--data_path", tmp_path / "out" / "x.json")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1].startswith("error: fancyzhx/ag_news: no such folder here; on the hub: ")
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("names", "split", "expected"),
+    [
+        ("test.csv train.csv", "test", "test.csv"),
+        (
+            "data/train-00000-of-00001.parquet data/test-00000-of-00001.parquet",
+            "train",
+            "data/train-00000-of-00001.parquet",
+        ),
+        ("test/b.jsonl test/a.jsonl train/a.jsonl", "test", "test/a.jsonl test/b.jsonl"),
+        ("latest.csv contest.csv attest_1.csv", "test", ""),
+        ("ag_news_test.json TEST-2.json", "test", "TEST-2.json ag_news_test.json"),
+        ("test.md test.txt validation.csv", "test", ""),
+    ],
+)
+def test_files_tell_their_split_by_name(names: str, split: str, expected: str, tmp_path: Path):
+    for name in names.split():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = [str(path.relative_to(tmp_path)) for path in split_files(tmp_path, split)]
+    assert found == expected.split()
+
+
+def test_several_files_of_a_split_are_read_in_order(tmp_path: Path):
+    for number in (2, 1):
+        (tmp_path / f"test-{number}.jsonl").write_text(f'{{"text": "{number}"}}\n')
+    assert [row["text"] for row in load_rows(str(tmp_path), "test")] == ["1", "2"]
+    assert load_rows(str(tmp_path), "train") is None
+
+
+@pytest.mark.parametrize(
+    ("dataset_path", "message"),
+    [
+        ("/no/such/folder", "/no/such/folder: no such file or folder, and no id of the hub (--dataset_path)"),
+        ("nosuch/test.csv", "nosuch/test.csv: no such file or folder, and no id of the hub (--dataset_path)"),
+        ("../nosuch", "../nosuch: no such file or folder, and no id of the hub (--dataset_path)"),
+        ("a/b/c", "a/b/c: no such file or folder, and no id of the hub (--dataset_path)"),
+        ("README.md", "README.md: expected .csv, .json, .jsonl, .parquet or a folder, found '.md' (--dataset_path)"),
+        (".", ".: no test split in it (--dataset_path)"),
+    ],
+)
+def test_what_is_no_data_set_is_named(dataset_path: str, message: str, tmp_path: Path, monkeypatch, write_ag_news):
+    (tmp_path / "README.md").touch()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError) as error:
+        write_ag_news(dataset_path)
+    assert str(error.value) == message
+
+
+def test_demonstrations_that_are_missing_are_named_by_their_flag(tmp_path: Path, write_ag_news):
+    with pytest.raises(InputError, match=r"/no/such: no such file or folder, .* \(--demonstrations\)"):
+        write_ag_news(demonstrations="/no/such")
+
+
+def test_an_output_below_a_file_is_refused_before_anything_is_read(tmp_path: Path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"cannot be written: Not a directory \(--data_path\)"):
+        preprocess_direct(PromptOptions("/no/such/folder", data_path=str(tmp_path / "file" / "x.json")))

@@ -1,0 +1,290 @@
+"""The command line: what is parsed, what is refused and how it ends. Nothing here knows a method or a data set."""
+
+import ast
+import importlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+import options
+from options import FlagError, explanations, flat_fields, parse, run
+
+
+@dataclass(frozen=True)
+class Inner:
+    """What is shared.
+
+    Args:
+        k: A count.
+        max_len: A count that need not be given.
+    """
+
+    k: int = 1
+    max_len: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.k < 0:
+            raise FlagError(f"--k {self.k}: expected 0 or more")
+
+
+@dataclass(frozen=True)
+class Config:
+    """Do the work.
+
+    Args:
+        data_path: A file.
+        top_p: A share.
+        sample: Whether or not,
+            on a second line.
+        inner: The shared ones.
+    """
+
+    data_path: str = ""
+    top_p: float = 0.5
+    sample: bool = True
+    inner: Inner = field(default_factory=Inner)
+
+
+@dataclass(frozen=True)
+class Files:
+    """List files.
+
+    Args:
+        paths: The files.
+        kind: Their kind.
+        sample: A switch.
+    """
+
+    paths: tuple[str, ...] = ("results",)
+    kind: str = "csv"
+    sample: bool = False
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        ("", Config()),
+        ("--data_path x --top_p 1 --k 3", Config("x", 1.0, True, Inner(3))),
+        ("--data_path=x --top_p=-.5e1 --max_len=4", Config("x", -5.0, True, Inner(1, 4))),
+        ("--data-path x --max-len 4", Config("x", inner=Inner(max_len=4))),
+        ("--sample --k 2", Config(inner=Inner(2))),
+        ("--sample=False", Config(sample=False)),
+        ("--sample False --k 2", Config(sample=False, inner=Inner(2))),
+        ("--sample no", Config(sample=False)),
+        ("--sample=0", Config(sample=False)),
+        ("--sample=TRUE", Config()),
+        ("--nosample", Config(sample=False)),
+        ("--k 1 --k 2", Config(inner=Inner(2))),  # the last one counts, as in most commands
+    ],
+)
+def test_a_command_line_becomes_nested_dataclasses(argv: str, expected: Config):
+    assert parse(Config, argv.split()) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "7",
+        "007",
+        "1.0",
+        "{text}",
+        "None",
+        "True",
+        "[1, 2]",
+        "(1,)",
+        "'quoted'",
+        '"q"',
+        "a=b",
+        "-",
+        "-x",
+        "a b",
+        "\\",
+        "",
+    ],
+)
+@pytest.mark.parametrize("form", [["--data_path", "{}"], ["--data_path={}"]])
+def test_text_stays_text(text: str, form: list[str]):
+    """fire alone would make numbers, sets and None of them."""
+    assert parse(Config, [part.replace("{}", text) for part in form]).data_path == text
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ("--bogus 1", "--bogus: unknown flag"),
+        ("--bogus=1", "--bogus: unknown flag"),
+        ("--inner x", "--inner: unknown flag"),
+        ("--K 1", "--K: unknown flag"),
+        ("--nodata_path", "--nodata_path: unknown flag"),  # fire would set the text to 'False'
+        ("--nok", "--nok: unknown flag"),
+        ("--nosample=True", "--nosample=True"),
+        ("--k abc", "--k abc: expected a whole number"),
+        ("--k 1.5", "--k 1.5: expected a whole number"),
+        ("--k=1e3", "--k 1e3: expected a whole number"),
+        ("--k=", "--k : expected a whole number"),
+        ("--max_len None", "--max_len None: expected a whole number"),
+        ("--top_p much", "--top_p much: expected a number"),
+        ("--sample=maybe", "--sample maybe: expected True or False"),
+        ("--sample maybe", "maybe: unexpected argument"),
+        ("--data_path", "--data_path: expected a value, found none"),
+        ("--data_path --k 1", "--data_path: expected a value, found none"),
+        ("x", "x: unexpected argument"),
+        ("--k 1 x", "x: unexpected argument"),
+        ("-k 1", "-k: unexpected argument"),
+        ("-- --interactive", "--: unexpected argument"),  # fire's own flags are not ours
+        ("--k -1", "--k -1: expected 0 or more"),
+    ],
+)
+def test_what_is_refused_and_the_line_that_says_so(argv: str, message: str):
+    with pytest.raises(FlagError) as error:
+        parse(Config, argv.split())
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("argv", "paths", "kind"),
+    [
+        ([], ("results",), "csv"),
+        (["a"], ("a",), "csv"),
+        (["a", "--kind", "x", "b c"], ("a", "b c"), "x"),
+        (["--kind=x", "7", "{b}"], ("7", "{b}"), "x"),
+        (["--sample", "a"], ("a",), "csv"),  # a switch takes no file for its value
+        (["--paths", "a"], ("a",), "csv"),
+        (["--paths", "a", "b", "--paths=c"], ("a", "b", "c"), "csv"),
+    ],
+)
+def test_arguments_without_a_flag_go_to_the_tuple(argv: list[str], paths: tuple[str, ...], kind: str):
+    parsed = parse(Files, argv)
+    assert (parsed.paths, parsed.kind) == (paths, kind)
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_help_explains_every_flag(flag: str, capsys: pytest.CaptureFixture):
+    with pytest.raises(SystemExit) as stop:
+        parse(Config, ["--k", "1", flag])
+    shown = capsys.readouterr().out
+    assert stop.value.code == 0
+    assert "Do the work." in shown
+    for line in ("--data_path (str, default none)\n      A file.", "--top_p (float, default 0.5)\n      A share."):
+        assert line in shown
+    assert "--sample (bool, default True)\n      Whether or not, on a second line." in shown
+    assert "--max_len (int, default none)\n      A count that need not be given." in shown
+    assert "--inner" not in shown
+
+
+SCRIPTS = sorted(Path(__file__).parent.parent.glob("run_*.py"))
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_every_flag_of_every_script_is_explained(script: Path):
+    """A script is a docstring, imports and one call, run(Config, function): read without running it."""
+    *imports, call = ast.parse(script.read_text()).body[1:]
+    origin = {name.name: part.module for part in imports for name in part.names}
+    config_name, function_name = (argument.id for argument in call.value.args)
+    config = getattr(importlib.import_module(origin[config_name]), config_name)
+    assert callable(getattr(importlib.import_module(origin[function_name]), function_name))
+    explained = explanations(config)
+    assert [flag for flag in flat_fields(config) if not explained.get(flag)] == []
+    assert parse(config, []) == config()
+
+
+class Mendable(ValueError):
+    exit_status = 2
+
+
+@pytest.fixture
+def ending(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Callable[..., tuple[int, str]]:
+    """A function that runs a command that raises `error` and returns exit status and what stands on stderr."""
+
+    def end(status: int) -> None:
+        raise SystemExit(status)
+
+    monkeypatch.setattr(os, "_exit", end)  # torch is loaded here, so the end would be at once
+
+    def ended(error: BaseException, argv: list[str] | None = None) -> tuple[int, str]:
+        def function(config: Config) -> None:
+            raise error
+
+        with pytest.raises(SystemExit) as stop:
+            run(Config, function, argv or [])
+        return stop.value.code, capsys.readouterr().err
+
+    return ended
+
+
+@pytest.mark.parametrize(
+    ("error", "argv", "status", "line"),
+    [
+        (Mendable("x.json: row 3:\n  broken"), [], 2, "error: x.json: row 3: broken\n"),
+        (FileNotFoundError(2, "No such file", "x.json"), [], 2, "error: [Errno 2] No such file: 'x.json'\n"),
+        (OSError(28, "No space left on device"), [], 2, "error: [Errno 28] No space left on device\n"),
+        (KeyboardInterrupt(), [], 130, "interrupted\n"),
+        (AssertionError("never called"), ["--k", "abc"], 2, "error: --k abc: expected a whole number\n"),
+        (AssertionError("never called"), ["--k", "-1"], 2, "error: --k -1: expected 0 or more\n"),
+    ],
+)
+def test_what_a_user_can_mend_ends_in_one_line(error: BaseException, argv: list[str], status: int, line: str, ending):
+    assert ending(error, argv) == (status, line)
+
+
+@pytest.mark.parametrize("torch", ["", "sys.modules['torch'] = None"])
+def test_a_real_ctrl_c_ends_with_130_and_one_line(torch: str, root: Path):
+    """Also where torch is loaded and the end is at once: what was printed before is not lost."""
+    code = f"""
+import os, signal, sys, time
+from dataclasses import dataclass
+from options import run
+Nothing = dataclass(type("Nothing", (), {{}}))
+{torch}
+run(Nothing, lambda config: (print("half"), os.kill(os.getpid(), signal.SIGINT), time.sleep(60)), [])
+"""
+    command = [sys.executable, "-E", "-c", code]  # -E: streams are buffered, whatever the environment says
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "half\n", "interrupted\n")
+
+
+@pytest.mark.parametrize("error", [ValueError("ours"), RuntimeError("ours"), KeyError("ours")])
+def test_other_errors_are_ours_and_keep_their_traceback(error: Exception):
+    def function(config: Config) -> None:
+        raise error
+
+    with pytest.raises(type(error)) as raised:
+        run(Config, function, [])
+    assert raised.value is error
+
+
+def test_success_returns_and_hands_the_configuration_over():
+    seen: list[Config] = []
+    assert run(Config, seen.append, ["--k", "2"]) is None
+    assert seen == [Config(inner=Inner(2))]
+
+
+def test_ranks_other_than_0_give_rank_0_the_time_to_speak(ending, monkeypatch: pytest.MonkeyPatch):
+    """torchrun ends all ranks as soon as one has failed: the line must be out by then."""
+    slept: list[float] = []
+    monkeypatch.setattr(options.time, "sleep", slept.append)
+    for rank, expected in (("0", []), ("1", [options.SECONDS_FOR_RANK_0])):
+        monkeypatch.setenv("RANK", rank)
+        slept.clear()
+        assert ending(Mendable("x"))[0] == 2
+        assert slept == expected
+
+
+@pytest.mark.parametrize(
+    ("flags", "line"),
+    [
+        (["--limit", "abc"], "error: --limit abc: expected a whole number\n"),
+        (["--nosuch", "1"], "error: --nosuch: unknown flag; --help lists them all\n"),
+        (["--limit", "-1"], "error: --limit -1: expected 0 or more\n"),
+    ],
+)
+def test_a_script_refuses_a_flag_before_any_work(flags: list[str], line: str, run_script, tmp_path: Path):
+    done = run_script("run_preprocess_direct_ag_news.py", *flags, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", line)
+    assert list(tmp_path.iterdir()) == []
