@@ -46,6 +46,16 @@ def run(config_type: type, function: Callable[[Any], None], argv: Sequence[str] 
         leave(status, f"error: {' '.join(str(error).split())}")
 
 
+def interrupted(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    """The excepthook: Ctrl-C before `run`, while a script imports torch, is one line as well."""
+    if issubclass(kind, KeyboardInterrupt):
+        leave(INTERRUPTED, "interrupted")
+    sys.__excepthook__(kind, error, trace)
+
+
+sys.excepthook = interrupted
+
+
 class FlagError(ValueError):
     """A command line that cannot be parsed."""
 

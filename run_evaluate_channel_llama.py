@@ -5,7 +5,7 @@
         --tokenizer_path checkpoints/llama/tokenizer.model
 """
 
-from evaluate.scoring import ScoreConfig, evaluate_channel
 from options import run
+from evaluate.scoring import ScoreConfig, evaluate_channel
 
 run(ScoreConfig, evaluate_channel)

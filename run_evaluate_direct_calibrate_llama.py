@@ -7,7 +7,7 @@
         --ckpt_dir checkpoints/llama/7B --tokenizer_path checkpoints/llama/tokenizer.model
 """
 
-from evaluate.calibration import CalibrateConfig, evaluate_direct_calibrate
 from options import run
+from evaluate.calibration import CalibrateConfig, evaluate_direct_calibrate
 
 run(CalibrateConfig, evaluate_direct_calibrate)

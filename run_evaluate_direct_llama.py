@@ -5,7 +5,7 @@
         --tokenizer_path checkpoints/llama/tokenizer.model
 """
 
-from evaluate.scoring import ScoreConfig, evaluate_direct
 from options import run
+from evaluate.scoring import ScoreConfig, evaluate_direct
 
 run(ScoreConfig, evaluate_direct)

@@ -5,7 +5,7 @@
         --tokenizer_path checkpoints/llama/tokenizer.model --temperature 0.8 --top_p 0.95 --max_gen_len 8
 """
 
-from evaluate.generation import GenerateConfig, evaluate_generate
 from options import run
+from evaluate.generation import GenerateConfig, evaluate_generate
 
 run(GenerateConfig, evaluate_generate)

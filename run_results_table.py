@@ -3,7 +3,7 @@
 python run_results_table.py [FILES or FOLDER] [--format markdown|latex|csv]
 """
 
-from evaluate.table import TableConfig, print_table
 from options import run
+from evaluate.table import TableConfig, print_table
 
 run(TableConfig, print_table)

@@ -12,7 +12,7 @@ exp can express.
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,9 +66,12 @@ def evaluate_direct_calibrate(config: CalibrateConfig) -> None:
             f"--ckpt_dir {run.checkpoint.folder}: fingerprint {run.identity['fingerprint'][:12]}…,"
             f" {direct.path} was made with {fingerprint[:12]}… ({meta.get('checkpoint')})"
         )
-    kinds = list(dict.fromkeys((prompt.prompt, prompt.completion, prompt.label_words) for prompt in prompts))
-    free = [Prompt(str(n), *kind[:2], CONTENT_FREE, kind[2], kind[2][0]) for n, kind in enumerate(kinds)]
-    encoded = encode(free, "direct", run.checkpoint.tokenizer, run.max_seq_len)
+    kinds = {kind(prompt): replace(prompt, text=CONTENT_FREE) for prompt in prompts}
+    encoded = encode(list(kinds.values()), "direct", run.checkpoint.tokenizer, run.max_seq_len, run.prompt_path)
+    if encoded.cut:
+        raise InputError(
+            f"{run.prompt_path}: id {encoded.cut[0]!r} leaves no room for {CONTENT_FREE!r} (--max_seq_len)"
+        )
     if run.is_finished():
         return
     llama = run.load()
@@ -77,7 +80,7 @@ def evaluate_direct_calibrate(config: CalibrateConfig) -> None:
     bias = dict(zip(kinds, log_probs, strict=True))
     rows, ties = [], 0
     for prompt, row in zip(prompts, direct.rows, strict=True):
-        score = calibrate(row["log_probs"], bias[prompt.prompt, prompt.completion, prompt.label_words])
+        score = calibrate(row["log_probs"], bias[kind(prompt)])
         ties += score.count(max(score)) > 1
         rows.append(prediction_row(prompt, prompt.label_words[score.index(max(score))], {"score": score}))
     seconds = time.perf_counter() - begin + meta.get("seconds", 0.0)
@@ -115,6 +118,11 @@ def read_direct(config: CalibrateConfig, prompts: Sequence[Prompt]) -> Predictio
         if not all(isinstance(score, float | int) and math.isfinite(score) for score in scores):
             raise InputError(f"{path}: row {number}: 'log_probs' holds something other than finite numbers")
     return direct
+
+
+def kind(prompt: Prompt) -> tuple[str, str, tuple[str, ...]]:
+    """What a content-free score depends on: the prompt without its text."""
+    return prompt.prompt, prompt.completion, prompt.label_words
 
 
 def score_all(llama: LLaMA, examples: list[list], score_eos: bool) -> list[list[float]]:

@@ -49,7 +49,9 @@ def evaluate_generate(config: GenerateConfig) -> None:
     sampling = {"temperature": config.temperature, "top_p": config.top_p}
     settings = sampling | {"max_gen_len": config.max_gen_len, "seed": config.seed}
     run = Run("generate", config.data_path, config.run, config.dtype, settings, config)
-    encoded = encode(prompts, "generate", run.checkpoint.tokenizer, run.max_seq_len, room=config.max_gen_len)
+    encoded = encode(
+        prompts, "generate", run.checkpoint.tokenizer, run.max_seq_len, run.prompt_path, config.max_gen_len
+    )
     if run.is_finished():
         return
     llama = run.load()
@@ -57,16 +59,15 @@ def evaluate_generate(config: GenerateConfig) -> None:
     seeds = [example_seed(config.seed, prompt.id) for prompt in prompts]
     rows: list[dict] = [{} for _ in prompts]
     tokens = 0
-    progress = Progress(len(prompts), "generate")
     begin = time.perf_counter()
-    for index, new in llama.generate_tokens(contexts, seeds, max_gen_len=config.max_gen_len, **sampling):
-        generation = llama.tokenizer.decode(new)
-        prediction = first_label_word(generation, prompts[index].label_words)
-        rows[index] = prediction_row(prompts[index], prediction, {"generation": generation})
-        tokens += len(new)
-        progress.add(prompts[index], prediction)
+    with Progress(len(prompts), "generate") as progress:
+        for index, new in llama.generate_tokens(contexts, seeds, max_gen_len=config.max_gen_len, **sampling):
+            generation = llama.tokenizer.decode(new)
+            prediction = first_label_word(generation, prompts[index].label_words)
+            rows[index] = prediction_row(prompts[index], prediction, {"generation": generation})
+            tokens += len(new)
+            progress.add(prompts[index], prediction)
     seconds = time.perf_counter() - begin
-    progress.close()
     run.write(rows, seconds, {"tokens_scored": tokens, "cut": encoded.cut})
 
 

@@ -8,7 +8,7 @@ Z95 = 1.959963984540054  # the standard normal's .975 quantile
 
 def accuracy(predictions: Sequence[str | None], truths: Sequence[str]) -> float:
     """Share of predictions that equal their ground truth."""
-    return sum(map(str.__eq__, truths, [prediction or "" for prediction in predictions])) / len(truths)
+    return sum(prediction == truth for prediction, truth in zip(predictions, truths, strict=True)) / len(truths)
 
 
 def macro_f1(predictions: Sequence[str | None], truths: Sequence[str]) -> float:

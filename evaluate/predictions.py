@@ -71,15 +71,26 @@ def read_predictions(path: str | Path, flag: str) -> Predictions:
         if row["id"] in seen:
             raise InputError(f"{path}: row {number}: id {row['id']!r} stands there twice")
         seen.add(row["id"])
-    meta = read_json(meta_path(path), flag) if meta_path(path).exists() else None
-    if meta is not None:
-        if not isinstance(meta, dict):
-            raise InputError(f"{meta_path(path)}: expected an object ({flag})")
-        if meta.get("output_sha256") != sha256(path):
-            raise InputError(
-                f"{path}: is not the file that {meta_path(path).name} was written for: edited, or of another run"
-            )
+    meta = read_meta(path, flag)
+    if meta is not None and meta.get("output_sha256") != sha256(path):
+        raise InputError(
+            f"{path}: is not the file that {meta_path(path).name} was written for: edited, or of another run"
+        )
     return Predictions(path, rows, meta)
+
+
+def read_meta(path: Path, flag: str) -> dict[str, Any] | None:
+    """The meta file beside a predictions or a prompt file; None where there is none.
+
+    Raises:
+        InputError: Not readable as an object.
+    """
+    if not meta_path(path).exists():
+        return None
+    meta = read_json(meta_path(path), flag)
+    if not isinstance(meta, dict):
+        raise InputError(f"{meta_path(path)}: expected an object ({flag})")
+    return meta
 
 
 def check_row(row: Any, place: str) -> None:
@@ -119,7 +130,8 @@ def difference(found: Any, wanted: Any) -> tuple[Any, Any]:
     """Two values for a message; of two objects only what differs, of two hashes the beginnings."""
     if isinstance(found, dict) and isinstance(wanted, dict):
         keys = [key for key in wanted | found if found.get(key) != wanted.get(key)]
-        return {key: found.get(key) for key in keys}, {key: wanted.get(key) for key in keys}
+        pairs = {key: difference(found.get(key), wanted.get(key)) for key in keys}
+        return {key: pair[0] for key, pair in pairs.items()}, {key: pair[1] for key, pair in pairs.items()}
     return tuple(
         value[:12] + "…" if isinstance(value, str) and len(value) == 64 else value for value in (found, wanted)
     )

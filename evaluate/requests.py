@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from llama import Request, Tokenizer
 from preprocess.errors import InputError
@@ -22,11 +23,14 @@ class Encoded:
     cut: list[str]
 
 
-def encode(prompts: Sequence[Prompt], method: str, tokenizer: Tokenizer, max_seq_len: int, room: int = 0) -> Encoded:
+def encode(
+    prompts: Sequence[Prompt], method: str, tokenizer: Tokenizer, max_seq_len: int, path: str | Path, room: int = 0
+) -> Encoded:
     """Encode every example for a method: direct, channel or generate.
 
     Args:
         max_seq_len: Tokens that the model takes.
+        path: Of the prompt file, for the message.
         room: Tokens to keep free after the context (generate).
 
     Raises:
@@ -42,7 +46,8 @@ def encode(prompts: Sequence[Prompt], method: str, tokenizer: Tokenizer, max_seq
         if built is None:
             needed = longest(build("")) + room
             raise InputError(
-                f"id {prompt.id!r}: needs {needed} tokens even without its text, --max_seq_len allows {max_seq_len}"
+                f"{path}: id {prompt.id!r} needs {needed} tokens even without its text,"
+                f" --max_seq_len allows {max_seq_len}"
             )
         requests.append(built)
         if was_cut:
@@ -74,7 +79,8 @@ def fit(build: Callable[[str], list[Request]], text: str, max_tokens: int) -> tu
     if longest(built) <= max_tokens:
         return built, False
     ends = [0, *(word.end() for word in re.finditer(r"\S+", text))]
-    low, high = 0, len(ends) - 1  # `low` words fit, if any number does; `high` do not
+    # `low` words fit, if any number does; `high` do not. All of them may: without the white space at the end.
+    low, high = 0, len(ends)
     while high - low > 1:
         middle = (low + high) // 2
         if longest(build(text[: ends[middle]])) <= max_tokens:

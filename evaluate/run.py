@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import os
+import re
 import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -13,13 +14,13 @@ import torch
 from tqdm import tqdm
 
 from evaluate.metrics import accuracy, macro_f1
-from evaluate.predictions import finished, prediction_row, sha256, write_predictions
+from evaluate.predictions import finished, prediction_row, read_meta, sha256, write_predictions
 from llama import LLaMA
 from llama.checkpoint import Checkpoint, open_checkpoint, resolve_dtype
 from llama.llama import load_model
 from llama.parallel import finish, own_device, start, world_size
 from preprocess.errors import InputError
-from preprocess.files import check_writable, meta_path, read_json
+from preprocess.files import check_writable
 from preprocess.prompts import Prompt
 
 PACKAGES = ("torch", "sentencepiece", "fairscale", "numpy")
@@ -98,6 +99,7 @@ class Run:
         if self.output_path.resolve() == self.prompt_path.resolve():
             raise InputError(f"--output_path {self.output_path}: is the prompt file")
         check_writable(self.output_path, "--output_path")
+        self.prompt_meta = read_meta(self.prompt_path, "the meta file of the prompts")
 
     @cached_property
     def identity(self) -> dict[str, Any]:
@@ -140,7 +142,6 @@ class Run:
         finish()
 
     def meta(self, rows: Sequence[dict[str, Any]], seconds: float) -> dict[str, Any]:
-        inputs = meta_path(self.prompt_path)
         return self.identity | {
             "configuration": self.configuration,
             "num_examples": len(rows),
@@ -154,12 +155,12 @@ class Run:
             "threads": torch.get_num_threads(),
             "versions": {package: importlib.metadata.version(package) for package in PACKAGES},
             "git_commit": git_commit(),
-            "prompt": read_json(inputs, "--data_path") if inputs.exists() else None,
+            "prompt": self.prompt_meta,
         }
 
 
 class Progress:
-    """A bar over the examples, on rank 0, with the accuracy so far."""
+    """A bar over the examples, on rank 0, with the accuracy so far. Leaving it, by Ctrl-C too, ends its line."""
 
     def __init__(self, total: int, description: str):
         self.right = self.done = 0
@@ -171,7 +172,10 @@ class Progress:
         self.bar.set_postfix_str(f"accuracy {self.right / self.done:.4f}", refresh=False)
         self.bar.update()
 
-    def close(self) -> None:
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self.bar.close()
 
 
@@ -185,8 +189,8 @@ def dtype_name(dtype: torch.dtype) -> str:
 
 def default_output(method: str, prompt_path: Path, checkpoint: str) -> str:
     """results/<checkpoint>/outputs_<method>_<data set>.json: a checkpoint never overwrites another's results."""
-    _, _, dataset = prompt_path.stem.removeprefix("inputs_").partition("_")
-    return f"results/{checkpoint}/outputs_{method}_{dataset or prompt_path.stem}.json"
+    dataset = re.sub(r"^inputs_(direct|channel)_", "", prompt_path.stem)
+    return f"results/{checkpoint}/outputs_{method}_{dataset}.json"
 
 
 def git_commit() -> str | None:
@@ -208,7 +212,8 @@ def summary(rows: Sequence[dict[str, Any]], seconds: float, cut: Sequence[str], 
     if cut:
         named = ", ".join(cut[:3]) + (", ..." if len(cut) > 3 else "")
         lines.append(
-            f"warning: {len(cut)} texts were too long and lost words at their end: {named} (all in the meta file)"
+            f"warning: {len(cut)} of {len(rows)} texts were too long and lost words at their end: {named}"
+            " (all in the meta file)"
         )
     lines.append(f"written to {path}")
     return "\n".join(lines)

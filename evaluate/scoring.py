@@ -11,6 +11,7 @@ import torch
 
 from evaluate.requests import encode
 from evaluate.run import Progress, Run, RunOptions, prediction_row
+from preprocess.errors import InputError
 from preprocess.prompts import read_prompts
 
 
@@ -46,7 +47,7 @@ def evaluate(config: ScoreConfig, method: str) -> None:
     data_path = config.data_path or f"samples/inputs_{method}_ag_news.json"
     prompts = read_prompts(data_path, method)
     run = Run(method, data_path, config.run, config.dtype, {"score_eos": config.score_eos}, config)
-    encoded = encode(prompts, method, run.checkpoint.tokenizer, run.max_seq_len)
+    encoded = encode(prompts, method, run.checkpoint.tokenizer, run.max_seq_len, run.prompt_path)
     if run.is_finished():
         return
     llama = run.load()
@@ -56,21 +57,20 @@ def evaluate(config: ScoreConfig, method: str) -> None:
     missing = [len(prompt.label_words) for prompt in prompts]
     rows: list[dict] = [{} for _ in prompts]
     ties = 0
-    progress = Progress(len(prompts), method)
     begin = time.perf_counter()
-    for index, log_probs in llama.score(requests):
-        example, word = owners[index]
-        scores[example][word] = log_probs
-        missing[example] -= 1
-        if missing[example] == 0:
-            details = sum_scores(scores[example], config.score_eos)
-            best = max(details["log_probs"])
-            ties += details["log_probs"].count(best) > 1
-            prediction = prompts[example].label_words[details["log_probs"].index(best)]
-            rows[example] = prediction_row(prompts[example], prediction, details)
-            progress.add(prompts[example], prediction)
+    with Progress(len(prompts), method) as progress:
+        for index, log_probs in llama.score(requests):
+            example, word = owners[index]
+            scores[example][word] = log_probs
+            missing[example] -= 1
+            if missing[example] == 0:
+                details = sum_scores(scores[example], config.score_eos)
+                best = max(details["log_probs"])
+                ties += details["log_probs"].count(best) > 1
+                prediction = prompts[example].label_words[details["log_probs"].index(best)]
+                rows[example] = prediction_row(prompts[example], prediction, details)
+                progress.add(prompts[example], prediction)
     seconds = time.perf_counter() - begin
-    progress.close()
     tokens = sum(len(request.target) + 1 for request in requests)
     run.write(rows, seconds, {"tokens_scored": tokens, "ties": ties, "cut": encoded.cut})
 
@@ -81,8 +81,13 @@ def sum_scores(scores: list[torch.Tensor], score_eos: bool) -> dict[str, list]:
     Args:
         scores: For each label word the log-probabilities of its target tokens and of EOS.
         score_eos: Whether EOS counts in what is compared.
+
+    Raises:
+        InputError: One of them is nan or infinite, so that nothing can be compared.
     """
     doubles = [log_probs.double() for log_probs in scores]
+    if not all(log_probs.isfinite().all() for log_probs in doubles):
+        raise InputError("a log-probability is nan or infinite: the weights are damaged, or too large for this --dtype")
     return {
         "log_probs": [float((log_probs if score_eos else log_probs[:-1]).sum()) for log_probs in doubles],
         "eos_log_probs": [float(log_probs[-1]) for log_probs in doubles],

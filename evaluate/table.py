@@ -89,9 +89,13 @@ def read_checked(path: Path) -> Predictions:
         if sha256(inputs) != meta.get("prompt_sha256"):
             raise InputError(f"{path}: was made from another version of {inputs}; evaluate again or restore that file")
         prompts = read_json(inputs, "FILES")
+        if len(prompts) != len(predictions.rows):
+            raise InputError(f"{path}: {len(predictions.rows)} rows for {len(prompts)} examples of {inputs}")
         for number, (prompt, row) in enumerate(zip(prompts, predictions.rows, strict=True)):
-            if (prompt.get("id", str(number)), prompt["ground_truth"]) != (row["id"], row.get("ground_truth")):
-                raise InputError(f"{path}: row {number} is {row['id']!r}, in {inputs} it is {prompt.get('id')!r}")
+            expected = prompt.get("id", str(number)), prompt["ground_truth"]
+            found = row["id"], row.get("ground_truth", prompt["ground_truth"])
+            if found != expected:
+                raise InputError(f"{path}: row {number} is {found}, in {inputs} it is {expected}")
     return predictions
 
 

@@ -1,0 +1,106 @@
+"""Generate: what the model writes, and which label word that is."""
+
+import json
+
+import pytest
+
+from evaluate.generation import example_seed, first_label_word
+
+FIELDS = ["id", "label_words", "ground_truth", "prediction", "correct", "generation"]
+NEWS = ["World", "Sports", "Business", "Science and technology"]
+BLOCKS = ["Page-header", "Page", "Text", "Title", "List-item", "Section-header"]
+
+
+@pytest.mark.parametrize(
+    ("generation", "label_words", "expected"),
+    [
+        (" Sports\nArticle: World", NEWS, "Sports"),
+        ("It is about business.", NEWS, "Business"),
+        ("SCIENCE AND TECHNOLOGY", NEWS, "Science and technology"),
+        ("(World)", NEWS, "World"),
+        ("", NEWS, None),
+        ("Worldwide, Sportsmen, Underworld", NEWS, None),
+        ("World_Sports 2World", NEWS, None),
+        ("Science", NEWS, None),
+        ("Science and technologyx, sports", NEWS, "Sports"),
+        # the longer one at the same place, else the first
+        ("Page-header", BLOCKS, "Page-header"),
+        ("Page-headers", BLOCKS, "Page"),
+        ("page Page-header", BLOCKS, "Page"),
+        ("Text Page-header", BLOCKS, "Text"),
+        ("Science and technology", ["Science", "Science and technology"], "Science and technology"),
+        ("Science and", ["Science and technology", "Science"], "Science"),
+        # punctuation and what means something to a regular expression
+        ("sci-fi", ["fi", "Sci-fi", "Sci"], "Sci-fi"),
+        ("Sci fi", ["Sci-fi", "fi"], "fi"),
+        ("C++ or C", ["C", "C++"], "C++"),
+        ("C++17", ["C++", "C"], "C"),
+        ("CCC", ["C+", "x"], None),
+        ("a.b", ["a.b", "x"], "a.b"),
+        ("acb", ["a.b", "x"], None),
+        ("x (other)", ["(other)", "[a-z]"], "(other)"),
+        ("100 %", ["%", "$"], "%"),
+        ("\\d 7", ["\\d", "7"], "\\d"),
+        # other scripts
+        ("ÉCONOMIE", ["Économie", "Sport"], "Économie"),
+        ("это СПОРТ", ["спорт", "мир"], "спорт"),
+    ],
+)
+def test_first_label_word(generation, label_words, expected):
+    """First as a whole word, in any case; the longer one where two start at the same place; None where none does.
+
+    The order of the label words does not matter.
+    """
+    assert first_label_word(generation, label_words) == expected
+    assert first_label_word(f"1 {generation} ", label_words[::-1]) == expected
+
+
+def test_label_words_that_only_their_case_tells_apart():
+    """As it is written, else the first of them."""
+    assert [first_label_word(text, ["US", "us"]) for text in ("us", "US", "Us")] == ["us", "US", "US"]
+
+
+def test_greedy_is_the_definition(evaluate, write_prompts, definition, tmp_path):
+    """The most probable token, again and again, from the filled prompt; the label word that comes first in it."""
+    inputs = write_prompts("direct")
+    rows, meta = evaluate("generate", tmp_path / "outputs.json", data_path=inputs, temperature=0, max_gen_len=12)
+    for example, row in zip(json.loads(inputs.read_text()), rows, strict=True):
+        prompt, _ = definition.pairs(example, definition.cut(example, room=12, generate=True))[0]
+        assert row["generation"] == definition.continuation(prompt, 12), row["id"]
+        assert row["prediction"] == first_label_word(row["generation"], example["label_words"])
+        assert list(row) == ([*FIELDS[:5], "group", "generation"] if "group" in example else FIELDS)
+        assert row["correct"] is (row["prediction"] == example["ground_truth"])
+    assert {row["prediction"] for row in rows} > {None}
+    assert meta["tokens_scored"] <= 12 * len(rows)
+
+
+def test_draws_depend_on_seed_and_id_alone(evaluate, write_prompts, make_rows, tmp_path):
+    """Not on the batch, not on the place in the file, not on the other examples."""
+    examples = make_rows("direct")
+
+    def generate(name, rows, **flags):
+        path = write_prompts("direct", rows)
+        found, _ = evaluate("generate", tmp_path / name, data_path=path, temperature=1.5, **flags)
+        return {row["id"]: row["generation"] for row in found}
+
+    expected = generate("all.json", examples)
+    assert generate("again.json", examples[::-1], max_batch_size=3) == expected
+    assert generate("some.json", examples[2:6], max_batch_size=1).items() <= expected.items()
+    other = generate("other.json", examples, seed=2)
+    assert sum(other[name] != text for name, text in expected.items()) > len(expected) / 2
+    twins = [examples[0] | {"id": name} for name in "abcd"]
+    assert len(set(generate("twins.json", twins).values())) > 1
+
+
+def test_top_p_0_is_greedy(evaluate, write_prompts, tmp_path):
+    flags = {"data_path": write_prompts("direct")}
+    greedy, _ = evaluate("generate", tmp_path / "a.json", temperature=0, **flags)
+    narrow, _ = evaluate("generate", tmp_path / "b.json", temperature=0.8, top_p=0, **flags)
+    assert narrow == greedy
+
+
+def test_seeds_of_examples():
+    """All seeds and ids differ, whatever characters an id holds, and fit into torch's 64 bits."""
+    seeds = [example_seed(seed, name) for seed in range(3) for name in ("a", "1 a", "test-1", "é", "\ud83d", "")]
+    assert len(set(seeds)) == len(seeds)
+    assert all(0 <= seed < 2**63 for seed in seeds)

@@ -1,0 +1,144 @@
+"""Predictions files: finished ones are known again, others are never overwritten unasked, wrong ones are refused."""
+
+import hashlib
+import json
+
+import pytest
+
+from evaluate.predictions import read_predictions, write_predictions
+from llama import open_checkpoint
+from preprocess.errors import InputError
+
+METHODS = ("direct", "direct_calibrate", "channel", "generate")
+ROW = {"id": "a", "prediction": "Text", "ground_truth": "Title", "correct": False}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_same_command_twice(run, without_model, tmp_path, capsys, method):
+    """Says that it is finished and touches nothing, the model least; with --overwrite the same bytes come again."""
+    _, meta = run(method)
+    path = tmp_path / "outputs.json"
+    before = path.read_bytes(), path.stat().st_mtime_ns, path.with_suffix(".meta.json").read_bytes()
+    capsys.readouterr()
+    with without_model():
+        run(method, max_batch_size=1)  # no part of what the result depends on
+    said = "finished already, same inputs, options and checkpoint; --overwrite repeats it"
+    assert capsys.readouterr().out == f"{path}: {said}\n"
+    assert before == (path.read_bytes(), path.stat().st_mtime_ns, path.with_suffix(".meta.json").read_bytes())
+    _, again = run(method, overwrite=True)
+    assert path.read_bytes() == before[0]
+    assert path.stat().st_mtime_ns > before[1]
+    for timed in (meta, again):
+        assert timed.pop("seconds") > 0
+        del timed["configuration"]
+    assert again == meta
+
+
+@pytest.mark.parametrize(
+    ("method", "flags", "named"),
+    [
+        ("direct", {"score_eos": False}, "{'score_eos': True}, now {'score_eos': False}"),
+        ("channel", {"dtype": "bfloat16"}, "{'dtype': 'float32'}, now {'dtype': 'bfloat16'}"),
+        ("direct", {"max_seq_len": 150}, "{'max_seq_len': 160}, now {'max_seq_len': 150}"),
+        ("generate", {"seed": 7, "max_gen_len": 2}, "{'max_gen_len': 8, 'seed': 1}, now {'max_gen_len': 2, 'seed': 7}"),
+    ],
+)
+def test_other_options_are_an_error_that_names_them(run, without_model, tmp_path, method, flags, named):
+    run(method)
+    path = tmp_path / "outputs.json"
+    before = path.read_bytes()
+    with without_model(), pytest.raises(InputError) as error:
+        run(method, **flags)
+    assert str(error.value) == f"{path}: exists with settings {named}; --overwrite replaces it"
+    assert path.read_bytes() == before
+    _, meta = run(method, **flags, overwrite=True)
+    assert meta["settings"].items() >= flags.items()
+    assert path.read_bytes() != before
+
+
+def test_another_checkpoint_or_method_or_other_inputs_are_an_error(
+    run, without_model, make_checkpoint, write_prompts, evaluate, tmp_path
+):
+    """Hashes are named by their beginnings."""
+    _, meta = run("direct")
+    path = tmp_path / "outputs.json"
+    other = make_checkpoint(tmp_path / "other", seed=1, max_seq_len=160)
+    fingerprints = [digest[:12] for digest in (meta["fingerprint"], open_checkpoint(str(other)).fingerprint())]
+    with without_model():
+        with pytest.raises(
+            InputError, match=r"exists with fingerprint {}…, now {}…; --overwrite".format(*fingerprints)
+        ):
+            run("direct", ckpt_dir=other)
+        with pytest.raises(InputError, match=r"exists with method direct, now generate; --overwrite"):
+            run("generate")
+        inputs = write_prompts("direct", json.loads((tmp_path / "inputs_direct_news.json").read_text())[1:])
+        hashes = [digest[:12] for digest in (meta["prompt_sha256"], hashlib.sha256(inputs.read_bytes()).hexdigest())]
+        with pytest.raises(InputError, match=r"exists with prompt_sha256 {}…, now {}…; --overwrite".format(*hashes)):
+            evaluate("direct", path, data_path=inputs)
+
+
+def test_an_output_that_is_not_what_its_meta_file_says_is_no_finished_one(run, without_model, tmp_path):
+    run("direct")
+    path = tmp_path / "outputs.json"
+    path.write_text(path.read_text().replace('"World"', '"world"'))
+    with without_model():
+        with pytest.raises(InputError, match=r"is not the file that outputs.meta.json was written for: edited"):
+            run("direct")
+        path.with_suffix(".meta.json").unlink()
+        with pytest.raises(InputError, match=r"outputs.json: exists, without a meta file .*; --overwrite replaces it"):
+            run("direct")
+    run("direct", overwrite=True)
+
+
+def test_writing_that_is_cut_off_leaves_no_meta_file_of_another_run(tmp_path, monkeypatch):
+    """Without one, the output is nobody's finished result."""
+    path = tmp_path / "outputs.json"
+    write_predictions(path, [ROW], {"method": "direct"})
+    monkeypatch.setattr("evaluate.predictions.write_json", lambda *_: pytest.fail("no space left"))
+    with pytest.raises(pytest.fail.Exception, match="no space left"):
+        write_predictions(path, [ROW], {"method": "generate"})
+    assert [file.name for file in tmp_path.iterdir()] == ["outputs.json"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "no such file (FILES)"),
+        ({}, "expected a list of predictions that is not empty (FILES)"),
+        ([], "expected a list of predictions that is not empty (FILES)"),
+        ([ROW, 3], "row 1: expected an object"),
+        ([{"prediction": None}], "row 0: field 'correct' is missing"),
+        ([{"correct": True}], "row 0: field 'prediction' is missing"),
+        ([ROW | {"prediction": 3}], "row 0: expected a string or null as 'prediction' and true or false as 'correct'"),
+        ([ROW | {"correct": 0}], "row 0: expected a string or null as 'prediction' and true or false as 'correct'"),
+        ([ROW | {"id": 3}], "row 0: 'id' is 3, expected a string"),
+        ([ROW, ROW | {"id": "b"}, ROW], "row 2: id 'a' stands there twice"),
+        ([ROW | {"correct": True}], "row 0: 'correct' is True, but prediction and ground_truth say otherwise"),
+        ([ROW | {"ground_truth": "Text"}], "row 0: 'correct' is False, but prediction and ground_truth say otherwise"),
+    ],
+)
+def test_files_that_are_no_predictions(tmp_path, content, message):
+    path = tmp_path / "outputs.json"
+    if content is not None:
+        path.write_text(json.dumps(content))
+    with pytest.raises(InputError) as error:
+        read_predictions(path, "FILES")
+    assert str(error.value) == f"{path}: {message}"
+
+
+def test_files_of_the_original_form(tmp_path):
+    """Neither ids nor ground truths nor a meta file: what was right is what the file says."""
+    path = tmp_path / "outputs.json"
+    path.write_text(json.dumps([{"prediction": "Text", "correct": True}, {"prediction": None, "correct": False}]))
+    read = read_predictions(path, "FILES")
+    assert read.meta is None
+    assert [(row["id"], row["correct"]) for row in read.rows] == [("0", True), ("1", False)]
+
+
+def test_meta_file_that_is_none(tmp_path):
+    path = tmp_path / "outputs.json"
+    write_predictions(path, [ROW], {"method": "direct"})
+    assert read_predictions(path, "FILES").meta["method"] == "direct"
+    path.with_suffix(".meta.json").write_text("[]")
+    with pytest.raises(InputError, match=r"outputs.meta.json: expected an object \(FILES\)"):
+        read_predictions(path, "FILES")

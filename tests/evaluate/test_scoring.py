@@ -1,0 +1,105 @@
+"""Direct and channel, held against the definition computed one sequence at a time."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from evaluate.scoring import sum_scores
+from preprocess.errors import InputError
+
+FIELDS = ["id", "label_words", "ground_truth", "prediction", "correct", "log_probs", "eos_log_probs", "num_tokens"]
+
+
+@pytest.mark.parametrize("score_eos", [True, False])
+@pytest.mark.parametrize("method", ["direct", "channel"])
+def test_scores_are_the_definition(evaluate, write_prompts, definition, tmp_path, method, score_eos):
+    """Every number and every prediction of a file of unusual texts, within 1e-5 nats a token."""
+    path = write_prompts(method)
+    rows, meta = evaluate(method, tmp_path / "outputs.json", data_path=path, score_eos=score_eos)
+    examples = json.loads(path.read_text())
+    scored = 0
+    for example, row in zip(examples, rows, strict=True):
+        tokens = [definition.log_probs(*pair) for pair in definition.pairs(example, definition.cut(example))]
+        sums = [sum(values if score_eos else values[:-1]) for values in tokens]
+        tolerance = 1e-5 * max(map(len, tokens))
+        assert row["log_probs"] == pytest.approx(sums, abs=tolerance, rel=0), row["id"]
+        assert row["eos_log_probs"] == pytest.approx([values[-1] for values in tokens], abs=tolerance, rel=0)
+        assert row["num_tokens"] == [len(values) - 1 for values in tokens]
+        assert row["prediction"] == example["label_words"][sums.index(max(sums))]
+        scored += sum(map(len, tokens))
+    assert len({row["prediction"] for row in rows}) > 2
+    assert meta["tokens_scored"] == scored
+
+
+@pytest.mark.parametrize("method", ["direct", "channel"])
+def test_rows_are_in_order_and_hold_these_fields(evaluate, write_prompts, tmp_path, method):
+    path = write_prompts(method)
+    rows, _ = evaluate(method, tmp_path / "outputs.json", data_path=path)
+    for example, row in zip(json.loads(path.read_text()), rows, strict=True):
+        grouped = "group" in example
+        assert list(row) == ([*FIELDS[:5], "group", *FIELDS[5:]] if grouped else FIELDS)
+        assert [row[key] for key in FIELDS[:3]] == [example[key] for key in FIELDS[:3]]
+        assert row.get("group") == example.get("group")
+        assert row["correct"] is (row["prediction"] == example["ground_truth"])
+        assert all(len(row[key]) == len(example["label_words"]) for key in FIELDS[5:])
+        assert {type(value) for key in FIELDS[5:7] for value in row[key]} == {float}
+        assert {type(value) for value in row["num_tokens"]} == {int}
+
+
+def test_sums_are_taken_in_float64():
+    """A long text's sum is beyond what float32 adds up exactly."""
+    small, large = torch.tensor([-(2.0**24), -1.0, -1.0, -0.5]), torch.tensor([-3.0, -0.25])
+    details = sum_scores([small, large], score_eos=True)
+    assert details == {
+        "log_probs": [-(2.0**24) - 2.5, -3.25],
+        "eos_log_probs": [-0.5, -0.25],
+        "num_tokens": [3, 1],
+    }
+    assert sum_scores([small, large], score_eos=False) == details | {"log_probs": [-(2.0**24) - 2, -3.0]}
+
+
+@pytest.fixture
+def indifferent(make_checkpoint: Callable[..., Path], tmp_path: Path) -> Path:
+    """A checkpoint that gives every token the same probability."""
+    folder = make_checkpoint(tmp_path / "indifferent")
+    weights = torch.load(folder / "consolidated.00.pth", weights_only=True)
+    weights["output.weight"].zero_()
+    torch.save(weights, folder / "consolidated.00.pth")
+    return folder
+
+
+def test_ties_go_to_the_first_label_word_and_are_counted(evaluate, write_prompts, make_rows, indifferent, tmp_path):
+    """Words of one token tie, in whichever order they stand; longer words lose; the calibrated scores tie all."""
+    words = [["of", "market", "today"], ["today", "of", "market"], ["Science and technology", "market"]]
+    rows = [make_rows("direct", {str(n): "rain"}, label_words)[0] for n, label_words in enumerate(words)]
+    path = write_prompts("direct", rows)
+    direct, meta = evaluate("direct", tmp_path / "d.json", data_path=path, ckpt_dir=indifferent)
+    assert [row["prediction"] for row in direct] == ["of", "today", "market"]
+    assert meta["ties"] == 2
+    flags = {"direct_input_path": path, "direct_output_path": tmp_path / "d.json", "ckpt_dir": indifferent}
+    calibrated, meta = evaluate("direct_calibrate", tmp_path / "c.json", **flags)
+    assert [row["prediction"] for row in calibrated] == ["of", "today", "Science and technology"]
+    assert meta["ties"] == 3
+
+
+def test_prompt_files_of_the_original_form(evaluate, write_prompts, make_rows, tmp_path):
+    """They have no ids: the row number is the id, and the numbers are those of the same rows with ids."""
+    rows = make_rows("direct")[:4]
+    expected, _ = evaluate("direct", tmp_path / "with.json", data_path=write_prompts("direct", rows))
+    bare = [{key: value for key, value in row.items() if key != "id"} for row in rows]
+    found, _ = evaluate("direct", tmp_path / "without.json", data_path=write_prompts("direct", bare))
+    assert found == [row | {"id": str(number)} for number, row in enumerate(expected)]
+
+
+@pytest.mark.parametrize("method", ["direct", "channel"])
+def test_log_probabilities_that_are_no_numbers_are_an_error(evaluate, write_prompts, indifferent, tmp_path, method):
+    """A model that overflows has no prediction; nothing is written that looks like one."""
+    weights = torch.load(indifferent / "consolidated.00.pth", weights_only=True)
+    weights["norm.weight"].fill_(float("inf"))
+    torch.save(weights, indifferent / "consolidated.00.pth")
+    with pytest.raises(InputError, match=r"nan or infinite: .* --dtype"):
+        evaluate(method, tmp_path / "outputs.json", data_path=write_prompts(method), ckpt_dir=indifferent)
+    assert not (tmp_path / "outputs.json").exists()

@@ -1,0 +1,128 @@
+"""Who may import whom, on the syntax tree; scripts without logic; requirements that something imports."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import evaluate
+
+ROOT = Path(__file__).resolve().parent.parent
+ALLOWED = {
+    "llama": set(),
+    "preprocess": set(),
+    "evaluate": {"llama", "preprocess"},
+    "pretrain": {"llama", "preprocess"},
+    "finetune": {"evaluate", "preprocess", "llama"},
+    "options": set(),
+    "run_*": {"options", "preprocess", "llama", "evaluate", "finetune", "pretrain"},
+}
+PACKAGES = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
+SCRIPTS = sorted(ROOT.glob("run_*.py"))
+MODULE_OF = {"scikit-learn": "sklearn"}  # where the name to import is not the name to install
+TOOLS = {"pytest", "pytest-xdist", "ruff"}
+REQUIREMENTS = sorted(ROOT.glob("requirements*.txt"))
+
+
+def imports(paths):
+    """The top-level names that files import, within functions too; relative imports stay within their package."""
+    found = set()
+    for path in paths:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                found.add(node.module.partition(".")[0])
+    return found
+
+
+def files_of(name):
+    """The files of a package, of a module, or of `run_*`."""
+    return [*(ROOT / name).rglob("*.py"), *ROOT.glob(f"{name}.py")]
+
+
+def requirements(path):
+    """The packages that a requirements file names itself."""
+    lines = [line for line in path.read_text().splitlines() if line and not line.startswith(("#", "-r"))]
+    assert all(re.fullmatch(r"[\w-]+==[\w.]+", line) for line in lines), f"{path.name}: expected name==version"
+    return {line.partition("==")[0] for line in lines}
+
+
+@pytest.mark.parametrize("name", [*PACKAGES, "options", "run_*"])
+def test_who_may_import_whom(name):
+    assert name in ALLOWED, f"{name}/ is a package without a line in ALLOWED"
+    assert files_of(name)
+    ours = imports(files_of(name)) & (ALLOWED.keys() | {"tests", "samples"}) - {name}
+    assert ours <= ALLOWED[name]
+
+
+@pytest.mark.parametrize("name", ["preprocess", "options"])
+def test_no_torch_on_the_syntax_tree(name):
+    assert not imports(files_of(name)) & {"torch", "fairscale", "sentencepiece", "transformers"}
+
+
+def test_preprocessing_does_not_load_torch():
+    """Nor does anything that it imports."""
+    code = (
+        "import runpy, sys\n"
+        "for script in sys.argv[1:]:\n"
+        "    sys.argv = [script, '--help']\n"
+        "    try: runpy.run_path(script, run_name='__main__')\n"
+        "    except SystemExit as stop: assert not stop.code\n"
+        "    assert 'torch' not in sys.modules, script\n"
+    )
+    scripts = [path.name for path in SCRIPTS if path.name.startswith("run_preprocess_")]
+    assert len(scripts) == 4
+    done = subprocess.run([sys.executable, "-c", code, *scripts], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("--data_path") >= 4
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_script_is_a_docstring_two_imports_and_a_call(path):
+    """The call is run(Config, function), with what was imported; the docstring holds the command."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    docstring, first, second, call = tree.body
+    assert path.name in ast.get_docstring(tree)
+    assert isinstance(docstring, ast.Expr)
+    assert isinstance(first, ast.ImportFrom)
+    assert isinstance(second, ast.ImportFrom)
+    imported = [alias.name for statement in (first, second) for alias in statement.names]
+    assert "run" in imported
+    assert isinstance(call.value, ast.Call)
+    used = [node.id for node in (call.value.func, *call.value.args)]
+    assert used[0] == "run"
+    assert sorted(used) == sorted(imported)
+    assert call.value.keywords == []
+
+
+def test_evaluate_is_ours():
+    """A package of that name is on PyPI; ours is found first because it is a real package in the checkout."""
+    assert Path(evaluate.__file__) == ROOT / "evaluate/__init__.py"
+    assert "PyPI" in evaluate.__doc__
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"] == []
+
+
+@pytest.mark.parametrize("path", REQUIREMENTS, ids=lambda path: path.stem)
+def test_requirements_are_imported(path):
+    """By the product, or by the tests where only they need it; a tool is not imported."""
+    assert not requirements(path) & {"evaluate", "setfit", "lm-eval", "lm_eval"}
+    where = {"requirements": set(PACKAGES) - {"pretrain", "finetune"} | {"options"}}
+    where |= {
+        "requirements-dev": {"tests"},
+        "requirements-pretrain": {"pretrain"},
+        "requirements-finetune": {"finetune"},
+    }
+    imported = imports([file for name in where[path.stem] for file in files_of(name)])
+    assert {MODULE_OF.get(name, name) for name in requirements(path) - TOOLS} <= imported
+
+
+def test_imports_are_required():
+    """requirements.txt names every package that the product imports."""
+    imported = imports([file for name in [*PACKAGES, "options"] if name != "finetune" for file in files_of(name)])
+    named = {MODULE_OF.get(name, name) for path in REQUIREMENTS for name in requirements(path) - TOOLS}
+    assert imported - sys.stdlib_module_names - ALLOWED.keys() <= named
