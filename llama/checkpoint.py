@@ -20,6 +20,7 @@ from llama.params import check_division, read_params
 from llama.tokenizer import Tokenizer
 
 SAMPLED_VALUES = 1024  # of each tensor, in the fingerprint
+ZIP_MAGIC = b"PK\x03\x04"  # torch.save writes a zip archive; an old file is a bare pickle and cannot be mapped
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -101,15 +102,20 @@ def weight_shapes(args: ModelArgs) -> dict[str, tuple[tuple[int, ...], int | Non
 
 def open_shard(path: Path) -> dict[str, Tensor]:
     """The tensors of one consolidated.NN.pth, mapped, without rotary tables. Pickled code is refused, not run."""
+    with path.open("rb") as file:
+        if file.read(len(ZIP_MAGIC)) != ZIP_MAGIC:
+            raise CheckpointError(f"{path}: no archive of torch.save (empty, or another format); nothing in it was run")
     try:
         shard = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError:
         raise CheckpointError(
             f"{path}: holds something other than tensors (pickled code?); refused, nothing was run"
         ) from None
-    except (RuntimeError, EOFError, OSError) as error:
-        raise CheckpointError(f"{path}: damaged or cut off: {str(error).splitlines()[0]}") from None
-    if not isinstance(shard, dict) or not all(isinstance(weight, Tensor) for weight in shard.values()):
+    except Exception as error:  # torch raises whatever a damaged file leads it to
+        reason = str(error).split(". ")[0].splitlines()
+        raise CheckpointError(f"{path}: damaged or cut off: {' '.join(reason)}") from None
+    items = shard.items() if isinstance(shard, dict) else [(None, shard)]
+    if not all(isinstance(key, str) and isinstance(weight, Tensor) for key, weight in items):
         raise CheckpointError(f"{path}: expected a dictionary of tensors")
     return {key: weight for key, weight in shard.items() if not key.endswith("rope.freqs")}
 
@@ -131,13 +137,25 @@ def check_shards(shards: list[dict[str, Tensor]], paths: list[Path], args: Model
                 if shape[cut] % len(shards):
                     raise CheckpointError(f"{path}: {key} {whole} cannot be in {len(shards)} equal shards")
                 shape[cut] //= len(shards)
-            if list(shard[key].shape) != shape:
-                found = tuple(shard[key].shape)
+            found = list(shard[key].shape)
+            if found != shape:
                 raise CheckpointError(
-                    f"{path}: {key} has shape {found}, params.json and {len(shards)} shard(s) make it {tuple(shape)}"
+                    f"{path}: {key} has shape {tuple(found)}, params.json and {len(shards)} shard(s) make it"
+                    f" {tuple(shape)}{embedding_misfit(key, found, args, len(shards))}"
                 )
             if not shard[key].is_floating_point():
                 raise CheckpointError(f"{path}: {key} is {shard[key].dtype}, expected floating-point numbers")
+
+
+def embedding_misfit(key: str, found: list[int], args: ModelArgs, shards: int) -> str:
+    """What lies behind the wrong shape of an embedding, to be put after it; nothing for another weight."""
+    if key != "tok_embeddings.weight":
+        return ""
+    if found == [args.vocab_size // shards, args.dim]:
+        return "; sharded along the vocabulary, as in Llama 3, which is not supported"
+    if len(found) == 2 and found[0] != args.vocab_size:
+        return f"; the tokenizer's {args.vocab_size} pieces and the embedding's {found[0]} rows do not belong together"
+    return ""
 
 
 def open_checkpoint(
@@ -165,8 +183,8 @@ def open_checkpoint(
     if [path.name for path in paths] != expected:
         absent = next(name for name in expected if not (folder / name).exists())
         raise CheckpointError(f"{folder}: {absent} is missing, found {', '.join(path.name for path in paths)}")
+    tokenizer = Tokenizer(find_tokenizer(folder, tokenizer_path))  # first: it tells Llama 3, whose keys differ too
     args = read_params(folder / "params.json")
-    tokenizer = Tokenizer(find_tokenizer(folder, tokenizer_path))
     if args.vocab_size not in (-1, tokenizer.n_words):
         raise CheckpointError(
             f"{folder / 'params.json'}: vocab_size is {args.vocab_size},"

@@ -7,6 +7,7 @@ import torch.distributed as dist
 from fairscale.nn.model_parallel.initialize import get_model_parallel_group, get_model_parallel_src_rank
 from torch import Tensor
 
+from llama.errors import CheckpointError
 from llama.model import Transformer
 from llama.scoring import Prefix, batches_by_length
 
@@ -56,7 +57,7 @@ def generate_batch(
     model = prefix.model
     hidden, cache = prefix.forward(rows, slots=max_gen_len)
     ends = torch.tensor([len(row) for row in rows], device=hidden.device)
-    hidden = hidden[torch.arange(len(rows)), ends - prefix.length - 1]  # (B, D)
+    hidden = hidden[torch.arange(len(rows), device=hidden.device), ends - prefix.length - 1]  # (B, D)
 
     new: list[list[int]] = [[] for _ in rows]
     active = list(range(len(rows)))  # the row of `new` that each row of the cache belongs to
@@ -78,6 +79,8 @@ def generate_batch(
 
 def choose(logits: Tensor, generators: Sequence[torch.Generator], temperature: float, top_p: float) -> Tensor:
     """The next token of each row of `logits` (B, V): (B). Ranks that share the weights take the first one's."""
+    if not logits.isfinite().all():
+        raise CheckpointError("a logit is nan or infinite: the weights are damaged, or too large for this dtype")
     if temperature == 0:
         chosen = logits.argmax(dim=-1)
     else:

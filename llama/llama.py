@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 import torch
+from fairscale.nn.model_parallel.initialize import get_model_parallel_rank, get_model_parallel_world_size
 from torch import Tensor
 
 from llama.checkpoint import Checkpoint, load_weights, open_checkpoint, resolve_dtype
@@ -42,6 +43,8 @@ class LLaMA:
         top_p: float,
     ) -> Iterator[tuple[int, list[int]]]:
         """`llama.generation.generate` with this model: (index, new ids) as they are computed."""
+        if temperature < 0 or not 0 <= top_p <= 1:
+            raise CheckpointError(f"temperature {temperature}, top_p {top_p}: expected 0 or more, and 0 to 1")
         self.check_lengths([len(context) + max_gen_len for context in contexts])
         eos_id = self.tokenizer.eos_id
         return generate(self.model, contexts, seeds, eos_id, max_gen_len, temperature, top_p, self.max_batch_size)
@@ -101,7 +104,7 @@ def load_model(checkpoint: Checkpoint, launch: Launch, dtype: torch.dtype) -> Tr
         model = Transformer(checkpoint.args)
     finally:
         torch.set_default_dtype(default)
-    weights = load_weights(checkpoint, launch.rank, launch.world_size, dtype, launch.device)
+    weights = load_weights(checkpoint, get_model_parallel_rank(), get_model_parallel_world_size(), dtype, launch.device)
     model.load_state_dict(weights, strict=True, assign=True)
     return model.to(launch.device).eval().requires_grad_(False)
 

@@ -55,7 +55,8 @@ def start(model_parallel_size: int | None = None) -> Launch:
         model_parallel_size: Ranks that share one copy of the weights; None: all.
 
     Raises:
-        CheckpointError: The world size is not the model-parallel size, or a rank has no CUDA device of its own.
+        CheckpointError: The model-parallel size does not divide the world size, or a rank has no CUDA device of its
+            own.
     """
     # fairscale prints three lines when it makes its groups: none of them is for our screen.
     from fairscale.nn.model_parallel import initialize

@@ -22,11 +22,11 @@ def read_params(path: Path) -> ModelArgs:
     for key, value in params.items():
         if key not in known:
             raise CheckpointError(f"{path}: unknown key {key!r}; known are {', '.join(known)}")
-        number = int | float if "float" in str(known[key]) else int
+        number, expected = (int | float, "a number") if "float" in str(known[key]) else (int, "a whole number")
         nullable = value is None and "None" in str(known[key])
         if not nullable and (not isinstance(value, number) or isinstance(value, bool)):
-            raise CheckpointError(f"{path}: {key} is {value!r}, expected {known[key]}")
-        if value is not None and value <= 0 and (key, value) != ("vocab_size", -1):
+            raise CheckpointError(f"{path}: {key} is {value!r}, expected {expected}")
+        if value is not None and not value > 0 and (key, value) != ("vocab_size", -1):
             raise CheckpointError(f"{path}: {key} is {value!r}, expected a number above 0")
     missing = [key for key in ("dim", "n_layers", "n_heads") if key not in params]
     if missing:

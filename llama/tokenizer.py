@@ -23,7 +23,8 @@ class Tokenizer:
         if not self.model_path.is_file():
             raise CheckpointError(f"{model_path}: no such tokenizer file (--tokenizer_path)")
         try:
-            self.sp_model = SentencePieceProcessor(model_proto=self.model_path.read_bytes())
+            self.sp_model = SentencePieceProcessor()
+            self.sp_model.LoadFromSerializedProto(self.model_path.read_bytes())
         except (RuntimeError, OSError) as error:
             raise CheckpointError(
                 f"{model_path}: not a sentencepiece model (--tokenizer_path); Llama 3's tokenizer is not supported"
@@ -36,17 +37,18 @@ class Tokenizer:
             raise CheckpointError(f"{model_path}: the tokenizer has no begin- and end-of-sequence pieces")
 
     def _encode(self, text: str) -> tuple[int, ...]:
-        """Ids of `text`, without BOS and EOS."""
-        return tuple(self.sp_model.encode(text))
+        """Ids of `text`, without BOS and EOS. Half a surrogate pair, which JSON can hold, becomes U+FFFD."""
+        return tuple(self.sp_model.encode(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")))
 
     def encode_pair(self, prompt: str, completion: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Context and target ids of `prompt` followed by `completion`; BOS leads the context, EOS is not added.
 
         The two are encoded as one text, joined by one space, and split where the prompt's own tokens end: encoded
         apart, the completion would start with a piece that running text never has (lm-evaluation-harness issue 531).
-        Where a piece spans the border, the split is before it. An empty completion has no target ids.
+        Where a piece spans the border, the split is before it. Spaces at the border are that one space: more would be
+        a piece of their own. An empty completion has no target ids.
         """
-        prompt = prompt.rstrip(" ")
+        prompt, completion = prompt.rstrip(" "), completion.lstrip(" ")
         alone = self.encode(prompt)
         joint = self.encode(f"{prompt} {completion}" if prompt and completion else prompt or completion)
         border = 0

@@ -1,0 +1,122 @@
+"""A checkpoint found by its name, cut to the ranks, told from others by its fingerprint."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from llama import CheckpointError, load, open_checkpoint
+from llama.checkpoint import SAMPLED_VALUES, find_folder, find_tokenizer, load_weights, part, resolve_dtype
+
+EMBEDDING, NORM = "tok_embeddings.weight", "norm.weight"
+
+
+def test_name_is_a_path_or_stands_below_checkpoints(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for place in ("checkpoints/llama/7B", "checkpoints/7B", "7B"):  # the later, the stronger
+        Path(place).mkdir(parents=True)
+        assert find_folder("7B") == Path(place)
+    assert find_folder(str(tmp_path / "7B")) == tmp_path / "7B"
+
+
+def test_folder_missing_lists_the_candidates(tmp_path, monkeypatch, refusal) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("7B").write_text("a file is no folder")
+    assert refusal("7B") == "--ckpt_dir 7B: no such folder; looked at 7B, checkpoints/7B, checkpoints/llama/7B"
+
+
+def test_tokenizer_given_or_in_the_folder_or_its_parent(folder, tmp_path, refusal) -> None:
+    own, parents = folder / "tokenizer.model", tmp_path / "tokenizer.model"
+    parents.write_bytes(own.read_bytes())
+    assert find_tokenizer(folder, "elsewhere.model") == Path("elsewhere.model")
+    assert find_tokenizer(folder, None) == own
+    own.unlink()
+    assert open_checkpoint(str(folder)).tokenizer.model_path == parents
+    parents.unlink()
+    assert refusal(folder) == f"--tokenizer_path: not given, and neither {own} nor {parents} exists"
+
+
+def test_metas_own_extras_are_ignored(folder, change_weights, change_params) -> None:
+    """Rotary tables of both forms among the weights, checksums beside them, the vocabulary size left open."""
+    (folder / "checklist.chk").write_text("0123  consolidated.00.pth\n")
+    tables = {"rope.freqs": torch.ones(4), "layers.1.attention.inner_attention.rope.freqs": torch.ones(4)}
+    change_weights(folder, lambda weights: weights.update(tables))
+    change_params(folder, vocab_size=-1)
+    checkpoint = open_checkpoint(str(folder))
+    assert checkpoint.args.vocab_size == checkpoint.tokenizer.n_words == 384
+    assert not [key for key in checkpoint.shards[0] if "rope" in key]
+    assert checkpoint.name == "random"
+
+
+def test_max_seq_len(folder, sharded, refusal) -> None:
+    assert open_checkpoint(str(folder)).args.max_seq_len == 64
+    assert open_checkpoint(str(folder), max_seq_len=10).args.max_seq_len == 10
+    assert open_checkpoint(str(sharded)).args.max_seq_len == 1024
+    assert open_checkpoint(str(sharded), max_seq_len=5000).args.max_seq_len == 5000
+    message = refusal(folder, max_seq_len=65)
+    assert message == f"--max_seq_len 65: {folder / 'params.json'} allows at most 64"
+
+
+@pytest.mark.parametrize("cut", [0, 1])
+@pytest.mark.parametrize("ranks", [1, 2, 3, 4])
+@pytest.mark.parametrize("shards", [1, 2, 3, 4])
+def test_part_is_a_chunk_of_the_whole(shards, ranks, cut) -> None:
+    whole = torch.arange(24 * 36).view(24, 36)
+    pieces = list(whole.chunk(shards, dim=cut))
+    for rank, expected in enumerate(whole.chunk(ranks, dim=cut)):
+        assert torch.equal(part(pieces, cut, rank, ranks), expected)
+
+
+def test_weights_are_read_and_not_mapped(folder) -> None:
+    checkpoint = open_checkpoint(str(folder))
+    weights = load_weights(checkpoint, 0, 1, torch.float32, torch.device("cpu"))
+    assert weights.keys() == checkpoint.shards[0].keys()
+    for key, mapped in checkpoint.shards[0].items():
+        assert torch.equal(weights[key], mapped)
+        assert weights[key].untyped_storage().data_ptr() != mapped.untyped_storage().data_ptr()
+
+
+def test_dtype(folder, change_weights) -> None:
+    change_weights(folder, lambda weights: weights.update({key: weights[key].half() for key in weights}))
+    checkpoint = open_checkpoint(str(folder))
+    assert resolve_dtype("auto", checkpoint, torch.device("cpu")) == torch.float32
+    assert resolve_dtype("auto", checkpoint, torch.device("cuda")) == torch.float16
+    assert resolve_dtype("bfloat16", checkpoint, torch.device("cuda")) == torch.bfloat16
+    with pytest.raises(CheckpointError, match=r"^--dtype fp16: expected auto, float32, bfloat16, float16$"):
+        load(str(folder), dtype="fp16")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_fingerprint_sees_every_sampled_value(dtype, folder, change_weights) -> None:
+    change_weights(folder, lambda weights: weights.update({key: weights[key].to(dtype) for key in weights}))
+    checkpoint = open_checkpoint(str(folder))
+    fingerprints = {checkpoint.fingerprint()}
+    size = checkpoint.shards[0][EMBEDDING].numel()
+    spaced = [round(sample * (size - 1) / (SAMPLED_VALUES - 1)) for sample in (0, 1, 500, SAMPLED_VALUES - 1)]
+    places = [(EMBEDDING, place) for place in spaced] + [(NORM, place) for place in range(32)]  # NORM has but 32
+    for key, place in places:
+        weight = checkpoint.shards[0][key].clone()
+        weight.view(-1)[place] += 1
+        checkpoint.shards[0][key], kept = weight, checkpoint.shards[0][key]
+        fingerprints.add(checkpoint.fingerprint())
+        checkpoint.shards[0][key] = kept
+    assert len(fingerprints) == 1 + len(places)
+
+
+def test_fingerprint_of_a_copy_and_of_what_differs(folder, tmp_path, change_weights, change_params) -> None:
+    first = open_checkpoint(str(folder)).fingerprint()
+    copy = Path(shutil.copytree(folder, tmp_path / "copy"))
+    assert open_checkpoint(str(copy)).fingerprint() == first
+    found = {first}
+
+    change_params(copy, norm_eps=2e-5)
+    found.add(open_checkpoint(str(copy)).fingerprint())
+    shutil.copy(folder / "params.json", copy)
+    with (copy / "tokenizer.model").open("ab") as file:
+        file.write(b"\xa0\x06\x01")  # a field that sentencepiece does not know
+    found.add(open_checkpoint(str(copy)).fingerprint())
+    shutil.copy(folder / "tokenizer.model", copy)
+    change_weights(copy, lambda weights: weights.update({NORM: weights[NORM].double()}))  # the same values
+    found.add(open_checkpoint(str(copy)).fingerprint())
+    assert len(found) == 4

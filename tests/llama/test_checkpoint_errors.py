@@ -1,0 +1,150 @@
+"""Everything that can be wrong with a folder is one line that names it, before anything is loaded."""
+
+import os
+import pickle
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+EMBEDDING, NORM, W1 = "tok_embeddings.weight", "norm.weight", "layers.0.feed_forward.w1.weight"
+Change = Callable[[dict], None]
+
+NARROW = {EMBEDDING: torch.ones(384, 30)}
+HIGH = {EMBEDDING: torch.ones(400, 32), "output.weight": torch.ones(400, 32)}
+BROKEN_WEIGHTS: dict[str, tuple[Change, str]] = {
+    "missing": (lambda weights: weights.pop(W1), rf"weight {W1} is missing \(1 in all\)"),
+    "extra": (lambda weights: weights.update(bias=weights[NORM]), r"weight bias is in no LLaMA .* \(1 in all\)"),
+    "layer too many": (lambda weights: weights.update({W1.replace("0", "2"): weights[W1]}), r"weight layers\.2\.feed"),
+    "other shape": (
+        lambda weights: weights.update({W1: weights[W1][:-1]}),
+        rf"{W1} has shape \(87, 32\), params\.json and 1 shard\(s\) make it \(88, 32\)$",
+    ),
+    "other rank": (lambda weights: weights.update({NORM: weights[NORM][None]}), r"norm\.weight has shape \(1, 32\), "),
+    "integers": (lambda weights: weights.update({W1: weights[W1].int()}), rf"{W1} is torch\.int32, expected floating"),
+    "narrow embedding": (lambda weights: weights.update(NARROW), r"has shape \(384, 30\), .* make it \(384, 32\)$"),
+    "other vocabulary": (
+        lambda weights: weights.update(HIGH),
+        r"tok_embeddings\.weight has shape \(400, 32\), .* make it \(384, 32\);"
+        r" the tokenizer's 384 pieces and the embedding's 400 rows do not belong together",
+    ),
+    "no tensor": (lambda weights: weights.update({NORM: 1.0}), "expected a dictionary of tensors"),
+    "no name": (lambda weights: weights.update({1: weights[NORM]}), "expected a dictionary of tensors"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), BROKEN_WEIGHTS.values(), ids=BROKEN_WEIGHTS)
+def test_wrong_weights(change, message, folder, change_weights, refusal) -> None:
+    change_weights(folder, change)
+    assert re.match(f"{folder}/consolidated.00.pth: .*{message}", refusal(folder))
+
+
+def test_each_shard_is_checked(sharded, change_weights, refusal) -> None:
+    change_weights(sharded, lambda weights: weights.update({W1: weights[W1][:-1]}), shard=1)
+    message = refusal(sharded)
+    assert message.startswith(f"{sharded}/consolidated.01.pth: {W1} has shape (43, 32), ")
+    assert message.endswith("2 shard(s) make it (44, 32)")
+
+
+def test_shards_that_cannot_be_equal(sharded, refusal) -> None:
+    shutil.copy(sharded / "consolidated.01.pth", sharded / "consolidated.02.pth")
+    assert f"{EMBEDDING} (384, 32) cannot be in 3 equal shards" in refusal(sharded)
+
+
+@pytest.mark.parametrize(("shard", "absent"), [(0, "00"), (1, "01")])
+def test_missing_shard(shard, absent, sharded, refusal) -> None:
+    shutil.copy(sharded / "consolidated.01.pth", sharded / "consolidated.02.pth")
+    (sharded / f"consolidated.{shard:02d}.pth").unlink()
+    assert refusal(sharded).startswith(f"{sharded}: consolidated.{absent}.pth is missing, found consolidated.")
+
+
+def test_last_shard_missing(sharded, refusal) -> None:
+    (sharded / "consolidated.01.pth").unlink()  # no number tells, the shapes do
+    assert "has shape (384, 16), params.json and 1 shard(s) make it (384, 32)" in refusal(sharded)
+
+
+def test_empty_folder(tmp_path, refusal) -> None:
+    assert refusal(tmp_path) == f"{tmp_path}: no consolidated.NN.pth in it"
+
+
+def test_params_are_checked(folder, change_params, refusal) -> None:
+    change_params(folder, n_head=4)
+    assert refusal(folder).startswith(f"{folder / 'params.json'}: unknown key 'n_head'")
+    (folder / "params.json").unlink()
+    assert refusal(folder).startswith(f"{folder / 'params.json'}: no such file")
+
+
+def test_vocabulary_of_params_is_not_the_tokenizers(folder, change_params, refusal) -> None:
+    change_params(folder, vocab_size=400)
+    tokenizer = folder / "tokenizer.model"
+    assert refusal(folder) == f"{folder / 'params.json'}: vocab_size is 400, {tokenizer} has 384 pieces"
+
+
+class Code:
+    """Pickled, it makes a file when it is read."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __reduce__(self) -> tuple:
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.mark.parametrize("form", ["archive", "old form", "bare pickle"])
+def test_pickled_code_is_refused_and_not_run(form, folder, tmp_path, refusal) -> None:
+    path, proof = folder / "consolidated.00.pth", tmp_path / "the code ran"
+    if form == "bare pickle":
+        path.write_bytes(pickle.dumps({NORM: Code(proof)}))
+    else:
+        torch.save({NORM: Code(proof)}, path, _use_new_zipfile_serialization=form == "archive")
+    assert re.match(f"{path}: .*(refused, nothing was run|nothing in it was run)$", refusal(folder))
+    assert not proof.exists()
+
+
+def test_damaged_files(folder, refusal) -> None:
+    path = folder / "consolidated.00.pth"
+    whole = path.read_bytes()
+    for length in (4, 5000, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        assert refusal(folder).startswith(f"{path}: damaged or cut off: ")
+    path.write_bytes(whole.replace(b"norm.weight", b"norm\xff\xffeight", 1))  # no text any more: another exception
+    assert refusal(folder).startswith(f"{path}: damaged or cut off: ")
+    for other in (b"", b"PK", b"version https://git-lfs.github.com/spec/v1\n"):
+        path.write_bytes(other)
+        assert refusal(folder).startswith(f"{path}: no archive of torch.save")
+
+
+def test_llama_3_is_refused(sharded, change_weights, change_params, refusal) -> None:
+    """Its tokenizer is tiktoken's, params.json may have keys of its own, and it shards the embedding's rows."""
+    change_params(sharded, use_scaled_rope=True)
+    sentencepiece = (sharded / "tokenizer.model").read_bytes()
+    (sharded / "tokenizer.model").write_bytes(b"IQ== 0\nIg== 1\nIw== 2\n")
+    assert refusal(sharded).endswith("Llama 3's tokenizer is not supported")
+    (sharded / "tokenizer.model").write_bytes(sentencepiece)
+    (sharded / "params.json").write_text('{"dim": 32, "n_layers": 2, "n_heads": 4, "multiple_of": 8}')
+    for shard in (0, 1):
+        change_weights(sharded, lambda weights: weights.update({EMBEDDING: torch.ones(192, 32)}), shard)
+    assert refusal(sharded).endswith("sharded along the vocabulary, as in Llama 3, which is not supported")
+
+
+@pytest.mark.parametrize(
+    ("params", "size", "message"),
+    [
+        ({}, 3, "n_heads, 4"),
+        ({"n_kv_heads": 1}, 2, "n_kv_heads, 1"),
+        ({"multiple_of": 1}, 2, "the hidden dimension, 85"),
+    ],
+)
+def test_model_parallel_size_is_checked(params, size, message, make_checkpoint, tmp_path, refusal) -> None:
+    folder = make_checkpoint(tmp_path, **params)
+    expected = f"--model_parallel_size {size} does not divide {message}"
+    assert refusal(folder, model_parallel_size=size) == expected
+
+
+def test_vocabulary_that_no_rank_can_share(make_checkpoint, tmp_path, refusal) -> None:
+    folder = make_checkpoint(tmp_path, n_heads=5, dim=40, multiple_of=5)
+    expected = "--model_parallel_size 5 does not divide the vocabulary, 384"
+    assert refusal(folder, model_parallel_size=5) == expected

@@ -1,0 +1,129 @@
+"""Greedy and sampled continuations against full recomputation and against the definition of nucleus sampling."""
+
+import pytest
+import torch
+
+from llama.errors import CheckpointError
+from llama.generation import choose, draw, generate
+
+EOS = 2
+CONTEXTS = [(1, *range(5, 5 + length)) for length in (1, 12, 3, 3, 7)] + [(1, 300, 20), (1, 300, 20)]
+SEEDS = [11, 12, 13, 14, 15, 16, 16]
+GREEDY, SAMPLED = {"temperature": 0.0, "top_p": 1.0}, {"temperature": 0.9, "top_p": 0.8}
+
+
+def continued(small, contexts=CONTEXTS, seeds=SEEDS, eos_id=EOS, max_gen_len=12, max_batch_size=16, **how):
+    """The new ids of each context, in order."""
+    new = dict(generate(small.model, contexts, seeds, eos_id, max_gen_len, max_batch_size=max_batch_size, **how))
+    return [new[index] for index in range(len(contexts))]
+
+
+def recomputed(small, full_log_probs, context, seed, max_gen_len, temperature, top_p, eos_id=EOS) -> list[int]:
+    """The definition: the whole sequence again for every token, no cache, no batch."""
+    generator, new = torch.Generator().manual_seed(seed), []
+    while len(new) < max_gen_len:
+        log_probs = full_log_probs(small.model, [*context, *new])[-1].float()
+        if temperature:
+            token = int(draw(torch.softmax(log_probs / temperature, -1), generator, top_p))
+        else:
+            token = int(log_probs.argmax())
+        if token == eos_id:
+            break
+        new.append(token)
+    return new
+
+
+@pytest.mark.parametrize("how", [GREEDY, SAMPLED], ids=["greedy", "sampled"])
+@pytest.mark.parametrize("max_batch_size", [1, 3, 16])
+def test_is_full_recomputation_whatever_the_batch(how, max_batch_size, small, full_log_probs) -> None:
+    new = continued(small, max_batch_size=max_batch_size, **how)
+    for row, context, seed in zip(new, CONTEXTS, SEEDS, strict=True):
+        assert row == recomputed(small, full_log_probs, context, seed, 12, **how)
+    assert new[-1] == new[-2]  # the same context and seed
+
+
+def test_draws_depend_on_the_own_seed_alone(small) -> None:
+    first = continued(small, **SAMPLED)
+    assert continued(small, seeds=[*SEEDS[:-1], 99], **SAMPLED)[:-1] == first[:-1]
+    assert continued(small, seeds=[*SEEDS[:-1], 99], **SAMPLED)[-1] != first[-1]
+    backwards = continued(small, contexts=CONTEXTS[::-1], seeds=SEEDS[::-1], max_batch_size=2, **SAMPLED)
+    assert backwards[::-1] == first
+
+
+@pytest.mark.parametrize("how", [GREEDY, SAMPLED], ids=["greedy", "sampled"])
+def test_each_row_stops_at_its_own_end_of_sequence(how, small) -> None:
+    """Any id can play EOS: rows that reach it end there, without it; the others go on as before."""
+    free = continued(small, eos_id=-1, **how)
+    eos_id = free[1][4]
+    stopped = continued(small, eos_id=eos_id, **how)
+    assert stopped == [row[: row.index(eos_id)] if eos_id in row else row for row in free]
+    assert len({len(row) for row in stopped}) > 1
+
+
+@pytest.mark.parametrize("max_gen_len", [0, 1, 5])
+def test_max_gen_len(max_gen_len, small) -> None:
+    longer = continued(small, eos_id=-1, max_gen_len=6, **GREEDY)
+    new = continued(small, eos_id=-1, max_gen_len=max_gen_len, **GREEDY)
+    assert new == [row[:max_gen_len] for row in longer]
+
+
+def test_no_contexts(small) -> None:
+    assert continued(small, contexts=[], seeds=[], **GREEDY) == []
+
+
+def nucleus(probabilities: torch.Tensor, top_p: float) -> torch.Tensor:
+    """Holtzman et al. 2020, section 3.1: the smallest set whose probability reaches top_p, scaled to sum 1."""
+    kept, mass = torch.zeros_like(probabilities), 0.0
+    for token in sorted(range(len(probabilities)), key=lambda token: (-float(probabilities[token]), token)):
+        kept[token] = probabilities[token]
+        mass += float(probabilities[token])
+        if mass >= top_p:
+            break
+    return kept / kept.sum()
+
+
+@pytest.mark.parametrize("top_p", [0.0, 0.3, 0.6, 0.75, 0.76, 0.95, 1.0])
+def test_frequencies_of_draws(top_p) -> None:
+    probabilities = torch.tensor([0.05, 0.25, 0.1, 0.5, 0.07, 0.03])
+    generator, draws = torch.Generator().manual_seed(0), 4000
+    counts = torch.bincount(torch.stack([draw(probabilities, generator, top_p) for _ in range(draws)]), minlength=6)
+    expected = nucleus(probabilities, top_p)
+    assert (counts > 0).tolist() == (expected > 0).tolist()
+    deviation = (expected * (1 - expected) / draws).sqrt()
+    assert ((counts / draws - expected).abs() <= 4 * deviation + 1e-6).all()
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_temperature_divides_the_logits(temperature, one_process) -> None:
+    logits, draws = torch.tensor([0.3, -1.0, 1.2, 0.0]), 4000
+    generators = [torch.Generator().manual_seed(seed) for seed in range(draws)]
+    chosen = choose(logits.expand(draws, -1), generators, temperature, top_p=1.0)
+    weights = (logits / temperature).exp()
+    expected = weights / weights.sum()
+    deviation = (expected * (1 - expected) / draws).sqrt()
+    assert ((torch.bincount(chosen, minlength=4) / draws - expected).abs() <= 4 * deviation).all()
+
+
+def test_top_p_0_and_a_low_temperature_are_greedy(small) -> None:
+    greedy = continued(small, **GREEDY)
+    assert continued(small, temperature=5.0, top_p=0.0) == greedy
+    assert continued(small, temperature=1e-4, top_p=1.0) == greedy
+    assert continued(small, temperature=5.0, top_p=1.0) != greedy
+
+
+def test_equal_probabilities_go_to_the_first(one_process) -> None:
+    logits = torch.tensor([[0.0, 1.0, 1.0, 1.0]])
+    for temperature in (0.0, 1.0):
+        assert choose(logits, [torch.Generator()], temperature, top_p=0.0).tolist() == [1]
+
+
+@pytest.mark.parametrize("damage", [float("nan"), float("inf")])
+def test_damaged_logits_are_refused(damage, one_process) -> None:
+    with pytest.raises(CheckpointError, match="a logit is nan or infinite"):
+        choose(torch.tensor([[0.0, damage]]), [torch.Generator()], temperature=0, top_p=1.0)
+
+
+@pytest.mark.parametrize(("temperature", "top_p"), [(-1.0, 0.9), (0.5, 1.5), (0.5, -0.1)])
+def test_sampling_options_out_of_range(temperature, top_p, small) -> None:
+    with pytest.raises(CheckpointError, match=rf"temperature {temperature}, top_p {top_p}: expected"):
+        small.generate(["a"], 1, temperature, top_p)

@@ -1,0 +1,158 @@
+"""Text to ids and back, and where a prompt ends: one text, encoded once."""
+
+import base64
+import csv
+import io
+
+import pytest
+import sentencepiece
+
+from llama import CheckpointError, Tokenizer
+
+UNUSUAL = [
+    "{text} {label_word} {} }{ {0!r} %s \\n",
+    "👩‍👩‍👧 🇫🇷 e\u0301 \U0010ffff",
+    "שלום \u202eمرحبا\u202c עולם",
+    "null\x00 bell\x07 escape\x1b[31m delete\x7f\ufffe",
+    "a\nnew line\n\n and\r\n\ttab\u2028\x0c",
+    " leading, two  spaces and trailing ",
+    "<s></s><unk><0x0A>",
+    "",
+]
+
+
+@pytest.fixture(scope="module")
+def meta(data) -> Tokenizer:
+    """LLaMA's own tokenizer."""
+    return Tokenizer(data / "llama_tokenizer/tokenizer.model")
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tokenizer_path) -> Tokenizer:
+    return Tokenizer(tokenizer_path)
+
+
+@pytest.fixture(scope="module")
+def merging(tmp_path_factory) -> Tokenizer:
+    """Its pieces cross spaces, so that a prompt's last token merges with what follows."""
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(["Category: World", "Category: Sports", "Topic x"] * 50),
+        model_writer=model,
+        model_type="bpe",
+        vocab_size=320,
+        byte_fallback=True,
+        split_by_whitespace=False,
+        split_by_unicode_script=False,
+        hard_vocab_limit=False,
+        minloglevel=2,
+    )
+    path = tmp_path_factory.mktemp("merging") / "tokenizer.model"
+    path.write_bytes(model.getvalue())
+    return Tokenizer(path)
+
+
+def pieces(tokenizer: Tokenizer, ids: tuple[int, ...]) -> list[str]:
+    return [tokenizer.sp_model.id_to_piece(token) for token in ids]
+
+
+def test_special_ids(meta) -> None:
+    assert (meta.n_words, meta.bos_id, meta.eos_id, meta.sp_model.pad_id()) == (32000, 1, 2, -1)
+
+
+@pytest.mark.parametrize("text", UNUSUAL)
+def test_unusual_text_survives(text, tokenizer, meta) -> None:
+    for each in (tokenizer, meta):
+        assert each.decode(each.encode(text)) == text
+        assert not {each.bos_id, each.eos_id} & set(each.encode(text))  # no text can end a sequence
+
+
+def test_half_a_surrogate_pair_is_replaced(tokenizer) -> None:
+    assert tokenizer.decode(tokenizer.encode("rain \ud83d stopped")) == "rain \ufffd stopped"
+
+
+@pytest.mark.parametrize("prompt", ["Topic:", "Topic: ", "Topic:  "])
+@pytest.mark.parametrize("completion", ["World", " World"])
+def test_no_stray_space_piece(prompt, completion, meta) -> None:
+    context, target = meta.encode_pair(prompt, completion)
+    assert pieces(meta, context) == ["<s>", "▁Top", "ic", ":"]
+    assert pieces(meta, target) == ["▁World"]
+
+
+def test_joint_encoding_is_the_two_apart_in_the_ordinary_case(meta, data) -> None:
+    """What lm-evaluation-harness issue 531 got wrong, on real prompts, in both directions."""
+    with (data / "ag_news/test.csv").open(newline="") as file:
+        texts = [f"{title} {description}".strip() for _, title, description in list(csv.reader(file))[:100]]
+    for text in texts:
+        for prompt, completion in ((f"Article: {text}\nCategory:", "Science and technology"), ("Article:", text)):
+            context, target = meta.encode_pair(prompt, completion)
+            assert context == (meta.bos_id, *meta.encode(prompt))
+            assert target == meta.encode(completion)
+
+
+@pytest.mark.parametrize("completion", ["World", "", "a b", "\nnext", "👩‍👩‍👧"])
+@pytest.mark.parametrize("prompt", ["Category:", "Category: ", "Article: a\n", "x  y   ", " ", "", "tab\t", *UNUSUAL])
+def test_context_and_target_are_one_text(prompt, completion, tokenizer, merging) -> None:
+    for each in (tokenizer, merging):
+        context, target = each.encode_pair(prompt, completion)
+        whole = f"{prompt.rstrip(' ')} {completion}" if prompt.rstrip(" ") and completion else prompt.rstrip(" ")
+        assert context[0] == each.bos_id
+        assert context[1:] + target == each.encode(whole or completion)
+        assert each.bos_id not in context[1:] + target
+        assert not pieces(each, context)[-1].endswith("▁")
+        assert bool(target) == bool(completion)
+
+
+def test_border_within_a_piece_is_moved_before_it(merging) -> None:
+    assert pieces(merging, merging.encode("x Category:")) == ["▁x", "▁Category:"]
+    context, target = merging.encode_pair("x Category:", "World")
+    assert pieces(merging, context) == ["<s>", "▁x"]
+    assert pieces(merging, target) == ["▁Category:▁World"]
+
+
+def test_empty_completion_and_empty_prompt(tokenizer) -> None:
+    assert tokenizer.encode_pair("Category:", "") == ((tokenizer.bos_id, *tokenizer.encode("Category:")), ())
+    assert tokenizer.encode_pair("", "World") == ((tokenizer.bos_id,), tokenizer.encode("World"))
+    assert tokenizer.encode_pair("", "") == ((tokenizer.bos_id,), ())
+
+
+NOT_SENTENCEPIECE = {
+    "tiktoken": b"".join(base64.b64encode(bytes([byte])) + b" %d\n" % byte for byte in range(256)),
+    "json": b'{"model": {"type": "BPE"}}',
+    "empty": b"",
+}
+
+
+@pytest.mark.parametrize("content", NOT_SENTENCEPIECE.values(), ids=NOT_SENTENCEPIECE)
+def test_not_sentencepiece(content, tmp_path, capfd) -> None:
+    path = tmp_path / "tokenizer.model"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=f"^{path}: not a sentencepiece model .*Llama 3's tokenizer is not supp"):
+        Tokenizer(path)
+    assert capfd.readouterr() == ("", "")  # the line is all that the user sees: sentencepiece logs nothing
+
+
+def test_missing_or_cut_off_file(tokenizer_path, tmp_path) -> None:
+    with pytest.raises(CheckpointError, match=r"nowhere\.model: no such tokenizer file \(--tokenizer_path\)"):
+        Tokenizer(tmp_path / "nowhere.model")
+    with pytest.raises(CheckpointError, match="no such tokenizer file"):
+        Tokenizer(tmp_path)  # a folder
+    (tmp_path / "half.model").write_bytes(tokenizer_path.read_bytes()[:-100])
+    with pytest.raises(CheckpointError, match=r"half\.model: not a sentencepiece model"):
+        Tokenizer(tmp_path / "half.model")
+
+
+def test_tokenizer_without_begin_and_end(tmp_path) -> None:
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(["a b c"] * 20),
+        model_writer=model,
+        vocab_size=8,
+        bos_id=-1,
+        eos_id=-1,
+        hard_vocab_limit=False,
+        minloglevel=2,
+    )
+    (tmp_path / "tokenizer.model").write_bytes(model.getvalue())
+    with pytest.raises(CheckpointError, match="has no begin- and end-of-sequence pieces"):
+        Tokenizer(tmp_path / "tokenizer.model")
