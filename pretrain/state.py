@@ -44,12 +44,16 @@ def save_state(
 
 
 def resume(model: Transformer, optimizer: torch.optim.Optimizer, path: Path, config: dict[str, Any]) -> int:
-    """Load the state of an earlier run, if there is one; the steps that are done."""
+    """Load the state of an earlier run, if there is one; the steps that are done.
+
+    Raises:
+        InputError: The earlier run had other options. The number of epochs may change: a run is cut short or prolonged.
+    """
     if not path.exists():
         return 0
     state = torch.load(path, weights_only=True)
-    if state["config"] != config:
-        differing = [key for key, value in config.items() if state["config"].get(key) != value]
+    differing = [key for key, value in config.items() if state["config"].get(key) != value and key != "epochs"]
+    if differing:
         raise InputError(
             f"{path}: a run with other options ({', '.join(differing)}); remove it or name another --run_dir"
         )

@@ -43,7 +43,7 @@ class PretrainConfig:
         n_heads: Attention heads.
         vocab_size: Pieces of the tokenizer.
         max_seq_len: Longest sequence of the checkpoint and longest document, and tokens in a batch, padding included.
-        epochs: Passes over the texts.
+        epochs: Passes over the texts; a resumed run may name another number, and its cosine ends there.
         written_blocks: Invented blocks of each class, drawn anew in each epoch.
         batches_per_step: Batches in a step, over all processes.
         learning_rate: Peak; cosine to 2 % of it.
@@ -63,7 +63,7 @@ class PretrainConfig:
     n_heads: int = 6
     vocab_size: int = 4096
     max_seq_len: int = 1024
-    epochs: int = 6
+    epochs: int = 4
     written_blocks: int = 600
     batches_per_step: int = 6
     learning_rate: float = 2.5e-3
