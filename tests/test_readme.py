@@ -1,0 +1,97 @@
+"""The README: every command in it runs, in its order, in a copy of the project; its file tree is the tree."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+COPIED = ("samples", "checkpoints")  # commands may write there; everything else is only read
+ABSENT = {"--ckpt_dir 7B": "checkpoints/llama/7B", "--ckpt_dir 13B": "checkpoints/llama/13B"}
+
+
+def blocks(readme: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", readme.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def commands(readme: Path) -> list[str]:
+    """Every line of every bash block, joined where a backslash continues it, without its comment."""
+    lines = [line for block in blocks(readme, "bash") for line in block.replace("\\\n", " ").splitlines()]
+    return [re.sub(r"\s+#.*", "", line).strip() for line in lines if line.strip() and not line.startswith("#")]
+
+
+@pytest.fixture
+def copy(root: Path, tmp_path: Path) -> Path:
+    """The project as a user has it after a clone: no results, no other checkpoint than the tiny one."""
+    tracked = subprocess.run(["git", "ls-files"], cwd=root, capture_output=True, text=True, check=True).stdout.split(
+        "\n"
+    )
+    for name in filter(None, tracked):
+        target = tmp_path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if name.split("/")[0] in COPIED:
+            target.write_bytes((root / name).read_bytes())
+        else:
+            target.symlink_to(root / name)
+    return tmp_path
+
+
+def run(command: str, folder: Path) -> subprocess.CompletedProcess:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = os.environ | {"PATH": path, "PYTHONPATH": str(folder), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        command, shell=True, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+def test_commands_run(root: Path, data: Path, copy: Path) -> None:
+    """Preprocessing of real data is cut to a few examples; 7B and the hub run up to their first missing file."""
+    (copy / "data").symlink_to(data)
+    for command in commands(root / "README.md"):
+        if command.startswith("make "):
+            continue
+        if "data/" in command and "run_preprocess" in command:
+            command = re.sub(r" --limit \d+", "", command) + " --limit 6"
+        done = run(command, copy)
+        missing = next((path for flag, path in ABSENT.items() if flag in command), None)
+        if missing:
+            assert done.returncode != 0
+            assert f"no such folder; looked at {missing.rsplit('/')[-1]}" in done.stderr
+            assert missing in done.stderr
+        elif "--sample=False" in command:
+            assert done.returncode == 2, done.stderr
+            assert "fancyzhx/ag_news" in done.stderr.splitlines()[-1]
+        else:
+            assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+
+
+def test_python_runs(root: Path, copy: Path) -> None:
+    for block in blocks(root / "README.md", "python"):
+        (copy / "example.py").write_text(block)
+        done = run("python example.py", copy)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("\n") == block.count("print(")
+
+
+def test_make_targets_exist(root: Path) -> None:
+    targets = set(re.findall(r"^(\w+):", (root / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"\bmake (\w+)", (root / "README.md").read_text()))
+    assert {"demo", "test", "proof", "check"} <= named <= targets
+
+
+def test_file_tree_is_the_tree(root: Path) -> None:
+    tree = (root / "README.md").read_text().split("## Reading order")[1].split("`make proof`")[0]
+    for folder in ("llama", "preprocess", "evaluate"):
+        listed = set(re.findall(r"\b\w+\.py\b", tree.split(f"    {folder}/")[1].split("\n    ", 1)[0]))
+        part = tree.split(f"    {folder}/")[1]
+        part = re.split(r"\n    \w", part)[0]
+        listed |= set(re.findall(r"\b(\w+\.py)\b", part))
+        assert listed == {path.name for path in (root / folder).glob("*.py")} - {"__init__.py"}
+
+
+def test_links_lead_somewhere(root: Path) -> None:
+    for page in (root / "README.md", root / "checkpoints/tiny/README.md"):
+        for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / link).exists(), f"{page}: {link}"
