@@ -1,7 +1,8 @@
 # make demo    from nothing to a results table: environment, prompts, four methods, two sample sets
 # make test    the test suite
-# make proof   the slow tests: trainings, many processes, whole test splits
+# make proof   the slow tests: a training, fifty launches, whole test splits
 # make check   lint and format
+# make clean   remove the environment and caches
 PYTHON ?= python3
 BIN := .venv/bin
 TESTS := $(BIN)/python -m pytest -n 2 -q
@@ -21,7 +22,7 @@ check: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-# torch first: alone it is pinned to a build that exists for the machine; a package that asks for it finds it there.
+# torch first, at its pinned version: a package that asks for any torch then finds it installed and fetches no other.
 .venv/run: requirements.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"error: Python 3.11 or newer is needed, $(PYTHON) is {v[0]}.{v[1]}; name another with make PYTHON=...")'
 	$(PYTHON) -m venv .venv
@@ -34,4 +35,4 @@ check: .venv/dev
 	@touch $@
 
 clean:
-	rm -rf .venv results real
+	rm -rf .venv .pytest_cache .ruff_cache

@@ -18,9 +18,9 @@ from typing import Any
 
 from evaluate.predictions import Predictions, prediction_row, read_predictions, sha256
 from evaluate.requests import encode
-from evaluate.run import Run, RunOptions, default_output
+from evaluate.run import Progress, Run, RunOptions, default_output
 from evaluate.scoring import sum_scores
-from llama import LLaMA
+from llama import LLaMA, Request
 from llama.checkpoint import find_folder
 from preprocess.errors import InputError
 from preprocess.prompts import Prompt, read_prompts
@@ -66,8 +66,8 @@ def evaluate_direct_calibrate(config: CalibrateConfig) -> None:
             f"--ckpt_dir {run.checkpoint.folder}: fingerprint {run.identity['fingerprint'][:12]}…,"
             f" {direct.path} was made with {fingerprint[:12]}… ({meta.get('checkpoint')})"
         )
-    kinds = {kind(prompt): replace(prompt, text=CONTENT_FREE) for prompt in prompts}
-    encoded = encode(list(kinds.values()), "direct", run.checkpoint.tokenizer, run.max_seq_len, run.prompt_path)
+    free = {without_text(prompt): replace(prompt, text=CONTENT_FREE) for prompt in prompts}
+    encoded = encode(list(free.values()), "direct", run.checkpoint.tokenizer, run.max_seq_len, run.prompt_path)
     if encoded.cut:
         raise InputError(
             f"{run.prompt_path}: id {encoded.cut[0]!r} leaves no room for {CONTENT_FREE!r} (--max_seq_len)"
@@ -76,17 +76,23 @@ def evaluate_direct_calibrate(config: CalibrateConfig) -> None:
         return
     llama = run.load()
     begin = time.perf_counter()
-    log_probs = score_all(llama, encoded.requests, settings["score_eos"])
-    bias = dict(zip(kinds, log_probs, strict=True))
+    content_free = score_all(llama, encoded.requests, settings["score_eos"])
+    bias = dict(zip(free, content_free, strict=True))
     rows, ties = [], 0
-    for prompt, row in zip(prompts, direct.rows, strict=True):
-        score = calibrate(row["log_probs"], bias[kind(prompt)])
-        ties += score.count(max(score)) > 1
-        rows.append(prediction_row(prompt, prompt.label_words[score.index(max(score))], {"score": score}))
-    seconds = time.perf_counter() - begin + meta.get("seconds", 0.0)
-    tokens = sum(len(request.target) + 1 for example in encoded.requests for request in example)
-    counters: dict[str, Any] = {"tokens_scored": tokens + meta.get("tokens_scored", 0), "ties": ties}
-    run.write(rows, seconds, counters | {"cut": meta.get("cut", []), "content_free_log_probs": log_probs})
+    with Progress(len(prompts), "direct_calibrate") as progress:
+        for prompt, row in zip(prompts, direct.rows, strict=True):
+            score = calibrate(row["log_probs"], bias[without_text(prompt)]["log_probs"])
+            ties += score.count(max(score)) > 1
+            prediction = prompt.label_words[score.index(max(score))]
+            rows.append(prediction_row(prompt, prediction, {"score": score}))
+            progress.add(prompt, prediction)
+    own_seconds = time.perf_counter() - begin
+    own_tokens = sum(len(request.target) + 1 for example in encoded.requests for request in example)
+    # What direct took and cut is part of this result; without its meta file nobody knows.
+    seconds = own_seconds + meta["seconds"] if "seconds" in meta else None
+    tokens = own_tokens + meta["tokens_scored"] if "tokens_scored" in meta else None
+    counters: dict[str, Any] = {"tokens_scored": tokens, "ties": ties, "cut": meta.get("cut")}
+    run.write(rows, seconds, counters | {"content_free": content_free})
 
 
 def read_direct(config: CalibrateConfig, prompts: Sequence[Prompt]) -> Predictions:
@@ -120,17 +126,17 @@ def read_direct(config: CalibrateConfig, prompts: Sequence[Prompt]) -> Predictio
     return direct
 
 
-def kind(prompt: Prompt) -> tuple[str, str, tuple[str, ...]]:
+def without_text(prompt: Prompt) -> tuple[str, str, tuple[str, ...]]:
     """What a content-free score depends on: the prompt without its text."""
     return prompt.prompt, prompt.completion, prompt.label_words
 
 
-def score_all(llama: LLaMA, examples: list[list], score_eos: bool) -> list[list[float]]:
-    """Log-probabilities of the label words of each example."""
+def score_all(llama: LLaMA, examples: list[list[Request]], score_eos: bool) -> list[dict[str, list]]:
+    """For each example what a row of direct holds: log_probs, eos_log_probs, num_tokens."""
     requests = [request for example in examples for request in example]
     scores = dict(llama.score(requests))
     in_order = iter(scores[index] for index in range(len(requests)))
-    return [sum_scores([next(in_order) for _ in example], score_eos)["log_probs"] for example in examples]
+    return [sum_scores([next(in_order) for _ in example], score_eos) for example in examples]
 
 
 def calibrate(log_probs: Sequence[float], bias: Sequence[float]) -> list[float]:

@@ -6,8 +6,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from evaluate.predictions import prediction_row
 from evaluate.requests import encode
-from evaluate.run import Progress, Run, RunOptions, prediction_row
+from evaluate.run import Progress, Run, RunOptions
 from preprocess.errors import InputError
 from preprocess.prompts import read_prompts
 

@@ -19,7 +19,7 @@ class Predictions:
 
     Args:
         path: Where it lies.
-        rows: Its objects, with id, prediction, ground_truth and label_words filled in where the file tells them.
+        rows: Its objects; where they have no id, the row number is filled in.
         meta: Its meta file; None where there is none.
     """
 
@@ -74,7 +74,8 @@ def read_predictions(path: str | Path, flag: str) -> Predictions:
     meta = read_meta(path, flag)
     if meta is not None and meta.get("output_sha256") != sha256(path):
         raise InputError(
-            f"{path}: is not the file that {meta_path(path).name} was written for: edited, or of another run"
+            f"{path}: is not the file that {meta_path(path).name} was written for: edited, or of another run;"
+            " evaluate again with --overwrite"
         )
     return Predictions(path, rows, meta)
 

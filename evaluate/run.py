@@ -14,7 +14,7 @@ import torch
 from tqdm import tqdm
 
 from evaluate.metrics import accuracy, macro_f1
-from evaluate.predictions import finished, prediction_row, read_meta, sha256, write_predictions
+from evaluate.predictions import finished, read_meta, sha256, write_predictions
 from llama import LLaMA
 from llama.checkpoint import Checkpoint, open_checkpoint, resolve_dtype
 from llama.llama import load_model
@@ -128,24 +128,24 @@ class Run:
         model = load_model(self.checkpoint, launch, self.dtype)
         return LLaMA(model, self.checkpoint.tokenizer, self.options.max_batch_size)
 
-    def write(self, rows: Sequence[dict[str, Any]], seconds: float, counters: dict[str, Any]) -> None:
+    def write(self, rows: Sequence[dict[str, Any]], seconds: float | None, counters: dict[str, Any]) -> None:
         """Write the predictions and their meta file and print a summary, on rank 0; then leave the process group.
 
         Args:
             rows: One a prompt, in the order of the file.
-            seconds: Spent on scoring.
+            seconds: Spent on scoring; None where that is not known.
             counters: More entries of the meta file: tokens, ties, cut examples.
         """
         if is_rank_0():
             write_predictions(self.output_path, rows, self.meta(rows, seconds) | counters)
-            print(summary(rows, seconds, counters.get("cut", []), self.output_path))
+            print(summary(rows, seconds, counters.get("cut") or [], self.output_path))
         finish()
 
-    def meta(self, rows: Sequence[dict[str, Any]], seconds: float) -> dict[str, Any]:
+    def meta(self, rows: Sequence[dict[str, Any]], seconds: float | None) -> dict[str, Any]:
         return self.identity | {
             "configuration": self.configuration,
             "num_examples": len(rows),
-            "seconds": round(seconds, 3),
+            "seconds": None if seconds is None else round(seconds, 3),
             "prompt_path": str(self.prompt_path),
             "checkpoint": self.checkpoint.name,
             "checkpoint_path": str(self.checkpoint.folder),
@@ -203,11 +203,12 @@ def git_commit() -> str | None:
     return found.stdout.strip() or None if found.returncode == 0 else None
 
 
-def summary(rows: Sequence[dict[str, Any]], seconds: float, cut: Sequence[str], path: Path) -> str:
+def summary(rows: Sequence[dict[str, Any]], seconds: float | None, cut: Sequence[str], path: Path) -> str:
     predictions, truths = [row["prediction"] for row in rows], [row["ground_truth"] for row in rows]
+    took = "time unknown" if seconds is None else f"{seconds:.1f} s"
     lines = [
         f"accuracy {accuracy(predictions, truths):.4f}, macro-F1 {macro_f1(predictions, truths):.4f},"
-        f" {predictions.count(None)} of {len(rows)} unanswered, {seconds:.1f} s",
+        f" {predictions.count(None)} of {len(rows)} unanswered, {took}",
     ]
     if cut:
         named = ", ".join(cut[:3]) + (", ..." if len(cut) > 3 else "")
@@ -217,6 +218,3 @@ def summary(rows: Sequence[dict[str, Any]], seconds: float, cut: Sequence[str], 
         )
     lines.append(f"written to {path}")
     return "\n".join(lines)
-
-
-__all__ = ["Progress", "Run", "RunOptions", "prediction_row"]

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 import torch
 
+from evaluate.predictions import prediction_row
 from evaluate.requests import encode
-from evaluate.run import Progress, Run, RunOptions, prediction_row
-from preprocess.errors import InputError
+from evaluate.run import Progress, Run, RunOptions
 from preprocess.prompts import read_prompts
 
 
@@ -81,13 +81,8 @@ def sum_scores(scores: list[torch.Tensor], score_eos: bool) -> dict[str, list]:
     Args:
         scores: For each label word the log-probabilities of its target tokens and of EOS.
         score_eos: Whether EOS counts in what is compared.
-
-    Raises:
-        InputError: One of them is nan or infinite, so that nothing can be compared.
     """
     doubles = [log_probs.double() for log_probs in scores]
-    if not all(log_probs.isfinite().all() for log_probs in doubles):
-        raise InputError("a log-probability is nan or infinite: the weights are damaged, or too large for this --dtype")
     return {
         "log_probs": [float((log_probs if score_eos else log_probs[:-1]).sum()) for log_probs in doubles],
         "eos_log_probs": [float(log_probs[-1]) for log_probs in doubles],

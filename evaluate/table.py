@@ -65,8 +65,8 @@ def find_files(paths: Sequence[str]) -> list[Path]:
             if not inside:
                 raise InputError(f"{path}: no outputs_*.json in it")
             files += inside
-        elif path.is_file():
-            files.append(path)
+        elif path.is_file():  # a shell's outputs_*.json names the meta files as well
+            files += [] if path.name.endswith(".meta.json") else [path]
         else:
             raise InputError(f"{path}: no such file or folder")
     return list(dict.fromkeys(files))

@@ -6,7 +6,6 @@ then takes any number of shards onto any model-parallel size that divides the mo
 """
 
 import hashlib
-import json
 import pickle
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -184,16 +183,13 @@ def open_checkpoint(
         absent = next(name for name in expected if not (folder / name).exists())
         raise CheckpointError(f"{folder}: {absent} is missing, found {', '.join(path.name for path in paths)}")
     tokenizer = Tokenizer(find_tokenizer(folder, tokenizer_path))  # first: it tells Llama 3, whose keys differ too
-    args = read_params(folder / "params.json")
+    args = read_params(folder / "params.json", max_seq_len)
     if args.vocab_size not in (-1, tokenizer.n_words):
         raise CheckpointError(
             f"{folder / 'params.json'}: vocab_size is {args.vocab_size},"
             f" {tokenizer.model_path} has {tokenizer.n_words} pieces"
         )
-    stored = json.loads((folder / "params.json").read_text()).get("max_seq_len")
-    if max_seq_len is not None and stored is not None and max_seq_len > stored:
-        raise CheckpointError(f"--max_seq_len {max_seq_len}: {folder / 'params.json'} allows at most {stored}")
-    args = replace(args, vocab_size=tokenizer.n_words, max_seq_len=max_seq_len or args.max_seq_len)
+    args = replace(args, vocab_size=tokenizer.n_words)
     check_division(args, model_parallel_size)
     shards = [open_shard(path) for path in paths]
     check_shards(shards, paths, args)

@@ -7,9 +7,8 @@ import torch.distributed as dist
 from fairscale.nn.model_parallel.initialize import get_model_parallel_group, get_model_parallel_src_rank
 from torch import Tensor
 
-from llama.errors import CheckpointError
 from llama.model import Transformer
-from llama.scoring import Prefix, batches_by_length
+from llama.scoring import Prefix, batches_by_length, check_finite
 
 
 @torch.inference_mode()
@@ -79,8 +78,7 @@ def generate_batch(
 
 def choose(logits: Tensor, generators: Sequence[torch.Generator], temperature: float, top_p: float) -> Tensor:
     """The next token of each row of `logits` (B, V): (B). Ranks that share the weights take the first one's."""
-    if not logits.isfinite().all():
-        raise CheckpointError("a logit is nan or infinite: the weights are damaged, or too large for this dtype")
+    check_finite(logits)
     if temperature == 0:
         chosen = logits.argmax(dim=-1)
     else:

@@ -7,7 +7,6 @@ from fairscale.nn.model_parallel.initialize import get_model_parallel_rank, get_
 from torch import Tensor
 
 from llama.checkpoint import Checkpoint, load_weights, open_checkpoint, resolve_dtype
-from llama.errors import CheckpointError
 from llama.generation import generate
 from llama.model import Transformer
 from llama.parallel import Launch, start, world_size
@@ -43,8 +42,10 @@ class LLaMA:
         top_p: float,
     ) -> Iterator[tuple[int, list[int]]]:
         """`llama.generation.generate` with this model: (index, new ids) as they are computed."""
-        if temperature < 0 or not 0 <= top_p <= 1:
-            raise CheckpointError(f"temperature {temperature}, top_p {top_p}: expected 0 or more, and 0 to 1")
+        if temperature < 0:
+            raise ValueError(f"temperature {temperature}: expected 0 or more")
+        if not 0 <= top_p <= 1:
+            raise ValueError(f"top_p {top_p}: expected 0 to 1")
         self.check_lengths([len(context) + max_gen_len for context in contexts])
         eos_id = self.tokenizer.eos_id
         return generate(self.model, contexts, seeds, eos_id, max_gen_len, temperature, top_p, self.max_batch_size)
@@ -53,7 +54,7 @@ class LLaMA:
         limit = self.model.args.max_seq_len
         for row, length in enumerate(lengths):
             if length > limit:
-                raise CheckpointError(f"row {row}: {length} tokens, the model takes at most {limit} (max_seq_len)")
+                raise ValueError(f"row {row}: {length} tokens, the model takes at most {limit} (max_seq_len)")
 
     def compute_log_probs(
         self, prompts: Sequence[str], completions: Sequence[str], score_eos: bool = True
@@ -66,7 +67,7 @@ class LLaMA:
             score_eos: Include the end of sequence after the completion.
 
         Raises:
-            CheckpointError: A prompt with its completion is longer than the model takes.
+            ValueError: A prompt with its completion is longer than the model takes.
         """
         requests = [Request(*self.tokenizer.encode_pair(*pair)) for pair in zip(prompts, completions, strict=True)]
         sums = [0.0] * len(requests)
@@ -86,7 +87,7 @@ class LLaMA:
             seed: Row i draws from a generator of its own, seeded with seed + i.
 
         Raises:
-            CheckpointError: A prompt leaves no room for `max_gen_len` tokens.
+            ValueError: A prompt leaves no room for `max_gen_len` tokens, or an option is out of range.
         """
         contexts = [self.tokenizer.encode_pair(prompt, "")[0] for prompt in prompts]
         seeds = range(seed, seed + len(contexts))
@@ -104,8 +105,11 @@ def load_model(checkpoint: Checkpoint, launch: Launch, dtype: torch.dtype) -> Tr
         model = Transformer(checkpoint.args)
     finally:
         torch.set_default_dtype(default)
+    rotary = model.rotary
+    model.to("meta")  # gives back the memory that fairscale's layers took: the weights are put in their place
     weights = load_weights(checkpoint, get_model_parallel_rank(), get_model_parallel_world_size(), dtype, launch.device)
     model.load_state_dict(weights, strict=True, assign=True)
+    model.rotary = rotary
     return model.to(launch.device).eval().requires_grad_(False)
 
 

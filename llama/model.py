@@ -223,7 +223,6 @@ class Transformer(nn.Module):
         self,
         tokens: Tensor,
         positions: Tensor | None = None,
-        mask: Tensor | None = None,
         cache: KeyValueCache | None = None,
     ) -> Tensor:
         """Hidden states after the last norm.
@@ -231,7 +230,6 @@ class Transformer(nn.Module):
         Args:
             tokens: Ids (B, T).
             positions: Place of each token in its sequence (B or 1, T); None: 0, 1, 2, ...
-            mask: Which slot a token sees, bool, (B, 1, T, T), or (B, 1, T, S) with a cache; None: causal.
             cache: Keys and values of earlier calls; those of this call are written at `positions`, and a token sees the
                 slots up to its own.
 
@@ -240,7 +238,8 @@ class Transformer(nn.Module):
         """
         if positions is None:
             positions = torch.arange(tokens.shape[1], device=tokens.device)[None]
-        if cache is not None and mask is None:
+        mask = None  # causal
+        if cache is not None:
             slots = torch.arange(cache.keys[0].shape[1], device=tokens.device)
             mask = (slots <= positions[..., None])[:, None]  # (B, 1, T, S)
         rotary = self.rotary[positions]

@@ -8,8 +8,8 @@ from llama.errors import CheckpointError
 from llama.model import ModelArgs
 
 
-def read_params(path: Path) -> ModelArgs:
-    """params.json as ModelArgs; every key must be known and of its type."""
+def read_params(path: Path, max_seq_len: int | None = None) -> ModelArgs:
+    """params.json as ModelArgs; every key must be known and of its type. `max_seq_len` can only shorten its own."""
     try:
         params = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -31,7 +31,9 @@ def read_params(path: Path) -> ModelArgs:
     missing = [key for key in ("dim", "n_layers", "n_heads") if key not in params]
     if missing:
         raise CheckpointError(f"{path}: key {missing[0]!r} is missing")
-    args = ModelArgs(**params)
+    if max_seq_len is not None and max_seq_len > params.get("max_seq_len", max_seq_len):
+        raise CheckpointError(f"--max_seq_len {max_seq_len}: {path} allows at most {params['max_seq_len']}")
+    args = ModelArgs(**params | ({"max_seq_len": max_seq_len} if max_seq_len else {}))
     if args.dim % args.n_heads or args.head_dim % 2:
         raise CheckpointError(f"{path}: dim {args.dim} over n_heads {args.n_heads} is no even width of a head")
     if args.n_heads % args.kv_heads:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from llama.errors import CheckpointError
 from llama.model import KeyValueCache, Transformer
 
 PIECE = 1024  # positions whose logits are held at once: PIECE x V floats
@@ -101,6 +102,7 @@ def score(
             end = lengths[index] - prefix.length
             scored.append(hidden[row, end - len(target) : end])
         log_probs = token_log_probs(model, torch.cat(scored), torch.cat(targets).to(hidden.device)).cpu()
+        check_finite(log_probs)
         yield from zip(batch, log_probs.split([len(target) for target in targets]), strict=True)
 
 
@@ -111,3 +113,9 @@ def token_log_probs(model: Transformer, hidden: Tensor, tokens: Tensor) -> Tenso
         log_probs = torch.log_softmax(model.output(states).float(), dim=-1)  # (PIECE, V)
         pieces.append(log_probs.gather(1, ids[:, None])[:, 0])
     return torch.cat(pieces)
+
+
+def check_finite(numbers: Tensor) -> None:
+    """Raises CheckpointError where a logit or a log-probability is none: it would be compared without a word."""
+    if not numbers.isfinite().all():
+        raise CheckpointError("a score is nan or infinite: the weights are damaged, or too large for this --dtype")

@@ -3,6 +3,7 @@
 import csv
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ def preprocess(options: PromptOptions, method: str) -> None:
         raise InputError(f"{origin}: no test split in it (--dataset_path)")
     test = limited(test, options, origin)
     train = read_train(read_split, options, origin) if options.k else []
+    train = [replace(example, id=f"train-{number}") for number, example in enumerate(train)]  # a lone file says test
     shown = draw_demonstrations(draw_stratified, train, test, LABEL_WORDS, options.k, options.seed)
     source = Source(dataset, origin, "Article", LABEL_WORDS, test, train, shown, Counter())
     write_prompt_file(source, method, options, path)

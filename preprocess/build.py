@@ -20,8 +20,8 @@ class PromptOptions:
     Args:
         dataset_path: A hub id, or a folder or file of the data set; without it the shipped sample set or the hub's.
         sample: Without --dataset_path: the sample set shipped in samples/, or with --sample=False the hub's.
-        data_path: The prompt file to write; default samples/inputs_METHOD_DATASET.json for the sample set, else
-            real/inputs_METHOD_DATASET.json.
+        data_path: The prompt file to write; default real/inputs_METHOD_DATASET.json, and for the sample set with all
+            other options at their defaults samples/inputs_METHOD_DATASET.json.
         demonstrations: Folder or file to draw demonstrations from; default the train split of the data set.
         k: Demonstrations of each class; 0 is zero-shot.
         seed: Of the draw of demonstrations.
@@ -71,7 +71,8 @@ def locate(options: PromptOptions, method: str, dataset: str, sample_path: str, 
     """Where to read, what the data set is called, and where to write; the last is checked now, before any work."""
     origin = options.dataset_path or (sample_path if options.sample else hub_id)
     shipped = Path(origin).resolve().is_relative_to(Path(sample_path).resolve())  # or a part of it
-    folder = "samples" if shipped else "real"
+    drawn = PromptOptions(k=options.k, seed=options.seed, limit=options.limit, demonstrations=options.demonstrations)
+    folder = "samples" if shipped and drawn == PromptOptions() else "real"  # the shipped files stay what they are
     path = Path(options.data_path or f"{folder}/inputs_{method}_{dataset}.json")
     check_writable(path, "--data_path")
     return origin, f"{dataset}_sample" if shipped else dataset, path
@@ -108,8 +109,10 @@ def read_train(read: Callable[[str, str, str], Split | None], options: PromptOpt
     raise InputError(f"{where}: no train split to draw demonstrations from; name one with --demonstrations, or --k 0")
 
 
-def write_prompt_file(source: Source, method: str, options: PromptOptions, path: Path) -> None:
-    """Write the prompts and, beside them, the meta file; print one screen."""
+def write_prompt_file(
+    source: Source, method: str, options: PromptOptions, path: Path, more: dict[str, int] | None = None
+) -> None:
+    """Write the prompts and, beside them, the meta file; print one screen. `more` are options of one data set alone."""
     prompt, completion = template(method, source.noun, source.demonstrations)
     prompts = [
         Prompt(example.id, prompt, completion, example.text, source.label_words, example.label_word, example.group)
@@ -126,6 +129,9 @@ def write_prompt_file(source: Source, method: str, options: PromptOptions, path:
         "method": method,
         "k": options.k,
         "seed": options.seed,
+        "limit": options.limit,
+        "demonstrations_path": options.demonstrations or source.origin,
+        **(more or {}),
         "template": {"prompt": open_prompt, "completion": completion},
         "demonstrations": [example.id for example in source.demonstrations],
         "label_words": list(source.label_words),

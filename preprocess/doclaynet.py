@@ -56,9 +56,8 @@ def preprocess_channel(config: DocLayNetConfig) -> None:
 
 def preprocess(config: DocLayNetConfig, method: str) -> None:
     options = config.prompts
-    origin, dataset, path = locate(options, method, "doclaynet", SAMPLE_PATH, HUB_ID)
-    if docbank_files(origin):
-        dataset = "docbank"
+    dataset = "docbank" if docbank_files(options.dataset_path) else "doclaynet"
+    origin, dataset, path = locate(options, method, dataset, SAMPLE_PATH, HUB_ID)
     blocks, dropped = [], Counter()
     pages = read_pages(origin, "test")
     if pages is None:
@@ -73,7 +72,8 @@ def preprocess(config: DocLayNetConfig, method: str) -> None:
     shown = draw_demonstrations(draw_per_class, train, test, LABEL_WORDS, options.k, options.seed)
     shown = [cut_words(example, config.max_demo_words) for example in shown]
     source = Source(dataset, origin, "Block", LABEL_WORDS, test, train, shown, dropped)
-    write_prompt_file(source, method, options, path)
+    more = {"train_pages": config.train_pages, "max_demo_words": config.max_demo_words}
+    write_prompt_file(source, method, options, path, more)
 
 
 def train_blocks(config: DocLayNetConfig, origin: str) -> list[Example]:
@@ -104,7 +104,11 @@ def read_pages(dataset_path: str, split: str, flag: str = "--dataset_path") -> I
 
 
 def docbank_files(dataset_path: str) -> list[Path]:
-    return page_files(Path(dataset_path)) if Path(dataset_path).is_dir() else []
+    """The pages of a folder that is DocBank's: it has txt/, or text files and no JSON beside them."""
+    folder = Path(dataset_path)
+    if not dataset_path or not folder.is_dir() or (any(folder.glob("*.json")) and not (folder / "txt").is_dir()):
+        return []
+    return page_files(folder)
 
 
 def blocks_of_rows(rows: Iterable[dict[str, Any]], place: str) -> Iterator[list[Block]]:

@@ -49,7 +49,8 @@ def load_files(files: list[Path], flag: str, path: Path) -> Iterator[dict[str, A
             raise InputError(f"{file}: is empty ({flag})")
     builder = BUILDERS[files[0].suffix]
     options = {"keep_default_na": False} if builder == "csv" else {}  # no text, or the text NA, is a text
-    return load(builder, "train", flag, str(path), data_files=[str(file) for file in files], **options)
+    names = [str(file) for file in files]
+    return load(builder, "train", flag, str(path), data_files=names, streaming=True, **options)
 
 
 def load(builder: str, split: str, flag: str, place: str, **options: Any) -> Iterator[dict[str, Any]]:

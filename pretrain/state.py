@@ -1,5 +1,6 @@
 """What a training run keeps on disk: log, state to resume from, and at its end the checkpoint and the loss curve."""
 
+import io
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +11,7 @@ import torch
 
 from llama import Transformer
 from preprocess.errors import InputError
-from preprocess.files import write_json
+from preprocess.files import write_bytes, write_json
 from preprocess.prompts import METHODS
 
 
@@ -67,8 +68,10 @@ def write_checkpoint(model: Transformer, tokenizer: Path, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     args = {key: value for key, value in asdict(model.args).items() if value is not None}
     write_json(folder / "params.json", args)
-    torch.save({name: weight.half() for name, weight in model.state_dict().items()}, folder / "consolidated.00.pth")
-    (folder / "tokenizer.model").write_bytes(tokenizer.read_bytes())
+    weights = io.BytesIO()
+    torch.save({name: weight.half() for name, weight in model.state_dict().items()}, weights)
+    write_bytes(folder / "consolidated.00.pth", weights.getvalue())
+    write_bytes(folder / "tokenizer.model", tokenizer.read_bytes())
 
 
 def draw_loss(log: Path, path: Path) -> None:

@@ -42,7 +42,7 @@ def run(command: str, folder: Path) -> subprocess.CompletedProcess:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = os.environ | {"PATH": path, "PYTHONPATH": str(folder), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     return subprocess.run(
-        command, shell=True, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
+        command, shell=True, cwd=folder, env=environment, capture_output=True, text=True, timeout=900, check=False
     )
 
 
@@ -65,6 +65,25 @@ def test_commands_run(root: Path, data: Path, copy: Path) -> None:
             assert "fancyzhx/ag_news" in done.stderr.splitlines()[-1]
         else:
             assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.slow
+def test_table_of_real_data_is_what_its_commands_make(root: Path, data: Path, copy: Path) -> None:
+    """The whole test split of AG News and three pages of DocLayNet; all columns but the time, and .001 of a score."""
+    (copy / "data").symlink_to(data)
+    section = (root / "README.md").read_text(encoding="utf-8").split("## Real data")[1].split("\n## ")[0]
+    (copy / "section.md").write_text(section)
+    made = [run(command, copy) for command in commands(copy / "section.md")][-1]
+    assert made.returncode == 0, made.stderr
+    rows = [
+        [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| ")]
+        for text in (section, made.stdout)
+    ]
+    assert len(rows[0]) == len(rows[1]) == 1 + 8
+    for quoted, found in zip(*rows, strict=True):
+        assert quoted[:4] + quoted[7:8] + quoted[9:] == found[:4] + found[7:8] + found[9:]
+    for quoted, found in zip(rows[0][1:], rows[1][1:], strict=True):
+        assert [float(quoted[4]), float(quoted[6])] == pytest.approx([float(found[4]), float(found[6])], abs=0.001)
 
 
 def test_python_runs(root: Path, copy: Path) -> None:

@@ -48,4 +48,6 @@ def test_mean_accuracy_over_five_draws(run_script, data: Path, root: Path, tmp_p
     assert sum(draws) / len(draws) >= LEAST[method], draws
     readme = (root / "checkpoints/tiny/README.md").read_text()
     quoted = [float(number) for number in re.search(rf"\| {method} \|(.*)\|", readme)[1].replace("|", " ").split()]
-    assert quoted == pytest.approx([*draws, sum(draws) / len(draws)], abs=0.0021)
+    # Sums run in another order on another machine: an example whose two best labels are close may fall the other way.
+    assert quoted[:-1] == pytest.approx(draws, abs=0.0021)
+    assert quoted[-1] == pytest.approx(sum(draws) / len(draws), abs=0.001)

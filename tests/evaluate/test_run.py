@@ -62,7 +62,7 @@ def test_meta_file(run, checkpoint, root, tmp_path, method):
     assert meta["settings"]["max_seq_len"] == 160
     assert meta["tokens_scored"] > 0
     rest = {"settings", "configuration", "seconds", "tokens_scored"} | ({"ties"} if method != "generate" else set())
-    rest |= {"content_free_log_probs"} if method == "direct_calibrate" else set()
+    rest |= {"content_free"} if method == "direct_calibrate" else set()
     assert meta.keys() == expected.keys() | rest
 
 

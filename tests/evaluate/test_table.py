@@ -110,7 +110,10 @@ def test_folders_and_files_together(write_outputs, table, tmp_path):
     inside = write_outputs("results/7B/outputs_direct_news.json", checkpoint="7B")
     alone = write_outputs("mine.json", checkpoint="mine")
     write_outputs("results/other.json", checkpoint="not found")
-    assert [row["checkpoint"] for row in table(tmp_path / "results", inside, alone)] == ["7B", "mine"]
+    named_by_a_shell = [path for path in inside.parent.iterdir() if path.name.startswith("outputs_")]
+    assert len(named_by_a_shell) == 2  # its meta file as well
+    found = table(tmp_path / "results", *named_by_a_shell, alone)
+    assert [row["checkpoint"] for row in found] == ["7B", "mine"]
 
 
 def test_markdown(write_outputs, capsys, tmp_path):

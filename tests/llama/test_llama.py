@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from llama import CheckpointError, LLaMA, Request, load
+from llama import LLaMA, Request, load
 
 PROMPTS = ["Article: rain stopped play\nCategory:", "Article: the market today\nCategory: ", "", "a b c"]
 COMPLETIONS = ["Sports", "Science and technology", "rain", ""]
@@ -39,9 +39,9 @@ def test_compute_log_probs_wants_as_many_completions(small) -> None:
 def test_too_long_is_an_error_that_names_the_row(small) -> None:
     short, long = small.tokenizer.encode_pair("a", "b"), Request((1,) * 60, (3,) * 5)
     small.score([Request((1,) * 60, (3,) * 4)])
-    with pytest.raises(CheckpointError, match=r"^row 1: 65 tokens, the model takes at most 64 \(max_seq_len\)$"):
+    with pytest.raises(ValueError, match=r"^row 1: 65 tokens, the model takes at most 64 \(max_seq_len\)$"):
         small.score([Request(*short), long])
-    with pytest.raises(CheckpointError, match=r"row 2: 6[5-9] tokens, the model takes at most 64"):
+    with pytest.raises(ValueError, match=r"row 2: 6[5-9] tokens, the model takes at most 64"):
         small.generate(["a", "b", "rain " * 10], max_gen_len=54)
 
 

@@ -65,14 +65,3 @@ def test_cached_pieces_equal_one_pass(cuts, small) -> None:
     for start, end in zip((0, *cuts), (*cuts, 12), strict=True):
         hidden.append(model(tokens[:, start:end], torch.arange(start, end)[None], cache=cache))
     torch.testing.assert_close(torch.cat(hidden, dim=1), model(tokens), atol=1e-5, rtol=1e-5)
-
-
-@torch.inference_mode()
-def test_packed_sequences_equal_separate_ones(small) -> None:
-    """`positions` and `mask` are free: two sequences in one row, each with its own places and blind to the other."""
-    first, second = torch.randint(384, (2, 1, 7), generator=torch.Generator().manual_seed(3))
-    mask = torch.block_diag(*[torch.ones(7, 7).tril()] * 2).bool()[None, None]
-    positions = torch.arange(7).repeat(2)[None]
-    packed = small.model(torch.cat([first, second], dim=1), positions, mask)
-    separate = torch.cat([small.model(first), small.model(second)], dim=1)
-    torch.testing.assert_close(packed, separate, atol=1e-5, rtol=1e-5)

@@ -22,6 +22,8 @@ from preprocess.prompts import read_prompts
         ),
         (PromptOptions(dataset_path="samples/set2"), "samples/set2", "set", "real/inputs_direct_set.json"),
         (PromptOptions(sample=False), "owner/set", "set", "real/inputs_direct_set.json"),
+        (PromptOptions(k=2), "samples/set", "set_sample", "real/inputs_direct_set.json"),
+        (PromptOptions(limit=5), "samples/set", "set_sample", "real/inputs_direct_set.json"),
         (PromptOptions(sample=False, data_path="x.json"), "owner/set", "set", "x.json"),
         (PromptOptions(dataset_path="elsewhere"), "elsewhere", "set", "real/inputs_direct_set.json"),
     ],

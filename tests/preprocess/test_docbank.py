@@ -8,6 +8,7 @@ import pytest
 
 from preprocess.blocks import LABEL_WORDS
 from preprocess.docbank import page_files, read_page
+from preprocess.doclaynet import docbank_files
 from preprocess.errors import InputError
 
 STROKES = {"##LTLine##", "##LTRect##", "##LTCurve##", "##LTFigure##"}
@@ -126,3 +127,15 @@ def test_a_docbank_folder_with_demonstrations_of_page_blocks(data: Path, write_d
     assert pages == [path.stem for path in page_files(data / "docbank")][: len(pages)]
     with pytest.raises(InputError, match="docbank: no train split to draw demonstrations from"):
         write_doclaynet(data / "docbank")
+
+
+@pytest.mark.parametrize(
+    ("names", "count"),
+    [(["txt/a.txt", "notes.json"], 1), (["a.txt", "b.txt"], 2), (["page.json", "LICENSE.txt"], 0), (["page.json"], 0)],
+)
+def test_a_folder_is_docbanks_by_its_files(tmp_path: Path, names: list[str], count: int) -> None:
+    """A licence beside JSON pages does not make them DocBank's."""
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert len(docbank_files(str(tmp_path))) == count
