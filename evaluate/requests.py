@@ -5,7 +5,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tqdm import tqdm
+
 from llama import Request, Tokenizer
+from llama.parallel import is_rank_0
 from preprocess.errors import InputError
 from preprocess.prompts import LABEL_WORD, TEXT, Prompt, fill
 
@@ -37,7 +40,8 @@ def encode(
         InputError: An example that does not fit even without its text.
     """
     requests, cut = [], []
-    for prompt in prompts:
+    # A bar where it takes more than a second: a whole test split does.
+    for prompt in tqdm(prompts, desc="encoding", unit="example", delay=1, leave=False, disable=not is_rank_0()):
 
         def build(text: str, prompt: Prompt = prompt) -> list[Request]:
             return build_requests(prompt, text, method, tokenizer)

@@ -1,7 +1,6 @@
 """What the four methods share: open a checkpoint, know whether the result is there already, write it, say so."""
 
 import importlib.metadata
-import os
 import re
 import subprocess
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ from evaluate.predictions import finished, read_meta, sha256, write_predictions
 from llama import LLaMA
 from llama.checkpoint import Checkpoint, open_checkpoint, resolve_dtype
 from llama.llama import load_model
-from llama.parallel import finish, own_device, start, world_size
+from llama.parallel import finish, is_rank_0, own_device, start, world_size
 from preprocess.errors import InputError
 from preprocess.files import check_writable
 from preprocess.prompts import Prompt
@@ -177,10 +176,6 @@ class Progress:
 
     def __exit__(self, *_: object) -> None:
         self.bar.close()
-
-
-def is_rank_0() -> bool:
-    return int(os.environ.get("RANK", 0)) == 0
 
 
 def dtype_name(dtype: torch.dtype) -> str:

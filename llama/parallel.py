@@ -34,6 +34,11 @@ def world_size() -> int:
     return int(os.environ.get("WORLD_SIZE", 1))
 
 
+def is_rank_0() -> bool:
+    """Whether this process is the one that prints and writes."""
+    return int(os.environ.get("RANK", 0)) == 0
+
+
 def own_device() -> torch.device:
     """The CUDA device of this process where there is CUDA, else the CPU.
 
