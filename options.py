@@ -64,10 +64,12 @@ class FlagError(ValueError):
 
 def leave(status: int, line: str) -> None:
     """Say the line once, on rank 0, and end at once: after an error there is no barrier to wait at."""
-    if int(os.environ.get("RANK", 0)) > 0:
+    on_rank_0 = int(os.environ.get("RANK", 0)) == 0
+    if not on_rank_0 and status != INTERRUPTED:  # a terminal interrupts all ranks at once
         time.sleep(SECONDS_FOR_RANK_0)
     sys.stdout.flush()
-    print(line, file=sys.stderr, flush=True)
+    if on_rank_0 or status != INTERRUPTED:
+        print(line, file=sys.stderr, flush=True)
     if "torch" in sys.modules:  # its threads and process groups abort a normal exit
         os._exit(status)
     sys.exit(status)
@@ -188,8 +190,8 @@ def help_text(config_type: type) -> str:
     explained = explanations(config_type)
     for name, field in flat_fields(config_type).items():
         kind = getattr(field.type, "__name__", str(field.type)).replace(" | None", "")
-        default = "none" if field.default in ("", None, ()) else field.default
-        lines += [f"  --{name} ({kind}, default {default})", f"      {explained.get(name, '')}"]
+        default = "" if field.default in ("", None, ()) else f", default {field.default}"  # a computed one is explained
+        lines += [f"  --{name} ({kind}{default})", f"      {explained.get(name, '')}"]
     return "\n".join(lines)
 
 

@@ -106,7 +106,9 @@ def read_row(row: dict[str, Any], place: str) -> tuple[str, int]:
     first = 0 if "label" in values else 1
     found = next((values[name] for name in ("label", "class index", "class") if name in values), None)
     label = None
-    if isinstance(found, str):
+    if isinstance(found, str) and found.strip().isdecimal():  # one name in a column makes all of it text
+        label = int(found) - first
+    elif isinstance(found, str):
         label = NAMES.get(found.strip().lower())
     elif isinstance(found, int) and not isinstance(found, bool):
         label = found - first

@@ -75,6 +75,10 @@ def locate(options: PromptOptions, method: str, dataset: str, sample_path: str, 
     folder = "samples" if shipped and drawn == PromptOptions() else "real"  # the shipped files stay what they are
     path = Path(options.data_path or f"{folder}/inputs_{method}_{dataset}.json")
     check_writable(path, "--data_path")
+    if path.exists() and not meta_path(path).exists():
+        raise InputError(
+            f"{path}: exists without a meta file, so no script wrote it; remove it or name another --data_path"
+        )
     return origin, f"{dataset}_sample" if shipped else dataset, path
 
 

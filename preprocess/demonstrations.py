@@ -25,6 +25,8 @@ def draw_stratified(examples: Sequence[Example], label_words: Sequence[str], k: 
     from datasets import ClassLabel, Dataset, Features, Value
 
     count = k * len(label_words)
+    if count >= len(examples):
+        raise InputError(f"--k {k}: no stratified draw of {count} from {len(examples)} train examples: too few")
     labels = [label_words.index(example.label_word) for example in examples]
     features = Features({"place": Value("int64"), "label": ClassLabel(names=list(label_words))})
     table = Dataset.from_dict({"place": list(range(len(labels))), "label": labels}, features)

@@ -171,10 +171,10 @@ def test_help_explains_every_flag(flag: str, capsys: pytest.CaptureFixture):
     shown = capsys.readouterr().out
     assert stop.value.code == 0
     assert "Do the work." in shown
-    for line in ("--data_path (str, default none)\n      A file.", "--top_p (float, default 0.5)\n      A share."):
+    for line in ("--data_path (str)\n      A file.", "--top_p (float, default 0.5)\n      A share."):
         assert line in shown
     assert "--sample (bool, default True)\n      Whether or not, on a second line." in shown
-    assert "--max_len (int, default none)\n      A count that need not be given." in shown
+    assert "--max_len (int)\n      A count that need not be given." in shown
     assert "--inner" not in shown
 
 
@@ -274,6 +274,14 @@ def test_ranks_other_than_0_give_rank_0_the_time_to_speak(ending, monkeypatch: p
         slept.clear()
         assert ending(Mendable("x"))[0] == 2
         assert slept == expected
+
+
+def test_ctrl_c_is_said_once_and_at_once_by_rank_0(ending, monkeypatch: pytest.MonkeyPatch):
+    """A terminal interrupts all ranks; one that waited would hold up the others."""
+    monkeypatch.setattr(options.time, "sleep", lambda _: pytest.fail("waited"))
+    for rank, line in (("0", "interrupted\n"), ("1", "")):
+        monkeypatch.setenv("RANK", rank)
+        assert ending(KeyboardInterrupt()) == (130, line)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 
-from preprocess.ag_news import LABEL_WORDS
+from preprocess.ag_news import LABEL_WORDS, read_split
 from preprocess.errors import InputError
 
 HUB_NAMES = ["World", "Sports", "Business", "Sci/Tech"]
@@ -122,6 +122,13 @@ def test_the_prompt_to_the_letter(method: str, tmp_path: Path, write_ag_news):
             "ground_truth": "Science and technology",
         }
     ]
+
+
+def test_numbers_and_names_may_share_a_column(tmp_path: Path):
+    """One name in it, and `datasets` reads the whole column as text."""
+    write_csv(tmp_path / "test.csv", [("text", "label"), ("a", 1), ("b", "sci/tech"), ("c", 0)])
+    examples = read_split(str(tmp_path), "test")
+    assert [example.label_word for example in examples] == ["Sports", "Science and technology", "World"]
 
 
 def test_the_meta_file_and_the_screen_say_what_was_done(tmp_path: Path, write_ag_news):

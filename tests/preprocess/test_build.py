@@ -37,6 +37,17 @@ def test_where_rows_come_from_and_where_prompts_go(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_prompt_file_that_no_script_wrote_is_kept(tmp_path: Path):
+    """Prompts written by hand have no meta file; what a script wrote is made again."""
+    path = tmp_path / "inputs.json"
+    path.write_text("[]")
+    where = (PromptOptions(data_path=str(path)), "direct", "set", "samples/set", "owner/set")
+    with pytest.raises(InputError, match=r"inputs\.json: exists without a meta file"):
+        locate(*where)
+    (tmp_path / "inputs.meta.json").write_text("{}")
+    assert locate(*where)[2] == path
+
+
 @pytest.mark.parametrize("flag", ["k", "seed", "limit"])
 def test_counts_below_zero_are_refused(flag: str):
     with pytest.raises(InputError, match=f"--{flag} -1: expected 0 or more"):
