@@ -19,7 +19,7 @@ for number, (script, *arguments) in enumerate(json.loads(sys.argv[1])):
         sys.argv = [script, *arguments]
         runpy.run_path(script, run_name="__main__")
         os._exit(0)
-    print(os.waitstatus_to_exitcode(os.wait()[1]))
+    print(os.waitstatus_to_exitcode(os.wait()[1]), flush=True)  # a fork would inherit it, and say it too
 """
 
 
