@@ -10,7 +10,6 @@ exp can express.
 """
 
 import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,10 +17,11 @@ from typing import Any
 
 from evaluate.predictions import Predictions, prediction_row, read_predictions, sha256
 from evaluate.requests import encode
-from evaluate.run import Progress, Run, RunOptions, default_output
-from evaluate.scoring import sum_scores
-from llama import LLaMA, Request
+from evaluate.run import Run, RunOptions, default_output
+from evaluate.scoring import Score, label_scores, sum_log_probs
+from evaluate.work import Examples
 from llama.checkpoint import find_folder
+from llama.parallel import finish
 from preprocess.errors import InputError
 from preprocess.prompts import Prompt, read_prompts
 
@@ -74,25 +74,30 @@ def evaluate_direct_calibrate(config: CalibrateConfig) -> None:
         )
     if run.is_finished():
         return
-    llama = run.load()
-    begin = time.perf_counter()
-    content_free = score_all(llama, encoded.requests, settings["score_eos"])
-    bias = dict(zip(free, content_free, strict=True))
-    rows, ties = [], 0
-    with Progress(len(prompts), "direct_calibrate") as progress:
-        for prompt, row in zip(prompts, direct.rows, strict=True):
-            score = calibrate(row["log_probs"], bias[without_text(prompt)]["log_probs"])
-            ties += score.count(max(score)) > 1
-            prediction = prompt.label_words[score.index(max(score))]
-            rows.append(prediction_row(prompt, prediction, {"score": score}))
-            progress.add(prompt, prediction)
-    own_seconds = time.perf_counter() - begin
-    own_tokens = sum(len(request.target) + 1 for example in encoded.requests for request in example)
-    # What direct took and cut is part of this result; without its meta file nobody knows.
-    seconds = own_seconds + meta["seconds"] if "seconds" in meta else None
-    tokens = own_tokens + meta["tokens_scored"] if "tokens_scored" in meta else None
-    counters: dict[str, Any] = {"tokens_scored": tokens, "ties": ties, "cut": meta.get("cut")}
-    run.write(rows, seconds, counters | {"content_free": content_free})
+    with run.alone():
+        llama = run.load()
+        requests = [request for example in encoded.requests for request in example]
+        owners = [example for example, built in enumerate(encoded.requests) for _ in built]
+
+        def decide(_: int, scores: list[Score]) -> dict[str, Any]:
+            return label_scores(scores, settings["score_eos"])
+
+        outcome = run.compute(llama.scoring(requests), sum_log_probs, Examples(owners, decide))
+        if outcome is not None:
+            bias = dict(zip(free, outcome.rows, strict=True))
+            rows, ties = [], 0
+            for prompt, row in zip(prompts, direct.rows, strict=True):
+                score = calibrate(row["log_probs"], bias[without_text(prompt)]["log_probs"])
+                ties += score.count(max(score)) > 1
+                prediction = prompt.label_words[score.index(max(score))]
+                rows.append(prediction_row(prompt, prediction, {"score": score}))
+            tokens = sum(len(request.target) + 1 for request in requests)
+            counters = {"ties": ties, "cut": meta.get("cut"), "content_free": outcome.rows}
+            # What direct took is part of this result; without its meta file nobody knows.
+            counters["tokens_scored"] = tokens + meta["tokens_scored"] if "tokens_scored" in meta else None
+            seconds = outcome.seconds + meta["seconds"] if "seconds" in meta else None
+            run.write(rows, seconds, counters)
+        finish()
 
 
 def read_direct(config: CalibrateConfig, prompts: Sequence[Prompt]) -> Predictions:
@@ -129,14 +134,6 @@ def read_direct(config: CalibrateConfig, prompts: Sequence[Prompt]) -> Predictio
 def without_text(prompt: Prompt) -> tuple[str, str, tuple[str, ...]]:
     """What a content-free score depends on: the prompt without its text."""
     return prompt.prompt, prompt.completion, prompt.label_words
-
-
-def score_all(llama: LLaMA, examples: list[list[Request]], score_eos: bool) -> list[dict[str, list]]:
-    """For each example what a row of direct holds: log_probs, eos_log_probs, num_tokens."""
-    requests = [request for example in examples for request in example]
-    scores = dict(llama.score(requests))
-    in_order = iter(scores[index] for index in range(len(requests)))
-    return [sum_scores([next(in_order) for _ in example], score_eos) for example in examples]
 
 
 def calibrate(log_probs: Sequence[float], bias: Sequence[float]) -> list[float]:

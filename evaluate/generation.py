@@ -2,13 +2,16 @@
 
 import hashlib
 import re
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from evaluate.predictions import prediction_row
 from evaluate.requests import encode
-from evaluate.run import Progress, Run, RunOptions
+from evaluate.run import Run, RunOptions
+from evaluate.work import Examples
+from llama.generation import Sampling
+from llama.parallel import finish
 from preprocess.errors import InputError
 from preprocess.prompts import read_prompts
 
@@ -55,21 +58,23 @@ def evaluate_generate(config: GenerateConfig) -> None:
     )
     if run.is_finished():
         return
-    llama = run.load()
-    contexts = [request.context for (request,) in encoded.requests]
-    seeds = [example_seed(config.seed, prompt.id) for prompt in prompts]
-    rows: list[dict] = [{} for _ in prompts]
-    tokens = 0
-    begin = time.perf_counter()
-    with Progress(len(prompts), "generate") as progress:
-        for index, new in llama.generate_tokens(contexts, seeds, max_gen_len=config.max_gen_len, **sampling):
-            generation = llama.tokenizer.decode(new)
-            prediction = first_label_word(generation, prompts[index].label_words)
-            rows[index] = prediction_row(prompts[index], prediction, {"generation": generation})
-            tokens += len(new)
-            progress.add(prompts[index], prediction)
-    seconds = time.perf_counter() - begin
-    run.write(rows, seconds, {"tokens_scored": tokens, "cut": encoded.cut})
+    with run.alone():
+        llama = run.load()
+        contexts = [request.context for (request,) in encoded.requests]
+        seeds = [example_seed(config.seed, prompt.id) for prompt in prompts]
+        generation = llama.generation(contexts, seeds, Sampling(config.max_gen_len, config.temperature, config.top_p))
+        tokens: dict[int, int] = {}
+
+        def decide(example: int, results: list[list[int]]) -> dict[str, Any]:
+            prompt, (new,) = prompts[example], results
+            text = llama.tokenizer.decode(new)
+            tokens[example] = len(new)
+            return prediction_row(prompt, first_label_word(text, prompt.label_words), {"generation": text})
+
+        outcome = run.compute(generation, list, Examples(range(len(prompts)), decide))
+        if outcome is not None:
+            run.write(outcome.rows, outcome.seconds, {"tokens_scored": sum(tokens.values()), "cut": encoded.cut})
+        finish()
 
 
 def example_seed(seed: int, example_id: str) -> int:

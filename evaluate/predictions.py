@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from preprocess.errors import InputError
-from preprocess.files import encode_json, meta_path, read_json, write_bytes, write_json
+from preprocess.files import encode_json, meta_path, read_json, write_bytes
 from preprocess.prompts import Prompt
 
 IDENTITY = ("method", "prompt_sha256", "fingerprint", "settings")  # what a result is a function of
@@ -46,12 +46,19 @@ def prediction_row(prompt: Prompt, prediction: str | None, details: dict[str, An
     return row | details
 
 
-def write_predictions(path: Path, rows: Sequence[dict[str, Any]], meta: dict[str, Any]) -> None:
-    """Write both files. The meta file comes last and holds the hash of the other: both make a finished result."""
+def write_predictions(
+    path: Path, rows: Sequence[dict[str, Any]], meta: dict[str, Any], scratch: Path | None = None
+) -> None:
+    """Write both files. The meta file comes last and holds the hash of the other: both make a finished result.
+
+    Args:
+        scratch: Folder for what is not complete yet, on the same disk; None: beside the files.
+    """
     content = encode_json(list(rows))
     meta_path(path).unlink(missing_ok=True)
-    write_bytes(path, content)
-    write_json(meta_path(path), meta | {"output_sha256": hashlib.sha256(content).hexdigest()})
+    write_bytes(path, content, scratch)
+    meta = meta | {"output_sha256": hashlib.sha256(content).hexdigest()}
+    write_bytes(meta_path(path), encode_json(meta), scratch)
 
 
 def read_predictions(path: str | Path, flag: str) -> Predictions:
@@ -109,8 +116,11 @@ def check_row(row: Any, place: str) -> None:
         raise InputError(f"{place}: 'correct' is {row['correct']}, but prediction and ground_truth say otherwise")
 
 
-def finished(path: Path, identity: dict[str, Any], overwrite: bool) -> dict[str, Any] | None:
+def finished(path: Path, identity: dict[str, Any], overwrite: bool, begun: bool) -> dict[str, Any] | None:
     """The meta file of an output that is this very result already; None where there is none, or it is to be replaced.
+
+    Args:
+        begun: Partial results stand beside it: without a meta file it is one that was stopped between its two files.
 
     Raises:
         InputError: The output is another result; names what differs.
@@ -118,13 +128,20 @@ def finished(path: Path, identity: dict[str, Any], overwrite: bool) -> dict[str,
     if overwrite or not path.exists():
         return None
     if not meta_path(path).exists():
+        if begun:
+            return None
         raise InputError(f"{path}: exists, without a meta file that says what it is; --overwrite replaces it")
     meta = read_predictions(path, "--output_path").meta or {}
-    for key in IDENTITY:
-        if meta.get(key) != identity[key]:
-            found, wanted = difference(meta.get(key), identity[key])
-            raise InputError(f"{path}: exists with {key} {found}, now {wanted}; --overwrite replaces it")
+    check_same(f"{path}: exists", meta, {key: identity[key] for key in IDENTITY})
     return meta
+
+
+def check_same(what: str, found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Raises InputError where an entry of `wanted` is another in `found`; names what differs."""
+    for key in wanted:
+        if found.get(key) != wanted[key]:
+            other, ours = difference(found.get(key), wanted[key])
+            raise InputError(f"{what} with {key} {other}, now {ours}; --overwrite replaces it")
 
 
 def difference(found: Any, wanted: Any) -> tuple[Any, Any]:

@@ -3,24 +3,28 @@
 import importlib.metadata
 import re
 import subprocess
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
-from tqdm import tqdm
 
+from evaluate.journal import Journal
 from evaluate.metrics import accuracy, macro_f1
 from evaluate.predictions import finished, read_meta, sha256, write_predictions
+from evaluate.work import Examples, Outcome, compute_all
 from llama import LLaMA
+from llama.batches import count_tokens, digest
 from llama.checkpoint import Checkpoint, open_checkpoint, resolve_dtype
 from llama.llama import load_model
-from llama.parallel import finish, is_rank_0, own_device, start, world_size
+from llama.parallel import check_replicas, is_rank_0, own_device, start, world_size
+from llama.shared import Work
 from preprocess.errors import InputError
 from preprocess.files import check_writable
-from preprocess.prompts import Prompt
 
 PACKAGES = ("torch", "sentencepiece", "fairscale", "numpy")
 
@@ -34,28 +38,28 @@ class RunOptions:
         ckpt_dir: Folder of a checkpoint in Meta's format, or its name below checkpoints/ or checkpoints/llama/.
         tokenizer_path: Default tokenizer.model in the checkpoint's folder or its parent.
         max_seq_len: Tokens that a prompt with its completion may have; default that of params.json, else 1024.
-        max_batch_size: Rows that the model computes at once.
-        model_parallel_size: Processes that share one copy of the weights; default all.
-        overwrite: Replace a result that is there already.
+        max_batch_size: Rows (texts, with all that hangs on them) that the model computes at once; default as many as
+            max_batch_tokens allow.
+        max_batch_tokens: Tokens that the model computes at once; default 2,048 on a CPU, 16,384 on CUDA.
+        model_parallel_size: Processes that share one copy of the weights; default the number of its shards where that
+            divides the number of processes, else 1. The other processes compute other batches.
+        overwrite: Replace a result that is there already, complete or not.
     """
 
     output_path: str = ""
     ckpt_dir: str = "checkpoints/tiny"
     tokenizer_path: str = ""
     max_seq_len: int | None = None
-    max_batch_size: int = 16
+    max_batch_size: int | None = None
+    max_batch_tokens: int | None = None
     model_parallel_size: int | None = None
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        for flag in ("max_seq_len", "max_batch_size", "model_parallel_size"):
+        for flag in ("max_seq_len", "max_batch_size", "max_batch_tokens", "model_parallel_size"):
             value = getattr(self, flag)
             if value is not None and value < 1:
                 raise InputError(f"--{flag} {value}: expected 1 or more")
-        if self.model_parallel_size not in (None, world_size()):
-            raise InputError(
-                f"--model_parallel_size {self.model_parallel_size}: expected the number of processes, {world_size()}"
-            )
 
 
 class Run:
@@ -87,8 +91,10 @@ class Run:
         self.prompt_path = Path(prompt_path)
         self.options = options
         self.checkpoint: Checkpoint = open_checkpoint(
-            options.ckpt_dir, options.tokenizer_path or None, options.max_seq_len, world_size()
+            options.ckpt_dir, options.tokenizer_path or None, options.max_seq_len
         )
+        self.model_parallel_size = self.checkpoint.model_parallel_size(options.model_parallel_size, world_size())
+        check_replicas(self.model_parallel_size)
         self.device = own_device()
         self.dtype = resolve_dtype(dtype, self.checkpoint, self.device)
         self.max_seq_len = self.checkpoint.args.max_seq_len
@@ -98,6 +104,7 @@ class Run:
         if self.output_path.resolve() == self.prompt_path.resolve():
             raise InputError(f"--output_path {self.output_path}: is the prompt file")
         check_writable(self.output_path, "--output_path")
+        self.journal = Journal(self.output_path)
         self.prompt_meta = read_meta(self.prompt_path, "the meta file of the prompts")
 
     @cached_property
@@ -116,66 +123,81 @@ class Run:
         Raises:
             InputError: Another result is there, and no --overwrite.
         """
-        meta = finished(self.output_path, self.identity, self.options.overwrite)
+        meta = finished(self.output_path, self.identity, self.options.overwrite, self.journal.exists())
         if meta is not None and is_rank_0():
+            self.journal.remove()  # where the run that made the result was stopped in its very last moment
             print(f"{self.output_path}: finished already, same inputs, options and checkpoint; --overwrite repeats it")
         return meta is not None
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """No other run writes this output meanwhile.
+
+        Raises:
+            InputError: Another one does.
+        """
+        if is_rank_0():
+            self.journal.lock()
+            if self.options.overwrite:
+                self.journal.clear()
+        try:
+            yield
+        except KeyboardInterrupt:
+            if is_rank_0() and self.journal.exists():
+                kept = f"{self.journal.folder}: what is computed is kept; the same command goes on from there"
+                print(kept, file=sys.stderr)
+            raise
+        finally:
+            self.journal.close()
+
     def load(self) -> LLaMA:
         """The model, on this process's device. From here on all ranks compute together."""
-        launch = start(self.options.model_parallel_size)
-        model = load_model(self.checkpoint, launch, self.dtype)
-        return LLaMA(model, self.checkpoint.tokenizer, self.options.max_batch_size)
+        self.launch = start(self.model_parallel_size)
+        model = load_model(self.checkpoint, self.launch, self.dtype)
+        options = self.options
+        return LLaMA(model, self.checkpoint.tokenizer, options.max_batch_size, options.max_batch_tokens)
+
+    def compute(self, work: Work[Any], record: Callable[[Any], Any], examples: Examples) -> Outcome | None:
+        """`evaluate.work.compute_all` for this run: the outcome on rank 0, None elsewhere."""
+        plan = {
+            "max_batch_size": self.options.max_batch_size,
+            "max_batch_tokens": self.options.max_batch_tokens,
+            "batches": digest(work.batches),
+        }
+        identity = self.identity | {"plan": plan}
+        self.tokens_computed = count_tokens(work.batches)
+        return compute_all(work, record, examples, self.journal, identity, self.launch, self.method)
 
     def write(self, rows: Sequence[dict[str, Any]], seconds: float | None, counters: dict[str, Any]) -> None:
-        """Write the predictions and their meta file and print a summary, on rank 0; then leave the process group.
+        """Write the predictions and their meta file and print a summary. On rank 0 alone.
 
         Args:
             rows: One a prompt, in the order of the file.
             seconds: Spent on scoring; None where that is not known.
             counters: More entries of the meta file: tokens, ties, cut examples.
         """
-        if is_rank_0():
-            write_predictions(self.output_path, rows, self.meta(rows, seconds) | counters)
-            print(summary(rows, seconds, counters.get("cut") or [], self.output_path))
-        finish()
+        write_predictions(self.output_path, rows, self.meta(rows, seconds) | counters, self.journal.folder)
+        self.journal.remove()
+        print(summary(rows, seconds, counters.get("cut") or [], self.output_path))
 
     def meta(self, rows: Sequence[dict[str, Any]], seconds: float | None) -> dict[str, Any]:
         return self.identity | {
             "configuration": self.configuration,
             "num_examples": len(rows),
             "seconds": None if seconds is None else round(seconds, 3),
+            "tokens_computed": self.tokens_computed,
             "prompt_path": str(self.prompt_path),
             "checkpoint": self.checkpoint.name,
             "checkpoint_path": str(self.checkpoint.folder),
             "dtype": dtype_name(self.dtype),
             "device": torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu",
             "world_size": world_size(),
+            "model_parallel_size": self.model_parallel_size,
             "threads": torch.get_num_threads(),
             "versions": {package: importlib.metadata.version(package) for package in PACKAGES},
             "git_commit": git_commit(),
             "prompt": self.prompt_meta,
         }
-
-
-class Progress:
-    """A bar over the examples, on rank 0, with the accuracy so far. Leaving it, by Ctrl-C too, ends its line."""
-
-    def __init__(self, total: int, description: str):
-        self.right = self.done = 0
-        self.bar = tqdm(total=total, desc=description, unit="example", disable=not is_rank_0(), dynamic_ncols=True)
-
-    def add(self, prompt: Prompt, prediction: str | None) -> None:
-        self.done += 1
-        self.right += prediction == prompt.ground_truth
-        self.bar.set_postfix_str(f"accuracy {self.right / self.done:.4f}", refresh=False)
-        self.bar.update()
-
-    def __enter__(self) -> "Progress":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.bar.close()
 
 
 def dtype_name(dtype: torch.dtype) -> str:

@@ -4,15 +4,20 @@ direct    argmax over label words y of log p(y | prompt with the text x)
 channel   argmax over label words y of log p(x | prompt with the label word y)    (Min et al. 2022, section 3)
 """
 
-import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
 from evaluate.predictions import prediction_row
 from evaluate.requests import encode
-from evaluate.run import Progress, Run, RunOptions
+from evaluate.run import Run, RunOptions
+from evaluate.work import Examples
+from llama.parallel import finish
 from preprocess.prompts import read_prompts
+
+Score = tuple[float, float, int]  # see `sum_log_probs`
 
 
 @dataclass(frozen=True)
@@ -50,41 +55,37 @@ def evaluate(config: ScoreConfig, method: str) -> None:
     encoded = encode(prompts, method, run.checkpoint.tokenizer, run.max_seq_len, run.prompt_path)
     if run.is_finished():
         return
-    llama = run.load()
-    requests = [request for example in encoded.requests for request in example]
-    owners = [(example, word) for example, prompt in enumerate(prompts) for word in range(len(prompt.label_words))]
-    scores = [[torch.empty(0)] * len(prompt.label_words) for prompt in prompts]
-    missing = [len(prompt.label_words) for prompt in prompts]
-    rows: list[dict] = [{} for _ in prompts]
-    ties = 0
-    begin = time.perf_counter()
-    with Progress(len(prompts), method) as progress:
-        for index, log_probs in llama.score(requests):
-            example, word = owners[index]
-            scores[example][word] = log_probs
-            missing[example] -= 1
-            if missing[example] == 0:
-                details = sum_scores(scores[example], config.score_eos)
-                best = max(details["log_probs"])
-                ties += details["log_probs"].count(best) > 1
-                prediction = prompts[example].label_words[details["log_probs"].index(best)]
-                rows[example] = prediction_row(prompts[example], prediction, details)
-                progress.add(prompts[example], prediction)
-    seconds = time.perf_counter() - begin
-    tokens = sum(len(request.target) + 1 for request in requests)
-    run.write(rows, seconds, {"tokens_scored": tokens, "ties": ties, "cut": encoded.cut})
+    with run.alone():
+        llama = run.load()
+        requests = [request for example in encoded.requests for request in example]
+        owners = [example for example, built in enumerate(encoded.requests) for _ in built]
+
+        def decide(example: int, scores: list[Score]) -> dict[str, Any]:
+            prompt, details = prompts[example], label_scores(scores, config.score_eos)
+            best = details["log_probs"].index(max(details["log_probs"]))
+            return prediction_row(prompt, prompt.label_words[best], details)
+
+        outcome = run.compute(llama.scoring(requests), sum_log_probs, Examples(owners, decide))
+        if outcome is not None:
+            tokens = sum(len(request.target) + 1 for request in requests)
+            ties = sum(row["log_probs"].count(max(row["log_probs"])) > 1 for row in outcome.rows)
+            run.write(outcome.rows, outcome.seconds, {"tokens_scored": tokens, "ties": ties, "cut": encoded.cut})
+        finish()
 
 
-def sum_scores(scores: list[torch.Tensor], score_eos: bool) -> dict[str, list]:
-    """The log-probabilities of an example's label words, in nats, summed in float64.
+def sum_log_probs(log_probs: torch.Tensor) -> Score:
+    """Of one request: the sum over its target tokens in float64, the term of EOS, and the number of target tokens."""
+    doubles = log_probs.double()
+    return float(doubles[:-1].sum()), float(doubles[-1]), len(doubles) - 1
+
+
+def label_scores(scores: Sequence[Score], score_eos: bool) -> dict[str, list]:
+    """The log-probabilities of an example's label words, in nats.
 
     Args:
-        scores: For each label word the log-probabilities of its target tokens and of EOS.
+        scores: One a label word.
         score_eos: Whether EOS counts in what is compared.
     """
-    doubles = [log_probs.double() for log_probs in scores]
-    return {
-        "log_probs": [float((log_probs if score_eos else log_probs[:-1]).sum()) for log_probs in doubles],
-        "eos_log_probs": [float(log_probs[-1]) for log_probs in doubles],
-        "num_tokens": [len(log_probs) - 1 for log_probs in doubles],
-    }
+    targets, ends, lengths = zip(*scores, strict=True)
+    sums = [target + end for target, end in zip(targets, ends, strict=True)] if score_eos else targets
+    return {"log_probs": list(sums), "eos_log_probs": list(ends), "num_tokens": list(lengths)}

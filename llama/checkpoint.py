@@ -43,6 +43,18 @@ class Checkpoint:
     def name(self) -> str:
         return self.folder.resolve().name
 
+    def model_parallel_size(self, size: int | None, world_size: int) -> int:
+        """`size` ranks for a copy of the weights, checked; None: as many as there are shards where that divides the
+        number of processes, else 1.
+
+        Raises:
+            CheckpointError: It does not divide the model.
+        """
+        if size is None:
+            size = 1 if world_size % len(self.shards) else len(self.shards)
+        check_division(self.args, size)
+        return size
+
     def fingerprint(self) -> str:
         """SHA-256 over params.json, tokenizer.model and of each tensor name, shape, dtype and 1,024 spaced values."""
         digest = hashlib.sha256((self.folder / "params.json").read_bytes())
@@ -161,7 +173,6 @@ def open_checkpoint(
     ckpt_dir: str,
     tokenizer_path: str | None = None,
     max_seq_len: int | None = None,
-    model_parallel_size: int = 1,
 ) -> Checkpoint:
     """Open a checkpoint and check all that can be checked without reading the weights.
 
@@ -169,7 +180,6 @@ def open_checkpoint(
         ckpt_dir: Folder, or a name below checkpoints/ or checkpoints/llama/.
         tokenizer_path: None: tokenizer.model in the folder or its parent.
         max_seq_len: Longest sequence in tokens; None: that of params.json, else 1024.
-        model_parallel_size: Ranks that will share the weights.
 
     Raises:
         CheckpointError: Names the file, what was found and what was expected.
@@ -190,7 +200,6 @@ def open_checkpoint(
             f" {tokenizer.model_path} has {tokenizer.n_words} pieces"
         )
     args = replace(args, vocab_size=tokenizer.n_words)
-    check_division(args, model_parallel_size)
     shards = [open_shard(path) for path in paths]
     check_shards(shards, paths, args)
     return Checkpoint(folder, args, tokenizer, shards)

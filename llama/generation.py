@@ -1,90 +1,118 @@
 """Continuations drawn from the model: contexts in, new token ids out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
 from fairscale.nn.model_parallel.initialize import get_model_parallel_group, get_model_parallel_src_rank
 from torch import Tensor
 
+from llama.batches import Batch, Limits, plan
 from llama.model import Transformer
-from llama.scoring import Prefix, batches_by_length, check_finite
+from llama.scoring import check_finite
+from llama.shared import SharedPath, in_parts
+from llama.tree import build_tree
 
 
-@torch.inference_mode()
-def generate(
-    model: Transformer,
-    contexts: Sequence[tuple[int, ...]],
-    seeds: Sequence[int],
-    eos_id: int,
-    max_gen_len: int,
-    temperature: float,
-    top_p: float,
-    max_batch_size: int,
-) -> Iterator[tuple[int, list[int]]]:
-    """Continue each context until EOS or for `max_gen_len` tokens.
+@dataclass(frozen=True)
+class Sampling:
+    """How a continuation is drawn.
 
     Args:
-        contexts: Token ids; each with `max_gen_len` more fits into `model.args.max_seq_len`.
-        seeds: One a context: its draws depend on nothing else in the batch.
+        max_gen_len: Tokens at most.
         temperature: Divides the logits; 0 takes the most probable token.
         top_p: Draw from the smallest set of tokens whose probability reaches it (Holtzman et al. 2020, section 3.1).
-
-    Yields:
-        (index of the context, new ids without EOS), batch by batch.
     """
-    if not contexts:
-        return
-    prefix = Prefix(model, contexts)
-    for batch in batches_by_length([len(context) for context in contexts], max_batch_size):
-        rows = [contexts[index] for index in batch]
-        generators = [torch.Generator().manual_seed(seeds[index]) for index in batch]
-        new = generate_batch(prefix, rows, generators, eos_id, max_gen_len, temperature, top_p)
-        yield from zip(batch, new, strict=True)
+
+    max_gen_len: int
+    temperature: float
+    top_p: float
 
 
-def generate_batch(
-    prefix: Prefix,
-    rows: Sequence[Sequence[int]],
-    generators: Sequence[torch.Generator],
-    eos_id: int,
-    max_gen_len: int,
-    temperature: float,
-    top_p: float,
-) -> list[list[int]]:
-    """One batch of `generate`. Rows are padded on the right; a row's next token overwrites the slot of its padding."""
-    model = prefix.model
-    hidden, cache = prefix.forward(rows, slots=max_gen_len)
-    ends = torch.tensor([len(row) for row in rows], device=hidden.device)
-    hidden = hidden[torch.arange(len(rows), device=hidden.device), ends - prefix.length - 1]  # (B, D)
+class Generation:
+    """Contexts to continue until EOS, in batches of which each is computed alone.
 
-    new: list[list[int]] = [[] for _ in rows]
-    active = list(range(len(rows)))  # the row of `new` that each row of the cache belongs to
-    for step in range(max_gen_len):
-        chosen = choose(model.output(hidden).float(), [generators[row] for row in active], temperature, top_p)
-        going = [place for place, token in enumerate(chosen.tolist()) if token != eos_id]
-        for place in going:
-            new[active[place]].append(int(chosen[place]))
-        if not going or step == max_gen_len - 1:
-            break
-        if len(going) < len(active):
-            kept = torch.tensor(going, device=hidden.device)
-            cache.keep_rows(kept)
-            chosen, ends, active = chosen[kept], ends[kept], [active[place] for place in going]
-        hidden = model(chosen[:, None], ends[:, None], cache=cache)[:, 0]
-        ends = ends + 1
-    return new
+    Args:
+        model: In evaluation mode, on this device; all ranks of a model-parallel group compute the same batches.
+        contexts: Token ids; each with `max_gen_len` more fits into `model.args.max_seq_len`.
+        seeds: One a context: its draws depend on nothing else in the batch.
+        eos_id: Ends a continuation.
+        sampling: How tokens are drawn.
+        limits: Of a batch.
+    """
+
+    def __init__(
+        self,
+        model: Transformer,
+        contexts: Sequence[tuple[int, ...]],
+        seeds: Sequence[int],
+        eos_id: int,
+        sampling: Sampling,
+        limits: Limits,
+    ):
+        self.model = model
+        self.contexts = contexts
+        self.seeds = seeds
+        self.eos_id = eos_id
+        self.sampling = sampling
+        self.path = SharedPath(model)
+        # Without the last tokens: each row computes its own, since its hidden state is asked for.
+        self.tree = build_tree(context[:-1] for context in contexts)
+        self.batches = plan(self.tree, limits, branches=False)
+
+    @torch.inference_mode()
+    def compute(self, number: int) -> list[tuple[int, list[int]]]:
+        """Batch `number`: for each of its contexts the index and the new ids, without EOS."""
+        return in_parts(self.compute_rows, self.batches[number])
+
+    def compute_rows(self, batch: Batch) -> list[tuple[int, list[int]]]:
+        """Rows are padded on the right; a row's next token takes the slot of its padding. Finished rows leave."""
+        if not self.sampling.max_gen_len:
+            return [(index, []) for index in batch.sequences()]
+        self.path.move(batch.path)
+        shared, before = self.path.cache, self.path.length
+        indices = batch.sequences()
+        rows = [self.contexts[index][before:] for index in indices]
+        ends = torch.tensor([len(row) for row in rows], device=self.path.device)
+        cache = self.model.new_cache(len(rows), int(ends.max()) + self.sampling.max_gen_len)
+        hidden = self.model(pad(rows, self.path.device), shared=shared, cache=cache, places=ends[:, None] - 1)
+
+        generators = [torch.Generator().manual_seed(self.seeds[index]) for index in indices]
+        new: list[list[int]] = [[] for _ in rows]
+        active = list(range(len(rows)))  # the row of `new` that each row of the cache belongs to
+        for step in range(self.sampling.max_gen_len):
+            logits = self.model.output(hidden[:, 0]).float()
+            chosen = choose(logits, [generators[row] for row in active], self.sampling)
+            going = [place for place, token in enumerate(chosen.tolist()) if token != self.eos_id]
+            for place in going:
+                new[active[place]].append(int(chosen[place]))
+            if not going or step == self.sampling.max_gen_len - 1:
+                break
+            if len(going) < len(active):
+                kept = torch.tensor(going, device=chosen.device)
+                cache.keep_rows(kept)
+                chosen, ends, active = chosen[kept], ends[kept], [active[place] for place in going]
+            hidden = self.model(chosen[:, None], before + ends[:, None], shared=shared, cache=cache)
+            ends = ends + 1
+        return list(zip(indices, new, strict=True))
 
 
-def choose(logits: Tensor, generators: Sequence[torch.Generator], temperature: float, top_p: float) -> Tensor:
+def pad(rows: Sequence[Sequence[int]], device: torch.device) -> Tensor:
+    """(B, longest) ids, filled up on the right with 0, which no token to its left can see."""
+    length = max(len(row) for row in rows)
+    return torch.tensor([[*row, *[0] * (length - len(row))] for row in rows], device=device)
+
+
+def choose(logits: Tensor, generators: Sequence[torch.Generator], sampling: Sampling) -> Tensor:
     """The next token of each row of `logits` (B, V): (B). Ranks that share the weights take the first one's."""
     check_finite(logits)
-    if temperature == 0:
+    if sampling.temperature == 0:
         chosen = logits.argmax(dim=-1)
     else:
-        probabilities = torch.softmax(logits / temperature, dim=-1).cpu()
+        probabilities = torch.softmax(logits / sampling.temperature, dim=-1).cpu()
         rows = zip(probabilities, generators, strict=True)
-        chosen = torch.stack([draw(row, generator, top_p) for row, generator in rows]).to(logits.device)
+        chosen = torch.stack([draw(row, generator, sampling.top_p) for row, generator in rows]).to(logits.device)
     dist.broadcast(chosen, get_model_parallel_src_rank(), group=get_model_parallel_group())
     return chosen
 

@@ -1,17 +1,20 @@
 """LLaMA for people who import it: a loaded checkpoint that scores and continues texts."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from fairscale.nn.model_parallel.initialize import get_model_parallel_rank, get_model_parallel_world_size
-from torch import Tensor
 
+from llama.batches import Limits
 from llama.checkpoint import Checkpoint, load_weights, open_checkpoint, resolve_dtype
-from llama.generation import generate
+from llama.generation import Generation, Sampling
 from llama.model import Transformer
 from llama.parallel import Launch, start, world_size
-from llama.scoring import Request, score
+from llama.scoring import Request, Scoring
+from llama.shared import all_batches
 from llama.tokenizer import Tokenizer
+
+TOKENS = {"cpu": 2048, "cuda": 16384}  # of a batch: enough for the matrices to run at full rate
 
 
 class LLaMA:
@@ -20,35 +23,35 @@ class LLaMA:
     Args:
         model: In evaluation mode, on its device.
         tokenizer: Its tokenizer.
-        max_batch_size: Rows a batch. Scores do not depend on it.
+        max_batch_size: Rows a batch at most; None: as many as `max_batch_tokens` allow. Scores do not depend on it.
+        max_batch_tokens: Tokens a batch; None: 2,048 on a CPU, 16,384 on CUDA.
     """
 
-    def __init__(self, model: Transformer, tokenizer: Tokenizer, max_batch_size: int = 16):
+    def __init__(
+        self,
+        model: Transformer,
+        tokenizer: Tokenizer,
+        max_batch_size: int | None = None,
+        max_batch_tokens: int | None = None,
+    ):
         self.model = model
         self.tokenizer = tokenizer
-        self.max_batch_size = max_batch_size
+        tokens = TOKENS[model.norm.weight.device.type] if max_batch_tokens is None else max_batch_tokens
+        self.limits = Limits(tokens, max_batch_size)
 
-    def score(self, requests: Sequence[Request]) -> Iterator[tuple[int, Tensor]]:
-        """`llama.scoring.score` with this model: (index, log-probabilities of target and EOS) as they come."""
+    def scoring(self, requests: Sequence[Request]) -> Scoring:
+        """Requests to score, in batches."""
         self.check_lengths([len(request.context) + len(request.target) for request in requests])
-        return score(self.model, requests, self.tokenizer.eos_id, self.max_batch_size)
+        return Scoring(self.model, requests, self.tokenizer.eos_id, self.limits)
 
-    def generate_tokens(
-        self,
-        contexts: Sequence[tuple[int, ...]],
-        seeds: Sequence[int],
-        max_gen_len: int,
-        temperature: float,
-        top_p: float,
-    ) -> Iterator[tuple[int, list[int]]]:
-        """`llama.generation.generate` with this model: (index, new ids) as they are computed."""
-        if temperature < 0:
-            raise ValueError(f"temperature {temperature}: expected 0 or more")
-        if not 0 <= top_p <= 1:
-            raise ValueError(f"top_p {top_p}: expected 0 to 1")
-        self.check_lengths([len(context) + max_gen_len for context in contexts])
-        eos_id = self.tokenizer.eos_id
-        return generate(self.model, contexts, seeds, eos_id, max_gen_len, temperature, top_p, self.max_batch_size)
+    def generation(self, contexts: Sequence[tuple[int, ...]], seeds: Sequence[int], sampling: Sampling) -> Generation:
+        """Contexts to continue, in batches; `seeds` one a context."""
+        if sampling.temperature < 0:
+            raise ValueError(f"temperature {sampling.temperature}: expected 0 or more")
+        if not 0 <= sampling.top_p <= 1:
+            raise ValueError(f"top_p {sampling.top_p}: expected 0 to 1")
+        self.check_lengths([len(context) + sampling.max_gen_len for context in contexts])
+        return Generation(self.model, contexts, seeds, self.tokenizer.eos_id, sampling, self.limits)
 
     def check_lengths(self, lengths: Sequence[int]) -> None:
         limit = self.model.args.max_seq_len
@@ -71,7 +74,7 @@ class LLaMA:
         """
         requests = [Request(*self.tokenizer.encode_pair(*pair)) for pair in zip(prompts, completions, strict=True)]
         sums = [0.0] * len(requests)
-        for index, log_probs in self.score(requests):
+        for index, log_probs in all_batches(self.scoring(requests)):
             sums[index] = float((log_probs if score_eos else log_probs[:-1]).double().sum())
         return sums
 
@@ -91,8 +94,9 @@ class LLaMA:
         """
         contexts = [self.tokenizer.encode_pair(prompt, "")[0] for prompt in prompts]
         seeds = range(seed, seed + len(contexts))
+        sampling = Sampling(max_gen_len, temperature, top_p)
         texts = [""] * len(contexts)
-        for index, new in self.generate_tokens(contexts, seeds, max_gen_len, temperature, top_p):
+        for index, new in all_batches(self.generation(contexts, seeds, sampling)):
             texts[index] = self.tokenizer.decode(new)
         return texts
 
@@ -117,10 +121,12 @@ def load(
     ckpt_dir: str,
     tokenizer_path: str | None = None,
     max_seq_len: int | None = None,
-    max_batch_size: int = 16,
+    max_batch_size: int | None = None,
+    max_batch_tokens: int | None = None,
     dtype: str = "auto",
+    model_parallel_size: int | None = None,
 ) -> LLaMA:
-    """Open, check and load a checkpoint in Meta's format; the model-parallel size is the world size.
+    """Open, check and load a checkpoint in Meta's format.
 
     >>> llama = load("checkpoints/tiny")
     >>> llama.compute_log_probs(["Article: Rain stopped play.\\nCategory:"], ["Sports"])
@@ -129,13 +135,16 @@ def load(
         ckpt_dir: Folder, or a name below checkpoints/ or checkpoints/llama/.
         tokenizer_path: None: tokenizer.model in the folder or its parent.
         max_seq_len: Tokens; None: that of params.json, else 1024.
-        max_batch_size: Rows a batch.
+        max_batch_size: Rows a batch at most; None: as many as `max_batch_tokens` allow.
+        max_batch_tokens: Tokens a batch; None: 2,048 on a CPU, 16,384 on CUDA.
         dtype: auto, float32, bfloat16 or float16.
+        model_parallel_size: Processes that share one copy of the weights; None: as many as there are shards where that
+            divides the number of processes, else 1.
 
     Raises:
         CheckpointError: See `llama.checkpoint.open_checkpoint` and `llama.parallel.start`.
     """
-    checkpoint = open_checkpoint(ckpt_dir, tokenizer_path, max_seq_len, world_size())
-    launch = start()
+    checkpoint = open_checkpoint(ckpt_dir, tokenizer_path, max_seq_len)
+    launch = start(checkpoint.model_parallel_size(model_parallel_size, world_size()))
     model = load_model(checkpoint, launch, resolve_dtype(dtype, checkpoint, launch.device))
-    return LLaMA(model, checkpoint.tokenizer, max_batch_size)
+    return LLaMA(model, checkpoint.tokenizer, max_batch_size, max_batch_tokens)

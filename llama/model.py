@@ -6,8 +6,8 @@ of them.
 
 This file knows nothing about tokens' meaning, files or processes. Shapes in comments:
 
-    B batch, T tokens of this call, S positions held in the cache, D dim, H heads and G key-value heads of this rank,
-    E width of a head, V vocabulary
+    B rows, T tokens of a row, S keys that they may see, D dim, H heads and G key-value heads of this rank, E width of a
+    head, V vocabulary
 """
 
 from collections.abc import Callable
@@ -18,6 +18,9 @@ import torch.nn.functional as F
 from fairscale.nn.model_parallel.initialize import get_model_parallel_world_size
 from fairscale.nn.model_parallel.layers import ColumnParallelLinear, ParallelEmbedding, RowParallelLinear
 from torch import Tensor, nn
+
+from llama.attention import Packing, attend, make_bias
+from llama.cache import KeyValueCache
 
 
 @dataclass(frozen=True)
@@ -89,8 +92,8 @@ class RMSNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(dim))
 
     def forward(self, x: Tensor) -> Tensor:
-        x32 = x.float()
-        return (x32 * torch.rsqrt(x32.pow(2).mean(-1, keepdim=True) + self.eps)).type_as(x) * self.weight
+        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
+        return (x * torch.rsqrt(norm.square() / x.shape[-1] + self.eps)).type_as(x) * self.weight
 
 
 def rotary_table(head_dim: int, length: int, theta: float) -> Tensor:
@@ -103,47 +106,58 @@ def rotary_table(head_dim: int, length: int, theta: float) -> Tensor:
 def rotate(x: Tensor, rotary: Tensor) -> Tensor:
     """Turn each pair (x[2i], x[2i + 1]) of `x` (B, T, heads, E) by the angles of `rotary` (B or 1, T, E / 2, 2).
 
-    Meta's weights pair neighbours; Hugging Face's pair i with i + E / 2 and permute wq and wk to match.
+    Meta's weights pair neighbours; Hugging Face's pair i with i + E / 2 and permute wq and wk to match. A pair as a
+    complex number times cos + i sin is one pass over memory.
     """
-    cos, sin = rotary[:, :, None].unbind(-1)  # (B, T, 1, E / 2) each
-    even, odd = x.float().unflatten(-1, (-1, 2)).unbind(-1)
-    return torch.stack([even * cos - odd * sin, even * sin + odd * cos], dim=-1).flatten(-2).type_as(x)
+    turns = torch.view_as_complex(rotary)[:, :, None]  # (B, T, 1, E / 2)
+    pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)))
+    return torch.view_as_real(pairs * turns).flatten(-2).type_as(x)
 
 
-class KeyValueCache:
-    """Keys and values of the tokens seen so far, one slot a position: a (B, S, G, E) tensor each a layer."""
+@dataclass(frozen=True)
+class Queries:
+    """The tokens of a call that attend.
 
-    def __init__(self, keys: list[Tensor], values: list[Tensor]):
-        self.keys = keys
-        self.values = values
+    Args:
+        rotary: Cosines and sines of their positions (B or 1, T, E / 2, 2).
+        bias: Over the row's own keys, see `llama.attention.make_bias`; None: causal.
+        packing: Where they stand in their rows, if they are packed.
+        places: Which of the call's tokens they are (B, T); None: all.
+    """
 
-    @classmethod
-    def empty(cls, model: "Transformer", batch_size: int, slots: int) -> "KeyValueCache":
-        attention = model.layers[0].attention
-        shape = (batch_size, slots, attention.n_kv_heads, attention.head_dim)
-        weight = attention.wk.weight
-        return cls([weight.new_zeros(shape) for _ in model.layers], [weight.new_zeros(shape) for _ in model.layers])
+    rotary: Tensor
+    bias: Tensor | None
+    packing: Packing | None
+    places: Tensor | None = None
 
-    def extend(self, batch_size: int, slots: int) -> "KeyValueCache":
-        """`batch_size` rows that all begin with what this cache of one row holds, and `slots` more."""
+    def select(self, x: Tensor) -> Tensor:
+        """Those of all tokens `x` (B, T, D) that attend."""
+        return x if self.places is None else x.gather(1, self.places[..., None].expand(-1, -1, x.shape[-1]))
 
-        def grow(held: Tensor) -> Tensor:
-            free = held.new_zeros(batch_size, slots, *held.shape[2:])
-            return torch.cat([held.expand(batch_size, -1, -1, -1), free], dim=1)
 
-        return KeyValueCache(list(map(grow, self.keys)), list(map(grow, self.values)))
+@dataclass(frozen=True)
+class Keys:
+    """The tokens that are attended to.
 
-    def update(self, layer: int, k: Tensor, v: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
-        """Write `k` and `v` (B, T, G, E) at `positions` (B or 1, T) and return all slots of the layer."""
-        rows = torch.arange(len(k), device=k.device)[:, None]
-        self.keys[layer][rows, positions] = k
-        self.values[layer][rows, positions] = v
-        return self.keys[layer], self.values[layer]
+    Args:
+        rotary: Of the tokens of this call.
+        packing: Where they stand in their rows, if they are packed.
+        shared: Keys and values that stand before every row.
+        cache: Where those of this call go; what it holds already stands before them.
+        slots: Where in the cache (B or 1, T).
+    """
 
-    def keep_rows(self, rows: Tensor) -> None:
-        """Drop the rows of the batch that are not in `rows`."""
-        self.keys = [keys[rows] for keys in self.keys]
-        self.values = [values[rows] for values in self.values]
+    rotary: Tensor
+    packing: Packing | None
+    shared: KeyValueCache | None
+    cache: KeyValueCache | None
+    slots: Tensor
+
+    def gather(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor] | None]:
+        """The row's own keys and values (B, S, G, E), and the shared ones."""
+        if self.cache is not None:
+            k, v = self.cache.update(layer, k, v, self.slots)
+        return k, v, None if self.shared is None else (self.shared.keys[layer], self.shared.values[layer])
 
 
 class Attention(nn.Module):
@@ -161,20 +175,13 @@ class Attention(nn.Module):
         self.wv = column_parallel(args.dim, args.kv_heads * args.head_dim)
         self.wo = row_parallel(args.n_heads * args.head_dim, args.dim)
 
-    def forward(
-        self, x: Tensor, rotary: Tensor, mask: Tensor | None, cache: KeyValueCache | None, positions: Tensor
-    ) -> Tensor:
-        q = rotate(self.wq(x).unflatten(-1, (self.n_heads, self.head_dim)), rotary)  # (B, T, H, E)
-        k = rotate(self.wk(x).unflatten(-1, (self.n_kv_heads, self.head_dim)), rotary)  # (B, T, G, E)
-        v = self.wv(x).unflatten(-1, (self.n_kv_heads, self.head_dim))  # (B, T, G, E)
-        if cache is not None:
-            k, v = cache.update(self.layer, k, v, positions)  # (B, S, G, E)
-        group = self.n_heads // self.n_kv_heads
-        if group > 1:
-            k, v = k.repeat_interleave(group, dim=2), v.repeat_interleave(group, dim=2)
-        q, k, v = (heads.transpose(1, 2) for heads in (q, k, v))  # (B, H, T or S, E)
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
-        return self.wo(out.transpose(1, 2).flatten(-2))
+    def forward(self, x: Tensor, queries: Queries, keys: Keys) -> Tensor:
+        q = self.wq(queries.select(x)).unflatten(-1, (self.n_heads, self.head_dim))  # (B, T, H, E)
+        k = self.wk(x).unflatten(-1, (self.n_kv_heads, self.head_dim))  # (B, T, G, E)
+        v = self.wv(x).unflatten(-1, (self.n_kv_heads, self.head_dim))
+        k, v, shared = keys.gather(self.layer, rotate(k, keys.rotary), v)
+        out = attend(rotate(q, queries.rotary), k, v, queries.bias, shared, queries.packing, keys.packing)
+        return self.wo(out.flatten(-2))
 
 
 class FeedForward(nn.Module):
@@ -187,7 +194,9 @@ class FeedForward(nn.Module):
         self.w3 = column_parallel(dim, hidden_dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.w2(F.silu(self.w1(x)) * self.w3(x))
+        reuse = not torch.is_grad_enabled()  # memory that is in the cache already, instead of new pages
+        gate = F.silu(self.w1(x), inplace=reuse)
+        return self.w2(torch.mul(gate, self.w3(x), out=gate if reuse else None))
 
 
 class TransformerBlock(nn.Module):
@@ -198,10 +207,8 @@ class TransformerBlock(nn.Module):
         self.attention_norm = RMSNorm(args.dim, args.norm_eps)
         self.ffn_norm = RMSNorm(args.dim, args.norm_eps)
 
-    def forward(
-        self, x: Tensor, rotary: Tensor, mask: Tensor | None, cache: KeyValueCache | None, positions: Tensor
-    ) -> Tensor:
-        h = x + self.attention(self.attention_norm(x), rotary, mask, cache, positions)
+    def forward(self, x: Tensor, queries: Queries, keys: Keys) -> Tensor:
+        h = queries.select(x) + self.attention(self.attention_norm(x), queries, keys)
         return h + self.feed_forward(self.ffn_norm(h))
 
 
@@ -223,27 +230,74 @@ class Transformer(nn.Module):
         self,
         tokens: Tensor,
         positions: Tensor | None = None,
+        visible: Tensor | None = None,
+        shared: KeyValueCache | None = None,
         cache: KeyValueCache | None = None,
+        packing: Packing | None = None,
+        places: Tensor | None = None,
+        asked: Packing | None = None,
     ) -> Tensor:
         """Hidden states after the last norm.
 
         Args:
-            tokens: Ids (B, T).
-            positions: Place of each token in its sequence (B or 1, T); None: 0, 1, 2, ...
-            cache: Keys and values of earlier calls; those of this call are written at `positions`, and a token sees the
-                slots up to its own.
+            tokens: Ids (B, T); of packed rows (1, N).
+            positions: Place of each token in its sequence, as `tokens` or (1, T); None: 0, 1, 2, ... after what is
+                shared.
+            visible: Which tokens of its row each token sees (B, T, T); None: itself and those before it.
+            shared: One row of keys and values that stands before all rows.
+            cache: Keys and values of the rows' earlier tokens; takes those of this call, the token at position p in
+                slot p, not counting what is shared. Not for packed rows.
+            packing: Where packed tokens stand in their rows.
+            places: The tokens (B, W) whose hidden states are asked for; the last block, which nothing else looks at,
+                computes no others. None: all.
+            asked: Where those stand among the places asked for of their rows, of packed rows.
 
         Returns:
-            (B, T, D), in the dtype of the weights.
+            (B, T or W, D), in the dtype of the weights.
         """
+        length, device = tokens.shape[1], tokens.device
+        before = 0 if shared is None else shared.filled
         if positions is None:
-            positions = torch.arange(tokens.shape[1], device=tokens.device)[None]
-        mask = None  # causal
-        if cache is not None:
-            slots = torch.arange(cache.keys[0].shape[1], device=tokens.device)
-            mask = (slots <= positions[..., None])[:, None]  # (B, 1, T, S)
+            positions = torch.arange(before, before + length, device=device)[None]
+        slots = positions - before
+        if cache is not None and cache.filled:
+            visible = torch.arange(cache.filled + length, device=device) <= slots[..., None]
         rotary = self.rotary[positions]
+        keys = Keys(rotary, packing, shared, cache, slots)
+        queries = Queries(rotary, self.make_bias(visible), packing)
         h = self.tok_embeddings(tokens)
-        for layer in self.layers:
-            h = layer(h, rotary, mask, cache, positions)
+        for layer in self.layers[:-1]:
+            h = layer(h, queries, keys)
+        if places is not None:
+            queries = self.queries_at(places, asked, rotary, visible, packing)
+        h = self.layers[-1](h, queries, keys)
+        if cache is not None:
+            cache.filled += length
         return self.norm(h)
+
+    def queries_at(
+        self, places: Tensor, asked: Packing | None, rotary: Tensor, visible: Tensor | None, packing: Packing | None
+    ) -> Queries:
+        """The tokens at `places` alone; see `forward`."""
+        count = rotary.shape[1] if packing is None else packing.slots.shape[1]  # of a row
+        rows = torch.arange(len(places), device=places.device)[:, None]
+        turned = rotary.expand(len(places), -1, -1, -1)[rows, places]
+        slots = places  # (B, W) of each row
+        if packing is not None and asked is not None:
+            slots = asked.unpack(packing.tokens[places] % count)
+            rows = torch.arange(len(slots), device=places.device)[:, None]
+        if visible is None:
+            visible = torch.arange(count, device=places.device) <= slots[..., None]
+        else:
+            visible = visible[rows, slots]
+        return Queries(turned, self.make_bias(visible), asked, places)
+
+    def make_bias(self, visible: Tensor | None) -> Tensor | None:
+        return None if visible is None else make_bias(visible, self.norm.weight.dtype)
+
+    def new_cache(self, batch_size: int, slots: int) -> KeyValueCache:
+        """Room for the keys and values of this rank's heads."""
+        attention = self.layers[0].attention
+        shape = (batch_size, slots, attention.n_kv_heads, attention.head_dim)
+        held = [[attention.wk.weight.new_zeros(shape) for _ in self.layers] for _ in range(2)]
+        return KeyValueCache(*held, filled=0)

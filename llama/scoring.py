@@ -1,19 +1,24 @@
 """Log-probabilities of given continuations: requests in, one tensor of log-probabilities a request out.
 
-All scoring goes through `score`. It knows nothing about methods, labels or text. What all requests begin with - the
-demonstrations - is found from the token ids and computed once.
+All scoring goes through `Scoring`. It knows nothing about methods, labels or text: what requests share is found from
+the token ids (`llama.tree`) and computed once (`llama.batches`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from llama.batches import Batch, Limits, plan
 from llama.errors import CheckpointError
-from llama.model import KeyValueCache, Transformer
+from llama.layout import PackedRows
+from llama.model import Transformer
+from llama.shared import SharedPath, in_parts
+from llama.tree import build_tree
 
-PIECE = 1024  # positions whose logits are held at once: PIECE x V floats
+LOGITS = {"cpu": 2**25, "cuda": 2**26}  # held at once
 
 
 class Request(NamedTuple):
@@ -23,57 +28,8 @@ class Request(NamedTuple):
     target: tuple[int, ...]
 
 
-def batches_by_length(lengths: Sequence[int], max_batch_size: int) -> list[list[int]]:
-    """Indices in batches of at most `max_batch_size`, longest first: little padding, and the worst comes first."""
-    order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
-    return [order[start : start + max_batch_size] for start in range(0, len(order), max_batch_size)]
-
-
-def pad(rows: Sequence[Sequence[int]], device: torch.device) -> Tensor:
-    """(B, longest) ids, filled up on the right with 0, which no token to its left can see."""
-    length = max(len(row) for row in rows)
-    return torch.tensor([[*row, *[0] * (length - len(row))] for row in rows], device=device)
-
-
-class Prefix:
-    """What all rows of a run begin with, computed once.
-
-    Args:
-        rows: Contexts. At least the last token of each stays its own, since its hidden state is asked for.
-    """
-
-    def __init__(self, model: Transformer, rows: Sequence[Sequence[int]]):
-        self.model = model
-        self.device = model.norm.weight.device
-        self.length = common_length(rows) if len(rows) > 1 else 0
-        if self.length:
-            self.cache = KeyValueCache.empty(model, 1, self.length)
-            tokens = torch.tensor([list(rows[0][: self.length])], device=self.device)
-            model(tokens, torch.arange(self.length, device=self.device)[None], cache=self.cache)
-
-    def forward(self, rows: Sequence[Sequence[int]], slots: int = 0) -> tuple[Tensor, KeyValueCache]:
-        """Hidden states of what is left of `rows` (B, T, D), and the cache, with `slots` more than they need."""
-        tokens = pad([row[self.length :] for row in rows], self.device)
-        positions = torch.arange(self.length, self.length + tokens.shape[1], device=self.device)[None]
-        if self.length:
-            cache = self.cache.extend(len(rows), tokens.shape[1] + slots)
-        else:
-            cache = KeyValueCache.empty(self.model, len(rows), tokens.shape[1] + slots)
-        return self.model(tokens, positions, cache=cache), cache
-
-
-def common_length(rows: Sequence[Sequence[int]]) -> int:
-    """How many tokens all rows begin with, one less than the shortest at most."""
-    first, last = min(rows), max(rows)  # in the order of tuples all others begin with what these two share
-    limit = min(len(row) for row in rows) - 1
-    return next((place for place in range(limit) if first[place] != last[place]), limit)
-
-
-@torch.inference_mode()
-def score(
-    model: Transformer, requests: Sequence[Request], eos_id: int, max_batch_size: int
-) -> Iterator[tuple[int, Tensor]]:
-    """Score requests in batches of similar length.
+class Scoring:
+    """Requests to score, in batches of which each is computed alone.
 
     Position t predicts token t + 1, so with context c1..cm and target t1..tn
 
@@ -81,38 +37,69 @@ def score(
         scored from there           t1   t2 ... EOS
 
     Args:
-        model: On this device; all ranks of a model-parallel group call with the same requests.
+        model: In evaluation mode, on this device; all ranks of a model-parallel group compute the same batches.
         requests: Each at most `model.args.max_seq_len` tokens long, EOS not counted.
         eos_id: Scored after the last target token.
-        max_batch_size: Rows a batch.
-
-    Yields:
-        (index of the request, log-probabilities in nats of its target tokens and of EOS after them), float32 on the
-        CPU, batch by batch, in the order of computation.
+        limits: Of a batch.
     """
-    if not requests:
-        return
-    prefix = Prefix(model, [request.context for request in requests])
-    lengths = [len(request.context) + len(request.target) for request in requests]
-    for batch in batches_by_length(lengths, max_batch_size):
-        targets = [torch.tensor([*requests[index].target, eos_id]) for index in batch]
-        hidden, _ = prefix.forward([[*requests[index].context, *requests[index].target] for index in batch])
-        scored = []
-        for row, (index, target) in enumerate(zip(batch, targets, strict=True)):
-            end = lengths[index] - prefix.length
-            scored.append(hidden[row, end - len(target) : end])
-        log_probs = token_log_probs(model, torch.cat(scored), torch.cat(targets).to(hidden.device)).cpu()
+
+    def __init__(self, model: Transformer, requests: Sequence[Request], eos_id: int, limits: Limits):
+        self.model = model
+        self.requests = requests
+        self.eos_id = eos_id
+        self.path = SharedPath(model)
+        self.tree = build_tree(request.context + request.target for request in requests)
+        self.batches = plan(self.tree, limits)
+
+    @torch.inference_mode()
+    def compute(self, number: int) -> list[tuple[int, Tensor]]:
+        """Batch `number`: for each of its requests the index and the log-probabilities in nats of its target tokens and
+        of EOS after them, float32 on the CPU."""
+        return in_parts(self.compute_rows, self.batches[number])
+
+    def compute_rows(self, batch: Batch) -> list[tuple[int, Tensor]]:
+        self.path.move(batch.path)
+        start = self.path.length
+        rows = PackedRows(batch.rows, start, self.path.device)
+        indices = batch.sequences()
+        # Where each scored token is predicted from: a place in the path, or start + a place in the rows.
+        sources, tokens = [], []
+        for index in indices:
+            request = self.requests[index]
+            first = len(request.context) - 1
+            sources += [np.arange(first, start), start + rows.places[index][max(0, first - start) :]]
+            tokens += [*request.target, self.eos_id]
+        distinct, of_token = np.unique(np.concatenate(sources), return_inverse=True)
+        in_path, in_rows = distinct[distinct < start], distinct[distinct >= start] - start
+        states = [self.path.hidden[in_path]]
+        if len(in_rows):
+            states.append(rows.forward(self.model, self.path.cache, in_rows))
+        log_probs = token_log_probs(self.model, torch.cat(states), of_token, np.array(tokens))
         check_finite(log_probs)
-        yield from zip(batch, log_probs.split([len(target) for target in targets]), strict=True)
+        lengths = [len(self.requests[index].target) + 1 for index in indices]
+        return list(zip(indices, log_probs.split(lengths), strict=True))
 
 
-def token_log_probs(model: Transformer, hidden: Tensor, tokens: Tensor) -> Tensor:
-    """Log-probability of `tokens` (N) from hidden states (N, D), float32, a piece at a time."""
-    pieces = []
-    for states, ids in zip(hidden.split(PIECE), tokens.split(PIECE), strict=True):
-        log_probs = torch.log_softmax(model.output(states).float(), dim=-1)  # (PIECE, V)
-        pieces.append(log_probs.gather(1, ids[:, None])[:, 0])
-    return torch.cat(pieces)
+def token_log_probs(model: Transformer, hidden: Tensor, places: np.ndarray, tokens: np.ndarray) -> Tensor:
+    """Log-probability of tokens[i] after hidden[places[i]], float32 on the CPU; logits are held a piece at a time.
+
+    Args:
+        hidden: States (P, D).
+        places, tokens: (K).
+    """
+    order = np.argsort(places, kind="stable")
+    places, tokens = places[order], tokens[order]
+    size = max(1, LOGITS[hidden.device.type] // model.args.vocab_size)
+    found = []
+    for begin in range(0, len(hidden), size):
+        logits = model.output(hidden[begin : begin + size]).float()  # (size, V)
+        log_probs = torch.log_softmax(logits, dim=-1, out=logits)  # in place: half the memory, a tenth of the time
+        pairs = slice(*np.searchsorted(places, [begin, begin + size]))
+        row, token = (torch.from_numpy(part).to(hidden.device) for part in (places[pairs] - begin, tokens[pairs]))
+        found.append(log_probs[row, token])
+    log_probs = torch.empty(len(order))
+    log_probs[torch.from_numpy(order)] = torch.cat(found).cpu()
+    return log_probs
 
 
 def check_finite(numbers: Tensor) -> None:

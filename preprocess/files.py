@@ -36,11 +36,15 @@ def mend(content: Any) -> Any:
     return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
 
 
-def write_bytes(path: str | Path, content: bytes) -> None:
-    """Write to a temporary name beside it, then rename: a reader finds the old file or the new, never a half."""
+def write_bytes(path: str | Path, content: bytes, scratch: Path | None = None) -> None:
+    """Write to a temporary name, then rename: a reader finds the old file or the new, never a half.
+
+    Args:
+        scratch: Folder for the temporary name, on the same disk; None: beside the file.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    descriptor, temporary = tempfile.mkstemp(dir=scratch or path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)

@@ -46,8 +46,8 @@ def test_scores_are_the_definition(evaluate, direct, definition, tmp_path, score
 def test_only_content_free_prompts_are_scored(evaluate, direct, tmp_path, monkeypatch):
     """One prompt for each set of label words, whatever the number of examples."""
     scored = []
-    score = LLaMA.score
-    monkeypatch.setattr(LLaMA, "score", lambda self, requests: scored.extend(requests) or score(self, requests))
+    scoring = LLaMA.scoring
+    monkeypatch.setattr(LLaMA, "scoring", lambda self, requests: scored.extend(requests) or scoring(self, requests))
     _, meta = evaluate("direct_calibrate", tmp_path / "outputs.json", **direct)
     assert len(scored) == 4 + 3
     own = sum(len(request.target) + 1 for request in scored)

@@ -66,7 +66,7 @@ def test_wrong_commands_end_with_2_and_one_line(run_each, write_prompts, checkpo
             "--output_path",
             f"{inputs}/o.json",
         ): f"error: {inputs}/o.json: cannot be written: Not a direct",
-        (direct, *given, "--model_parallel_size", "2"): "error: --model_parallel_size 2: expected the number of proces",
+        (direct, *given, "--model_parallel_size", "2"): "error: --model_parallel_size 2: expected a divisor of",
         (calibrate, *given[2:], "--direct_input_path", inputs, "--direct_output_path", "absent.json"): (
             "error: absent.json: no such file (--direct_output_path)"
         ),
@@ -112,7 +112,7 @@ def test_input_error_under_torchrun(run_script, write_prompts, checkpoint, tmp_p
 
 
 def test_interrupted(root, write_prompts, make_rows, checkpoint, tmp_path):
-    """Ctrl-C in the midst of the work: 130, one line after the bar, no output."""
+    """Ctrl-C in the midst of the work: 130, two lines after the bar, no output; the same command goes on from there."""
     inputs = write_prompts("direct", make_rows("direct", {str(n): f"rain {n}" for n in range(2000)}))
     flags = ["--data_path", inputs, "--output_path", tmp_path / "outputs.json", "--ckpt_dir", checkpoint]
     command = [sys.executable, "run_evaluate_direct_llama.py", *map(str, flags), "--max_batch_size", "1"]
@@ -123,7 +123,8 @@ def test_interrupted(root, write_prompts, make_rows, checkpoint, tmp_path):
         process.send_signal(signal.SIGINT)
         out, rest = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, b"")
-    *bar, last = (seen + rest).decode().splitlines()
+    *bar, kept, last = (seen + rest).decode().splitlines()
     assert last == "interrupted"
+    assert kept == f"{tmp_path / 'outputs.partial'}: what is computed is kept; the same command goes on from there"
     assert all(line.startswith("direct: ") for line in bar if line)
-    assert [path.name for path in tmp_path.iterdir()] == [inputs.name]
+    assert {path.name for path in tmp_path.iterdir()} == {inputs.name, "outputs.partial"}

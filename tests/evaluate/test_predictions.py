@@ -8,6 +8,7 @@ import pytest
 from evaluate.predictions import read_predictions, write_predictions
 from llama import open_checkpoint
 from preprocess.errors import InputError
+from preprocess.files import write_bytes
 
 METHODS = ("direct", "direct_calibrate", "channel", "generate")
 ROW = {"id": "a", "prediction": "Text", "ground_truth": "Title", "correct": False}
@@ -94,7 +95,11 @@ def test_writing_that_is_cut_off_leaves_no_meta_file_of_another_run(tmp_path, mo
     """Without one, the output is nobody's finished result."""
     path = tmp_path / "outputs.json"
     write_predictions(path, [ROW], {"method": "direct"})
-    monkeypatch.setattr("evaluate.predictions.write_json", lambda *_: pytest.fail("no space left"))
+    write = write_bytes
+    monkeypatch.setattr(
+        "evaluate.predictions.write_bytes",
+        lambda to, *rest: pytest.fail("no space left") if to.name.endswith(".meta.json") else write(to, *rest),
+    )
     with pytest.raises(pytest.fail.Exception, match="no space left"):
         write_predictions(path, [ROW], {"method": "generate"})
     assert [file.name for file in tmp_path.iterdir()] == ["outputs.json"]

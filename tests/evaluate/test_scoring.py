@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from evaluate.scoring import sum_scores
+from evaluate.scoring import label_scores, sum_log_probs
 from llama import CheckpointError
 
 FIELDS = ["id", "label_words", "ground_truth", "prediction", "correct", "log_probs", "eos_log_probs", "num_tokens"]
@@ -52,13 +52,14 @@ def test_rows_are_in_order_and_hold_these_fields(evaluate, write_prompts, tmp_pa
 def test_sums_are_taken_in_float64():
     """A long text's sum is beyond what float32 adds up exactly."""
     small, large = torch.tensor([-(2.0**24), -1.0, -1.0, -0.5]), torch.tensor([-3.0, -0.25])
-    details = sum_scores([small, large], score_eos=True)
+    scores = [sum_log_probs(log_probs) for log_probs in (small, large)]
+    details = label_scores(scores, score_eos=True)
     assert details == {
         "log_probs": [-(2.0**24) - 2.5, -3.25],
         "eos_log_probs": [-0.5, -0.25],
         "num_tokens": [3, 1],
     }
-    assert sum_scores([small, large], score_eos=False) == details | {"log_probs": [-(2.0**24) - 2, -3.0]}
+    assert label_scores(scores, score_eos=False) == details | {"log_probs": [-(2.0**24) - 2, -3.0]}
 
 
 @pytest.fixture

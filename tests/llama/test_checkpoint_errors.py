@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from llama import CheckpointError, open_checkpoint
+
 EMBEDDING, NORM, W1 = "tok_embeddings.weight", "norm.weight", "layers.0.feed_forward.w1.weight"
 Change = Callable[[dict], None]
 
@@ -138,13 +140,13 @@ def test_llama_3_is_refused(sharded, change_weights, change_params, refusal) -> 
         ({"multiple_of": 1}, 2, "the hidden dimension, 85"),
     ],
 )
-def test_model_parallel_size_is_checked(params, size, message, make_checkpoint, tmp_path, refusal) -> None:
+def test_model_parallel_size_is_checked(params, size, message, make_checkpoint, tmp_path) -> None:
     folder = make_checkpoint(tmp_path, **params)
-    expected = f"--model_parallel_size {size} does not divide {message}"
-    assert refusal(folder, model_parallel_size=size) == expected
+    with pytest.raises(CheckpointError, match=f"^--model_parallel_size {size} does not divide {message}$"):
+        open_checkpoint(str(folder)).model_parallel_size(size, size)
 
 
-def test_vocabulary_that_no_rank_can_share(make_checkpoint, tmp_path, refusal) -> None:
+def test_vocabulary_that_no_rank_can_share(make_checkpoint, tmp_path) -> None:
     folder = make_checkpoint(tmp_path, n_heads=5, dim=40, multiple_of=5)
-    expected = "--model_parallel_size 5 does not divide the vocabulary, 384"
-    assert refusal(folder, model_parallel_size=5) == expected
+    with pytest.raises(CheckpointError, match=r"^--model_parallel_size 5 does not divide the vocabulary, 384$"):
+        open_checkpoint(str(folder)).model_parallel_size(5, 5)

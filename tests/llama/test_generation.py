@@ -3,8 +3,10 @@
 import pytest
 import torch
 
+from llama.batches import Limits
 from llama.errors import CheckpointError
-from llama.generation import choose, draw, generate
+from llama.generation import Generation, Sampling, choose, draw
+from llama.shared import all_batches
 
 EOS = 2
 CONTEXTS = [(1, *range(5, 5 + length)) for length in (1, 12, 3, 3, 7)] + [(1, 300, 20), (1, 300, 20)]
@@ -14,7 +16,8 @@ GREEDY, SAMPLED = {"temperature": 0.0, "top_p": 1.0}, {"temperature": 0.9, "top_
 
 def continued(small, contexts=CONTEXTS, seeds=SEEDS, eos_id=EOS, max_gen_len=12, max_batch_size=16, **how):
     """The new ids of each context, in order."""
-    new = dict(generate(small.model, contexts, seeds, eos_id, max_gen_len, max_batch_size=max_batch_size, **how))
+    limits = Limits(1024, max_batch_size)
+    new = dict(all_batches(Generation(small.model, contexts, seeds, eos_id, Sampling(max_gen_len, **how), limits)))
     return [new[index] for index in range(len(contexts))]
 
 
@@ -97,7 +100,7 @@ def test_frequencies_of_draws(top_p) -> None:
 def test_temperature_divides_the_logits(temperature, one_process) -> None:
     logits, draws = torch.tensor([0.3, -1.0, 1.2, 0.0]), 4000
     generators = [torch.Generator().manual_seed(seed) for seed in range(draws)]
-    chosen = choose(logits.expand(draws, -1), generators, temperature, top_p=1.0)
+    chosen = choose(logits.expand(draws, -1), generators, Sampling(1, temperature, top_p=1.0))
     weights = (logits / temperature).exp()
     expected = weights / weights.sum()
     deviation = (expected * (1 - expected) / draws).sqrt()
@@ -114,13 +117,13 @@ def test_top_p_0_and_a_low_temperature_are_greedy(small) -> None:
 def test_equal_probabilities_go_to_the_first(one_process) -> None:
     logits = torch.tensor([[0.0, 1.0, 1.0, 1.0]])
     for temperature in (0.0, 1.0):
-        assert choose(logits, [torch.Generator()], temperature, top_p=0.0).tolist() == [1]
+        assert choose(logits, [torch.Generator()], Sampling(1, temperature, top_p=0.0)).tolist() == [1]
 
 
 @pytest.mark.parametrize("damage", [float("nan"), float("inf")])
 def test_damaged_logits_are_refused(damage, one_process) -> None:
     with pytest.raises(CheckpointError, match="a score is nan or infinite"):
-        choose(torch.tensor([[0.0, damage]]), [torch.Generator()], temperature=0, top_p=1.0)
+        choose(torch.tensor([[0.0, damage]]), [torch.Generator()], Sampling(1, temperature=0, top_p=1.0))
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from llama import LLaMA, Request, load
+from llama.generation import Sampling
+from llama.shared import all_batches
 
 PROMPTS = ["Article: rain stopped play\nCategory:", "Article: the market today\nCategory: ", "", "a b c"]
 COMPLETIONS = ["Sports", "Science and technology", "rain", ""]
@@ -38,9 +40,9 @@ def test_compute_log_probs_wants_as_many_completions(small) -> None:
 
 def test_too_long_is_an_error_that_names_the_row(small) -> None:
     short, long = small.tokenizer.encode_pair("a", "b"), Request((1,) * 60, (3,) * 5)
-    small.score([Request((1,) * 60, (3,) * 4)])
+    small.scoring([Request((1,) * 60, (3,) * 4)])
     with pytest.raises(ValueError, match=r"^row 1: 65 tokens, the model takes at most 64 \(max_seq_len\)$"):
-        small.score([Request(*short), long])
+        small.scoring([Request(*short), long])
     with pytest.raises(ValueError, match=r"row 2: 6[5-9] tokens, the model takes at most 64"):
         small.generate(["a", "b", "rain " * 10], max_gen_len=54)
 
@@ -60,8 +62,8 @@ def test_half_precision_on_a_cpu_is_near_float32(dtype, tolerance, folder, one_p
     assert torch.get_default_dtype() == torch.float32
     assert torch.equal(half.model.rotary, exact.model.rotary)  # angles in half precision would be wrong at long range
     requests = [Request(*exact.tokenizer.encode_pair(*pair)) for pair in zip(PROMPTS, COMPLETIONS, strict=True)]
-    expected = dict(exact.score(requests))
-    for index, log_probs in half.score(requests):
+    expected = dict(all_batches(exact.scoring(requests)))
+    for index, log_probs in all_batches(half.scoring(requests)):
         assert log_probs.dtype == torch.float32
         torch.testing.assert_close(log_probs, expected[index], atol=tolerance, rtol=0)
         assert not torch.equal(log_probs, expected[index])
@@ -125,7 +127,7 @@ def test_stories260k_token_for_token(stories, data) -> None:
     """The output of another implementation: greedy, from BOS."""
     expected = (data / "tiny_llama/stories260K.expected.txt").read_text().removesuffix("\n")
     ids = list(stories.tokenizer.encode(expected))
-    [(_, new)] = stories.generate_tokens([(stories.tokenizer.bos_id,)], [0], len(ids), temperature=0, top_p=1)
+    [(_, new)] = all_batches(stories.generation([(stories.tokenizer.bos_id,)], [0], Sampling(len(ids), 0, 1)))
     assert new == ids
     assert stories.generate([""], len(ids), temperature=0) == [expected]
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from llama import ModelArgs, load
-from llama.model import KeyValueCache
+from llama.generation import Sampling
+from llama.shared import all_batches
 
 KINDS = {
     "multi-head": {},
@@ -29,7 +30,7 @@ def test_agrees_with_transformers(
     torch.testing.assert_close(full_log_probs(ours.model, ids.tolist()), expected, atol=1e-4, rtol=0)
 
     contexts = [tuple(ids[:length].tolist()) for length in (1, 9, 30)]
-    new = dict(ours.generate_tokens(contexts, [0, 0, 0], max_gen_len=16, temperature=0, top_p=1))
+    new = dict(all_batches(ours.generation(contexts, [0, 0, 0], Sampling(16, temperature=0, top_p=1))))
     for index, context in enumerate(contexts):
         tokens = theirs.generate(
             torch.tensor([context]),
@@ -60,7 +61,7 @@ def test_hidden_dim_is_that_of_metas_models(params, hidden_dim) -> None:
 def test_cached_pieces_equal_one_pass(cuts, small) -> None:
     model = small.model
     tokens = torch.randint(384, (2, 12), generator=torch.Generator().manual_seed(2))
-    cache = KeyValueCache.empty(model, batch_size=2, slots=20)  # more slots than tokens: the free ones are not seen
+    cache = model.new_cache(batch_size=2, slots=20)  # more slots than tokens: the free ones are not seen
     hidden = []
     for start, end in zip((0, *cuts), (*cuts, 12), strict=True):
         hidden.append(model(tokens[:, start:end], torch.arange(start, end)[None], cache=cache))

@@ -8,31 +8,37 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from llama import CheckpointError, load
-from llama.parallel import Launch, finish, own_device, start
+from llama import CheckpointError, load, open_checkpoint
+from llama.parallel import finish, own_device, start
 
 WORKER = '''
 """[FOLDER ...]: load each on all ranks and print, from rank 0, what every rank computed."""
 import json
+import os
 import sys
 
 import torch.distributed as dist
 
 from llama import Request, load
+from llama.generation import Sampling
 from llama.parallel import finish
+from llama.shared import all_batches
 
 PAIRS = [("Article: rain stopped play\\nCategory:", "Sports"), ("Article: rain\\nCategory:", "Science and technology")]
 PAIRS += [("the market", "today"), ("a", ""), ("", "World")]
 
 
 def measure(folder, dtype="auto"):
-    llama = load(folder, max_batch_size=2, dtype=dtype)
+    llama = load(folder, max_batch_size=2, dtype=dtype, model_parallel_size=int(os.environ.get("WORLD_SIZE", 1)))
     requests = [Request(*llama.tokenizer.encode_pair(*pair)) for pair in PAIRS]
     contexts, seeds = [request.context for request in requests], range(len(requests))
+    greedy, sampled = (
+        llama.generation(contexts, seeds, Sampling(8, temperature, top_p)) for temperature, top_p in ((0, 1), (1, 0.9))
+    )
     return {
-        "log_probs": [log_probs.tolist() for _, log_probs in sorted(llama.score(requests))],
-        "greedy": [new for _, new in sorted(llama.generate_tokens(contexts, seeds, 8, temperature=0, top_p=1))],
-        "sampled": [new for _, new in sorted(llama.generate_tokens(contexts, seeds, 8, temperature=1, top_p=0.9))],
+        "log_probs": [log_probs.tolist() for _, log_probs in sorted(all_batches(llama.scoring(requests)))],
+        "greedy": [new for _, new in sorted(all_batches(greedy))],
+        "sampled": [new for _, new in sorted(all_batches(sampled))],
     }
 
 
@@ -92,11 +98,18 @@ def test_world_size_must_divide_the_model(make_checkpoint, monkeypatch, tmp_path
     folder = make_checkpoint(tmp_path, n_kv_heads=1)
     monkeypatch.setenv("WORLD_SIZE", "2")  # as torchrun says it
     with pytest.raises(CheckpointError, match=r"^--model_parallel_size 2 does not divide n_kv_heads, 1$"):
-        load(str(folder))
+        load(str(folder), model_parallel_size=2)
+
+
+def test_model_parallel_size_is_the_number_of_shards_where_that_fits(make_checkpoint, tmp_path) -> None:
+    checkpoint = open_checkpoint(str(make_checkpoint(tmp_path, shards=2)))
+    sizes = [checkpoint.model_parallel_size(None, world_size) for world_size in (1, 2, 3, 4, 8)]
+    assert sizes == [1, 2, 1, 2, 2]
+    assert checkpoint.model_parallel_size(4, 8) == 4
 
 
 def test_model_parallel_size_must_divide_the_world_size() -> None:
-    with pytest.raises(CheckpointError, match=r"^--model_parallel_size 2: expected a divisor of the .* processes, 1$"):
+    with pytest.raises(CheckpointError, match=r"^--model_parallel_size 2: expected a divisor of the .* processes, 1 "):
         start(2)
 
 
@@ -106,7 +119,8 @@ def test_start_and_finish_in_one_process(capfd) -> None:
     finish()
     assert not dist.is_initialized()
     for _ in range(2):
-        assert start() == Launch(0, 1, own_device())
+        launch = start()
+        assert (launch.rank, launch.world_size, launch.device) == (0, 1, own_device())
     assert dist.get_world_size() == 1
     assert capfd.readouterr() == ("", "")
 

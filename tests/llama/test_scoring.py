@@ -5,7 +5,9 @@ import torch
 
 import llama.scoring
 from llama import Request
-from llama.scoring import batches_by_length, common_length, score
+from llama.batches import Limits
+from llama.scoring import Scoring
+from llama.shared import all_batches
 
 EOS = 2
 TOLERANCE = 1e-5  # nats a token
@@ -51,10 +53,20 @@ def definition(small, full_log_probs):
     return {name: [log_probs(request) for request in requests] for name, requests in CASES.items()}
 
 
-@pytest.mark.parametrize("max_batch_size", [1, 3, 16])
+# Limits of one row, of a few tokens, of more than there are: they decide what is cut, spread, and beside each other.
+LIMITS = {
+    "one row": Limits(1),
+    "two rows": Limits(64, 2),
+    "20 tokens": Limits(20),
+    "80": Limits(80),
+    "all": Limits(9999),
+}
+
+
+@pytest.mark.parametrize("limits", LIMITS)
 @pytest.mark.parametrize("case", CASES)
-def test_score_is_its_definition(case, max_batch_size, small, definition) -> None:
-    scored = list(score(small.model, CASES[case], EOS, max_batch_size))
+def test_scores_are_their_definition(case, limits, small, definition) -> None:
+    scored = list(all_batches(Scoring(small.model, CASES[case], EOS, LIMITS[limits])))
     assert sorted(index for index, _ in scored) == list(range(len(CASES[case])))
     for index, log_probs in scored:
         assert log_probs.dtype == torch.float32 and log_probs.device.type == "cpu"
@@ -62,42 +74,11 @@ def test_score_is_its_definition(case, max_batch_size, small, definition) -> Non
 
 
 def test_no_requests(small) -> None:
-    assert list(score(small.model, [], EOS, 16)) == []
+    assert list(all_batches(Scoring(small.model, [], EOS, Limits(64)))) == []
 
 
 def test_logits_in_pieces(small, definition, monkeypatch) -> None:
-    monkeypatch.setattr(llama.scoring, "PIECE", 4)  # smaller than a batch's positions, and no divisor of them
-    for index, log_probs in score(small.model, CASES["common prefix"], EOS, 3):
+    monkeypatch.setitem(llama.scoring.LOGITS, "cpu", 4 * 384)  # fewer than a batch's positions, and no divisor of them
+    for index, log_probs in all_batches(Scoring(small.model, CASES["common prefix"], EOS, Limits(80))):
         expected = definition["common prefix"][index]
         torch.testing.assert_close(log_probs.double(), expected, atol=TOLERANCE, rtol=0)
-
-
-def test_common_prefix_is_computed_once(small) -> None:
-    fed = []
-    hook = small.model.tok_embeddings.register_forward_hook(lambda _, tokens, __: fed.append(tokens[0].numel()))
-    list(score(small.model, CASES["common prefix"], EOS, max_batch_size=1))
-    hook.remove()
-    lengths = [len(request.context) + len(request.target) for request in CASES["common prefix"]]
-    assert fed == [len(PREFIX), *sorted((length - len(PREFIX) for length in lengths), reverse=True)]
-
-
-@pytest.mark.parametrize(
-    ("rows", "length"),
-    [
-        ([(1, 2, 3, 4), (1, 2, 3, 5)], 3),
-        ([(1, 2, 3), (1, 2, 3)], 2),  # the last token of each stays its own
-        ([(1, 2), (1, 2, 3, 4), (1, 2, 3)], 1),
-        ([(1, 2, 3, 4), (1, 2, 3, 5), (1, 9, 3, 4)], 1),  # all of them, not the first two
-        ([(1, 5, 6), (1, 9, 6), (1, 7, 6)], 1),
-        ([(3, 1), (4, 1)], 0),
-        ([(1,), (1, 2)], 0),
-    ],
-)
-def test_common_length(rows, length) -> None:
-    assert common_length(rows) == length
-
-
-def test_batches_hold_every_row_once_longest_first() -> None:
-    lengths = [3, 9, 1, 9, 4, 7, 2]
-    batches = batches_by_length(lengths, 3)
-    assert batches == [[1, 3, 5], [4, 0, 6], [2]]

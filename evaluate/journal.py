@@ -1,0 +1,161 @@
+"""What a run has computed so far, on disk: the same command takes up where it stopped.
+
+Beside outputs_x.json stands, until the result is complete, the folder outputs_x.partial:
+
+    lock              held by rank 0 for as long as it lives
+    <32 digits>.jsonl one file for each process that computes: a header, then a line for each batch
+
+    1b9e02aa {"method": "direct", ..., "plan": {...}, "session": 0}
+    5d21f7c0 {"batch": 3, "seconds": 4.1, "results": [[17, [-4.1, -0.2, 1]], ...]}
+
+Each line begins with its checksum, so that a line cut off by a crash or a full disk counts as not written. A file is
+written by one process and never touched again: what is left of a killed job cannot harm the next.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+import time
+import uuid
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from io import FileIO
+from pathlib import Path
+from typing import Any
+
+from evaluate.predictions import check_same
+from preprocess.errors import InputError
+
+SECONDS_TO_SYNC = 2.0  # after which lines are forced onto the disk, against a crash of the machine
+
+
+@dataclass
+class Progress:
+    """What earlier sessions left behind.
+
+    Args:
+        results: By index of the sequence, of all batches that are complete.
+        batches: Numbers of those batches.
+        sessions: Seconds that each earlier session spent.
+    """
+
+    results: dict[int, Any] = field(default_factory=dict)
+    batches: set[int] = field(default_factory=set)
+    sessions: dict[int, float] = field(default_factory=dict)
+
+
+class Journal:
+    """The partial results of one output.
+
+    Args:
+        output_path: The predictions file to be.
+    """
+
+    def __init__(self, output_path: Path):
+        self.output_path = output_path
+        self.folder = output_path.with_name(output_path.name.removesuffix(".json") + ".partial")
+        self.file: FileIO | None = None
+        self.lock_file: FileIO | None = None
+        self.synced = 0.0
+
+    def exists(self) -> bool:
+        return bool(self.files())
+
+    def lock(self) -> None:
+        """Make this the only job that works on the output, until `close` or the end of this process.
+
+        Raises:
+            InputError: Another process does.
+        """
+        path = self.folder / "lock"
+        while self.lock_file is None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            file = FileIO(path, "a+")
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                holder = file.read(100).decode(errors="replace")
+                raise InputError(
+                    f"{self.output_path}: another run is writing it ({holder or 'process unknown'});"
+                    " wait for it, stop it, or choose another --output_path"
+                ) from None
+            if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                file.truncate(0)
+                file.write(f"process {os.getpid()} on {os.uname().nodename}".encode())
+                self.lock_file = file
+            # Else its holder has just finished and removed it: once more.
+
+    def close(self) -> None:
+        """Let go of the lock; what holds not even one batch is removed."""
+        for file in (self.file, self.lock_file):
+            if file is not None:
+                file.close()
+        if self.lock_file is not None and not any(len(list(read_lines(path))) > 1 for path in self.files()):
+            self.remove()
+        self.file = self.lock_file = None
+
+    def files(self) -> list[Path]:
+        return sorted(self.folder.glob("*.jsonl"))
+
+    def read(self, identity: dict[str, Any]) -> Progress:
+        """What is there of the same result, computed in the same batches: `identity` says which.
+
+        Raises:
+            InputError: What is there belongs to another result; names what differs.
+        """
+        found = Progress()
+        for path in self.files():
+            lines = read_lines(path)
+            header = next(lines, None)
+            if header is None:
+                continue
+            check_same(f"{self.folder}: begun", header, identity)
+            for line in lines:
+                if line["batch"] not in found.batches:
+                    found.batches.add(line["batch"])
+                    found.results |= dict(line["results"])
+                session = header["session"]
+                found.sessions[session] = max(found.sessions.get(session, 0.0), line["seconds"])
+        return found
+
+    def clear(self) -> None:
+        """Begin anew."""
+        for path in self.files():
+            path.unlink()
+
+    def begin(self, header: dict[str, Any]) -> None:
+        """Open this process's own file."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.file = FileIO(self.folder / f"{uuid.uuid4().hex}.jsonl", "x")
+        self.append(header)
+
+    def append(self, line: dict[str, Any]) -> None:
+        """Write one line, past all buffers of this process.
+
+        Raises:
+            OSError: The disk is full; what was written before stays valid.
+        """
+        content = json.dumps(line, separators=(",", ":")).encode()
+        content = b"%08x %s\n" % (zlib.crc32(content), content)
+        while content:
+            content = content[self.file.write(content) :]
+        if time.monotonic() - self.synced > SECONDS_TO_SYNC:
+            os.fsync(self.file.fileno())
+            self.synced = time.monotonic()
+
+    def remove(self) -> None:
+        """The result is complete: nothing of this is needed any more."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The lines of a journal up to the first that is damaged; after it nothing was written."""
+    with path.open("rb") as file:
+        for raw in file:
+            checksum, _, content = raw.rstrip(b"\n").partition(b" ")
+            if not raw.endswith(b"\n") or checksum != b"%08x" % zlib.crc32(content):
+                return
+            yield json.loads(content)

@@ -1,0 +1,104 @@
+"""How a batch is laid out: rows behind each other, and within a row the branches of a tree."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from llama.attention import Packing
+from llama.batches import Row
+from llama.cache import KeyValueCache
+from llama.model import Transformer
+from llama.tree import Node
+
+
+class PackedRows:
+    """The rows of a batch as arrays, without padding; a token sees those of its row that it descends from.
+
+    Two articles with two label words each, after 264 tokens that all share:
+
+        row         0                                                          1
+        token       Article  : Rain ... Category  :  World Sci   /   Tech      Article  : ...  :  World Sci  /  Tech
+        slot              0  1    2         60   61     62  63  64     65            0  1 ... 23     24  25 26    27
+        position        264  .    .          .  325    326 326 327    328          264  . ... 287   288 288  .   290
+        exit             66  .    .          .   66     63  66  66     66           28  . ... 28     25  28  .    28
+
+    Slots count the tokens of a row. The exit of a token is the slot where what descends from it ends: slot i sees token
+    j where j <= i < exit j. In a row without forks that is the causal mask.
+
+    Only attention looks at rows apart, filled up to the longest; all else computes the tokens as one long row.
+
+    Args:
+        rows: Of a batch.
+        start: Tokens that stand before each row.
+        device: Of the model.
+    """
+
+    def __init__(self, rows: Sequence[Row], start: int, device: torch.device):
+        self.start = start
+        self.device = device
+        self.lengths = np.array([row.length for row in rows])
+        self.row = np.repeat(np.arange(len(rows)), self.lengths)  # of each token
+        self.begins = self.lengths.cumsum() - self.lengths
+        count = int(self.lengths.sum())
+        self.tokens, self.positions, self.exits = (np.empty(count, dtype=np.int64) for _ in range(3))
+        self.places: dict[int, np.ndarray] = {}  # of each sequence's tokens
+        for row, begin in zip(rows, self.begins.tolist(), strict=True):
+            self.lay(row, begin)
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def lay(self, row: Row, begin: int) -> None:
+        """Put a row, whose first token comes to place `begin`."""
+        head = Node(row.head)
+        head.ends, head.size = list(row.ends), row.length
+        place = begin + len(row.head)
+        before = self.run(head, begin, begin, np.empty(0, dtype=np.int64))
+        waiting = [] if row.tree is None else [(row.tree, before)]
+        while waiting:
+            node, before = waiting.pop()
+            path = self.run(node, place, begin, before)
+            place += len(node.tokens)
+            waiting.extend((child, path) for child in reversed(node.children.values()))
+
+    def run(self, node: Node, place: int, begin: int, before: np.ndarray) -> np.ndarray:
+        """Put the run of `node` at `place`, after tokens at the places `before`; the places up to its end."""
+        end = place + len(node.tokens)
+        self.tokens[place:end] = node.tokens
+        self.positions[place:end] = self.start + len(before) + np.arange(end - place)
+        self.exits[place:end] = place - begin + node.size
+        path = np.concatenate([before, np.arange(place, end)])
+        self.places |= dict.fromkeys(node.ends, path)
+        return path
+
+    def visible(self) -> Tensor | None:
+        """Which slots of its row each slot sees (B, T, T); None where no row forks: itself and those before it."""
+        if (self.exits == self.lengths[self.row]).all():
+            return None
+        length = self.lengths.max()
+        exits = np.full((len(self.lengths), length), length)
+        exits[self.row, np.arange(len(self)) - self.begins[self.row]] = self.exits
+        slots = torch.arange(length, device=self.device)
+        return (slots[:, None] >= slots) & (slots[:, None] < self.to_device(exits)[:, None])
+
+    def forward(self, model: Transformer, shared: KeyValueCache | None, places: np.ndarray) -> Tensor:
+        """Hidden states (W, D) of the tokens at `places` (W), which ascend."""
+        tokens, positions, asked = (self.to_device(array)[None] for array in (self.tokens, self.positions, places))
+        packing = self.packing(np.arange(len(self)))
+        return model(
+            tokens, positions, self.visible(), shared, packing=packing, places=asked, asked=self.packing(places)
+        )[0]
+
+    def packing(self, places: np.ndarray) -> Packing:
+        """Where the tokens at `places`, which ascend, stand among those of their rows."""
+        row = self.row[places]
+        counts = np.bincount(row, minlength=len(self.lengths))
+        column = np.arange(len(places)) - (counts.cumsum() - counts)[row]
+        slots = np.zeros((len(counts), counts.max()), dtype=np.int64)
+        slots[row, column] = np.arange(len(places))
+        return Packing(self.to_device(slots), self.to_device(row * counts.max() + column))
+
+    def to_device(self, array: np.ndarray) -> Tensor:
+        return torch.from_numpy(array).to(self.device)

@@ -1,0 +1,87 @@
+"""The request tree: sequences of token ids, with what they begin with in common held once.
+
+    1 Article : ... Category : World     \\                      ┌ World
+    1 Article : ... Category : Sports     >  1 Article ... : ───┼ Sports
+    1 Article : ... Category : Sci / Tech /                      └ Sci / Tech
+
+It is made from ids alone and knows neither methods nor labels. A node is a run of tokens with no fork in it.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+
+class Node:
+    """A run of tokens, and the sequences that end with it.
+
+    Args:
+        tokens: Ids; none in the root.
+        ends: Indices of the sequences whose last token is the run's last.
+        children: What follows, by first token.
+        size: Tokens from here down, its own included.
+        leaves: Sequences that end here or below, equal ones counted once.
+        lengths, squares: Over those sequences the sum of their tokens from this node's first on, and of its square.
+    """
+
+    __slots__ = ("children", "ends", "leaves", "lengths", "size", "squares", "tokens")
+
+    def __init__(self, tokens: Sequence[int]):
+        self.tokens = tokens
+        self.ends: list[int] = []
+        self.children: dict[int, Node] = {}
+        self.size = self.leaves = self.lengths = self.squares = 0
+
+    def split(self, length: int) -> None:
+        """Fork after `length` tokens: the rest of the run becomes the only child."""
+        rest = Node(self.tokens[length:])
+        rest.ends, rest.children = self.ends, self.children
+        self.tokens, self.ends, self.children = self.tokens[:length], [], {rest.tokens[0]: rest}
+
+    def measure(self) -> None:
+        """Size, leaves, lengths and squares from those of the children."""
+        own, children = len(self.tokens), self.children.values()
+        self.size = own + sum(child.size for child in children)
+        self.leaves = bool(self.ends) + sum(child.leaves for child in children)
+        below = sum(child.lengths for child in children)
+        self.lengths = own * self.leaves + below
+        self.squares = own * own * self.leaves + 2 * own * below + sum(child.squares for child in children)
+
+    def walk(self) -> Iterator["Node"]:
+        """This node and all below it, each before its children."""
+        waiting = [self]
+        while waiting:
+            node = waiting.pop()
+            yield node
+            waiting.extend(reversed(node.children.values()))
+
+
+def build_tree(sequences: Iterable[Sequence[int]]) -> Node:
+    """The tree of `sequences`, which are of one type (tuples) and not empty."""
+    root = Node(())
+    for index, sequence in enumerate(sequences):
+        insert(root, sequence, index)
+    for node in reversed(list(root.walk())):
+        node.measure()
+    return root
+
+
+def insert(node: Node, sequence: Sequence[int], index: int) -> None:
+    """Add a sequence below `node`, which stands before its first token."""
+    place = 0
+    while place < len(sequence):
+        child = node.children.get(sequence[place])
+        if child is None:
+            child = node.children[sequence[place]] = Node(sequence[place:])
+        common = common_length(child.tokens, sequence[place : place + len(child.tokens)])
+        if common < len(child.tokens):
+            child.split(common)
+        place += common
+        node = child
+    node.ends.append(index)
+
+
+def common_length(a: Sequence[int], b: Sequence[int]) -> int:
+    """How many tokens two sequences begin with in common."""
+    if a == b:
+        return len(a)
+    pairs = enumerate(zip(a, b, strict=False))
+    return next((place for place, (left, right) in pairs if left != right), min(len(a), len(b)))
