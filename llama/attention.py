@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-ALIGNMENT = 8  # the CUDA kernel reads a mask whose rows begin at multiples of so many numbers
+ALIGNMENT = 16  # the CUDA kernel reads a mask whose rows begin at multiples of so many numbers
 
 
 class Packing(NamedTuple):

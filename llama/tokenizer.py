@@ -7,6 +7,7 @@ from pathlib import Path
 from sentencepiece import SentencePieceProcessor
 
 from llama.errors import CheckpointError
+from llama.tree import common_length
 
 
 class Tokenizer:
@@ -30,7 +31,9 @@ class Tokenizer:
                 f"{model_path}: not a sentencepiece model (--tokenizer_path); Llama 3's tokenizer is not supported"
             ) from error
         self.encode = lru_cache(maxsize=256)(self._encode)  # prompts come back with every label word
+        self.lead = lru_cache(maxsize=256)(self._lead)  # so do contexts: the requests of an example hold one
         self.n_words: int = self.sp_model.vocab_size()
+        self.ids = tuple(range(self.n_words))  # one object an id: requests of a whole test split hold millions
         self.bos_id: int = self.sp_model.bos_id()
         self.eos_id: int = self.sp_model.eos_id()
         if self.bos_id < 0 or self.eos_id < 0:
@@ -38,7 +41,12 @@ class Tokenizer:
 
     def _encode(self, text: str) -> tuple[int, ...]:
         """Ids of `text`, without BOS and EOS. Half a surrogate pair, which JSON can hold, becomes U+FFFD."""
-        return tuple(self.sp_model.encode(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")))
+        ids = self.sp_model.encode(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+        return tuple(map(self.ids.__getitem__, ids))
+
+    def _lead(self, ids: tuple[int, ...]) -> tuple[int, ...]:
+        """`ids` after BOS."""
+        return (self.bos_id, *ids)
 
     def encode_pair(self, prompt: str, completion: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Context and target ids of `prompt` followed by `completion`; BOS leads the context, EOS is not added.
@@ -51,10 +59,8 @@ class Tokenizer:
         prompt, completion = prompt.rstrip(" "), completion.lstrip(" ")
         alone = self.encode(prompt)
         joint = self.encode(f"{prompt} {completion}" if prompt and completion else prompt or completion)
-        border = 0
-        while border < min(len(alone), len(joint)) and alone[border] == joint[border]:
-            border += 1
-        return (self.bos_id, *joint[:border]), joint[border:]
+        border = common_length(alone, joint[: len(alone)])
+        return self.lead(joint[:border]), joint[border:]
 
     def decode(self, tokens: Sequence[int]) -> str:
         return self.sp_model.decode(list(tokens))
