@@ -12,7 +12,8 @@ parallel.py     processes and devices
 from llama.checkpoint import open_checkpoint
 from llama.errors import CheckpointError
 from llama.llama import LLaMA, load
-from llama.model import ModelArgs, Transformer
+from llama.model import Transformer
+from llama.params import ModelArgs
 from llama.scoring import Request
 from llama.tokenizer import Tokenizer
 

@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 
 from llama.errors import CheckpointError
-from llama.model import ModelArgs
-from llama.params import check_division, read_params
+from llama.params import ModelArgs, check_division, read_params
 from llama.tokenizer import Tokenizer
 
 SAMPLED_VALUES = 1024  # of each tensor, in the fingerprint

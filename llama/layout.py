@@ -1,6 +1,7 @@
 """How a batch is laid out: rows behind each other, and within a row the branches of a tree."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -85,11 +86,12 @@ class PackedRows:
 
     def forward(self, model: Transformer, shared: KeyValueCache | None, places: np.ndarray) -> Tensor:
         """Hidden states (W, D) of the tokens at `places` (W), which ascend."""
-        tokens, positions, asked = (self.to_device(array)[None] for array in (self.tokens, self.positions, places))
+        tokens, positions = self.to_device(self.tokens)[None], self.to_device(self.positions)[None]
+        asked: dict[str, Any] = {}
+        if len(places) < len(self):
+            asked = {"places": self.to_device(places)[None], "asked": self.packing(places)}
         packing = self.packing(np.arange(len(self)))
-        return model(
-            tokens, positions, self.visible(), shared, packing=packing, places=asked, asked=self.packing(places)
-        )[0]
+        return model(tokens, positions, self.visible(), shared, packing=packing, **asked)[0]
 
     def packing(self, places: np.ndarray) -> Packing:
         """Where the tokens at `places`, which ascend, stand among those of their rows."""

@@ -21,53 +21,7 @@ from torch import Tensor, nn
 
 from llama.attention import Packing, attend, make_bias
 from llama.cache import KeyValueCache
-
-
-@dataclass(frozen=True)
-class ModelArgs:
-    """The keys of params.json.
-
-    Args:
-        dim: Width of the residual stream.
-        n_layers: Number of blocks.
-        n_heads: Attention heads.
-        n_kv_heads: Heads of keys and values (grouped-query attention); None: as many as n_heads.
-        vocab_size: Rows of the embedding. -1 in a file stands for the tokenizer's size and is resolved on loading.
-        multiple_of: The feed-forward width is rounded up to a multiple of it.
-        ffn_dim_multiplier: Factor on the feed-forward width before rounding (Llama 2 70B).
-        norm_eps: Added to the mean square in RMSNorm.
-        rope_theta: Base of the rotary frequencies.
-        max_seq_len: Longest sequence, in tokens.
-        max_batch_size: In Meta's own ModelArgs; read and not used, batches are the caller's business.
-    """
-
-    dim: int
-    n_layers: int
-    n_heads: int
-    n_kv_heads: int | None = None
-    vocab_size: int = -1
-    multiple_of: int = 256
-    ffn_dim_multiplier: float | None = None
-    norm_eps: float = 1e-5
-    rope_theta: float = 10000.0
-    max_seq_len: int = 1024
-    max_batch_size: int | None = None
-
-    @property
-    def kv_heads(self) -> int:
-        return self.n_heads if self.n_kv_heads is None else self.n_kv_heads
-
-    @property
-    def head_dim(self) -> int:
-        return self.dim // self.n_heads
-
-    @property
-    def hidden_dim(self) -> int:
-        """Width of the feed-forward layer: 2/3 of 4 dim, scaled, rounded up to a multiple of `multiple_of`."""
-        hidden = 2 * 4 * self.dim // 3
-        if self.ffn_dim_multiplier is not None:
-            hidden = int(self.ffn_dim_multiplier * hidden)
-        return -(-hidden // self.multiple_of) * self.multiple_of
+from llama.params import ModelArgs
 
 
 def keep(weight: Tensor) -> Tensor:
@@ -132,7 +86,7 @@ class Queries:
 
     def select(self, x: Tensor) -> Tensor:
         """Those of all tokens `x` (B, T, D) that attend."""
-        return x if self.places is None else x.gather(1, self.places[..., None].expand(-1, -1, x.shape[-1]))
+        return x if self.places is None else x[torch.arange(len(x), device=x.device)[:, None], self.places]
 
 
 @dataclass(frozen=True)
