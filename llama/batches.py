@@ -22,7 +22,8 @@ from llama.tree import Node
 ATTENTION = 2048  # keys that a token attends to for the price of its way through the matrices, about
 OVERHEAD = 1 / 8  # of a batch: what a call of the model, and a batch that is not full, cost more than their tokens
 
-PADDING = 1.1  # where rows are filled up for attention alone, which is cheap
+MERGING = 1 / 32  # of a token's way through the model: to attend to shared keys apart from its own
+PADDING = 1.1  # rows filled up to the longest may have so many times their tokens, where attention alone does that
 
 
 @dataclass(frozen=True)
@@ -103,15 +104,19 @@ def plan(root: Node, limits: Limits, branches: bool = True) -> list[Batch]:
     while waiting:
         path = waiting.pop()
         node = path[-1].node
-        rows, cut = divide(node, limits, branches)
+        rows, cut = divide(node, len(path) == 1, limits, branches)
         rows += ending((), node, branches)
-        batches += [Batch(path[1:], part) for part in fill(rows, limits, PADDING if branches else 1)]
+        batches += [Batch(path[1:], part) for part in fill(rows, limits, packed=branches)]
         waiting += [(*path, segment) for segment in reversed(cut)]
     return batches
 
 
-def divide(above: Node, limits: Limits, branches: bool) -> tuple[list[Row], list[Segment]]:
-    """What stands below a segment: the rows that follow it at once, and the segments that follow it."""
+def divide(above: Node, first: bool, limits: Limits, branches: bool) -> tuple[list[Row], list[Segment]]:
+    """What stands below a segment: the rows that follow it at once, and the segments that follow it.
+
+    Args:
+        first: A segment that follows would be the first of its path: what is below would have nothing shared without.
+    """
     rows, cut = [], []
     waiting = [(child, ()) for child in reversed(above.children.values())]
     while waiting:
@@ -121,6 +126,7 @@ def divide(above: Node, limits: Limits, branches: bool) -> tuple[list[Row], list
         below = node.children.values()
         in_row = row_cost(node, start, limits, branches)
         once = len(whole) + OVERHEAD * limits.tokens + sum(least_cost(child, 0, limits, branches) for child in below)
+        once += MERGING * (node.size - len(node.tokens)) if first else 0
         again = sum(least_cost(child, len(whole), limits, branches) for child in below)
         if branches and (in_row <= min(once, again) or node.leaves == 1):
             rows.append(Row(head, (), node))
@@ -154,20 +160,21 @@ def least_cost(node: Node, start: int, limits: Limits, branches: bool) -> float:
     return min(row_cost(node, start, limits, branches), tokens + squares / ATTENTION)
 
 
-def fill(rows: Sequence[Row], limits: Limits, padding: float) -> list[list[Row]]:
+def fill(rows: Sequence[Row], limits: Limits, packed: bool) -> list[list[Row]]:
     """Rows in batches, longest first: what needs most memory comes first, and rows of similar length stand together.
 
     Args:
-        padding: The rows of a batch, filled up to the longest, may have so many times their tokens; those of half a
-            batch as many as those of a whole one.
+        packed: Only attention fills rows up to the longest of the batch. Else all of the model does, and what is filled
+            up counts as tokens.
     """
     batches: list[list[Row]] = []
     tokens = 0
     for row in sorted(rows, key=lambda row: -row.length):
         tokens += row.length
-        padded = (len(batches[-1]) + 1) * batches[-1][0].length if batches else math.inf
-        allowed = padding * min(limits.tokens, max(tokens, limits.tokens // 2))
-        if tokens > limits.tokens or padded > allowed or len(batches[-1]) == limits.rows:
+        filled = (len(batches[-1]) + 1) * batches[-1][0].length if batches else math.inf
+        # A batch is worth half a batch at least, even if its rows differ much.
+        allowed = PADDING * max(tokens, limits.tokens // 2) if packed else limits.tokens
+        if tokens > limits.tokens or filled > allowed or len(batches[-1]) == limits.rows:
             batches.append([])
             tokens = row.length
         batches[-1].append(row)

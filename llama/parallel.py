@@ -5,6 +5,7 @@ Runs under torchrun (its environment variables say who we are) and as one plain 
 
 import contextlib
 import ctypes
+import itertools
 import json
 import os
 import sys
@@ -23,6 +24,8 @@ from fairscale.nn.model_parallel.initialize import (
 )
 
 from llama.errors import CheckpointError
+
+STARTS = itertools.count()  # what is claimed and shared after one start is not that of the next
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,7 @@ def keep_freed_memory() -> None:
 
 
 def start(model_parallel_size: int = 1) -> Launch:
-    """Join the process group (nccl on CUDA, gloo on a CPU) and make the model-parallel groups; once only.
+    """Join the process group (nccl on CUDA, gloo on a CPU) and make the model-parallel groups, once.
 
     Args:
         model_parallel_size: Ranks that share one copy of the weights.
@@ -140,7 +143,7 @@ def start(model_parallel_size: int = 1) -> Launch:
         # fairscale prints three lines when it makes its groups: none of them is for our screen.
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
             initialize.initialize_model_parallel(model_parallel_size)
-    return Launch(rank, size, device, dist.PrefixStore("replicas", store))
+    return Launch(rank, size, device, dist.PrefixStore(f"start {next(STARTS)}", store))
 
 
 def check_replicas(model_parallel_size: int) -> None:
