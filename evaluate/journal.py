@@ -20,6 +20,7 @@ import time
 import uuid
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
@@ -71,30 +72,33 @@ class Journal:
         """
         path = self.folder / "lock"
         while self.lock_file is None:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            file = FileIO(path, "a+")
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.seek(0)
-                holder = file.read(100).decode(errors="replace")
-                raise InputError(
-                    f"{self.output_path}: another run is writing it ({holder or 'process unknown'});"
-                    " wait for it, stop it, or choose another --output_path"
-                ) from None
-            if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
-                file.truncate(0)
-                file.write(f"process {os.getpid()} on {os.uname().nodename}".encode())
-                self.lock_file = file
-            # Else its holder has just finished and removed it: once more.
+            if self.folder.exists() and not self.folder.is_dir():
+                raise InputError(f"{self.folder}: is a file, expected a folder for partial results or nothing")
+            # A job that has just finished removes the folder: whatever vanishes on the way is made once more.
+            with suppress(FileNotFoundError, FileExistsError):
+                self.folder.mkdir(parents=True, exist_ok=True)
+                file = FileIO(path, "a+")
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    file.seek(0)
+                    holder = file.read(100).decode(errors="replace")
+                    raise InputError(
+                        f"{self.output_path}: another run is writing it ({holder or 'process unknown'});"
+                        " wait for it, stop it, or choose another --output_path"
+                    ) from None
+                if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                    file.truncate(0)
+                    file.write(f"process {os.getpid()} on {os.uname().nodename}".encode())
+                    self.lock_file = file
 
     def close(self) -> None:
         """Let go of the lock; what holds not even one batch is removed."""
+        if self.lock_file is not None and not any(len(list(read_lines(path))) > 1 for path in self.files()):
+            self.remove()
         for file in (self.file, self.lock_file):
             if file is not None:
                 file.close()
-        if self.lock_file is not None and not any(len(list(read_lines(path))) > 1 for path in self.files()):
-            self.remove()
         self.file = self.lock_file = None
 
     def files(self) -> list[Path]:
@@ -147,8 +151,18 @@ class Journal:
             self.synced = time.monotonic()
 
     def remove(self) -> None:
-        """The result is complete: nothing of this is needed any more."""
+        """The result is complete: nothing of this is needed any more, and the next job may begin."""
         shutil.rmtree(self.folder, ignore_errors=True)
+        if self.lock_file is not None:
+            self.lock_file.close()
+            self.lock_file = None
+
+    def remove_leftovers(self) -> None:
+        """What a job left that was stopped in its last moment, its result complete; nothing while another works."""
+        if self.folder.exists():
+            with suppress(InputError):
+                self.lock()
+                self.remove()
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:

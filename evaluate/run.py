@@ -125,7 +125,7 @@ class Run:
         """
         meta = finished(self.output_path, self.identity, self.options.overwrite, self.journal.exists())
         if meta is not None and is_rank_0():
-            self.journal.remove()  # where the run that made the result was stopped in its very last moment
+            self.journal.remove_leftovers()
             print(f"{self.output_path}: finished already, same inputs, options and checkpoint; --overwrite repeats it")
         return meta is not None
 

@@ -240,6 +240,12 @@ def test_a_lock_without_a_name(output):
             journal.lock()
 
 
+def test_a_file_where_the_folder_should_be(output):
+    output.with_name("outputs.partial").write_text("mine")
+    with pytest.raises(InputError, match=r"outputs\.partial: is a file, expected a folder"):
+        Journal(output).lock()
+
+
 def test_the_lock_is_free_after_the_end(output, in_other_process):
     journal = Journal(output)
     journal.lock()
