@@ -1,0 +1,67 @@
+"""How far the results of the systems are from the naive reference in float32, in nats a token.
+
+direct, channel   the largest difference of a log-probability. lm-evaluation-harness gives sums alone: theirs is divided
+                  by the number of tokens.
+generate          where a continuation leaves the naive one, the difference between the log-probabilities of the two
+                  tokens that are chosen there: nothing but a draw between them.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+REFERENCE_EXAMPLES = 32  # scored once more in float32, where the run is in another dtype
+SUMS_ALONE = "lm_eval"
+
+Results = Sequence[Sequence[float]]
+Pairs = Sequence[Sequence[Sequence[int]]]  # (context, target)
+Scorer = Callable[[Pairs], Results]
+
+
+def compare(workload: dict[str, Any], results: dict[str, Results], score: Scorer) -> dict[str, dict[str, Any]]:
+    """For each system what is known of its results; nothing where the naive reference did not run.
+
+    Args:
+        results: Of each system, one a request.
+        score: The naive reference in float32: the log-probabilities of each target and of EOS.
+    """
+    if "naive" not in results:
+        return {}
+    if workload["method"] == "generate":
+        return compare_generated(workload, results, score)
+    reference = results["naive"]
+    if workload["dtype"] != "float32":
+        reference = score(workload["requests"][: min(len(reference), REFERENCE_EXAMPLES * workload["words"])])
+    return {system: compare_scores(rows, reference, system == SUMS_ALONE) for system, rows in results.items()}
+
+
+def compare_scores(rows: Results, reference: Results, sums_alone: bool) -> dict[str, Any]:
+    """Where a system does not score the end of sequence, it is left out; where it has other tokens, the row is."""
+    largest, other_tokens = 0.0, 0
+    for row, expected in zip(rows, reference, strict=False):  # the product may have run on more
+        if sums_alone:
+            largest = max(largest, abs(row[0] - sum(expected[:-1])) / (len(expected) - 1))
+        elif len(expected) - len(row) not in (0, 1):
+            other_tokens += 1
+        else:
+            largest = max(largest, *(abs(a - b) for a, b in zip(row, expected, strict=False)))
+    return {"difference": largest, "rows_with_other_tokens": other_tokens}
+
+
+def compare_generated(workload: dict[str, Any], results: dict[str, Results], score: Scorer) -> dict[str, Any]:
+    found = {}
+    for system, rows in results.items():
+        pairs = []
+        for (context, _), own, naive in zip(workload["requests"], rows, results["naive"], strict=False):
+            if list(own) != list(naive):
+                pairs += choices(context, [*own, workload["eos_id"]], [*naive, workload["eos_id"]])
+        log_probs = [row[0] for row in score(pairs)] if pairs else []
+        gaps = [abs(a - b) for a, b in zip(log_probs[::2], log_probs[1::2], strict=True)]
+        found[system] = {"difference": max(gaps, default=0.0), "rows_with_other_tokens": len(gaps)}
+    return found
+
+
+def choices(context: Sequence[int], own: Sequence[int], naive: Sequence[int]) -> list[tuple[list[int], list[int]]]:
+    """The two tokens with which two continuations part, each after what they have in common."""
+    place = next(place for place, (a, b) in enumerate(zip(own, naive, strict=False)) if a != b)
+    common = [*context, *own[:place]]
+    return [(common, [own[place]]), (common, [naive[place]])]

@@ -1,0 +1,56 @@
+"""What the hardware allows: how much work a request set is, and how fast the model's own matrices can do it.
+
+    seconds >= 2 x (weights of the blocks x distinct tokens + weights of the output layer x distinct scored positions)
+               / best rate of the matrices
+
+Padding and recomputation are no work; attention to earlier tokens, norms and all of Python are left out of it.
+"""
+
+import time
+from collections.abc import Iterable, Sequence
+
+import torch
+import torch.nn.functional as F
+from serve import synchronize
+from torch import Tensor
+
+ROWS = (256, 512, 1024, 2048, 4096)
+PASSES = 2  # through all matrices, for each number of rows
+
+
+def count_work(requests: Iterable[tuple[Sequence[int], Sequence[int]]]) -> tuple[int, int]:
+    """Distinct tokens and distinct scored positions of (context, target) pairs.
+
+    A token is what stands before it and itself: its place in the tree of all sequences. It is counted token by token,
+    by nothing that the engine uses. Scored from are the last token of the context and all of the target: the last one
+    tells the end of sequence.
+    """
+    places: dict[tuple[int, int], int] = {}
+    scored = set()
+    for context, target in requests:
+        place = 0
+        for position, token in enumerate([*context, *target]):
+            place = places.setdefault((place, token), len(places) + 1)
+            if position >= len(context) - 1:
+                scored.add(place)
+    return len(places), len(scored)
+
+
+@torch.inference_mode()
+def best_rate(matrices: Sequence[Tensor]) -> tuple[float, int]:
+    """The highest rate in FLOP/s of one pass through all matrices, one after the other, and the rows it was reached
+    with."""
+    weights = sum(matrix.numel() for matrix in matrices)
+    dtype, device = matrices[0].dtype, matrices[0].device
+    best = (0.0, 0)
+    for rows in ROWS:
+        widths = {matrix.shape[1] for matrix in matrices}
+        inputs = {width: torch.randn(rows, width, dtype=dtype, device=device) for width in widths}
+        for _ in range(PASSES):
+            synchronize()
+            begin = time.perf_counter()
+            for matrix in matrices:
+                F.linear(inputs[matrix.shape[1]], matrix)
+            synchronize()
+            best = max(best, (2 * weights * rows / (time.perf_counter() - begin), rows))
+    return best

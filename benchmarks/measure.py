@@ -1,0 +1,133 @@
+"""One setting, several systems, a process each; they take turns, so that a busy moment of the machine meets all."""
+
+import datetime
+import json
+import math
+import platform
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from compare import compare
+from limit import best_rate, count_work
+from processes import Worker
+from weights import matrices, random_weights, sizes
+from workload import MAX_GEN_LEN, Setting, make_workload
+
+from evaluate.run import git_commit
+from llama.checkpoint import DTYPES
+from llama.parallel import keep_freed_memory
+
+
+def measure(setting: Setting, systems: Sequence[str], peer_python: str = "", sample: int = 0) -> dict[str, Any]:
+    """Run the systems, and the model's matrices by themselves, and put together what is known of them.
+
+    Args:
+        systems: Of product, naive, transformers, lm_eval, cappr; the product among them.
+        peer_python: The interpreter that has the last two.
+        sample: Examples that the systems other than the product run; 0: all.
+
+    Raises:
+        InputError: The data or a package is not there.
+    """
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        folder = Path(name)
+        workload = make_workload(setting, folder, sample)
+        (folder / "workload.json").write_text(json.dumps(workload))
+
+        def start(system: str) -> Worker:
+            return stack.enter_context(Worker(folder, system, setting.device, peer_python))
+
+        def score_reference(requests: Sequence[Sequence[Sequence[int]]]) -> list[list[float]]:
+            (folder / "to_reference.json").write_text(json.dumps(requests))
+            reference = start("reference")
+            reference.turn()
+            return reference.finish()
+
+        workers = {system: start(system) for system in systems}
+        if setting.device == "cpu":
+            keep_freed_memory()  # as the product does
+        weights = random_weights(workload["shape"], setting.seed, DTYPES[setting.dtype], setting.device)
+        rates = []
+        for _ in range(setting.repeats):
+            rates.append(best_rate(matrices(weights)))
+            for worker in workers.values():
+                worker.turn()
+        results = {system: worker.finish() for system, worker in workers.items()}
+        differences = compare(workload, results, score_reference)
+    threads = {worker.facts["threads"] for worker in workers.values()}
+    if threads != {torch.get_num_threads()}:
+        raise RuntimeError(f"the systems ran with {sorted(threads)} threads, not all with {torch.get_num_threads()}")
+    rows = {
+        system: summarise(worker, len(results[system]) // workload["words"]) | differences.get(system, {})
+        for system, worker in workers.items()
+    }
+    for row in rows.values():
+        row["ratio"] = rows["product"]["examples_per_second"] / row["examples_per_second"]
+    limit = compute_limit(workload, results["product"], rates)
+    limit["fraction_of_limit"] = limit["limit_seconds"] / rows["product"]["seconds"]
+    return describe(setting, workload) | limit | {"systems": rows}
+
+
+def summarise(worker: Worker, examples: int) -> dict[str, Any]:
+    """What a system took for so many examples; of its turns the fastest counts."""
+    seconds = [turn["seconds"] for turn in worker.turns]
+    return {
+        "examples": examples,
+        "tokens": worker.turns[-1]["tokens"],
+        "seconds": min(seconds),
+        "slowest_seconds": max(seconds),
+        "examples_per_second": examples / min(seconds),
+        "peak_bytes": worker.facts["peak_bytes"],
+        "before_bytes": worker.facts["before_bytes"],
+        "note": worker.facts["note"],
+    }
+
+
+def compute_limit(
+    workload: dict[str, Any], new: Sequence[Sequence[int]], rates: Sequence[tuple[float, int]]
+) -> dict[str, Any]:
+    """How much the requests ask for and how long it takes at the best of `rates`; `new` is what was generated."""
+    pairs = workload["requests"]
+    if workload["method"] == "generate":  # the last token that is drawn is not fed
+        pairs = [(context, tokens[: MAX_GEN_LEN - 1]) for (context, _), tokens in zip(pairs, new, strict=True)]
+    tokens, positions = count_work(pairs)
+    numbers = {key: math.prod(size) for key, size in sizes(workload["shape"]) if len(size) == 2}
+    blocks = sum(number for key, number in numbers.items() if key.startswith("layers."))
+    flop = 2 * (blocks * tokens + numbers["output.weight"] * positions)
+    rate, rows = max(rates)
+    return {
+        "distinct_tokens": tokens,
+        "scored_positions": positions,
+        "flop": flop,
+        "rate": rate,
+        "rate_rows": rows,
+        "slowest_rate": min(rates)[0],
+        "limit_seconds": flop / rate,
+    }
+
+
+def describe(setting: Setting, workload: dict[str, Any]) -> dict[str, Any]:
+    """What was measured, when and on what."""
+    return asdict(setting) | {
+        "label_words": workload["words"],
+        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
+        "machine": machine(setting.device),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "commit": git_commit(),
+    }
+
+
+def machine(device: str) -> str:
+    """The name of the GPU, or of the processor."""
+    if device == "cuda":
+        return torch.cuda.get_device_name()
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0]}, {len(names)} cores" if names else platform.processor() or platform.machine()

@@ -1,0 +1,92 @@
+"""The measuring process's side of serve.py: start a process, give it turns, take what it answers."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from preprocess.errors import InputError
+
+HERE = Path(__file__).resolve().parent
+PEERS = ("transformers", "lm_eval", "cappr")
+IN_PEER_PYTHON = ("lm_eval", "cappr")
+
+
+class Worker:
+    """A process with one system. Leaving it ends the process, whatever it is at.
+
+    Args:
+        folder: With workload.json.
+        system: product, naive, reference, or one of PEERS.
+        device: cpu or cuda.
+        peer_python: The interpreter for those that need one of their own.
+
+    Raises:
+        InputError: The interpreter has no such package.
+        RuntimeError: The process ended; with all that it said.
+    """
+
+    def __init__(self, folder: Path, system: str, device: str, peer_python: str):
+        self.system = system
+        self.folder = folder
+        self.turns: list[dict[str, Any]] = []
+        script = HERE / ("peer.py" if system in PEERS else "worker.py")
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [peer_python if system in IN_PEER_PYTHON else sys.executable, str(script), str(folder), system],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env=environment(device),
+            )
+        self.facts: dict[str, Any] = {}
+
+    @property
+    def log(self) -> Path:
+        return self.folder / f"{self.system}.log"
+
+    def read(self) -> dict[str, Any]:
+        line = self.process.stdout.readline()
+        if line:
+            return json.loads(line)
+        log = self.log.read_text().strip()
+        last = log.splitlines()[-1] if log else ""
+        if last.startswith("ModuleNotFoundError"):
+            raise InputError(f"{self.system}: {last}; --systems leaves it out, --peer-python names another interpreter")
+        raise RuntimeError(f"{self.system} ended:\n{log}")
+
+    def turn(self) -> None:
+        """One run over all requests."""
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        self.turns.append(self.read())
+
+    def finish(self) -> list[list[float]]:
+        """The results of the last turn, one a request."""
+        self.process.stdin.close()
+        self.facts |= self.read()
+        return json.loads((self.folder / f"{self.system}.json").read_text())
+
+    def __enter__(self) -> "Worker":
+        """Wait until the system is loaded and warm: two that load at once would disturb each other's trials."""
+        self.facts |= self.read()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+def environment(device: str) -> dict[str, str]:
+    """The same threads for all, the device that was asked for, and none of our folders for the peers."""
+    threads = str(torch.get_num_threads())
+    variables = os.environ | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "HF_HUB_OFFLINE": "1"}
+    variables.pop("PYTHONPATH", None)
+    if device == "cpu":
+        variables["CUDA_VISIBLE_DEVICES"] = ""
+    return variables

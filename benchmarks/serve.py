@@ -1,0 +1,113 @@
+"""A process that holds one system and runs it whenever it is told to, so that the systems take turns and the memory of
+one is not the memory of another.
+
+    python worker.py FOLDER SYSTEM
+
+    it reads                 it answers, a line of JSON each
+    FOLDER/workload.json     {"threads", "note"} when the system is loaded and warm
+    a line                   {"seconds", "tokens"} of one run over all requests
+    the end of its input     {"peak_bytes", "before_bytes"}, after FOLDER/SYSTEM.json is written: what the last run gave
+
+Knows nothing about the project: the peers' interpreter imports it too.
+"""
+
+import contextlib
+import ctypes
+import gc
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+WARM_UP = 16  # requests
+
+
+class Process:
+    """This process: what it was given, and its answers."""
+
+    def __init__(self) -> None:
+        folder, self.system = sys.argv[1:]
+        self.folder = Path(folder)
+        self.answers = os.fdopen(os.dup(1), "w")
+        os.dup2(2, 1)  # what a library prints must not stand between the answers
+        self.workload: dict[str, Any] = json.loads((self.folder / "workload.json").read_text())
+
+    @property
+    def device(self) -> str:
+        return self.workload["device"]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return getattr(torch, self.workload["dtype"])
+
+    def answer(self, **facts: Any) -> None:
+        print(json.dumps(facts), file=self.answers, flush=True)
+
+    def serve(
+        self, run: Callable[[Sequence], Sequence], requests: Sequence, embedding: torch.nn.Module, note: str = ""
+    ) -> None:
+        """Answer until the input ends.
+
+        Args:
+            run: Requests to results, one each.
+            requests: All of them.
+            embedding: Every token that the model computes passes it once: there they are counted.
+            note: How the system was set up.
+        """
+        fed = [0]
+
+        def count(_: torch.nn.Module, arguments: tuple) -> None:
+            fed[0] += arguments[0].numel()
+
+        embedding.register_forward_pre_hook(count)
+        reset_peak()
+        before = peak_bytes()
+        run(requests[:WARM_UP])
+        self.answer(threads=torch.get_num_threads(), note=note)
+        results: Sequence = []
+        for _ in sys.stdin:
+            fed[0] = 0
+            synchronize()
+            begin = time.perf_counter()
+            results = run(requests)
+            synchronize()
+            self.answer(seconds=time.perf_counter() - begin, tokens=fed[0])
+        peak = peak_bytes()
+        plain = [result.tolist() if isinstance(result, torch.Tensor) else list(result) for result in results]
+        (self.folder / f"{self.system}.json").write_text(json.dumps(plain))
+        self.answer(peak_bytes=peak, before_bytes=before)
+
+
+def synchronize() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def reset_peak() -> None:
+    """Forget the peak so far and give back what was freed: loading holds the weights twice for a moment."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    elif sys.platform == "linux":
+        if hasattr(library := ctypes.CDLL(None), "malloc_trim"):
+            library.malloc_trim(0)
+        with contextlib.suppress(OSError):  # not every kernel has it
+            Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_bytes() -> int | None:
+    """Of the device's memory on CUDA, else of this process (ru_maxrss would begin with what the parent had); None where
+    the system does not tell."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return None
+    line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024

@@ -1,0 +1,152 @@
+"""The prompts of a benchmark as token ids: AG News, made and encoded by the product's own code."""
+
+import contextlib
+import io
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from weights import SHAPES
+
+from evaluate.requests import encode
+from llama import Tokenizer
+from llama.checkpoint import DTYPES
+from preprocess.ag_news import preprocess_channel, preprocess_direct
+from preprocess.build import PromptOptions
+from preprocess.errors import InputError
+from preprocess.prompts import LABEL_WORD, TEXT, Prompt, fill, read_prompts
+
+METHODS = ("direct", "channel", "generate")
+MAX_GEN_LEN = 8
+UNLIMITED = 2**20  # tokens: no text is cut
+TOPICS = (  # label words
+    "World Sports Business Science Politics Health Music Art Travel Food Weather History Law Education "
+    "Religion Fashion Energy Finance Medicine Technology Farming Crime War Peace Family Nature Animals Space "
+    "Oceans Cars Aviation Railways Housing Gardening Theatre Film Television Radio Books Poetry Games Chess "
+    "Football Tennis Sailing Cycling Swimming Mathematics Physics Chemistry Biology Geology Astronomy "
+    "Computers Internet Robots Telephones Banking Insurance Trade Industry Labour Elections Diplomacy"
+)
+LABEL_WORDS = TOPICS.split()
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is measured.
+
+    Args:
+        method: direct, channel or generate (greedy, 8 tokens).
+        params: Shape of the model: 1M, 15M, 134M, 1B, 7B or 13B; its weights are random.
+        dtype: float32, bfloat16 or float16.
+        device: cpu or cuda.
+        examples: Of AG News' test split, the first ones.
+        k: Demonstrations of each class.
+        labels: Label words, 2 to 64 topics from a list; 0 takes AG News' own four.
+        seed: Of the weights.
+        repeats: Runs of each system, of which the fastest counts; the systems take turns.
+        data: Folder with ag_news/ and llama_tokenizer/tokenizer.model.
+    """
+
+    method: str = "direct"
+    params: str = "134M"
+    dtype: str = "float32"
+    device: str = "cpu"
+    examples: int = 256
+    k: int = 1
+    labels: int = 0
+    seed: int = 0
+    repeats: int = 2
+    data: str = "../shared/data"
+
+    def __post_init__(self) -> None:
+        choices = {"method": METHODS, "params": SHAPES, "dtype": DTYPES, "device": ("cpu", "cuda")}
+        for flag, known in choices.items():
+            if getattr(self, flag) not in known:
+                raise InputError(f"--{flag} {getattr(self, flag)}: expected {', '.join(known)}")
+        ranges = {"examples": (1, None), "k": (0, None), "labels": (0, len(LABEL_WORDS)), "repeats": (1, None)}
+        for flag, (low, high) in ranges.items():
+            value = getattr(self, flag)
+            if value < low or (high is not None and value > high):
+                raise InputError(f"--{flag} {value}: expected {low} {'or more' if high is None else f'to {high}'}")
+        if self.labels == 1:
+            raise InputError("--labels 1: expected 2 or more, or 0 for AG News' own")
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise InputError("--device cuda: there is no CUDA device here")
+
+    @property
+    def tokenizer_path(self) -> Path:
+        return Path(self.data).resolve() / "llama_tokenizer" / "tokenizer.model"
+
+
+def make_workload(setting: Setting, folder: Path, sample: int) -> dict[str, Any]:
+    """All that the processes are given; see serve.py.
+
+    Args:
+        folder: For the prompt file.
+        sample: Examples that the systems other than the product are given; 0: all.
+
+    Raises:
+        InputError: The data is not there.
+    """
+    prompts = make_prompts(setting, folder)
+    tokenizer = Tokenizer(setting.tokenizer_path)
+    encoded = encode(prompts, setting.method, tokenizer, UNLIMITED, folder)
+    requests = [request for example in encoded.requests for request in example]
+    longest = max(len(request.context) + len(request.target) for request in requests)
+    words = len(encoded.requests[0])
+    return {
+        "method": setting.method,
+        "shape": SHAPES[setting.params],
+        "dtype": setting.dtype,
+        "device": setting.device,
+        "seed": setting.seed,
+        "tokenizer_path": str(setting.tokenizer_path),
+        "eos_id": tokenizer.eos_id,
+        "max_gen_len": MAX_GEN_LEN,
+        "max_seq_len": longest + MAX_GEN_LEN,
+        "requests": requests,
+        "words": words,
+        "sample": (min(sample, len(prompts)) or len(prompts)) * words,
+        "texts": {} if setting.method == "generate" else split_texts(prompts, setting.method),
+    }
+
+
+def make_prompts(setting: Setting, folder: Path) -> list[Prompt]:
+    """The prompt file of AG News with the demonstrations of the original's own prompt."""
+    data = Path(setting.data)
+    for needed in (data / "ag_news", setting.tokenizer_path):
+        if not needed.exists():
+            raise InputError(f"{needed}: not there; AG News and LLaMA's tokenizer are needed (--data)")
+    path = folder / "inputs.json"
+    options = PromptOptions(
+        dataset_path=str(data / "ag_news"), data_path=str(path), k=setting.k, limit=setting.examples
+    )
+    method, preprocess = (
+        ("channel", preprocess_channel) if setting.method == "channel" else ("direct", preprocess_direct)
+    )
+    with contextlib.redirect_stdout(io.StringIO()):
+        preprocess(options)
+    prompts = read_prompts(path, method)
+    if not setting.labels:
+        return prompts
+    words = tuple(LABEL_WORDS[: setting.labels])
+    return [replace(prompt, label_words=words, ground_truth=words[0]) for prompt in prompts]
+
+
+def split_texts(prompts: Sequence[Prompt], method: str) -> dict[str, Any]:
+    """The same prompts for a system that takes text: what all begin with, up to a space, what follows it, completions.
+
+    direct: one prompt an example, the label words as completions. channel: one prompt a label word, one completion an
+    example.
+    """
+    words = prompts[0].label_words
+    if method == "direct":
+        filled = [fill(prompt.prompt, TEXT, prompt.text) for prompt in prompts]
+        completions = list(words)
+    else:
+        filled = [fill(prompts[0].prompt, LABEL_WORD, word) for word in words]
+        completions = [prompt.text for prompt in prompts]
+    prefix, _, _ = os.path.commonprefix(filled).rpartition(" ")  # noqa: RUF071 - characters are meant
+    return {"prefix": prefix, "prompts": [text[len(prefix) + 1 :] for text in filled], "completions": completions}

@@ -1,0 +1,315 @@
+"""What is held in memory, and what happens when it runs out."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import llama.scoring
+import llama.shared
+from llama import CheckpointError, LLaMA, Request, Transformer, load
+from llama.batches import Limits, digest
+from llama.generation import Generation, Sampling
+from llama.scoring import Scoring
+from llama.shared import all_batches, is_out_of_memory
+
+EOS = 2
+SHARED = (1, *range(3, 23))
+LABEL_WORDS = [(40,), (41, 42), (41, 43)]
+
+
+def requests(count: int, seed: int = 0) -> list[Request]:
+    """Few-shot prompts: texts of 3 to 30 tokens after what all share, each with every label word."""
+    source = random.Random(seed)
+    texts = [tuple(source.choices(range(50, 384), k=source.randint(3, 30))) for _ in range(count)]
+    return [Request(SHARED + text, word) for text in texts for word in LABEL_WORDS]
+
+
+def scoring(small: LLaMA) -> Scoring:
+    return Scoring(small.model, requests(24), EOS, Limits(200))
+
+
+def generation(small: LLaMA) -> Generation:
+    contexts = [request.context for request in requests(24)[::3]]
+    return Generation(small.model, contexts, range(len(contexts)), EOS, Sampling(4, 0.9, 0.9), Limits(200))
+
+
+WORK = {"scoring": scoring, "generation": generation}
+
+
+@pytest.fixture
+def memory(monkeypatch) -> Callable[..., list[int]]:
+    """A function: (tokens, error) lets the model run out of memory above so many tokens a call, padding included.
+
+    Returns the tokens of each call so far that fitted.
+    """
+    forward, fitted = Transformer.forward, []
+
+    def limit(tokens: int, error: Exception | None = None) -> list[int]:
+        def limited(self: Transformer, ids: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+            if ids.numel() > tokens:
+                raise error or torch.OutOfMemoryError(f"CUDA out of memory. Tried to allocate {ids.numel()} GiB.")
+            fitted.append(ids.numel())
+            return forward(self, ids, *args, **kwargs)
+
+        fitted.clear()
+        monkeypatch.setattr(Transformer, "forward", limited)
+        return fitted
+
+    return limit
+
+
+def same(found: Tensor | list[int], expected: Tensor | list[int], exactly: bool) -> bool:
+    """Whether two results are the same: log-probabilities within 1e-5 nats a token, or new ids."""
+    if isinstance(found, list) or exactly:
+        return bool(torch.equal(torch.as_tensor(found), torch.as_tensor(expected)))
+    return torch.allclose(found, expected, atol=1e-5, rtol=0)
+
+
+def computed(work: Scoring | Generation, fitted: list[int]) -> Iterator[tuple[list, list[int]]]:
+    """Of each batch its results, and the tokens of each call of the model."""
+    for number in range(len(work.batches)):
+        fitted.clear()
+        yield work.compute(number), list(fitted)
+
+
+@pytest.mark.parametrize("tokens", [150, 90, 40])
+@pytest.mark.parametrize("kind", WORK)
+def test_a_batch_that_does_not_fit_is_computed_in_halves(kind, tokens, small, memory) -> None:
+    """And halves of halves; the results are of the same batch, and all other batches stay what they are."""
+    work, again = WORK[kind](small), WORK[kind](small)
+    plan = digest(work.batches)
+    enough = list(computed(work, memory(10**6)))
+    little = list(computed(again, memory(tokens)))
+    for (expected, before), (found, after) in zip(enough, little, strict=True):
+        fits = max(before) <= tokens
+        assert max(after) <= tokens
+        assert (before == after) if fits else (len(after) > len(before))
+        assert [index for index, _ in found] == [index for index, _ in expected]
+        for (_, ours), (_, theirs) in zip(found, expected, strict=True):
+            assert same(ours, theirs, exactly=fits)
+    assert {max(before) <= tokens for _, before in enough} >= {False}
+    assert digest(again.batches) == digest(work.batches) == plan
+
+
+@pytest.mark.parametrize("kind", WORK)
+def test_halves_are_halved_again(kind, small, memory) -> None:
+    enough = [len(calls) for _, calls in computed(WORK[kind](small), memory(10**6))]
+    little = [len(calls) for _, calls in computed(WORK[kind](small), memory(40))]
+    assert max(after - before for before, after in zip(enough, little, strict=True)) >= 3  # four parts or more
+
+
+@pytest.mark.parametrize("tokens", [20, 21], ids=["what all share", "the longest row"])
+@pytest.mark.parametrize("kind", WORK)
+def test_one_row_that_does_not_fit(kind, tokens, small, memory) -> None:
+    memory(tokens)
+    with pytest.raises(CheckpointError) as refused:
+        list(all_batches(WORK[kind](small)))
+    assert refused.value.exit_status == 2
+    assert refused.value.__suppress_context__  # no traceback behind it
+    assert refused.match(
+        r"^out of memory with 1 row\(s\) of \d+ tokens:"
+        r" try a smaller --max_batch_tokens or --max_seq_len, or another --dtype$"
+    )
+
+
+@pytest.mark.parametrize("kind", WORK)
+def test_ranks_of_one_model_are_not_halved_apart(kind, small, memory, monkeypatch) -> None:
+    """The others would wait for the one that ran out."""
+    monkeypatch.setattr(llama.shared, "get_model_parallel_world_size", lambda: 2)
+    fitted = memory(90)
+    with pytest.raises(CheckpointError, match=r"^out of memory with [2-9]\d* row\(s\) of \d+ tokens: "):
+        list(all_batches(WORK[kind](small)))
+    assert fitted == [len(SHARED)]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("mat1 and mat2 shapes cannot be multiplied"), ValueError("no")])
+@pytest.mark.parametrize("kind", WORK)
+def test_other_errors_pass_through(kind, error, small, memory) -> None:
+    memory(100, error)
+    with pytest.raises(type(error)) as raised:
+        list(all_batches(WORK[kind](small)))
+    assert raised.value is error
+
+
+ABSURD = {
+    "PyTorch on a CPU": lambda: torch.empty(2**55),
+    "PyTorch on a CPU, zeros": lambda: torch.zeros(2**50, 8),
+    "NumPy": lambda: np.empty(2**55),
+    "Python": lambda: [0] * 2**58,
+}
+
+
+@pytest.mark.parametrize("allocate", ABSURD.values(), ids=ABSURD)
+def test_real_errors_are_recognised(allocate) -> None:
+    with pytest.raises((RuntimeError, MemoryError)) as raised:
+        allocate()
+    assert is_out_of_memory(raised.value)
+
+
+def test_other_errors_are_not_taken_for_them() -> None:
+    with pytest.raises(RuntimeError) as raised:
+        torch.ones(2, 3) @ torch.ones(2, 3)
+    assert not is_out_of_memory(raised.value)
+
+
+ADDRESS_SPACE = """
+import json, resource, sys
+
+import torch
+
+from llama import Request, load
+from llama.batches import Limits
+from llama.scoring import Scoring
+
+def pages() -> int:
+    return int(open("/proc/self/statm").read().split()[0])
+
+model = load(sys.argv[1]).model
+requests = [Request((1, 3 + row, *range(5, 205)), (4,)) for row in range(64)]
+work = Scoring(model, requests, 2, Limits(2**20))
+small = Scoring(model, requests[:1], 2, Limits(2**20))
+small.compute(0)  # threads, buffers of libraries
+held = pages() * resource.getpagesize()
+soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+resource.setrlimit(resource.RLIMIT_AS, (held + int(sys.argv[2]) * 2**20, hard))
+calls = []
+forward = type(model).forward
+def counted(self, tokens, *arguments, **named):
+    calls.append(tokens.numel())
+    return forward(self, tokens, *arguments, **named)
+type(model).forward = counted
+found = work.compute(0)
+halved = list(calls)
+resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+calls.clear()
+expected = work.compute(0)
+apart = max(float((ours - theirs).abs().max()) for (_, ours), (_, theirs) in zip(found, expected, strict=True))
+same = [index for index, _ in found] == [index for index, _ in expected]
+print(json.dumps({"halved": halved, "whole": calls, "apart": apart, "same": same}))
+"""
+
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="/proc and RLIMIT_AS are Linux's")
+
+
+def run(code: str, *arguments: object) -> Any:
+    """What a process of its own prints, as JSON."""
+    root = Path(llama.__file__).parent.parent
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)}
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@linux
+def test_a_limited_address_space(make_checkpoint, tmp_path) -> None:
+    """PyTorch's own errors, from wherever in the model they come."""
+    folder = make_checkpoint(tmp_path / "wide", dim=256, n_heads=8, max_seq_len=256)
+    found = run(ADDRESS_SPACE, folder, 48)
+    assert len(found["halved"]) > len(found["whole"]) == 1
+    assert found["same"] and found["apart"] <= 1e-5
+
+
+@pytest.fixture
+def logits(small) -> Iterator[list[int]]:
+    """The number of rows of every matrix of logits."""
+    rows: list[int] = []
+    hook = small.model.output.register_forward_hook(lambda layer, inputs, out: rows.append(out.numel() // 384))
+    yield rows
+    hook.remove()
+
+
+@pytest.mark.parametrize("positions", [1, 5, 2**25 // 384])
+def test_logits_of_so_many_positions_and_of_those_that_are_scored(positions, small, logits, monkeypatch) -> None:
+    """Each scored position once, however many label words are scored from it; no other position at all."""
+    monkeypatch.setitem(llama.scoring.LOGITS, "cpu", positions * 384)
+    list(all_batches(scoring(small)))
+    scored = {
+        (request.context + request.target)[:end]
+        for request in requests(24)
+        for end in range(len(request.context), len(request.context + request.target) + 1)
+    }
+    assert sum(logits) == len(scored)
+    assert max(logits) <= positions
+    assert positions > 5 or max(logits) == positions
+
+
+def test_generation_has_logits_of_one_position_a_row(small, logits) -> None:
+    work = generation(small)
+    rows = max(len(batch.rows) for batch in work.batches)
+    list(all_batches(work))
+    assert 1 < max(logits) <= rows
+
+
+class Largest(TorchDispatchMode):
+    """The most numbers that any tensor holds which an operator gives back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.numbers = 0
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        out = function(*args, **(kwargs or {}))
+        for tensor in out if isinstance(out, tuple | list) else [out]:
+            if isinstance(tensor, Tensor):
+                self.numbers = max(self.numbers, tensor.untyped_storage().nbytes() // tensor.element_size())
+        return out
+
+
+@pytest.mark.parametrize("kind", WORK)
+def test_what_rows_share_is_not_copied_to_each(kind, make_checkpoint, one_process, tmp_path) -> None:
+    """The keys of 500 shared tokens for each of 64 rows would be by far the largest tensor of all."""
+    model = load(str(make_checkpoint(tmp_path, max_seq_len=512))).model
+    shared = (1, *([5] * 499))
+    contexts = [(*shared, 10 + row, 3) for row in range(64)]
+    if kind == "scoring":
+        work = Scoring(model, [Request(context, (7,)) for context in contexts], EOS, Limits(520))
+    else:
+        work = Generation(model, contexts, [0] * 64, -1, Sampling(3, 0, 1), Limits(520))
+    (batch,) = work.batches
+    assert (len(batch.rows), [segment.tokens for segment in batch.path]) == (64, [shared])
+    with Largest() as largest:
+        work.compute(0)
+    assert largest.numbers < len(batch.rows) * len(shared) * model.args.dim / 8
+
+
+PEAK = """
+import json, random, re, sys
+
+from llama import Request, load
+from llama.shared import all_batches
+
+def texts(count):
+    source = random.Random(0)
+    for _ in range(count):
+        yield tuple(source.choices(range(50, 384), k=source.randint(20, 120)))
+
+llama = load(sys.argv[1], max_batch_tokens=2048)
+shared = (1, *random.Random(1).choices(range(3, 50), k=263))
+contexts = [shared + text for text in texts(int(sys.argv[2]))]
+requests = [Request(context, word) for context in contexts for word in [(3,), (4, 5), (4, 6), (7,)]]
+sums = [0.0] * len(requests)
+for index, log_probs in all_batches(llama.scoring(requests)):
+    sums[index] = float(log_probs.double().sum())
+print(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1])  # getrusage's is that of the parent too
+"""
+
+
+@linux
+def test_peak_memory_does_not_grow_with_the_number_of_examples(make_checkpoint, tmp_path) -> None:
+    folder = make_checkpoint(tmp_path / "narrow", max_seq_len=512)
+    few, many = (run(PEAK, folder, count) for count in (250, 2000))
+    print(few / 1024, many / 1024)
+    assert many <= 1.1 * few
