@@ -16,8 +16,8 @@ from torch import Tensor
 from weights import hugging_face_config, random_weights, to_hugging_face
 
 ROWS = 16  # of a batch
-BATCH_SIZES = (1, 2, 4, 8, 16, 32)  # that CAPPr is tried with
-TRIAL = 32  # examples it is tried on
+BATCH_SIZES = (1, 2, 4, 8, 16)  # that CAPPr is tried with
+TRIAL = 16  # examples it is tried on
 
 Request = tuple[list[int], list[int]]  # context, target
 
@@ -131,7 +131,7 @@ def cappr_run(process: Process, model) -> tuple[Callable, str]:
         score(min(TRIAL, count), batch_size)
         return time.perf_counter() - begin
 
-    score(min(TRIAL, count), 1)  # the first call of all is slower
+    score(1, 1)  # the first call of all is slower
     best = min(BATCH_SIZES, key=seconds)
 
     def run(requests: Sequence[Request]) -> list[list[float]]:

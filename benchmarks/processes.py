@@ -74,7 +74,11 @@ class Worker:
 
     def __enter__(self) -> "Worker":
         """Wait until the system is loaded and warm: two that load at once would disturb each other's trials."""
-        self.facts |= self.read()
+        try:
+            self.facts |= self.read()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

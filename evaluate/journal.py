@@ -94,12 +94,16 @@ class Journal:
 
     def close(self) -> None:
         """Let go of the lock; what holds not even one batch is removed."""
-        if self.lock_file is not None and not any(len(list(read_lines(path))) > 1 for path in self.files()):
+        if self.lock_file is not None and not self.holds_batches():
             self.remove()
         for file in (self.file, self.lock_file):
             if file is not None:
                 file.close()
         self.file = self.lock_file = None
+
+    def holds_batches(self) -> bool:
+        """Whether there is more than headers."""
+        return any(len(list(read_lines(path))) > 1 for path in self.files())
 
     def files(self) -> list[Path]:
         return sorted(self.folder.glob("*.jsonl"))

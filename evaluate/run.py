@@ -143,7 +143,7 @@ class Run:
         try:
             yield
         except KeyboardInterrupt:
-            if is_rank_0() and self.journal.exists():
+            if is_rank_0() and self.journal.holds_batches():
                 kept = f"{self.journal.folder}: what is computed is kept; the same command goes on from there"
                 print(kept, file=sys.stderr)
             raise

@@ -397,7 +397,7 @@ def assert_complete(output: Path, expected: Path) -> None:
 
 def test_kill_9(start_job, evaluate, make_flags, computed, tmp_path, capsys):
     """Twice in the middle."""
-    flags = make_flags(400, words=20, dim=128, n_layers=4)
+    flags = make_flags(300, words=20, dim=64, n_layers=4)
     output, expected = flags["output_path"], tmp_path / "expected.json"
     evaluate("direct", expected, **flags | {"output_path": expected})
     total = len(computed)

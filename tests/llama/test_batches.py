@@ -126,14 +126,21 @@ def test_another_input_has_another_digest() -> None:
     assert len({digest(planned(*case)) for case in cases}) == len(cases)
 
 
-@pytest.mark.parametrize(("branches", "full"), [(True, 0.8), (False, 0.5)])
-def test_padding_is_little(branches, full) -> None:
+@pytest.mark.parametrize("branches", [True, False])
+def test_padding_is_little(branches) -> None:
     """Rows of similar length stand together, and still the batches are as full as may be."""
     batches = planned([(40000 + number, *text) for number, text in enumerate(texts(400))], Limits(2048), branches)
     lengths = [[row.length for row in batch.rows] for batch in batches]
     tokens, padded = sum(map(sum, lengths)), sum(len(rows) * rows[0] for rows in lengths)
     assert padded <= 1.1 * tokens
-    assert tokens >= full * 2048 * (len(batches) - 1)
+    assert tokens >= 0.9 * 2048 * (len(batches) - 1)
+
+
+@pytest.mark.parametrize("branches", [True, False])
+def test_long_rows_do_not_stand_with_short_ones(branches) -> None:
+    """Attention of the packed ones, and all of the model else, would fill the short ones up."""
+    batches = planned([(number,) * (900 if number < 2 else 15) for number in range(80)], Limits(2048), branches)
+    assert [[row.length for row in batch.rows] for batch in batches] == [[900] * 2, [15] * 78]
 
 
 # What evaluation asks for, with made-up ids: AG News, k = 1.
@@ -216,9 +223,18 @@ def test_generate(limits) -> None:
     assert size <= count_tokens(batches) <= 1.02 * size
 
 
+def test_few_texts_to_continue() -> None:
+    """They would fit into one row with the demonstrations, but generation has a row for each."""
+    sequences = [SHARED + ARTICLE + text for text in texts(8)]
+    batches = planned(sequences, Limits(2048), branches=False)
+    assert all_segments(batches) == [SHARED + ARTICLE]
+    assert sum(len(batch.rows) for batch in batches) == 8
+
+
 @pytest.mark.parametrize("branches", [True, False])
-def test_what_shares_nothing_costs_no_more_than_its_tokens(branches) -> None:
-    sequences = [(32000 + number, *text) for number, text in enumerate(texts(256))]
+@pytest.mark.parametrize("first", [(), (1,)], ids=["nothing", "BOS alone"])
+def test_what_shares_nothing_costs_no_more_than_its_tokens(first, branches) -> None:
+    sequences = [(*first, 32000 + number, *text) for number, text in enumerate(texts(256))]
     batches = planned(sequences, Limits(2048), branches)
     assert not any(batch.path for batch in batches)
     assert count_tokens(batches) == sum(map(len, sequences))
