@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -25,6 +26,7 @@ from fairscale.nn.model_parallel.initialize import (
 
 from llama.errors import CheckpointError
 
+SERVER_ANSWERS = timedelta(seconds=15)  # torchrun's is there before its processes; gone, it is given up after twice that
 STARTS = itertools.count()  # what is claimed and shared after one start is not that of the next
 
 
@@ -133,7 +135,9 @@ def start(model_parallel_size: int = 1) -> Launch:
     else:
         keep_freed_memory()
     if "WORLD_SIZE" in os.environ:
-        store, rank, size = next(dist.rendezvous("env://"))
+        answers = SERVER_ANSWERS if dist.is_torchelastic_launched() else dist.default_pg_timeout
+        store, rank, size = next(dist.rendezvous("env://", timeout=answers))
+        store.set_timeout(dist.default_pg_timeout)  # from here on what is waited for is another process's work
     else:
         store, rank, size = dist.HashStore(), 0, 1
     if not dist.is_initialized():

@@ -246,6 +246,16 @@ def test_a_file_where_the_folder_should_be(output):
         Journal(output).lock()
 
 
+def test_a_file_in_place_of_the_folder(output):
+    """It is somebody's: it stays."""
+    folder = output.with_name("outputs.partial")
+    folder.write_text("mine")
+    with pytest.raises(InputError) as refused:
+        Journal(output).lock()
+    assert str(refused.value) == f"{folder}: is a file, expected a folder for partial results or nothing"
+    assert folder.read_text() == "mine"
+
+
 def test_the_lock_is_free_after_the_end(output, in_other_process):
     journal = Journal(output)
     journal.lock()
