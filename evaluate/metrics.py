@@ -1,24 +1,139 @@
-"""Metrics of a list of predictions. A null prediction is an answer that was not given: wrong, and counted apart."""
+"""Metrics of a list of predictions. A null prediction is an answer that was not given: wrong, and counted apart.
+
+What a confusion matrix tells is computed from that, on any number of them at once: a resample is one more. Shapes: N
+examples, C classes, leading dimensions `...`.
+"""
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
 
 Z95 = 1.959963984540054  # the standard normal's .975 quantile
+BINS = 15  # of the calibration error
 
 
-def accuracy(predictions: Sequence[str | None], truths: Sequence[str]) -> float:
-    """Share of predictions that equal their ground truth."""
-    return sum(prediction == truth for prediction, truth in zip(predictions, truths, strict=True)) / len(truths)
+class Bin(NamedTuple):
+    """The examples whose confidence lies in one of the bins.
+
+    Args:
+        count: How many.
+        confidence: Their mean; nan where there is none.
+        accuracy: The share of them that is right; nan where there is none.
+    """
+
+    count: int
+    confidence: float
+    accuracy: float
 
 
-def macro_f1(predictions: Sequence[str | None], truths: Sequence[str]) -> float:
-    """Unweighted mean of the F1 scores of the label words that occur as ground truth; a class never right has 0."""
-    scores = []
-    for word in dict.fromkeys(truths):
-        right = sum(prediction == truth == word for prediction, truth in zip(predictions, truths, strict=True))
-        predicted, occurring = list(predictions).count(word), list(truths).count(word)
-        scores.append(2 * right / (predicted + occurring))
-    return sum(scores) / len(scores)
+def classes_of(predictions: Sequence[str | None], truths: Sequence[str], order: Sequence[str] = ()) -> tuple[str, ...]:
+    """The classes that occur, those of `order` first and in its order."""
+    found = dict.fromkeys([*truths, *(prediction for prediction in predictions if prediction is not None)])
+    return (*(word for word in dict.fromkeys(order) if word in found), *(word for word in found if word not in order))
+
+
+def confusion_matrix(predictions: Sequence[str | None], truths: Sequence[str], classes: Sequence[str]) -> np.ndarray:
+    """Counts (C, C + 1): row the ground truth, column the prediction, the last column no answer."""
+    cells = confusion_cells(predictions, truths, classes)
+    return np.bincount(cells, minlength=len(classes) * (len(classes) + 1)).reshape(len(classes), -1)
+
+
+def confusion_cells(predictions: Sequence[str | None], truths: Sequence[str], classes: Sequence[str]) -> np.ndarray:
+    """For each example the place of its cell in the flattened confusion matrix (N)."""
+    place = {word: number for number, word in enumerate([*classes, None])}
+    pairs = zip(predictions, truths, strict=True)
+    return np.array([place[truth] * len(place) + place[prediction] for prediction, truth in pairs])
+
+
+def accuracy(confusion: np.ndarray) -> np.ndarray:
+    """Share of examples on the diagonal: (...), of (..., C, C + 1)."""
+    return right(confusion).sum(-1) / confusion.sum((-2, -1))
+
+
+def class_f1(confusion: np.ndarray) -> np.ndarray:
+    """2 right / (predicted + occurring) of each class (..., C); 0 for one that is never right, nan for one that neither
+    occurs nor is predicted."""
+    total = confusion[..., :-1].sum(-2) + confusion.sum(-1)
+    with np.errstate(invalid="ignore"):
+        return 2 * right(confusion) / total
+
+
+def macro_f1(confusion: np.ndarray) -> np.ndarray:
+    """Unweighted mean of the F1 of the classes that occur as ground truth (...)."""
+    occurs = confusion.sum(-1) > 0
+    return np.where(occurs, class_f1(confusion), 0).sum(-1) / occurs.sum(-1)
+
+
+def weighted_f1(confusion: np.ndarray) -> np.ndarray:
+    """Mean of the classes' F1, each weighted by how often it occurs as ground truth (...)."""
+    occurring = confusion.sum(-1)
+    return np.where(occurring > 0, class_f1(confusion) * occurring, 0).sum(-1) / occurring.sum(-1)
+
+
+def matthews_correlation(confusion: np.ndarray) -> np.ndarray:
+    """Matthews correlation coefficient for several classes (Gorodkin 2004, equation 8), (...); 0 where ground truth or
+    prediction is constant. No answer is a class that is predicted and never occurs."""
+    count, occurring, predicted = confusion.sum((-2, -1)), confusion.sum(-1), confusion.sum(-2)
+    shared = count * right(confusion).sum(-1) - (occurring * predicted[..., :-1]).sum(-1)
+    spread = (count**2 - (predicted**2).sum(-1)) * (count**2 - (occurring**2).sum(-1)).astype(float)
+    return np.where(spread > 0, shared / np.sqrt(np.where(spread > 0, spread, 1)), 0.0)
+
+
+def right(confusion: np.ndarray) -> np.ndarray:
+    """The diagonal (..., C)."""
+    return np.diagonal(confusion, axis1=-2, axis2=-1)
+
+
+def probabilities(scores: Sequence[float]) -> np.ndarray:
+    """A label distribution from log-probabilities that are no distribution over the label words: their softmax (C)."""
+    shifted = np.exp(np.array(scores) - np.max(scores))
+    return shifted / shifted.sum()
+
+
+def brier_score(distributions: Sequence[np.ndarray], truths: Sequence[int]) -> float:
+    """Mean squared distance to the truth, summed over the classes: 0 to 2 (Brier 1950, equation 2).
+
+    Args:
+        distributions: For each example, over its label words.
+        truths: Place of the ground truth among them.
+    """
+    distances = [(p**2).sum() - 2 * p[truth] + 1 for p, truth in zip(distributions, truths, strict=True)]
+    return float(np.mean(distances))
+
+
+def negative_log_likelihood(scores: Sequence[Sequence[float]], truths: Sequence[int]) -> float:
+    """Mean of -log p of the ground truth, in nats.
+
+    Args:
+        scores: For each example, one a label word; unnormalised log-probabilities.
+        truths: Place of the ground truth among them.
+    """
+    losses = [np.logaddexp.reduce(row) - row[truth] for row, truth in zip(scores, truths, strict=True)]
+    return float(np.mean(losses))
+
+
+def reliability(confidences: np.ndarray, correct: np.ndarray, bins: int = BINS) -> list[Bin]:
+    """Examples by confidence, in bins of equal width from 0 to 1, each with its upper end (Guo et al. 2017).
+
+    Args:
+        confidences: Probability of the prediction (N).
+        correct: Whether it is right (N).
+    """
+    place = np.clip(np.ceil(confidences * bins).astype(int) - 1, 0, bins - 1)
+    counts = np.bincount(place, minlength=bins)
+    with np.errstate(invalid="ignore"):
+        mean = np.bincount(place, confidences, minlength=bins) / counts
+        share = np.bincount(place, correct, minlength=bins) / counts
+    return [Bin(*values) for values in zip(counts.tolist(), mean.tolist(), share.tolist(), strict=True)]
+
+
+def calibration_error(bins: Sequence[Bin]) -> float:
+    """Expected calibration error: mean distance of confidence and accuracy over the bins, weighted by their examples
+    (Guo et al. 2017, equation 3)."""
+    full = [bin for bin in bins if bin.count]
+    return sum(bin.count * abs(bin.confidence - bin.accuracy) for bin in full) / sum(bin.count for bin in full)
 
 
 def wilson_interval(right: int, count: int) -> tuple[float, float]:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from evaluate.journal import Journal
-from evaluate.metrics import accuracy, macro_f1
+from evaluate.metrics import accuracy, classes_of, confusion_matrix, macro_f1
 from evaluate.predictions import finished, read_meta, sha256, write_predictions
 from evaluate.work import Examples, Outcome, compute_all
 from llama import LLaMA
@@ -222,9 +222,10 @@ def git_commit() -> str | None:
 
 def summary(rows: Sequence[dict[str, Any]], seconds: float | None, cut: Sequence[str], path: Path) -> str:
     predictions, truths = [row["prediction"] for row in rows], [row["ground_truth"] for row in rows]
+    confusion = confusion_matrix(predictions, truths, classes_of(predictions, truths))
     took = "time unknown" if seconds is None else f"{seconds:.1f} s"
     lines = [
-        f"accuracy {accuracy(predictions, truths):.4f}, macro-F1 {macro_f1(predictions, truths):.4f},"
+        f"accuracy {accuracy(confusion):.4f}, macro-F1 {macro_f1(confusion):.4f},"
         f" {predictions.count(None)} of {len(rows)} unanswered, {took}",
     ]
     if cut:

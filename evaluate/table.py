@@ -2,130 +2,43 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any, NamedTuple
 
-from evaluate.metrics import accuracy, macro_f1, wilson_interval
-from evaluate.predictions import Predictions, read_predictions, sha256
+from evaluate import metrics
+from evaluate.result import Result, read_results
 from preprocess.errors import InputError
-from preprocess.files import read_json
 
-METHODS = {"direct": "direct", "direct_calibrate": "calibrated", "channel": "channel", "generate": "generate"}
-COLUMNS = (
-    "dataset",
-    "num_examples",
-    "k",
-    "method",
-    "accuracy",
-    "95 % interval",
-    "macro-F1",
-    "unanswered",
-    "inference time",
-    "checkpoint",
-)
-NUMBERS = ("num_examples", "k", "accuracy", "95 % interval", "macro-F1", "unanswered", "inference time")  # set right
 UNKNOWN = "-"
 
 
-@dataclass(frozen=True)
-class TableConfig:
-    """Print the results table of predictions files: accuracy with Wilson's 95 % interval, macro-F1, time.
+class Column(NamedTuple):
+    """A column of the table.
 
     Args:
-        paths: Predictions files, or folders that hold outputs_*.json at any depth.
-        format: markdown, latex or csv.
+        header: As it is printed.
+        value: Of a result; None where the files do not tell.
+        show: The value as text.
+        is_number: Set right.
     """
 
-    paths: tuple[str, ...] = ("results",)
-    format: str = "markdown"
+    header: str
+    value: Callable[[Result], Any]
+    show: Callable[[Any], str] = str
+    is_number: bool = True
 
-    def __post_init__(self) -> None:
-        if self.format not in FORMATS:
-            raise InputError(f"--format {self.format}: expected {', '.join(FORMATS)}")
-
-
-def print_table(config: TableConfig) -> None:
-    """Read, check and print, sorted by data set, checkpoint, k and method."""
-    found = [read_checked(path) for path in find_files(config.paths)]
-    rows = [table_row(predictions) for predictions in sorted(found, key=sort_key)]
-    print(FORMATS[config.format](rows))
+    def cell(self, result: Result) -> str:
+        value = self.value(result)
+        return UNKNOWN if value is None else self.show(value)
 
 
-def find_files(paths: Sequence[str]) -> list[Path]:
-    """The predictions files that `paths` name.
-
-    Raises:
-        InputError: A path that does not exist, or a folder without predictions.
-    """
-    files: list[Path] = []
-    for path in map(Path, paths):
-        if path.is_dir():
-            inside = sorted(file for file in path.rglob("outputs_*.json") if not file.name.endswith(".meta.json"))
-            if not inside:
-                raise InputError(f"{path}: no outputs_*.json in it")
-            files += inside
-        elif path.is_file():  # a shell's outputs_*.json names the meta files as well
-            files += [] if path.name.endswith(".meta.json") else [path]
-        else:
-            raise InputError(f"{path}: no such file or folder")
-    return list(dict.fromkeys(files))
+def four_digits(value: float) -> str:
+    return f"{value:.4f}"
 
 
-def read_checked(path: Path) -> Predictions:
-    """A predictions file that belongs together with its meta file and, where that is at hand, with its input.
-
-    Raises:
-        InputError: Says what does not fit.
-    """
-    predictions = read_predictions(path, "FILES")
-    meta = predictions.meta
-    if meta is None:
-        return predictions
-    if meta.get("num_examples") != len(predictions.rows):
-        raise InputError(f"{path}: {len(predictions.rows)} rows, its meta file says {meta.get('num_examples')}")
-    inputs = Path(meta.get("prompt_path") or "")
-    if inputs.is_file():
-        if sha256(inputs) != meta.get("prompt_sha256"):
-            raise InputError(f"{path}: was made from another version of {inputs}; evaluate again or restore that file")
-        prompts = read_json(inputs, "FILES")
-        if len(prompts) != len(predictions.rows):
-            raise InputError(f"{path}: {len(predictions.rows)} rows for {len(prompts)} examples of {inputs}")
-        for number, (prompt, row) in enumerate(zip(prompts, predictions.rows, strict=True)):
-            expected = prompt.get("id", str(number)), prompt["ground_truth"]
-            found = row["id"], row.get("ground_truth", prompt["ground_truth"])
-            if found != expected:
-                raise InputError(f"{path}: row {number} is {found}, in {inputs} it is {expected}")
-    return predictions
-
-
-def sort_key(predictions: Predictions) -> tuple:
-    meta = predictions.meta or {}
-    prompt = meta.get("prompt") or {}
-    method = list(METHODS).index(meta["method"]) if meta.get("method") in METHODS else len(METHODS)
-    return (prompt.get("dataset", "~"), meta.get("checkpoint", "~"), prompt.get("k", -1), method, str(predictions.path))
-
-
-def table_row(predictions: Predictions) -> dict[str, str]:
-    """The columns of one file, as text; what the files do not tell is `-`."""
-    rows, meta = predictions.rows, predictions.meta or {}
-    prompt = meta.get("prompt") or {}
-    right = sum(row["correct"] for row in rows)
-    low, high = wilson_interval(right, len(rows))
-    answers, truths = [row["prediction"] for row in rows], [row.get("ground_truth") for row in rows]
-    method = meta.get("method")
-    return {
-        "dataset": prompt.get("dataset", UNKNOWN),
-        "num_examples": str(len(rows)),
-        "k": str(prompt.get("k", UNKNOWN)),
-        "method": METHODS.get(method, method or UNKNOWN),
-        "accuracy": f"{right / len(rows):.4f}" if None in truths else f"{accuracy(answers, truths):.4f}",
-        "95 % interval": f"{low:.4f}-{high:.4f}",
-        "macro-F1": UNKNOWN if None in truths else f"{macro_f1(answers, truths):.4f}",
-        "unanswered": str(answers.count(None)),
-        "inference time": UNKNOWN if meta.get("seconds") is None else clock(meta["seconds"]),
-        "checkpoint": meta.get("checkpoint", UNKNOWN),
-    }
+def from_to(interval: tuple[float, float]) -> str:
+    return f"{interval[0]:.4f}-{interval[1]:.4f}"
 
 
 def clock(seconds: float) -> str:
@@ -133,31 +46,95 @@ def clock(seconds: float) -> str:
     return f"{minutes // 60:02d}:{minutes % 60:02d}:{rest:02d}"
 
 
-def to_markdown(rows: Sequence[dict[str, str]]) -> str:
-    """A table that reads well as plain text too."""
-    widths = {name: max(len(name), *(len(row[name].replace("|", "\\|")) for row in rows)) for name in COLUMNS}
+COLUMNS = {
+    "dataset": Column("dataset", lambda result: result.dataset, is_number=False),
+    "num_examples": Column("num_examples", lambda result: len(result.rows)),
+    "k": Column("k", lambda result: result.k),
+    "seed": Column("seed", lambda result: result.seed),
+    "method": Column("method", lambda result: result.method, is_number=False),
+    "accuracy": Column("accuracy", lambda result: result.accuracy, four_digits),
+    "interval": Column("95 % interval", lambda result: result.accuracy_interval, from_to),
+    "wilson": Column("Wilson interval", lambda result: result.wilson_interval, from_to),
+    "macro_f1": Column("macro-F1", lambda result: result.of_confusion(metrics.macro_f1), four_digits),
+    "macro_f1_interval": Column("of macro-F1", lambda result: result.interval_of(metrics.macro_f1), from_to),
+    "weighted_f1": Column("weighted F1", lambda result: result.of_confusion(metrics.weighted_f1), four_digits),
+    "mcc": Column("MCC", lambda result: result.of_confusion(metrics.matthews_correlation), four_digits),
+    "ece": Column("ECE", lambda result: result.calibration_error, four_digits),
+    "brier": Column("Brier", lambda result: result.brier_score, four_digits),
+    "nll": Column("NLL", lambda result: result.negative_log_likelihood, four_digits),
+    "unanswered": Column("unanswered", lambda result: result.unanswered),
+    "tokens": Column("tokens", lambda result: result.tokens),
+    "time": Column("inference time", lambda result: result.seconds, clock),
+    "checkpoint": Column("checkpoint", lambda result: result.checkpoint, is_number=False),
+}
+DEFAULT = "dataset,num_examples,k,method,accuracy,interval,macro_f1,unanswered,time,checkpoint"
 
-    def line(cells: dict[str, str]) -> str:
+
+@dataclass(frozen=True)
+class TableConfig:
+    """Print the results table of predictions files: accuracy with its 95 % interval, macro-F1, time, and what --columns
+    names.
+
+    Args:
+        paths: Predictions files, or folders that hold outputs_*.json at any depth.
+        format: markdown, latex (needs the package booktabs) or csv.
+        columns: Of dataset, num_examples, k, seed, method, accuracy, interval, wilson, macro_f1, macro_f1_interval,
+            weighted_f1, mcc, ece, brier, nll, unanswered, tokens, time, checkpoint, with commas; all takes all. The
+            intervals are of the bootstrap (2,000 resamples, whole pages where examples stand on pages), wilson that of
+            the accuracy of independent examples.
+    """
+
+    paths: tuple[str, ...] = ("results",)
+    format: str = "markdown"
+    columns: str = DEFAULT
+
+    def __post_init__(self) -> None:
+        if self.format not in FORMATS:
+            raise InputError(f"--format {self.format}: expected {', '.join(FORMATS)}")
+        self.chosen_columns()
+
+    def chosen_columns(self) -> list[Column]:
+        """Raises InputError where a name is none of a column."""
+        names = list(COLUMNS) if self.columns == "all" else [name.strip() for name in self.columns.split(",")]
+        for name in names:
+            if name not in COLUMNS:
+                raise InputError(f"--columns {name!r}: expected {', '.join(COLUMNS)}, with commas, or all")
+        return [COLUMNS[name] for name in dict.fromkeys(names)]
+
+
+def print_table(config: TableConfig) -> None:
+    """Read, check and print, sorted by data set, checkpoint, k, seed and method."""
+    columns = config.chosen_columns()
+    rows = [[column.cell(result) for column in columns] for result in read_results(config.paths)]
+    print(FORMATS[config.format](columns, rows))
+
+
+def to_markdown(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> str:
+    """A table that reads well as plain text too."""
+    lines = [[cell.replace("|", "\\|") for cell in cells] for cells in [[column.header for column in columns], *rows]]
+    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
+
+    def line(cells: Sequence[str]) -> str:
         padded = (
-            cells[name].replace("|", "\\|").rjust(width)
-            if name in NUMBERS
-            else cells[name].replace("|", "\\|").ljust(width)
-            for name, width in widths.items()
+            cell.rjust(width) if column.is_number else cell.ljust(width)
+            for cell, width, column in zip(cells, widths, columns, strict=True)
         )
         return f"| {' | '.join(padded)} |"
 
-    rule = "|".join("-" * (width + 1) + (":" if name in NUMBERS else "-") for name, width in widths.items())
-    return "\n".join([line({name: name for name in COLUMNS}), f"|{rule}|", *map(line, rows)])
-
-
-def to_latex(rows: Sequence[dict[str, str]]) -> str:
-    """A tabular environment, without any package."""
-    alignment = "".join("r" if name in NUMBERS else "l" for name in COLUMNS)
-    lines = [[escape(name) for name in COLUMNS], *([escape(row[name]) for name in COLUMNS] for row in rows)]
-    header, *body = (" & ".join(cells) + r" \\" for cells in lines)
-    return "\n".join(
-        [rf"\begin{{tabular}}{{{alignment}}}", r"\hline", header, r"\hline", *body, r"\hline", r"\end{tabular}"]
+    rule = "|".join(
+        "-" * (width + 1) + (":" if column.is_number else "-") for width, column in zip(widths, columns, strict=True)
     )
+    header, *body = map(line, lines)
+    return "\n".join([header, f"|{rule}|", *body])
+
+
+def to_latex(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> str:
+    """A tabular environment with the rules of the package booktabs."""
+    alignment = "".join("r" if column.is_number else "l" for column in columns)
+    cells = [[column.header for column in columns], *rows]
+    header, *body = (" & ".join(map(escape, line)) + r" \\" for line in cells)
+    rules = [r"\toprule", header, r"\midrule", *body, r"\bottomrule"]
+    return "\n".join([rf"\begin{{tabular}}{{@{{}}{alignment}@{{}}}}", *rules, r"\end{tabular}"])
 
 
 def escape(text: str) -> str:
@@ -167,11 +144,10 @@ def escape(text: str) -> str:
     return "".join(special.get(character, character) for character in text)
 
 
-def to_csv(rows: Sequence[dict[str, str]]) -> str:
+def to_csv(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([[column.header for column in columns], *rows])
     return text.getvalue().rstrip("\n")
 
 

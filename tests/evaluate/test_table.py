@@ -5,16 +5,20 @@ import io
 import json
 import random
 import re
+import shutil
+import subprocess
 
 import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
-from evaluate.metrics import wilson_interval
+from evaluate import metrics
 from evaluate.predictions import write_predictions
-from evaluate.table import COLUMNS, TableConfig, clock, print_table, read_checked
+from evaluate.result import Result, read_checked
+from evaluate.table import COLUMNS, DEFAULT, TableConfig, clock, print_table
 from preprocess.errors import InputError
 
 WORDS = ["World", "Sports", "Business"]
+HEADERS = [COLUMNS[name].header for name in DEFAULT.split(",")]
 
 
 @pytest.fixture
@@ -37,10 +41,10 @@ def write_outputs(tmp_path):
 
 @pytest.fixture
 def table(capsys):
-    """A function that prints the table and reads it back: (*paths) -> rows."""
+    """A function that prints the table and reads it back: (*paths, columns=the default) -> rows."""
 
-    def read(*paths):
-        print_table(TableConfig(tuple(map(str, paths)), "csv"))
+    def read(*paths, columns=DEFAULT):
+        print_table(TableConfig(tuple(map(str, paths)), "csv", columns))
         return list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
 
     return read
@@ -52,7 +56,6 @@ def test_columns_are_computed_from_the_file(write_outputs, table):
         path = write_outputs("outputs_direct_news.json", seed, count, seconds=3600 * seed + 59.5, prompt={"k": seed})
         rows = json.loads(path.read_text())
         truths, answers = [row["ground_truth"] for row in rows], [row["prediction"] or "none" for row in rows]
-        right = sum(row["correct"] for row in rows)
         f1 = f1_score(truths, answers, labels=sorted(set(truths)), average="macro", zero_division=0)
         assert table(path) == [
             {
@@ -61,13 +64,51 @@ def test_columns_are_computed_from_the_file(write_outputs, table):
                 "k": str(seed),
                 "method": "direct",
                 "accuracy": f"{accuracy_score(truths, answers):.4f}",
-                "95 % interval": "{:.4f}-{:.4f}".format(*wilson_interval(right, count)),
+                "95 % interval": "{:.4f}-{:.4f}".format(*Result(read_checked(path)).accuracy_interval),
                 "macro-F1": f"{f1:.4f}",
                 "unanswered": str(answers.count("none")),
                 "inference time": f"{seed:02d}:01:00",
                 "checkpoint": "tiny",
             }
         ]
+
+
+def test_all_columns_are_those_of_the_result(outputs, table):
+    """Every column says what the metric of its name says; all of them are known for an evaluation."""
+    (row,) = table(outputs, columns="all")
+    result = Result(read_checked(outputs))
+    confusion, interval = result.confusion, "{:.4f}-{:.4f}"
+    expected = {
+        "num_examples": "15",
+        "k": "1",
+        "accuracy": f"{metrics.accuracy(confusion):.4f}",
+        "Wilson interval": interval.format(*metrics.wilson_interval(int(result.correct.sum()), 15)),
+        "macro-F1": f"{metrics.macro_f1(confusion):.4f}",
+        "of macro-F1": interval.format(*result.interval_of(metrics.macro_f1)),
+        "weighted F1": f"{metrics.weighted_f1(confusion):.4f}",
+        "MCC": f"{metrics.matthews_correlation(confusion):.4f}",
+        "ECE": f"{result.calibration_error:.4f}",
+        "Brier": f"{result.brier_score:.4f}",
+        "NLL": f"{result.negative_log_likelihood:.4f}",
+        "tokens": str(result.meta["tokens_computed"]),
+    }
+    assert expected.items() <= row.items()
+    assert list(row) == [column.header for column in COLUMNS.values()]
+    assert [name for name, cell in row.items() if cell == "-"] == ["seed"]  # the prompts of the test have none
+
+
+def test_scores_that_are_no_probabilities(write_outputs, table):
+    """generate compares no scores: its confidence is not known."""
+    (row,) = table(write_outputs("o.json", method="generate"), columns="mcc,ece,brier,nll")
+    assert (row["ECE"], row["Brier"], row["NLL"]) == ("-", "-", "-")
+    assert row["MCC"] != "-"
+
+
+def test_columns_that_are_chosen(write_outputs, table):
+    (row,) = table(write_outputs("o.json"), columns="accuracy, method,accuracy")
+    assert list(row) == ["accuracy", "method"]
+    with pytest.raises(InputError, match=r"--columns 'f1': expected dataset, num_examples, .*, with commas, or all"):
+        TableConfig(columns="accuracy,f1")
 
 
 def test_rows_are_sorted(write_outputs, table, tmp_path):
@@ -123,9 +164,9 @@ def test_markdown(write_outputs, capsys, tmp_path):
     print_table(TableConfig((str(tmp_path),)))
     lines = capsys.readouterr().out.splitlines()
     assert len({len(line) for line in lines}) == 1
-    assert [cell.strip() for cell in lines[0].strip("|").split("|")] == list(COLUMNS)
-    assert ", ".join(COLUMNS[:5]) == "dataset, num_examples, k, method, accuracy"
-    assert ", ".join(COLUMNS[5:]) == "95 % interval, macro-F1, unanswered, inference time, checkpoint"
+    assert [cell.strip() for cell in lines[0].strip("|").split("|")] == HEADERS
+    assert ", ".join(HEADERS[:5]) == "dataset, num_examples, k, method, accuracy"
+    assert ", ".join(HEADERS[5:]) == "95 % interval, macro-F1, unanswered, inference time, checkpoint"
     assert set(lines[1]) == set("|-:")
     assert re.search(r"\| a\\\|b +\|$", lines[3])
     assert len(lines) == 4
@@ -134,13 +175,29 @@ def test_markdown(write_outputs, capsys, tmp_path):
 def test_latex_is_escaped(write_outputs, capsys):
     print_table(TableConfig((str(write_outputs("o.json", checkpoint=r"a_b & 5 % $x$ #1 {y} \z ~ ^")),), "latex"))
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == r"\begin{tabular}{lrrlrrrrrl}"
-    assert lines[2].count(" & ") == len(COLUMNS) - 1
+    assert lines[0] == r"\begin{tabular}{@{}lrrlrrrrrl@{}}"
+    assert lines[1::2] == [r"\toprule", r"\midrule", r"\bottomrule"]
+    assert lines[2].count(" & ") == len(HEADERS) - 1
     assert lines[2].startswith(r"dataset & num\_examples & k & method & accuracy & 95 \% interval & macro-F1")
     assert lines[4].endswith(
         r"& 00:01:01 & a\_b \& 5 \% \$x\$ \#1 \{y\} \textbackslash{}z \textasciitilde{} \textasciicircum{} \\"
     )
     assert lines[-1] == r"\end{tabular}"
+
+
+def test_latex_compiles(outputs, write_outputs, capsys, tmp_path):
+    """As it is printed, within the smallest document that has booktabs."""
+    if shutil.which("pdflatex") is None:
+        pytest.skip("needs pdflatex (Debian: texlive-latex-base)")
+    hard = write_outputs("o.json", checkpoint=r"a_b & 5 % $x$ #1 {y} \z ~ ^ <>|\"")
+    print_table(TableConfig((str(outputs), str(hard)), "latex", "all"))
+    body = capsys.readouterr().out
+    document = rf"\documentclass{{article}}\usepackage{{booktabs}}\begin{{document}}{body}\end{{document}}"
+    (tmp_path / "table.tex").write_text(document)
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "table.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert (tmp_path / "table.pdf").stat().st_size > 0
 
 
 def test_csv_reads_back(write_outputs, table):

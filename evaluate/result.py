@@ -1,0 +1,239 @@
+"""A predictions file and what is measured on it: what the table, the comparison and the report show."""
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from evaluate import metrics
+from evaluate.predictions import Predictions, read_predictions, sha256
+from evaluate.statistics import bootstrap_interval
+from preprocess.errors import InputError
+from preprocess.files import read_json
+
+METHODS = {
+    "direct": "direct",
+    "direct_calibrate": "calibrated",
+    "channel": "channel",
+    "channel_calibrate": "channel calibrated",
+    "generate": "generate",
+}
+
+Interval = tuple[float, float]
+
+
+class Result:
+    """What a predictions file and its meta file say, and the metrics of it. What they do not tell is None.
+
+    Args:
+        predictions: Read and checked.
+    """
+
+    def __init__(self, predictions: Predictions):
+        self.path = predictions.path
+        self.rows = predictions.rows
+        self.meta = predictions.meta or {}
+        self.prompt_meta = self.meta.get("prompt") or {}
+
+    @property
+    def dataset(self) -> str | None:
+        return self.prompt_meta.get("dataset")
+
+    @property
+    def k(self) -> int | None:
+        return self.prompt_meta.get("k")
+
+    @property
+    def seed(self) -> int | None:
+        return self.prompt_meta.get("seed")
+
+    @property
+    def checkpoint(self) -> str | None:
+        return self.meta.get("checkpoint")
+
+    @property
+    def seconds(self) -> float | None:
+        return self.meta.get("seconds")
+
+    @property
+    def tokens(self) -> int | None:
+        return self.meta.get("tokens_computed")
+
+    @property
+    def method(self) -> str | None:
+        """As tables call it; the kind of calibration stands in brackets where it is not contextual."""
+        method = self.meta.get("method")
+        settings = self.meta.get("settings") or {}
+        kinds = [settings.get("calibration"), settings.get("normalize")]
+        shown = [kind for kind in kinds if kind not in (None, "none", "contextual")]
+        name = METHODS.get(method, method)
+        return f"{name} ({', '.join(shown)})" if name and shown else name
+
+    @property
+    def sort_key(self) -> tuple:
+        method = self.meta.get("method")
+        place = list(METHODS).index(method) if method in METHODS else len(METHODS)
+        k, seed = (-1 if value is None else value for value in (self.k, self.seed))
+        return (self.dataset or "~", self.checkpoint or "~", k, seed, place, self.method or "", str(self.path))
+
+    @cached_property
+    def ids(self) -> list[str]:
+        return [row["id"] for row in self.rows]
+
+    @cached_property
+    def correct(self) -> np.ndarray:
+        """(N) of bool."""
+        return np.array([row["correct"] for row in self.rows])
+
+    @cached_property
+    def predicted(self) -> list[str | None]:
+        return [row["prediction"] for row in self.rows]
+
+    @cached_property
+    def truths(self) -> list[str] | None:
+        truths = [row.get("ground_truth") for row in self.rows]
+        return None if None in truths else truths
+
+    @cached_property
+    def groups(self) -> list[str] | None:
+        """The page of each block; None where examples stand alone."""
+        groups = [row.get("group") for row in self.rows]
+        return None if None in groups else groups
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        order = [word for row in self.rows for word in row.get("label_words", ())]
+        return metrics.classes_of(self.predicted, self.truths or [], order)
+
+    @cached_property
+    def confusion(self) -> np.ndarray | None:
+        """(C, C + 1), see `evaluate.metrics.confusion_matrix`."""
+        return None if self.truths is None else metrics.confusion_matrix(self.predicted, self.truths, self.classes)
+
+    @property
+    def unanswered(self) -> int:
+        return self.predicted.count(None)
+
+    @cached_property
+    def accuracy(self) -> float:
+        return float(self.correct.mean())
+
+    @cached_property
+    def accuracy_interval(self) -> Interval:
+        return bootstrap_interval(lambda counts: counts[:, 1] / counts.sum(-1), self.correct * 1, (2,), self.groups)
+
+    @cached_property
+    def wilson_interval(self) -> Interval:
+        return metrics.wilson_interval(int(self.correct.sum()), len(self.rows))
+
+    def of_confusion(self, metric: Callable[[np.ndarray], np.ndarray]) -> float | None:
+        """A metric of the confusion matrix."""
+        return None if self.confusion is None else float(metric(self.confusion))
+
+    def interval_of(self, metric: Callable[[np.ndarray], np.ndarray]) -> Interval | None:
+        """Its 95 % interval."""
+        if self.truths is None or self.confusion is None:
+            return None
+        cells = metrics.confusion_cells(self.predicted, self.truths, self.classes)
+        return bootstrap_interval(metric, cells, self.confusion.shape, self.groups)
+
+    @cached_property
+    def scores(self) -> list[list[float]] | None:
+        """What was compared, one a label word; None for systems that compare nothing (generate)."""
+        scores = [row.get("score", row.get("log_probs")) for row in self.rows]
+        known = all(score is not None and len(score) == len(row.get("label_words", ()))
+                    for score, row in zip(scores, self.rows, strict=True))  # fmt: skip
+        return scores if known else None
+
+    @cached_property
+    def distributions(self) -> list[np.ndarray] | None:
+        """The scores as a distribution over the label words of each example."""
+        return None if self.scores is None else [metrics.probabilities(scores) for scores in self.scores]
+
+    @cached_property
+    def truth_places(self) -> list[int] | None:
+        """Where the ground truth stands among the label words; None where it is not one of them."""
+        if self.truths is None or any(
+            t not in row.get("label_words", ()) for t, row in zip(self.truths, self.rows, strict=True)
+        ):
+            return None
+        return [row["label_words"].index(truth) for truth, row in zip(self.truths, self.rows, strict=True)]
+
+    @cached_property
+    def reliability(self) -> list[metrics.Bin] | None:
+        if self.distributions is None:
+            return None
+        return metrics.reliability(np.array([p.max() for p in self.distributions]), self.correct)
+
+    @property
+    def calibration_error(self) -> float | None:
+        return None if self.reliability is None else metrics.calibration_error(self.reliability)
+
+    @cached_property
+    def brier_score(self) -> float | None:
+        if self.distributions is None or self.truth_places is None:
+            return None
+        return metrics.brier_score(self.distributions, self.truth_places)
+
+    @cached_property
+    def negative_log_likelihood(self) -> float | None:
+        if self.scores is None or self.truth_places is None:
+            return None
+        return metrics.negative_log_likelihood(self.scores, self.truth_places)
+
+
+def read_results(paths: Sequence[str]) -> list[Result]:
+    """All results that `paths` name, read, checked, and sorted by data set, checkpoint, k, seed and method.
+
+    Raises:
+        InputError: See `find_files`, `read_checked`.
+    """
+    return sorted((Result(read_checked(path)) for path in find_files(paths)), key=lambda result: result.sort_key)
+
+
+def find_files(paths: Sequence[str]) -> list[Path]:
+    """The predictions files that `paths` name.
+
+    Raises:
+        InputError: A path that does not exist, or a folder without predictions.
+    """
+    files: list[Path] = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            inside = sorted(file for file in path.rglob("outputs_*.json") if not file.name.endswith(".meta.json"))
+            if not inside:
+                raise InputError(f"{path}: no outputs_*.json in it")
+            files += inside
+        elif path.is_file():  # a shell's outputs_*.json names the meta files as well
+            files += [] if path.name.endswith(".meta.json") else [path]
+        else:
+            raise InputError(f"{path}: no such file or folder")
+    return list(dict.fromkeys(files))
+
+
+def read_checked(path: Path) -> Predictions:
+    """A predictions file that belongs together with its meta file and, where that is at hand, with its input.
+
+    Raises:
+        InputError: Says what does not fit.
+    """
+    predictions = read_predictions(path, "FILES")
+    meta = predictions.meta
+    if meta is None:
+        return predictions
+    if meta.get("num_examples") != len(predictions.rows):
+        raise InputError(f"{path}: {len(predictions.rows)} rows, its meta file says {meta.get('num_examples')}")
+    inputs = Path(meta.get("prompt_path") or "")
+    if inputs.is_file():
+        if sha256(inputs) != meta.get("prompt_sha256"):
+            raise InputError(f"{path}: was made from another version of {inputs}; evaluate again or restore that file")
+        prompts = read_json(inputs, "FILES")
+        if len(prompts) != len(predictions.rows):
+            raise InputError(f"{path}: {len(predictions.rows)} rows for {len(prompts)} examples of {inputs}")
+        for number, (prompt, row) in enumerate(zip(prompts, predictions.rows, strict=True)):
+            expected = prompt.get("id", str(number)), prompt["ground_truth"]
+            found = row["id"], row.get("ground_truth", prompt["ground_truth"])
+            if found != expected:
+                raise InputError(f"{path}: row {number} is {found}, in {inputs} it is {expected}")
+    return predictions
