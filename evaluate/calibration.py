@@ -1,77 +1,138 @@
-"""Contextual calibration of the direct method (Zhao et al. 2021, section 4).
+"""Calibration: what direct or channel wrote, corrected for what the model prefers whatever the text is.
 
-A content-free text, "N/A", shows how much the prompt alone favours each label word. The calibrated score of label word
-i is
-
-    log p(i | x) - log p(i | N/A)
-
-which is the paper's W p with W = diag(1 / p_cf) and b = 0, in log space: a sum of log-probabilities can be below what
-exp can express.
+Where the correction is read off content-free prompts, these alone are scored; else no model is needed. The formulas
+stand in `evaluate.corrections`.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from evaluate.predictions import Predictions, prediction_row, read_predictions, sha256
+import numpy as np
+
+from evaluate.content_free import Key, premises, random_texts, read_texts, with_texts, without_text
+from evaluate.corrections import divide, divide_by_batch, match_prior, normalise
+from evaluate.predictions import (
+    finished,
+    prediction_row,
+    read_meta,
+    sha256,
+    write_predictions,
+)
 from evaluate.requests import encode
-from evaluate.run import Run, RunOptions, default_output
+from evaluate.run import Run, RunOptions, default_output, summary
 from evaluate.scoring import Score, label_scores, sum_log_probs
+from evaluate.source import Source, read_source
 from evaluate.work import Examples
 from llama.checkpoint import find_folder
-from llama.parallel import finish
+from llama.errors import CheckpointError
+from llama.parallel import finish, is_rank_0
 from preprocess.errors import InputError
-from preprocess.prompts import Prompt, read_prompts
+from preprocess.files import check_writable, read_json
+from preprocess.prompts import Prompt
 
-CONTENT_FREE = "N/A"
+SCORED = ("contextual", "domain", "pmi")  # methods that need the model
+METHODS = (*SCORED, "batch", "prior", "none")
 
 
 @dataclass(frozen=True)
 class CalibrateConfig:
-    """Calibrate the output of run_evaluate_direct_llama.py; only content-free prompts are scored.
+    """Calibrate the output of run_evaluate_direct_llama.py, or with batch and prior that of
+    run_evaluate_channel_llama.py; only content-free prompts are scored.
 
-    dtype and score_eos are those of the direct output.
+    dtype and score_eos are those of that output.
 
     Args:
-        direct_input_path: The prompt file of the direct method.
+        direct_input_path: The prompt file of the direct method (or of channel).
         direct_output_path: Its predictions; default where the direct script puts them.
+        method: contextual, domain or pmi divide by the distribution after content-free texts, random words or the end
+            of the prompt alone; batch by the mean distribution of all examples; prior makes that mean a declared one;
+            none corrects nothing (with --normalize). batch and prior assume to know the classes' shares.
+        content_free: For contextual: a JSON list of texts; default ["N/A"].
+        premise: For pmi: what stands in place of the prompt; default what follows its last {text}.
+        seed: Of domain's random words.
+        batch_mean: For batch: probability, or log for the mean of log-probabilities.
+        batch_examples: For batch: take the mean over the first so many examples; 0 takes all.
+        prior: For prior: uniform, train (the classes' shares in the train split) or a JSON file with a number a label
+            word.
+        normalize: Divide each label word's log-probability by its tokens or its characters first; none does not.
         run: The options that all methods share.
     """
 
     direct_input_path: str = "samples/inputs_direct_ag_news.json"
     direct_output_path: str = ""
+    method: str = "contextual"
+    content_free: str = ""
+    premise: str = ""
+    seed: int = 42
+    batch_mean: str = "probability"
+    batch_examples: int = 0
+    prior: str = "uniform"
+    normalize: str = "none"
     run: RunOptions = field(default_factory=RunOptions)
+
+    def __post_init__(self) -> None:
+        choices = {"method": METHODS, "batch_mean": ("probability", "log"), "normalize": tuple(UNITS)}
+        for flag, allowed in choices.items():
+            if getattr(self, flag) not in allowed:
+                raise InputError(f"--{flag} {getattr(self, flag)}: expected {', '.join(allowed)}")
+        for flag in ("seed", "batch_examples"):
+            if getattr(self, flag) < 0:
+                raise InputError(f"--{flag} {getattr(self, flag)}: expected 0 or more")
+        if self.method == "none" and self.normalize == "none":
+            raise InputError("--method none: with --normalize none it is the direct output itself")
+        owners = {"content_free": "contextual", "premise": "pmi", "batch_examples": "batch"}
+        for flag, method in owners.items():
+            if getattr(self, flag) and self.method != method:
+                raise InputError(f"--{flag}: belongs to --method {method}, not {self.method}")
+
+
+# What a label word's log-probability is divided by, of its number of scored tokens and its text.
+UNITS: dict[str, Callable[[int, str], int]] = {
+    "none": lambda tokens, word: 1,
+    "tokens": lambda tokens, word: tokens,
+    "characters": lambda tokens, word: len(word),
+}
 
 
 def evaluate_direct_calibrate(config: CalibrateConfig) -> None:
-    """Predict by p(y|x) / p(y|N/A)."""
-    prompts = read_prompts(config.direct_input_path, "direct", "--direct_input_path")
-    direct = read_direct(config, prompts)
-    meta = direct.meta or {}
-    settings = {"score_eos": meta.get("settings", {}).get("score_eos", True), "content_free": [CONTENT_FREE]}
-    direct_hash = {"direct_sha256": sha256(direct.path)}
-    run = Run(
-        "direct_calibrate",
-        config.direct_input_path,
-        config.run,
-        meta.get("dtype", "auto"),
-        settings | direct_hash,
-        config,
+    """Correct the label distributions of an output and predict what is most probable then."""
+    checkpoint = checkpoint_name(config.run.ckpt_dir)
+    output_path = config.direct_output_path or default_output("direct", Path(config.direct_input_path), checkpoint)
+    source = read_source(config.direct_input_path, output_path, config.method not in SCORED, config.normalize)
+    settings = {"score_eos": source.score_eos, "calibration": config.method, "normalize": config.normalize}
+    settings[f"{source.method}_sha256"] = sha256(source.predictions.path)
+    method = f"{source.method}_calibrate"
+    kind = "_".join(
+        [method, *(part for part in (config.method, config.normalize) if part not in ("contextual", "none"))]
     )
+    path = config.run.output_path or default_output(kind, Path(config.direct_input_path), checkpoint)
+    if config.method in SCORED:
+        calibrate_with_model(config, source, method, path, settings)
+    elif is_rank_0():
+        calibrate_alone(config, source, method, Path(path), settings)
+
+
+def calibrate_with_model(
+    config: CalibrateConfig, source: Source, method: str, path: str, settings: dict[str, Any]
+) -> None:
+    """By what the model says to prompts without content."""
+    free, own = free_prompts(config, source.prompts)
+    options, meta = replace(config.run, output_path=path), source.meta
+    run = Run(method, config.direct_input_path, options, meta.get("dtype", "auto"), settings | own, config)
     fingerprint = meta.get("fingerprint", run.identity["fingerprint"])
     if fingerprint != run.identity["fingerprint"]:
         raise InputError(
             f"--ckpt_dir {run.checkpoint.folder}: fingerprint {run.identity['fingerprint'][:12]}…,"
-            f" {direct.path} was made with {fingerprint[:12]}… ({meta.get('checkpoint')})"
+            f" {source.predictions.path} was made with {fingerprint[:12]}… ({meta.get('checkpoint')})"
         )
-    free = {without_text(prompt): replace(prompt, text=CONTENT_FREE) for prompt in prompts}
-    encoded = encode(list(free.values()), "direct", run.checkpoint.tokenizer, run.max_seq_len, run.prompt_path)
-    if encoded.cut:
-        raise InputError(
-            f"{run.prompt_path}: id {encoded.cut[0]!r} leaves no room for {CONTENT_FREE!r} (--max_seq_len)"
-        )
+    flat = [prompt for prompts in free.values() for prompt in prompts]
+    encoded = encode(flat, "direct", run.checkpoint.tokenizer, run.max_seq_len, run.prompt_path)
+    if encoded.cut and config.method != "domain":  # of random words fewer will do
+        text = next(prompt.text for prompt in flat if prompt.id == encoded.cut[0])
+        raise InputError(f"{run.prompt_path}: id {encoded.cut[0]!r} leaves no room for {text!r} (--max_seq_len)")
     if run.is_finished():
         return
     with run.alone():
@@ -80,65 +141,136 @@ def evaluate_direct_calibrate(config: CalibrateConfig) -> None:
         owners = [example for example, built in enumerate(encoded.requests) for _ in built]
 
         def decide(_: int, scores: list[Score]) -> dict[str, Any]:
-            return label_scores(scores, settings["score_eos"])
+            return label_scores(scores, source.score_eos)
 
         outcome = run.compute(llama.scoring(requests), sum_log_probs, Examples(owners, decide))
         if outcome is not None:
-            bias = dict(zip(free, outcome.rows, strict=True))
-            rows, ties = [], 0
-            for prompt, row in zip(prompts, direct.rows, strict=True):
-                score = calibrate(row["log_probs"], bias[without_text(prompt)]["log_probs"])
-                ties += score.count(max(score)) > 1
-                prediction = prompt.label_words[score.index(max(score))]
-                rows.append(prediction_row(prompt, prediction, {"score": score}))
+            scored = iter(outcome.rows)
+            bias = {key: [next(scored) for _ in prompts] for key, prompts in free.items()}
+            rows, ties = corrected_rows(config, source, bias)
             tokens = sum(len(request.target) + 1 for request in requests)
             counters = {"ties": ties, "cut": meta.get("cut"), "content_free": outcome.rows}
             # What direct took is part of this result; without its meta file nobody knows.
             counters["tokens_scored"] = tokens + meta["tokens_scored"] if "tokens_scored" in meta else None
-            seconds = outcome.seconds + meta["seconds"] if "seconds" in meta else None
-            run.write(rows, seconds, counters)
+            run.write(rows, outcome.seconds + meta["seconds"] if "seconds" in meta else None, counters)
         finish()
 
 
-def read_direct(config: CalibrateConfig, prompts: Sequence[Prompt]) -> Predictions:
-    """The direct output, checked against the prompts it has to belong to.
+def calibrate_alone(config: CalibrateConfig, source: Source, method: str, path: Path, settings: dict[str, Any]) -> None:
+    """By the examples' own distributions: no model, no checkpoint. What the meta file says of those is the source's."""
+    check_writable(path, "--output_path")
+    prompt_meta = read_meta(Path(config.direct_input_path), "the meta file of the prompts")
+    own: dict[str, Any] = {"batch_mean": config.batch_mean, "batch_examples": config.batch_examples}
+    if config.method == "prior":
+        words = [word for prompt in source.prompts for word in prompt.label_words]
+        own = {"prior": read_prior(config, dict.fromkeys(words), prompt_meta)}
+    identity = {
+        "method": method,
+        "prompt_sha256": sha256(config.direct_input_path),
+        "fingerprint": source.meta.get("fingerprint"),
+        "settings": settings | (own if config.method != "none" else {}),
+    }
+    if finished(path, identity, config.run.overwrite, begun=False):
+        print(f"{path}: finished already, same inputs and options; --overwrite repeats it")
+        return
+    rows, ties = corrected_rows(config, source, {}, own.get("prior"))
+    own_meta = {
+        "configuration": asdict(config),
+        "num_examples": len(rows),
+        "tokens_computed": 0,
+        "prompt_path": config.direct_input_path,
+        "prompt": prompt_meta,
+        "ties": ties,
+    }
+    write_predictions(path, rows, source.meta | identity | own_meta)
+    print(summary(rows, source.meta.get("seconds"), source.meta.get("cut") or [], path))
+
+
+def free_prompts(config: CalibrateConfig, prompts: Sequence[Prompt]) -> tuple[dict[Key, list[Prompt]], dict[str, Any]]:
+    """For each distinct prompt those to score in its place, and the settings that they depend on."""
+    if config.method == "pmi":
+        return premises(prompts, config.premise, config.direct_input_path), {"premise": config.premise or None}
+    if config.method == "domain":
+        return with_texts(prompts, random_texts(prompts, config.seed)), {"seed": config.seed}
+    texts = read_texts(config.content_free)
+    return with_texts(prompts, texts), {"content_free": texts}
+
+
+def corrected_rows(
+    config: CalibrateConfig,
+    source: Source,
+    bias: dict[Key, list[dict[str, Any]]],
+    prior: dict[str, float] | None = None,
+) -> tuple[list[dict[str, Any]], int]:
+    """The rows of the output in the order of the examples, and how many are ties.
+
+    Args:
+        bias: For each distinct prompt the rows of its content-free prompts.
+        prior: For each label word its share, or something in proportion to it.
+    """
+    scores: list[list[float]] = [[] for _ in source.prompts]
+    of_one_kind: dict[Key | tuple[str, ...], list[int]] = {}
+    for number, prompt in enumerate(source.prompts):
+        of_one_kind.setdefault(without_text(prompt) if bias else prompt.label_words, []).append(number)
+    for kind, numbers in of_one_kind.items():
+        words = source.prompts[numbers[0]].label_words
+        log_probs = per_unit(config, source, [source.predictions.rows[number] for number in numbers], words)
+        if bias:
+            corrected = divide(log_probs, per_unit(config, source, bias[kind], words))
+        elif config.method == "batch":
+            corrected = divide_by_batch(log_probs, config.batch_mean, config.batch_examples)
+        elif prior is not None:
+            shares = np.array([prior[word] for word in words])
+            corrected = match_prior(log_probs, shares / shares.sum())
+        else:
+            corrected = normalise(log_probs)
+        for number, row in zip(numbers, corrected.tolist(), strict=True):
+            scores[number] = row
+    ties = sum(score.count(max(score)) > 1 for score in scores)
+    rows = [
+        prediction_row(prompt, prompt.label_words[score.index(max(score))], {"score": score})
+        for prompt, score in zip(source.prompts, scores, strict=True)
+    ]
+    return rows, ties
+
+
+def per_unit(
+    config: CalibrateConfig, source: Source, rows: Sequence[dict[str, Any]], words: Sequence[str]
+) -> np.ndarray:
+    """log_probs of `rows` (N, C), divided by the tokens or characters of the label words where that is asked for."""
+    divisors = []
+    for row in rows:
+        tokens = row["num_tokens"] if config.normalize == "tokens" else [0] * len(words)
+        divisors.append(
+            [UNITS[config.normalize](n + source.score_eos, word) for n, word in zip(tokens, words, strict=True)]
+        )
+    return np.array([row["log_probs"] for row in rows]) / np.array(divisors)
+
+
+def read_prior(config: CalibrateConfig, words: Iterable[str], prompt_meta: dict[str, Any] | None) -> dict[str, float]:
+    """The declared prior: a number above 0 for each label word, not normalised.
 
     Raises:
-        InputError: Missing, without log-probabilities, or of other inputs.
+        InputError: A label word without one.
     """
-    path = config.direct_output_path
-    if not path:
-        checkpoint = find_folder(config.run.ckpt_dir).resolve().name
-        path = default_output("direct", Path(config.direct_input_path), checkpoint)
-    direct = read_predictions(path, "--direct_output_path")
-    belongs = f"{path}: does not belong to {config.direct_input_path}"
-    if direct.meta is not None and direct.meta.get("method") != "direct":
-        raise InputError(f"{path}: is an output of {direct.meta.get('method')}, expected one of direct")
-    if direct.meta is not None and direct.meta.get("prompt_sha256") != sha256(config.direct_input_path):
-        raise InputError(f"{belongs}: the hashes differ; it was made from {direct.meta.get('prompt_path')}")
-    if len(direct.rows) != len(prompts):
-        raise InputError(f"{belongs}: {len(direct.rows)} rows for {len(prompts)} examples")
-    for number, (prompt, row) in enumerate(zip(prompts, direct.rows, strict=True)):
-        if row["id"] != prompt.id or row.get("label_words", list(prompt.label_words)) != list(prompt.label_words):
+    if config.prior == "uniform":
+        return dict.fromkeys(words, 1.0)
+    if config.prior == "train":
+        where, shares = f"{config.direct_input_path}: its meta file", (prompt_meta or {}).get("train_counts")
+    else:
+        where, shares = config.prior, read_json(Path(config.prior), "--prior")
+    for word in words:
+        share = shares.get(word) if isinstance(shares, dict) else None
+        if not isinstance(share, int | float) or isinstance(share, bool) or not 0 < share < math.inf:
             raise InputError(
-                f"{belongs}: row {number} is {row['id']!r} with {row.get('label_words')}, not {prompt.id!r}"
+                f"{where}: share of {word!r} is {share!r}, expected a number above 0 for each label word (--prior)"
             )
-        scores = row.get("log_probs")
-        if not isinstance(scores, list) or len(scores) != len(prompt.label_words):
-            raise InputError(f"{path}: row {number}: expected 'log_probs', one a label word")
-        if not all(isinstance(score, float | int) and math.isfinite(score) for score in scores):
-            raise InputError(f"{path}: row {number}: 'log_probs' holds something other than finite numbers")
-    return direct
+    return {word: float(shares[word]) for word in words}
 
 
-def without_text(prompt: Prompt) -> tuple[str, str, tuple[str, ...]]:
-    """What a content-free score depends on: the prompt without its text."""
-    return prompt.prompt, prompt.completion, prompt.label_words
-
-
-def calibrate(log_probs: Sequence[float], bias: Sequence[float]) -> list[float]:
-    """log p_i - log p_cf,i, shifted so that logsumexp is 0."""
-    score = [log_prob - free for log_prob, free in zip(log_probs, bias, strict=True)]
-    top = max(score)
-    total = top + math.log(sum(math.exp(value - top) for value in score))
-    return [value - total for value in score]
+def checkpoint_name(ckpt_dir: str) -> str:
+    """The name of its folder; a checkpoint that is not here can have left results."""
+    try:
+        return find_folder(ckpt_dir).resolve().name
+    except CheckpointError:
+        return Path(ckpt_dir).name

@@ -1,0 +1,80 @@
+"""An output of direct or channel, and the prompts that it belongs to: what a calibration begins with."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from evaluate.predictions import Predictions, read_predictions, sha256
+from preprocess.errors import InputError
+from preprocess.prompts import Prompt, read_prompts
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is calibrated.
+
+    Args:
+        method: direct or channel.
+        prompts: In the order of their file.
+        predictions: One a prompt, in the same order.
+    """
+
+    method: str
+    prompts: list[Prompt]
+    predictions: Predictions
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        return self.predictions.meta or {}
+
+    @property
+    def score_eos(self) -> bool:
+        return self.meta.get("settings", {}).get("score_eos", True)
+
+
+def read_source(input_path: str, output_path: str, takes_channel: bool, normalize: str) -> Source:
+    """Read both files and check them against each other.
+
+    Args:
+        input_path: The prompt file.
+        output_path: The predictions file.
+        takes_channel: Whether an output of channel will do.
+        normalize: none, tokens or characters.
+
+    Raises:
+        InputError: Missing, without log-probabilities, of other inputs, or of another method.
+    """
+    predictions = read_predictions(output_path, "--direct_output_path")
+    method = "direct" if predictions.meta is None else predictions.meta.get("method")
+    if method != "direct" and not (method == "channel" and takes_channel):
+        expected = "direct or channel" if takes_channel else "direct (--method batch and prior take channel's as well)"
+        raise InputError(f"{output_path}: is an output of {method}, expected one of {expected}")
+    if method == "channel" and normalize != "none":
+        raise InputError(
+            f"--normalize {normalize}: {output_path} is of channel, where all label words score the same text:"
+            " its length cannot change which is most probable"
+        )
+    prompts = read_prompts(input_path, method, "--direct_input_path")
+    belongs = f"{output_path}: does not belong to {input_path}"
+    if predictions.meta is not None and predictions.meta.get("prompt_sha256") != sha256(input_path):
+        raise InputError(f"{belongs}: the hashes differ; it was made from {predictions.meta.get('prompt_path')}")
+    if len(predictions.rows) != len(prompts):
+        raise InputError(f"{belongs}: {len(predictions.rows)} rows for {len(prompts)} examples")
+    for number, (prompt, row) in enumerate(zip(prompts, predictions.rows, strict=True)):
+        words = list(prompt.label_words)
+        if row["id"] != prompt.id or row.get("label_words", words) != words:
+            raise InputError(
+                f"{belongs}: row {number} is {row['id']!r} with {row.get('label_words')}, not {prompt.id!r}"
+            )
+        for field in ("log_probs", "num_tokens") if normalize == "tokens" else ("log_probs",):
+            check_numbers(row, field, len(words), f"{output_path}: row {number}")
+    return Source(method, prompts, predictions)
+
+
+def check_numbers(row: dict[str, Any], field: str, count: int, place: str) -> None:
+    """Raises InputError where `field` is no list of `count` finite numbers."""
+    values = row.get(field)
+    if not isinstance(values, list) or len(values) != count:
+        raise InputError(f"{place}: expected {field!r}, one a label word")
+    if not all(isinstance(value, float | int) and math.isfinite(value) for value in values):
+        raise InputError(f"{place}: {field!r} holds something other than finite numbers")
