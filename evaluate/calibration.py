@@ -99,6 +99,12 @@ UNITS: dict[str, Callable[[int, str], int]] = {
 
 def evaluate_direct_calibrate(config: CalibrateConfig) -> None:
     """Correct the label distributions of an output and predict what is most probable then."""
+    calibrate(config)
+    finish()
+
+
+def calibrate(config: CalibrateConfig) -> None:
+    """Read, check, score content-free prompts where the method needs them, correct, write."""
     checkpoint = checkpoint_name(config.run.ckpt_dir)
     output_path = config.direct_output_path or default_output("direct", Path(config.direct_input_path), checkpoint)
     source = read_source(config.direct_input_path, output_path, config.method not in SCORED, config.normalize)
@@ -153,7 +159,6 @@ def calibrate_with_model(
             # What direct took is part of this result; without its meta file nobody knows.
             counters["tokens_scored"] = tokens + meta["tokens_scored"] if "tokens_scored" in meta else None
             run.write(rows, outcome.seconds + meta["seconds"] if "seconds" in meta else None, counters)
-        finish()
 
 
 def calibrate_alone(config: CalibrateConfig, source: Source, method: str, path: Path, settings: dict[str, Any]) -> None:

@@ -49,6 +49,12 @@ class GenerateConfig:
 
 def evaluate_generate(config: GenerateConfig) -> None:
     """Predict by what the model writes."""
+    generate(config)
+    finish()
+
+
+def generate(config: GenerateConfig) -> None:
+    """Read, check, generate, write."""
     prompts = read_prompts(config.data_path, "direct")
     sampling = {"temperature": config.temperature, "top_p": config.top_p}
     settings = sampling | {"max_gen_len": config.max_gen_len, "seed": config.seed}
@@ -74,7 +80,6 @@ def evaluate_generate(config: GenerateConfig) -> None:
         outcome = run.compute(generation, list, Examples(range(len(prompts)), decide))
         if outcome is not None:
             run.write(outcome.rows, outcome.seconds, {"tokens_scored": sum(tokens.values()), "cut": encoded.cut})
-        finish()
 
 
 def example_seed(seed: int, example_id: str) -> int:

@@ -21,11 +21,13 @@ from llama import LLaMA
 from llama.batches import count_tokens, digest
 from llama.checkpoint import Checkpoint, open_checkpoint, resolve_dtype
 from llama.llama import load_model
+from llama.model import Transformer
 from llama.parallel import check_replicas, is_rank_0, own_device, start, world_size
 from llama.shared import Work
 from preprocess.errors import InputError
 from preprocess.files import check_writable
 
+LOADED: dict[tuple, Transformer] = {}  # the model of the last run: a sweep scores many prompt files with one
 PACKAGES = ("torch", "sentencepiece", "fairscale", "numpy")
 
 
@@ -153,7 +155,11 @@ class Run:
     def load(self) -> LLaMA:
         """The model, on this process's device. From here on all ranks compute together."""
         self.launch = start(self.model_parallel_size)
-        model = load_model(self.checkpoint, self.launch, self.dtype)
+        key = (self.checkpoint.fingerprint(), self.dtype, self.max_seq_len, self.model_parallel_size)
+        if key not in LOADED:
+            LOADED.clear()
+            LOADED[key] = load_model(self.checkpoint, self.launch, self.dtype)
+        model = LOADED[key]
         options = self.options
         return LLaMA(model, self.checkpoint.tokenizer, options.max_batch_size, options.max_batch_tokens)
 

@@ -40,11 +40,13 @@ class ScoreConfig:
 def evaluate_direct(config: ScoreConfig) -> None:
     """Predict by p(y|x)."""
     evaluate(config, "direct")
+    finish()
 
 
 def evaluate_channel(config: ScoreConfig) -> None:
     """Predict by p(x|y)."""
     evaluate(config, "channel")
+    finish()
 
 
 def evaluate(config: ScoreConfig, method: str) -> None:
@@ -70,7 +72,6 @@ def evaluate(config: ScoreConfig, method: str) -> None:
             tokens = sum(len(request.target) + 1 for request in requests)
             ties = sum(row["log_probs"].count(max(row["log_probs"])) > 1 for row in outcome.rows)
             run.write(outcome.rows, outcome.seconds, {"tokens_scored": tokens, "ties": ties, "cut": encoded.cut})
-        finish()
 
 
 def sum_log_probs(log_probs: torch.Tensor) -> Score:

@@ -2,9 +2,13 @@
 
 import csv
 import io
+import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from evaluate import metrics
 from evaluate.result import Result, read_results
@@ -18,18 +22,18 @@ class Column(NamedTuple):
 
     Args:
         header: As it is printed.
-        value: Of a result; None where the files do not tell.
+        value: Of what a row is about, a result as a rule; None where the files do not tell.
         show: The value as text.
         is_number: Set right.
     """
 
     header: str
-    value: Callable[[Result], Any]
+    value: Callable[[Any], Any]
     show: Callable[[Any], str] = str
     is_number: bool = True
 
-    def cell(self, result: Result) -> str:
-        value = self.value(result)
+    def cell(self, about: Any) -> str:
+        value = self.value(about)
         return UNKNOWN if value is None else self.show(value)
 
 
@@ -70,6 +74,33 @@ COLUMNS = {
 DEFAULT = "dataset,num_examples,k,method,accuracy,interval,macro_f1,unanswered,time,checkpoint"
 
 
+# Of all results of a method that differ in the demonstrations they show.
+DRAWS_COLUMNS = (
+    Column("dataset", lambda draws: draws[0].dataset, is_number=False),
+    Column("num_examples", lambda draws: len(draws[0].rows)),
+    Column("k", lambda draws: draws[0].k),
+    Column("method", lambda draws: draws[0].method, is_number=False),
+    Column("draws", len),
+    Column("mean accuracy", lambda draws: np.mean([draw.accuracy for draw in draws]), four_digits),
+    Column("deviation", lambda draws: deviation([draw.accuracy for draw in draws]), four_digits),
+    Column("worst", lambda draws: min(draw.accuracy for draw in draws), four_digits),
+    Column("best", lambda draws: max(draw.accuracy for draw in draws), four_digits),
+    Column("mean macro-F1", lambda draws: np.mean([macro_f1(draw) for draw in draws]), four_digits),
+    Column("its deviation", lambda draws: deviation([macro_f1(draw) for draw in draws]), four_digits),
+    Column("checkpoint", lambda draws: draws[0].checkpoint, is_number=False),
+)
+
+
+def macro_f1(result: Result) -> float:
+    value = result.of_confusion(metrics.macro_f1)
+    return math.nan if value is None else value
+
+
+def deviation(values: Sequence[float]) -> float | None:
+    """Of a sample; one value has none."""
+    return float(np.std(values, ddof=1)) if len(values) > 1 else None
+
+
 @dataclass(frozen=True)
 class TableConfig:
     """Print the results table of predictions files: accuracy with its 95 % interval, macro-F1, time, and what --columns
@@ -82,16 +113,20 @@ class TableConfig:
             weighted_f1, mcc, ece, brier, nll, unanswered, tokens, time, checkpoint, with commas; all takes all. The
             intervals are of the bootstrap (2,000 resamples, whole pages where examples stand on pages), wilson that of
             the accuracy of independent examples.
+        draws: One row for all results of a method that differ in --seed alone: mean, deviation, worst.
     """
 
     paths: tuple[str, ...] = ("results",)
     format: str = "markdown"
     columns: str = DEFAULT
+    draws: bool = False
 
     def __post_init__(self) -> None:
         if self.format not in FORMATS:
             raise InputError(f"--format {self.format}: expected {', '.join(FORMATS)}")
         self.chosen_columns()
+        if self.draws and self.columns != DEFAULT:
+            raise InputError("--columns: --draws has its own")
 
     def chosen_columns(self) -> list[Column]:
         """Raises InputError where a name is none of a column."""
@@ -104,9 +139,23 @@ class TableConfig:
 
 def print_table(config: TableConfig) -> None:
     """Read, check and print, sorted by data set, checkpoint, k, seed and method."""
+    results = read_results(config.paths)
+    if config.draws:
+        print(draws_table(results, config.format))
+        return
     columns = config.chosen_columns()
-    rows = [[column.cell(result) for column in columns] for result in read_results(config.paths)]
-    print(FORMATS[config.format](columns, rows))
+    print(FORMATS[config.format](columns, [[column.cell(result) for column in columns] for result in results]))
+
+
+def draws_table(results: Sequence[Result], form: str) -> str:
+    """One row for all results that differ in the seed of their demonstrations alone."""
+    groups: dict[tuple, list[Result]] = {}
+    for result in results:
+        settings = {**result.meta.get("settings", {}), "direct_sha256": None, "channel_sha256": None}
+        key = (result.dataset, result.checkpoint, result.k, result.method, len(result.rows))
+        groups.setdefault((*key, json.dumps(settings, sort_keys=True)), []).append(result)
+    order = sorted(groups.values(), key=lambda draws: (draws[0].sort_key[:3], draws[0].sort_key[4:]))
+    return FORMATS[form](DRAWS_COLUMNS, [[column.cell(draws) for column in DRAWS_COLUMNS] for draws in order])
 
 
 def to_markdown(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> str:

@@ -6,6 +6,7 @@ import json
 import random
 import re
 import shutil
+import statistics
 import subprocess
 
 import pytest
@@ -170,6 +171,31 @@ def test_markdown(write_outputs, capsys, tmp_path):
     assert set(lines[1]) == set("|-:")
     assert re.search(r"\| a\\\|b +\|$", lines[3])
     assert len(lines) == 4
+
+
+def test_draws_of_demonstrations(write_outputs, tmp_path, capsys):
+    """Results that differ in the seed alone are one row; other methods, k or settings are others."""
+    found = []
+    for seed in (1, 2, 10):
+        found.append(write_outputs(f"outputs_{seed}.json", seed, prompt={"dataset": "news", "k": 1, "seed": seed}))
+    write_outputs("outputs_k.json", 1, prompt={"dataset": "news", "k": 4, "seed": 1})
+    write_outputs("outputs_m.json", 1, prompt={"dataset": "news", "k": 1, "seed": 1}, method="channel")
+    write_outputs("outputs_s.json", 1, prompt={"dataset": "news", "k": 1, "seed": 1}, settings={"score_eos": False})
+    print_table(TableConfig((str(tmp_path),), "csv", draws=True))
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [(row["k"], row["method"], row["draws"]) for row in rows] == [
+        ("1", "direct", "3"),
+        ("1", "direct", "1"),
+        ("1", "channel", "1"),
+        ("4", "direct", "1"),
+    ]
+    shares = [Result(read_checked(path)).accuracy for path in found]
+    assert rows[0]["mean accuracy"] == f"{statistics.mean(shares):.4f}"
+    assert rows[0]["deviation"] == f"{statistics.stdev(shares):.4f}"
+    assert (rows[0]["worst"], rows[0]["best"]) == (f"{min(shares):.4f}", f"{max(shares):.4f}")
+    assert (rows[1]["deviation"], rows[1]["its deviation"]) == ("-", "-")
+    with pytest.raises(InputError, match="--columns: --draws has its own"):
+        TableConfig(columns="accuracy", draws=True)
 
 
 def test_latex_is_escaped(write_outputs, capsys):
