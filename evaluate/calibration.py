@@ -22,12 +22,10 @@ from evaluate.predictions import (
     write_predictions,
 )
 from evaluate.requests import encode
-from evaluate.run import Run, RunOptions, default_output, summary
+from evaluate.run import Run, RunOptions, checkpoint_name, default_output, summary
 from evaluate.scoring import Score, label_scores, sum_log_probs
 from evaluate.source import Source, read_source
 from evaluate.work import Examples
-from llama.checkpoint import find_folder
-from llama.errors import CheckpointError
 from llama.parallel import finish, is_rank_0
 from preprocess.errors import InputError
 from preprocess.files import check_writable, read_json
@@ -271,11 +269,3 @@ def read_prior(config: CalibrateConfig, words: Iterable[str], prompt_meta: dict[
                 f"{where}: share of {word!r} is {share!r}, expected a number above 0 for each label word (--prior)"
             )
     return {word: float(shares[word]) for word in words}
-
-
-def checkpoint_name(ckpt_dir: str) -> str:
-    """The name of its folder; a checkpoint that is not here can have left results."""
-    try:
-        return find_folder(ckpt_dir).resolve().name
-    except CheckpointError:
-        return Path(ckpt_dir).name

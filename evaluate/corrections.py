@@ -27,14 +27,14 @@ def divide(log_probs: np.ndarray, free: np.ndarray) -> np.ndarray:
     """p / mean of p over texts that say nothing of the class, `free` (F, C).
 
     contextual: texts without content such as "N/A" (Zhao et al. 2021, section 4: W = diag(1 / p_cf), b = 0)
-    domain: texts of random words of the data set (Fei et al. 2023, equation 4)
-    pmi: the end of the prompt in place of the prompt, PMI_DC (Holtzman et al. 2021, equation 2)
+    domain: texts of random words of the data set (Fei et al. 2023)
+    pmi: the end of the prompt in place of the prompt, PMI_DC (Holtzman et al. 2021)
     """
     return normalise(normalise(log_probs) - log_mean(free))
 
 
 def divide_by_batch(log_probs: np.ndarray, mean: str = "probability", examples: int = 0) -> np.ndarray:
-    """p / mean of p over the examples themselves, without their labels (Zhou et al. 2023, equations 3 and 4).
+    """p / mean of p over the examples themselves, without their labels (Zhou et al. 2023).
 
     Args:
         mean: probability, the paper's: the mean of p; log: the mean of log p, the geometric one.

@@ -73,7 +73,7 @@ def weighted_f1(confusion: np.ndarray) -> np.ndarray:
 
 
 def matthews_correlation(confusion: np.ndarray) -> np.ndarray:
-    """Matthews correlation coefficient for several classes (Gorodkin 2004, equation 8), (...); 0 where ground truth or
+    """Matthews correlation coefficient for several classes (Gorodkin 2004), (...); 0 where ground truth or
     prediction is constant. No answer is a class that is predicted and never occurs."""
     count, occurring, predicted = confusion.sum((-2, -1)), confusion.sum(-1), confusion.sum(-2)
     shared = count * right(confusion).sum(-1) - (occurring * predicted[..., :-1]).sum(-1)
@@ -93,7 +93,7 @@ def probabilities(scores: Sequence[float]) -> np.ndarray:
 
 
 def brier_score(distributions: Sequence[np.ndarray], truths: Sequence[int]) -> float:
-    """Mean squared distance to the truth, summed over the classes: 0 to 2 (Brier 1950, equation 2).
+    """Mean squared distance to the truth, summed over the classes: 0 to 2 (Brier 1950).
 
     Args:
         distributions: For each example, over its label words.

@@ -19,7 +19,8 @@ from evaluate.predictions import finished, read_meta, sha256, write_predictions
 from evaluate.work import Examples, Outcome, compute_all
 from llama import LLaMA
 from llama.batches import count_tokens, digest
-from llama.checkpoint import Checkpoint, open_checkpoint, resolve_dtype
+from llama.checkpoint import Checkpoint, find_folder, open_checkpoint, resolve_dtype
+from llama.errors import CheckpointError
 from llama.llama import load_model
 from llama.model import Transformer
 from llama.parallel import check_replicas, is_rank_0, own_device, start, world_size
@@ -214,6 +215,14 @@ def default_output(method: str, prompt_path: Path, checkpoint: str) -> str:
     """results/<checkpoint>/outputs_<method>_<data set>.json: a checkpoint never overwrites another's results."""
     dataset = re.sub(r"^inputs_(direct|channel)_", "", prompt_path.stem)
     return f"results/{checkpoint}/outputs_{method}_{dataset}.json"
+
+
+def checkpoint_name(ckpt_dir: str) -> str:
+    """The name of its folder; a checkpoint that is not here can have left results."""
+    try:
+        return find_folder(ckpt_dir).resolve().name
+    except CheckpointError:
+        return Path(ckpt_dir).name
 
 
 def git_commit() -> str | None:

@@ -1,7 +1,8 @@
 """Data sets to prompt files. No torch here: preprocessing runs where no model does.
 
 sources.py          where rows come from: hub, folder, file
-ag_news.py          AG News -> examples
+tables.py           rows with a text and a label -> examples, as definition.py reads it from a YAML file
+ag_news.py          the forms of AG News beyond its YAML file
 doclaynet.py        pages -> blocks -> examples, with docbank.py and blocks.py
 demonstrations.py   which examples a prompt shows
 prompts.py          the templates, and the prompt file: written here, read by evaluation

@@ -1,16 +1,18 @@
 """From examples to a prompt file: the part that all data sets share."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
+from preprocess.demonstrations import Draw, cut_words, draw_demonstrations
 from preprocess.errors import InputError
 from preprocess.files import check_writable, encode_json, meta_path, write_bytes, write_json
 from preprocess.prompts import Example, Prompt, template, to_rows
 
 Split = TypeVar("Split")
+Read = Callable[[str, str, str], Split | None]
 
 
 @dataclass(frozen=True)
@@ -19,11 +21,12 @@ class PromptOptions:
 
     Args:
         dataset_path: A hub id, or a folder or file of the data set; without it the shipped sample set or the hub's.
-        sample: Without --dataset_path: the sample set shipped in samples/, or with --sample=False the hub's.
+        sample: Without --dataset_path: the sample set shipped in samples/, where the data set has one, or with
+            --sample=False the hub's.
         data_path: The prompt file to write; default real/inputs_METHOD_DATASET.json, and for the sample set with all
             other options at their defaults samples/inputs_METHOD_DATASET.json.
         demonstrations: Folder or file to draw demonstrations from; default the train split of the data set.
-        k: Demonstrations of each class; 0 is zero-shot.
+        k: Demonstrations of each class; 0 is zero-shot; default 1, or what the file of the data set says.
         seed: Of the draw of demonstrations.
         limit: Keep so many test examples, the first ones; 0 keeps all.
     """
@@ -32,69 +35,94 @@ class PromptOptions:
     sample: bool = True
     data_path: str = ""
     demonstrations: str = ""
-    k: int = 1
+    k: int | None = None
     seed: int = 42
     limit: int = 0
 
     def __post_init__(self) -> None:
         for flag in ("k", "seed", "limit"):
-            if getattr(self, flag) < 0:
+            if (getattr(self, flag) or 0) < 0:
                 raise InputError(f"--{flag} {getattr(self, flag)}: expected 0 or more")
 
 
 @dataclass(frozen=True)
-class Source:
-    """What a data set gives to the prompts.
+class DataSet:
+    """What a data set is called, where it lies, and how its prompts read.
 
     Args:
-        dataset: Its name in meta files and tables.
-        origin: The path or hub id that it was read from.
-        noun: What a text is called in the prompt.
+        name: In meta files, tables and the names of prompt files.
+        path: A hub id, or a folder or file.
+        noun, label_noun: What a text and its class are called in the prompt.
         label_words: In their fixed order.
-        test: The examples to classify.
-        train: The examples to draw demonstrations from.
-        demonstrations: Those that were drawn.
-        dropped: Test blocks without text, by class.
+        draw: How demonstrations are drawn from the train split.
+        sample: Folder of the sample set shipped for it; empty where there is none.
+        split, train_split: The split that is classified, and the one that demonstrations come from.
+        k: Demonstrations of each class where --k is not given.
+        places: `FILE:LINE` of what a user wrote in a file of their own, by key: messages name it.
     """
 
-    dataset: str
-    origin: str
+    name: str
+    path: str
     noun: str
+    label_noun: str
     label_words: tuple[str, ...]
-    test: Sequence[Example]
-    train: Sequence[Example]
-    demonstrations: Sequence[Example]
-    dropped: Counter[str]
+    draw: Draw
+    sample: str = ""
+    split: str = "test"
+    train_split: str = "train"
+    k: int = 1
+    places: Mapping[str, str] = field(default_factory=dict)
+
+    def cite(self, key: str, flag: str = "") -> str:
+        """How a message ends that is about `key`: the flag and the line to mend, in brackets."""
+        named = ", ".join(filter(None, (flag, self.places.get(key))))
+        return f" ({named})" if named else ""
 
 
-def locate(options: PromptOptions, method: str, dataset: str, sample_path: str, hub_id: str) -> tuple[str, str, Path]:
-    """Where to read, what the data set is called, and where to write; the last is checked now, before any work."""
-    origin = options.dataset_path or (sample_path if options.sample else hub_id)
-    shipped = Path(origin).resolve().is_relative_to(Path(sample_path).resolve())  # or a part of it
-    drawn = PromptOptions(k=options.k, seed=options.seed, limit=options.limit, demonstrations=options.demonstrations)
-    folder = "samples" if shipped and drawn == PromptOptions() else "real"  # the shipped files stay what they are
-    path = Path(options.data_path or f"{folder}/inputs_{method}_{dataset}.json")
+@dataclass(frozen=True)
+class Plan:
+    """One run of preprocessing, settled before anything is read.
+
+    Args:
+        options: As given, `k` filled in.
+        name: Of the data set in meta files: the sample set does not bear the name of the real one.
+        origin: The path or hub id that rows are read from.
+        flag: What named the origin, for messages.
+        path: The prompt file to write.
+    """
+
+    dataset: DataSet
+    method: str
+    options: PromptOptions
+    name: str
+    origin: str
+    flag: str
+    path: Path
+
+
+def locate(dataset: DataSet, options: PromptOptions, method: str) -> Plan:
+    """Where to read and where to write; the last is checked now, before any work."""
+    options = replace(options, k=dataset.k if options.k is None else options.k)
+    sample = dataset.sample if options.sample else ""
+    origin = options.dataset_path or sample or dataset.path
+    flag = "--dataset_path"
+    if not options.dataset_path:
+        flag = ", ".join(filter(None, (flag, dataset.places.get("sample" if sample else "path"))))
+    shipped = bool(dataset.sample) and Path(origin).resolve().is_relative_to(Path(dataset.sample).resolve())
+    defaults = PromptOptions(k=dataset.k)
+    drawn = replace(options, dataset_path="", sample=True, data_path="")
+    folder = "samples" if shipped and drawn == defaults else "real"  # the shipped files stay what they are
+    path = Path(options.data_path or f"{folder}/inputs_{method}_{dataset.name}.json")
     check_writable(path, "--data_path")
     if path.exists() and not meta_path(path).exists():
         raise InputError(
             f"{path}: exists without a meta file, so no script wrote it; remove it or name another --data_path"
         )
-    return origin, f"{dataset}_sample" if shipped else dataset, path
+    return Plan(dataset, method, options, f"{dataset.name}_sample" if shipped else dataset.name, origin, flag, path)
 
 
-def limited(examples: list[Example], options: PromptOptions, origin: str) -> list[Example]:
-    """The first `--limit` examples.
-
-    Raises:
-        InputError: There is none at all.
-    """
-    if not examples:
-        raise InputError(f"{origin}: no test examples with text in it (--dataset_path)")
-    return examples[: options.limit or None]
-
-
-def read_train(read: Callable[[str, str, str], Split | None], options: PromptOptions, origin: str) -> Split:
-    """What demonstrations are drawn from: the train split of `--demonstrations`, or all of it; else our own.
+def read_test(read: Read[Split], plan: Plan) -> Split:
+    """The split that is classified.
 
     Args:
         read: Gives a split of a data set, from its path, the split's name and the flag that named the path.
@@ -102,53 +130,99 @@ def read_train(read: Callable[[str, str, str], Split | None], options: PromptOpt
     Raises:
         InputError: There is no such split.
     """
-    if options.demonstrations:
-        where, flag, splits = options.demonstrations, "--demonstrations", ("train", "test")
+    test = read(plan.origin, plan.dataset.split, plan.flag)
+    if test is None:
+        raise InputError(f"{plan.origin}: no {plan.dataset.split} split in it{plan.dataset.cite('split', plan.flag)}")
+    return test
+
+
+def limited(examples: list[Example], plan: Plan) -> list[Example]:
+    """The first `--limit` examples.
+
+    Raises:
+        InputError: There is none at all.
+    """
+    if not examples:
+        raise InputError(f"{plan.origin}: no {plan.dataset.split} examples with text in it ({plan.flag})")
+    return examples[: plan.options.limit or None]
+
+
+def read_train(read: Read[Split], plan: Plan) -> Split:
+    """What demonstrations are drawn from: the train split of `--demonstrations`, or all of it; else our own.
+
+    Raises:
+        InputError: There is no such split.
+    """
+    dataset = plan.dataset
+    if plan.options.demonstrations:
+        where, flag, splits = plan.options.demonstrations, "--demonstrations", (dataset.train_split, dataset.split)
     else:
-        where, flag, splits = origin, "--dataset_path", ("train",)
+        where, flag, splits = plan.origin, plan.flag, (dataset.train_split,)
     for split in splits:
         train = read(where, split, flag)
         if train is not None:
             return train
-    raise InputError(f"{where}: no train split to draw demonstrations from; name one with --demonstrations, or --k 0")
+    raise InputError(
+        f"{where}: no {dataset.train_split} split to draw demonstrations from; name one with --demonstrations, "
+        f"or --k 0{dataset.cite('train_split')}"
+    )
 
 
 def write_prompt_file(
-    source: Source, method: str, options: PromptOptions, path: Path, more: dict[str, int] | None = None
+    plan: Plan,
+    test: Sequence[Example],
+    train: Sequence[Example],
+    *,
+    dropped: Mapping[str, int] | None = None,
+    max_demo_words: int | None = None,
+    more: dict[str, int] | None = None,
 ) -> None:
-    """Write the prompts and, beside them, the meta file; print one screen. `more` are options of one data set alone."""
-    prompt, completion = template(method, source.noun, source.demonstrations)
+    """Draw the demonstrations, write the prompts and, beside them, the meta file; print one screen.
+
+    Args:
+        test: The examples to classify.
+        train: The examples to draw demonstrations from.
+        dropped: Test blocks without text, by class.
+        max_demo_words: Cut a demonstration's text to so many words.
+        more: Options of one data set alone, for the meta file.
+    """
+    dataset, options = plan.dataset, plan.options
+    shown = draw_demonstrations(dataset.draw, train, test, dataset.label_words, options.k, options.seed)
+    if max_demo_words is not None:
+        shown = [cut_words(example, max_demo_words) for example in shown]
+    prompt, completion = template(plan.method, dataset.noun, shown, dataset.label_noun)
     prompts = [
-        Prompt(example.id, prompt, completion, example.text, source.label_words, example.label_word, example.group)
-        for example in source.test
+        Prompt(example.id, prompt, completion, example.text, dataset.label_words, example.label_word, example.group)
+        for example in test
     ]
     repeated, number = Counter(prompt.id for prompt in prompts).most_common(1)[0]
     if number > 1:
-        raise InputError(f"{source.origin}: {number} test examples have the id {repeated!r}: a page stands there twice")
-    open_prompt, _ = template(method, source.noun, [])
+        raise InputError(f"{plan.origin}: {number} test examples have the id {repeated!r}: a page stands there twice")
+    open_prompt, _ = template(plan.method, dataset.noun, [], dataset.label_noun)
+    dropped = dropped or {}
     meta = {
-        "dataset": source.dataset,
-        "dataset_path": source.origin,
-        "split": "test",
-        "method": method,
+        "dataset": plan.name,
+        "dataset_path": plan.origin,
+        "split": dataset.split,
+        "method": plan.method,
         "k": options.k,
         "seed": options.seed,
         "limit": options.limit,
-        "demonstrations_path": options.demonstrations or source.origin,
+        "demonstrations_path": options.demonstrations or plan.origin,
         **(more or {}),
         "template": {"prompt": open_prompt, "completion": completion},
-        "demonstrations": [example.id for example in source.demonstrations],
-        "label_words": list(source.label_words),
+        "demonstrations": [example.id for example in shown],
+        "label_words": list(dataset.label_words),
         "num_examples": len(prompts),
-        "train_counts": counts(source.train, source.label_words),
-        "test_counts": counts(source.test, source.label_words),
-        "dropped_without_text": {word: source.dropped[word] for word in source.label_words if source.dropped[word]},
+        "train_counts": counts(train, dataset.label_words),
+        "test_counts": counts(test, dataset.label_words),
+        "dropped_without_text": {word: dropped[word] for word in dataset.label_words if dropped.get(word)},
     }
     content = encode_json(to_rows(prompts))
-    meta_path(path).unlink(missing_ok=True)  # an old one must not speak for the new prompts
-    write_bytes(path, content)
-    write_json(meta_path(path), meta)
-    print(summary(meta, path))
+    meta_path(plan.path).unlink(missing_ok=True)  # an old one must not speak for the new prompts
+    write_bytes(plan.path, content)
+    write_json(meta_path(plan.path), meta)
+    print(summary(meta, plan.path))
 
 
 def counts(examples: Sequence[Example], label_words: Sequence[str]) -> dict[str, int]:

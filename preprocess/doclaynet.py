@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from math import isfinite
 from pathlib import Path
@@ -11,16 +11,24 @@ from typing import Any
 from tqdm import tqdm
 
 from preprocess.blocks import LABEL_WORDS, Block, Box, Cell, page_blocks
-from preprocess.build import PromptOptions, Source, limited, locate, read_train, write_prompt_file
-from preprocess.demonstrations import cut_words, draw_demonstrations, draw_per_class
+from preprocess.build import DataSet, Plan, PromptOptions, limited, locate, read_test, read_train, write_prompt_file
+from preprocess.demonstrations import draw_per_class
 from preprocess.docbank import page_files, read_page
 from preprocess.errors import InputError
 from preprocess.files import read_json
 from preprocess.prompts import Example
 from preprocess.sources import load_rows
 
-HUB_ID = "docling-project/DocLayNet-v1.2"
-SAMPLE_PATH = "samples/doclaynet"
+DOCLAYNET = DataSet(
+    "doclaynet",
+    "docling-project/DocLayNet-v1.2",
+    "Block",
+    "Category",
+    LABEL_WORDS,
+    draw_per_class,
+    sample="samples/doclaynet",
+)
+DOCBANK = replace(DOCLAYNET, name="docbank")
 PAGE_SIZE = (1025, 1025)  # the space of DocLayNet's boxes
 
 
@@ -55,31 +63,22 @@ def preprocess_channel(config: DocLayNetConfig) -> None:
 
 
 def preprocess(config: DocLayNetConfig, method: str) -> None:
-    options = config.prompts
-    dataset = "docbank" if docbank_files(options.dataset_path) else "doclaynet"
-    origin, dataset, path = locate(options, method, dataset, SAMPLE_PATH, HUB_ID)
+    plan = locate(DOCBANK if docbank_files(config.prompts.dataset_path) else DOCLAYNET, config.prompts, method)
     blocks, dropped = [], Counter()
-    pages = read_pages(origin, "test")
-    if pages is None:
-        raise InputError(f"{origin}: no test split in it (--dataset_path)")
-    for page in tqdm(pages, desc="pages", unit="page", disable=None):
+    for page in tqdm(read_test(read_pages, plan), desc="pages", unit="page", disable=None):
         dropped += Counter(block.label_word for block in page if not block.text)
         blocks += [block.example() for block in page if block.text]
-        if options.limit and len(blocks) >= options.limit:
+        if plan.options.limit and len(blocks) >= plan.options.limit:
             break
-    test = limited(blocks, options, origin)
-    train = train_blocks(config, origin) if options.k else []
-    shown = draw_demonstrations(draw_per_class, train, test, LABEL_WORDS, options.k, options.seed)
-    shown = [cut_words(example, config.max_demo_words) for example in shown]
-    source = Source(dataset, origin, "Block", LABEL_WORDS, test, train, shown, dropped)
+    test = limited(blocks, plan)
+    train = train_blocks(plan, config.train_pages) if plan.options.k else []
     more = {"train_pages": config.train_pages, "max_demo_words": config.max_demo_words}
-    write_prompt_file(source, method, options, path, more)
+    write_prompt_file(plan, test, train, dropped=dropped, max_demo_words=config.max_demo_words, more=more)
 
 
-def train_blocks(config: DocLayNetConfig, origin: str) -> list[Example]:
+def train_blocks(plan: Plan, train_pages: int) -> list[Example]:
     """The blocks with text of the first train pages."""
-    pages = read_train(read_pages, config.prompts, origin)
-    first = tqdm(islice(pages, config.train_pages), desc="train pages", unit="page", disable=None)
+    first = tqdm(islice(read_train(read_pages, plan), train_pages), desc="train pages", unit="page", disable=None)
     return [block.example() for page in first for block in page if block.text]
 
 

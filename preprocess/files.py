@@ -1,4 +1,4 @@
-"""JSON files: read with errors that name the file, written whole or not at all."""
+"""Files: read with errors that name the file, written whole or not at all."""
 
 import json
 import os
@@ -9,21 +9,31 @@ from typing import Any
 from preprocess.errors import InputError
 
 
-def read_json(path: str | Path, flag: str) -> Any:
-    """The parsed content of `path`; `flag` is the option that named it, for the message.
+def read_text(path: str | Path, flag: str) -> str:
+    """The content of `path`; `flag` is the option that named it, for the message.
 
     Raises:
-        InputError: Missing, unreadable, not UTF-8 or not JSON.
+        InputError: Missing, unreadable or not UTF-8.
     """
     try:
-        raw = Path(path).read_text(encoding="utf-8")
-        return mend(json.loads(raw)) if "\\ud" in raw.lower() else json.loads(raw)
+        return Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
         raise InputError(f"{path}: no such file ({flag})") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror} ({flag})") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 at byte {error.start} ({flag})") from None
+
+
+def read_json(path: str | Path, flag: str) -> Any:
+    """The parsed content of `path`; `flag` is the option that named it, for the message.
+
+    Raises:
+        InputError: Missing, unreadable, not UTF-8 or not JSON.
+    """
+    raw = read_text(path, flag)
+    try:
+        return mend(json.loads(raw)) if "\\ud" in raw.lower() else json.loads(raw)
     except json.JSONDecodeError as error:
         raise InputError(f"{path}: not JSON: line {error.lineno} column {error.colno}: {error.msg} ({flag})") from None
     except (RecursionError, ValueError) as error:  # nested too deep; a number of thousands of digits

@@ -64,19 +64,25 @@ def fill(template: str, field: str, value: str) -> str:
     return head + value + tail if found else template
 
 
-def exchange(method: str, noun: str, text: str, label_word: str) -> str:
-    """One text with its label word, in the order of `method`; `noun` is what a text is called: Article, Block."""
+def exchange(method: str, noun: str, text: str, label_word: str, label_noun: str = "Category") -> str:
+    """One text with its label word, in the order of `method`.
+
+    Args:
+        noun, label_noun: What a text and its class are called: Article, Block, Review; Category, Sentiment.
+    """
     if method == "direct":
-        return f"{noun}: {text}\nCategory: {label_word}\n"
-    return f"Category: {label_word}\n{noun}: {text}\n"
+        return f"{noun}: {text}\n{label_noun}: {label_word}\n"
+    return f"{label_noun}: {label_word}\n{noun}: {text}\n"
 
 
-def template(method: str, noun: str, demonstrations: Iterable[Example]) -> tuple[str, str]:
+def template(
+    method: str, noun: str, demonstrations: Iterable[Example], label_noun: str = "Category"
+) -> tuple[str, str]:
     """The prompt and the completion of a method, with their fields open, after the demonstrations."""
-    shown = "".join(exchange(method, noun, example.text, example.label_word) for example in demonstrations)
+    shown = "".join(exchange(method, noun, example.text, example.label_word, label_noun) for example in demonstrations)
     if method == "direct":
-        return f"{shown}{noun}: {TEXT}\nCategory:", LABEL_WORD
-    return f"{shown}Category: {LABEL_WORD}\n{noun}:", TEXT
+        return f"{shown}{noun}: {TEXT}\n{label_noun}:", LABEL_WORD
+    return f"{shown}{label_noun}: {LABEL_WORD}\n{noun}:", TEXT
 
 
 def to_rows(prompts: Sequence[Prompt]) -> list[dict[str, Any]]:

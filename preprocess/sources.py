@@ -11,12 +11,16 @@ BUILDERS = {".csv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parqu
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 
 
-def load_rows(dataset_path: str, split: str, flag: str = "--dataset_path") -> Iterator[dict[str, Any]] | None:
+def load_rows(
+    dataset_path: str, split: str, flag: str = "--dataset_path", lone: str = "test", **hub: str
+) -> Iterator[dict[str, Any]] | None:
     """The rows of a split, or None where the data set has no such split. What the hub holds is streamed.
 
     Args:
-        dataset_path: A hub id; a folder, whose files tell their splits by their names; or one file, which is `test`.
-        split: `train` or `test`.
+        dataset_path: A hub id; a folder, whose files tell their splits by their names; or one file.
+        split: `train`, `test` or what else the data set has.
+        lone: The split that one file is.
+        hub: `name` and `revision` on the hub, where the data set has several.
 
     Raises:
         InputError: Neither found here nor on the hub, or not readable as a table.
@@ -25,19 +29,19 @@ def load_rows(dataset_path: str, split: str, flag: str = "--dataset_path") -> It
     if path.is_file():
         if path.suffix not in BUILDERS:
             raise InputError(f"{path}: expected {', '.join(BUILDERS)} or a folder, found {path.suffix!r} ({flag})")
-        return load_files([path], flag, path) if split == "test" else None
+        return load_files([path], flag, path) if split == lone else None
     if path.is_dir():
         files = split_files(path, split)
         return load_files(files, flag, path) if files else None
     if not HUB_ID.fullmatch(dataset_path) or path.suffix in BUILDERS:
         raise InputError(f"{dataset_path}: no such file or folder, and no id of the hub ({flag})")
-    return load(dataset_path, split, flag, f"{path}: no such folder here; on the hub", streaming=True)
+    return load(dataset_path, split, flag, f"{path}: no such folder here; on the hub", streaming=True, **hub)
 
 
 def split_files(folder: Path, split: str) -> list[Path]:
     """The tables of a split in a folder or one level below: named for it, or in a folder of its name."""
     files = sorted(file for file in [*folder.glob("*"), *folder.glob("*/*")] if file.suffix in BUILDERS)
-    named = re.compile(rf"(^|[^a-z]){split}([^a-z]|$)")
+    named = re.compile(rf"(^|[^a-z]){split.lower()}([^a-z]|$)")
     found = [file for file in files if named.search(str(file.relative_to(folder)).lower())]
     return [file for file in found if file.suffix == found[0].suffix]
 

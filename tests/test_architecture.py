@@ -23,7 +23,7 @@ ALLOWED = {
 }
 PACKAGES = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
 SCRIPTS = sorted(ROOT.glob("run_*.py"))
-MODULE_OF = {"scikit-learn": "sklearn"}  # where the name to import is not the name to install
+MODULE_OF = {"scikit-learn": "sklearn", "pyyaml": "yaml"}  # where the name to import is not the name to install
 TOOLS = {"pytest", "pytest-xdist", "ruff"}
 REQUIREMENTS = sorted(ROOT.glob("requirements*.txt"))
 
@@ -75,11 +75,11 @@ def test_preprocessing_does_not_load_torch():
         "    except SystemExit as stop: assert not stop.code\n"
         "    assert 'torch' not in sys.modules, script\n"
     )
-    scripts = [path.name for path in SCRIPTS if path.name.startswith("run_preprocess_")]
-    assert len(scripts) == 4
+    scripts = [path.name for path in SCRIPTS if path.name.startswith("run_preprocess")]
+    assert len(scripts) == 5
     done = subprocess.run([sys.executable, "-c", code, *scripts], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("--data_path") >= 4
+    assert done.stdout.count("--data_path") >= 5
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)

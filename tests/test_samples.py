@@ -20,7 +20,7 @@ from preprocess.prompts import read_prompts
 
 DATASETS = {"ag_news": NEWS_LABEL_WORDS, "doclaynet": BLOCK_LABEL_WORDS}
 EVALUATIONS = {"direct": "direct", "direct_calibrate": "direct", "channel": "channel", "generate": "direct"}
-SOURCES = ["ag_news/*.csv", "doclaynet/*/*.json", "demo.sh"]
+SOURCES = ["ag_news/*.csv", "doclaynet/*/*.json", "datasets/*.yaml", "demo.sh"]
 
 
 def load(path: Path) -> Any:

@@ -1,13 +1,17 @@
-"""From examples to a prompt file: names, places, and the four scripts as a user runs them."""
+"""From examples to a prompt file: names, places, and the scripts as a user runs them."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from preprocess.build import PromptOptions, locate, shorten
+from preprocess.build import DataSet, PromptOptions, locate, shorten
+from preprocess.demonstrations import draw_per_class
 from preprocess.errors import InputError
 from preprocess.prompts import read_prompts
+
+SET = DataSet("set", "owner/set", "Text", "Category", ("A", "B"), draw_per_class, sample="samples/set")
 
 
 @pytest.mark.parametrize(
@@ -33,19 +37,34 @@ def test_where_rows_come_from_and_where_prompts_go(
 ):
     """Nothing is made yet; a set of samples/ never bears the name of the real one, and never goes to its place."""
     monkeypatch.chdir(tmp_path)
-    assert locate(options, "direct", "set", "samples/set", "owner/set") == (origin, dataset, Path(path))
+    plan = locate(SET, options, "direct")
+    assert (plan.origin, plan.name, plan.path) == (origin, dataset, Path(path))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_set_without_a_sample_is_read_where_it_lies(tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    plan = locate(replace(SET, sample=""), PromptOptions(), "channel")
+    assert (plan.origin, plan.name, plan.path) == ("owner/set", "set", Path("real/inputs_channel_set.json"))
+
+
+@pytest.mark.parametrize(("given", "k"), [(None, 3), (0, 0), (1, 1), (3, 3)])
+def test_k_is_that_of_the_data_set_where_it_is_not_given(given: int | None, k: int, tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    plan = locate(replace(SET, k=3), PromptOptions(k=given), "direct")
+    assert plan.options.k == k
+    assert plan.path.parent == Path("samples" if k == 3 else "real")
 
 
 def test_a_prompt_file_that_no_script_wrote_is_kept(tmp_path: Path):
     """Prompts written by hand have no meta file; what a script wrote is made again."""
     path = tmp_path / "inputs.json"
     path.write_text("[]")
-    where = (PromptOptions(data_path=str(path)), "direct", "set", "samples/set", "owner/set")
+    where = (SET, PromptOptions(data_path=str(path)), "direct")
     with pytest.raises(InputError, match=r"inputs\.json: exists without a meta file"):
         locate(*where)
     (tmp_path / "inputs.meta.json").write_text("{}")
-    assert locate(*where)[2] == path
+    assert locate(*where).path == path
 
 
 @pytest.mark.parametrize("flag", ["k", "seed", "limit"])

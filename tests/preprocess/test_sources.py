@@ -99,6 +99,8 @@ def test_without_a_network_the_hub_ends_in_one_line(run_script, tmp_path: Path, 
         ("latest.csv contest.csv attest_1.csv", "test", ""),
         ("ag_news_test.json TEST-2.json", "test", "TEST-2.json ag_news_test.json"),
         ("test.md test.txt validation.csv", "test", ""),
+        ("test.csv data/validation-00000-of-00001.csv", "validation", "data/validation-00000-of-00001.csv"),
+        ("test.csv DEV.csv", "Dev", "DEV.csv"),
     ],
 )
 def test_files_tell_their_split_by_name(names: str, split: str, expected: str, tmp_path: Path):
@@ -107,6 +109,14 @@ def test_files_tell_their_split_by_name(names: str, split: str, expected: str, t
         (tmp_path / name).touch()
     found = [str(path.relative_to(tmp_path)) for path in split_files(tmp_path, split)]
     assert found == expected.split()
+
+
+def test_one_file_is_the_split_that_is_asked_for(tmp_path: Path):
+    (tmp_path / "rows.jsonl").write_text('{"text": "a"}\n')
+    path = str(tmp_path / "rows.jsonl")
+    assert load_rows(path, "validation") is None
+    assert list(load_rows(path, "validation", lone="validation")) == [{"text": "a"}]
+    assert load_rows(path, "train", lone="validation") is None
 
 
 def test_several_files_of_a_split_are_read_in_order(tmp_path: Path):

@@ -1,0 +1,100 @@
+"""Where calibrations help and where they hurt: real scores, classes drawn as unevenly as one likes.
+
+python benchmarks/calibration.py --direct outputs_direct.json --calibrated outputs_direct_calibrate.json
+
+Nothing is scored: the label distributions of all examples are there, and test sets are drawn from them.
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import numpy as np
+
+from options import run
+from evaluate.corrections import divide, divide_by_batch, match_prior, normalise
+from evaluate.result import Result, read_checked
+from preprocess.errors import InputError
+
+SKEWS = (0.0, 0.25, 0.5, 0.75, 0.9)  # of all examples, beyond an even share, in the class that is most frequent
+
+
+@dataclass(frozen=True)
+class CalibrationConfig:
+    """Draw test sets of more and more uneven classes from scored examples, and compare calibrations on them.
+
+    Args:
+        direct: Predictions of run_evaluate_direct_llama.py, of a balanced test split.
+        calibrated: Predictions of run_evaluate_direct_calibrate_llama.py --method contextual made from them; default
+            none, then contextual is left out.
+        examples: Of a test set.
+        draws: Test sets of each skew, which favour the classes in turn.
+        seed: Of the draws.
+    """
+
+    direct: str = "results/tiny/outputs_direct_ag_news_test.json"
+    calibrated: str = ""
+    examples: int = 1000
+    draws: int = 20
+    seed: int = 0
+
+
+def measure(config: CalibrationConfig) -> None:
+    """Print mean accuracy and, after the table, what it says."""
+    result = Result(read_checked(Path(config.direct)))
+    if (
+        result.scores is None
+        or result.truth_places is None
+        or len({tuple(row["label_words"]) for row in result.rows}) > 1
+    ):
+        raise InputError(f"{config.direct}: expected scores and ground truths, one set of label words (--direct)")
+    scores, truths = normalise(np.array(result.scores)), np.array(result.truth_places)
+    classes = scores.shape[1]
+    uniform = np.full(classes, 1 / classes)
+    names = ["direct", "batch", "prior uniform", "prior true"]
+    if config.calibrated:
+        free = np.array(
+            [row["log_probs"] for row in Result(read_checked(Path(config.calibrated))).meta["content_free"]]
+        )
+        names.insert(1, "contextual")
+    print("| share of one class | " + " | ".join(names) + " |")
+    print("|---:|" + "---:|" * len(names))
+    generator = np.random.default_rng(config.seed)
+    for skew in SKEWS:
+        found = []
+        for draw in range(config.draws):
+            prior = (1 - skew) * uniform + skew * np.eye(classes)[draw % classes]
+            chosen = draw_examples(truths, prior, config.examples, generator)
+            given, truth = scores[chosen], truths[chosen]
+            corrected = {
+                "direct": given,
+                "batch": divide_by_batch(given),
+                "prior uniform": match_prior(given, uniform),
+                "prior true": match_prior(given, prior),
+            }
+            if config.calibrated:
+                corrected["contextual"] = divide(given, free)
+            found.append([(corrected[name].argmax(-1) == truth).mean() for name in names])
+        share = (1 - skew) / classes + skew
+        print(f"| {share:.2f} | " + " | ".join(f"{value:.3f}" for value in np.mean(found, axis=0)) + " |")
+
+
+def draw_examples(truths: np.ndarray, prior: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
+    """Places of examples with the classes in the shares of `prior`, without replacement.
+
+    Raises:
+        InputError: A class has too few.
+    """
+    chosen = []
+    for place, wanted in enumerate(np.round(prior * count).astype(int)):
+        there = np.flatnonzero(truths == place)
+        if wanted > len(there):
+            raise InputError(f"--examples {count}: class {place} has {len(there)} examples, {wanted} are needed")
+        chosen.append(generator.choice(there, wanted, replace=False))
+    return np.concatenate(chosen)
+
+
+if __name__ == "__main__":
+    run(CalibrationConfig, measure)

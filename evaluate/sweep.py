@@ -1,0 +1,147 @@
+"""Several draws of demonstrations in one command: how much a result owes to the examples that the prompt shows."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from evaluate.calibration import CalibrateConfig, calibrate
+from evaluate.generation import GenerateConfig, generate
+from evaluate.result import read_results
+from evaluate.run import RunOptions, checkpoint_name
+from evaluate.scoring import ScoreConfig, evaluate
+from evaluate.table import FORMATS, draws_table
+from llama.checkpoint import open_checkpoint
+from llama.parallel import Launch, finish, start, world_size
+from preprocess import ag_news, doclaynet, tables
+from preprocess.build import PromptOptions
+from preprocess.errors import InputError
+
+METHODS = ("direct", "calibrated", "channel", "generate")
+DATASETS = ("ag_news", "doclaynet")  # others by a YAML file
+
+
+@dataclass(frozen=True)
+class SweepConfig:
+    """Score several draws of demonstrations, and print mean, deviation and worst of each method.
+
+    What is finished already is not computed again: more seeds later cost only themselves.
+
+    Args:
+        dataset: ag_news, doclaynet, or a YAML file as run_preprocess.py takes it.
+        methods: Of direct, calibrated, channel, generate (greedy), with commas.
+        k: Demonstrations of each class, one or several numbers with commas.
+        seed: Of the draws, one or several numbers with commas.
+        dataset_path: A hub id, or a folder or file of the data set; default the shipped sample set or the hub's.
+        demonstrations: Folder or file to draw demonstrations from; default the train split of the data set.
+        limit: Keep so many test examples, the first ones; 0 keeps all.
+        output_dir: Folder for prompts and predictions; default results/CHECKPOINT/sweep.
+        dtype: auto, float32, bfloat16 or float16; auto is the checkpoint's own on CUDA, float32 on a CPU.
+        score_eos: Include the end of sequence after the completion, as the original system does.
+        format: Of the table: markdown, latex (needs the package booktabs) or csv.
+        run: The options that all methods share.
+    """
+
+    dataset: str = "ag_news"
+    methods: str = "direct,calibrated,channel,generate"
+    k: str = "1"
+    seed: str = "1,2,3,4,5"
+    dataset_path: str = ""
+    demonstrations: str = ""
+    limit: int = 0
+    output_dir: str = ""
+    dtype: str = "auto"
+    score_eos: bool = True
+    format: str = "markdown"
+    run: RunOptions = field(default_factory=RunOptions)
+
+    def __post_init__(self) -> None:
+        if self.dataset not in DATASETS and not Path(self.dataset).is_file():
+            raise InputError(f"--dataset {self.dataset}: expected {', '.join(DATASETS)} or a YAML file")
+        if self.format not in FORMATS:
+            raise InputError(f"--format {self.format}: expected {', '.join(FORMATS)}")
+        if self.run.output_path:
+            raise InputError("--output_path: a sweep names its files itself; --output_dir is their folder")
+        for method in names(self.methods):
+            if method not in METHODS:
+                raise InputError(f"--methods {method!r}: expected {', '.join(METHODS)}, with commas")
+        for flag in ("k", "seed"):
+            numbers(flag, getattr(self, flag))
+
+
+def names(text: str) -> list[str]:
+    return list(dict.fromkeys(part.strip() for part in text.split(",")))
+
+
+def numbers(flag: str, text: str) -> list[int]:
+    """Raises InputError where `text` is no list of whole numbers from 0."""
+    found = names(text)
+    if not all(part.isdecimal() for part in found):
+        raise InputError(f"--{flag} {text}: expected whole numbers from 0, with commas")
+    return [int(part) for part in found]
+
+
+def sweep(config: SweepConfig) -> None:
+    """Make the prompts of each draw, score them by each method, print the table."""
+    options = config.run
+    checkpoint = open_checkpoint(options.ckpt_dir, options.tokenizer_path or None, options.max_seq_len)
+    launch = start(checkpoint.model_parallel_size(options.model_parallel_size, world_size()))
+    folder = Path(config.output_dir or f"results/{checkpoint_name(options.ckpt_dir)}/sweep")
+    outputs: list[str] = []
+    for k in numbers("k", config.k):
+        for seed in numbers("seed", config.seed):
+            outputs += score_draw(config, launch, folder, k, seed)
+    if launch.rank == 0:
+        print(draws_table(read_results(outputs), config.format))
+    finish()
+
+
+def score_draw(config: SweepConfig, launch: Launch, folder: Path, k: int, seed: int) -> list[str]:
+    """One draw of demonstrations by all methods; the predictions files."""
+    name = f"{Path(config.dataset).stem}_k{k}_seed{seed}"
+    inputs = {method: str(folder / f"inputs_{method}_{name}.json") for method in ("direct", "channel")}
+    output = {method: str(folder / f"outputs_{method}_{name}.json") for method in METHODS}
+    run = {method: replace(config.run, output_path=path) for method, path in output.items()}
+    steps: dict[str, tuple[str, Callable[[], None]]] = {
+        "direct": (
+            "direct",
+            lambda: evaluate(ScoreConfig(inputs["direct"], config.dtype, config.score_eos, run["direct"]), "direct"),
+        ),
+        "calibrated": (
+            "direct",
+            lambda: calibrate(CalibrateConfig(inputs["direct"], output["direct"], run=run["calibrated"])),
+        ),
+        "channel": (
+            "channel",
+            lambda: evaluate(ScoreConfig(inputs["channel"], config.dtype, config.score_eos, run["channel"]), "channel"),
+        ),
+        "generate": (
+            "direct",
+            lambda: generate(
+                GenerateConfig(inputs["direct"], temperature=0.0, dtype=config.dtype, run=run["generate"])
+            ),
+        ),
+    }
+    asked = names(config.methods)
+    needed = [method for method in METHODS if method in asked or (method == "direct" and "calibrated" in asked)]
+    for kind in dict.fromkeys(steps[method][0] for method in needed):
+        options = PromptOptions(
+            dataset_path=config.dataset_path,
+            data_path=inputs[kind],
+            demonstrations=config.demonstrations,
+            k=k,
+            seed=seed,
+            limit=config.limit,
+        )
+        launch.from_rank_0(inputs[kind], lambda kind=kind, options=options: write_prompts(config, options, kind))
+    for method in needed:
+        steps[method][1]()
+    return [output[method] for method in METHODS if method in asked]
+
+
+def write_prompts(config: SweepConfig, options: PromptOptions, method: str) -> None:
+    if config.dataset == "ag_news":
+        ag_news.preprocess(options, method)
+    elif config.dataset == "doclaynet":
+        doclaynet.preprocess(doclaynet.DocLayNetConfig(prompts=options), method)
+    else:
+        tables.preprocess_config(tables.TableConfig(config.dataset, method, options))

@@ -1,0 +1,9 @@
+"""The data set of a YAML file as prompts of the direct or the channel method.
+
+python run_preprocess.py --config samples/datasets/sst2.yaml --method direct
+"""
+
+from options import run
+from preprocess.tables import TableConfig, preprocess_config
+
+run(TableConfig, preprocess_config)

@@ -1,0 +1,129 @@
+"""A sweep is the single commands for each draw, and one table of them."""
+
+import csv
+import io
+import json
+import statistics
+
+import pytest
+
+from options import parse
+from evaluate import run as run_module
+from evaluate.result import Result, read_checked
+from evaluate.scoring import ScoreConfig, evaluate_direct
+from evaluate.sweep import SweepConfig, sweep
+from preprocess.ag_news import preprocess_direct
+from preprocess.build import PromptOptions
+from preprocess.errors import InputError
+
+
+@pytest.fixture
+def run_sweep(tmp_path, capsys, root, monkeypatch):
+    """A function that runs a sweep over the first sample articles: (**flags) -> rows of its table."""
+    monkeypatch.chdir(root)
+
+    def run(**flags):
+        known = {
+            "ckpt_dir": "checkpoints/tiny",
+            "output_dir": tmp_path / "sweep",
+            "limit": 6,
+            "format": "csv",
+            "seed": "1,2",
+        }
+        sweep(parse(SweepConfig, [f"--{name}={value}" for name, value in (known | flags).items()]))
+        printed = capsys.readouterr().out
+        return list(csv.DictReader(io.StringIO(printed[printed.index("dataset,num_examples") :])))
+
+    return run
+
+
+def test_table_of_all_methods(run_sweep, tmp_path):
+    rows = run_sweep(k="0,1")
+    assert [(row["k"], row["method"], row["draws"]) for row in rows] == [
+        (k, method, "2") for k in "01" for method in ("direct", "calibrated", "channel", "generate")
+    ]
+    for row in rows:
+        paths = [tmp_path / f"sweep/outputs_{row['method']}_ag_news_k{row['k']}_seed{seed}.json" for seed in (1, 2)]
+        shares = [Result(read_checked(path)).accuracy for path in paths]
+        assert row["mean accuracy"] == f"{statistics.mean(shares):.4f}"
+        assert row["deviation"] == f"{statistics.stdev(shares):.4f}"
+        assert row["worst"] == f"{min(shares):.4f}"
+    seeds = {
+        json.loads(path.read_text())["prompt"]["seed"] for path in (tmp_path / "sweep").glob("outputs_*.meta.json")
+    }
+    assert seeds == {1, 2}
+
+
+def test_a_draw_is_what_the_single_commands_make(run_sweep, tmp_path):
+    run_sweep(methods="direct", seed="7")
+    preprocess_direct(PromptOptions(seed=7, limit=6, data_path=str(tmp_path / "inputs.json")))
+    assert (tmp_path / "sweep/inputs_direct_ag_news_k1_seed7.json").read_bytes() == (
+        tmp_path / "inputs.json"
+    ).read_bytes()
+    flags = {
+        "data_path": tmp_path / "inputs.json",
+        "ckpt_dir": "checkpoints/tiny",
+        "output_path": tmp_path / "outputs.json",
+    }
+    evaluate_direct(parse(ScoreConfig, [f"--{name}={value}" for name, value in flags.items()]))
+    alone = (tmp_path / "outputs.json").read_bytes()
+    assert (tmp_path / "sweep/outputs_direct_ag_news_k1_seed7.json").read_bytes() == alone
+
+
+def test_more_seeds_later_cost_only_themselves(run_sweep, tmp_path, without_model):
+    run_sweep(methods="direct", seed="1,2")
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "sweep").glob("outputs_*")}
+    with without_model():
+        run_sweep(methods="direct", seed="1,2")
+    (row,) = run_sweep(methods="direct", seed="1,2,3")
+    assert row["draws"] == "3"
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_one_model_for_all_draws(run_sweep, monkeypatch):
+    loads, load = [], run_module.load_model
+    monkeypatch.setattr(run_module, "LOADED", {})
+    monkeypatch.setattr(run_module, "load_model", lambda *arguments: loads.append(1) or load(*arguments))
+    run_sweep(methods="direct,channel", seed="1,2,3")
+    assert len(loads) == 1
+
+
+def test_calibrated_needs_direct(run_sweep, tmp_path):
+    """It is computed, and the table shows what was asked for."""
+    (row,) = run_sweep(methods="calibrated", seed="1")
+    assert (row["method"], row["deviation"]) == ("calibrated", "-")
+    assert (tmp_path / "sweep/outputs_direct_ag_news_k1_seed1.json").exists()
+
+
+def test_a_data_set_of_a_yaml_file(run_sweep, root):
+    (row,) = run_sweep(dataset=root / "samples/datasets/ag_news.yaml", methods="direct", seed="1")
+    assert row["dataset"] == "ag_news_sample"
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"dataset": "imdb"}, "--dataset imdb: expected ag_news, doclaynet or a YAML file"),
+        ({"methods": "direct,all"}, "--methods 'all': expected direct, calibrated, channel, generate, with commas"),
+        ({"k": "1,-2"}, "--k 1,-2: expected whole numbers from 0, with commas"),
+        ({"seed": "1,,2"}, "--seed 1,,2: expected whole numbers from 0, with commas"),
+        ({"format": "html"}, "--format html: expected markdown, latex, csv"),
+        ({"output_path": "x.json"}, "--output_path: a sweep names its files itself; --output_dir is their folder"),
+    ],
+)
+def test_flags_that_are_wrong(flags, message):
+    with pytest.raises(InputError) as refused:
+        parse(SweepConfig, [f"--{name}={value}" for name, value in flags.items()])
+    assert str(refused.value) == message
+
+
+def test_under_torchrun_with_two_processes(run_script, tmp_path):
+    """The same files as one process makes."""
+    flags = ["--limit=6", "--seed=1,2", "--methods=direct,channel"]
+    one = run_script("run_sweep.py", *flags, f"--output_dir={tmp_path / 'one'}")
+    two = run_script("run_sweep.py", *flags, f"--output_dir={tmp_path / 'two'}", processes=2)
+    assert (one.returncode, two.returncode) == (0, 0), one.stderr + two.stderr
+    names = [path.name for path in (tmp_path / "one").glob("*.json") if not path.name.endswith(".meta.json")]
+    assert len(names) == 8
+    for name in names:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()

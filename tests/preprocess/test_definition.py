@@ -1,0 +1,185 @@
+"""The YAML file of a data set: what each key gives, and a line with its number for every mistake."""
+
+from pathlib import Path
+
+import pytest
+
+from preprocess import ag_news
+from preprocess.build import DataSet
+from preprocess.definition import Table, read_table
+from preprocess.demonstrations import draw_per_class, draw_stratified
+from preprocess.errors import InputError
+
+VALID = """\
+dataset: films
+path: owner/films
+text: review
+label: stars
+label_words: [Bad, Good]
+template: |
+  Review: {text}
+  Verdict: {label_word}
+"""
+
+
+def write(folder: Path, content: str | bytes) -> Path:
+    path = folder / "films.yaml"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def test_what_is_needed_is_enough(tmp_path: Path):
+    path = write(tmp_path, VALID)
+    lines = {"dataset": 1, "path": 2, "text": 3, "label": 4, "label_words": 5, "template": 6}
+    places = {key: f"{path}:{line}" for key, line in lines.items()}
+    dataset = DataSet("films", "owner/films", "Review", "Verdict", ("Bad", "Good"), draw_per_class, places=places)
+    assert read_table(path) == Table(dataset, ("review",), "stars", {"0": "Bad", "1": "Good"}, {}, ())
+    assert (dataset.split, dataset.train_split, dataset.k, dataset.sample) == ("test", "train", 1, "")
+
+
+def test_every_key_is_read(tmp_path: Path):
+    more = (
+        "split: dev\ntrain_split: fit\nk: 3\ndraw: stratified\nconfig: short\nrevision: v2\nsample: samples/films\n"
+        "headerless: [title, review]\n"
+    )
+    table = read_table(write(tmp_path, VALID + more))
+    dataset = table.dataset
+    assert (dataset.split, dataset.train_split, dataset.k, dataset.sample) == ("dev", "fit", 3, "samples/films")
+    assert dataset.draw is draw_stratified
+    assert table.hub == {"name": "short", "revision": "v2"}
+    assert table.headerless == ("title", "review")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("[Bad, Good]", "{-1: Bad, 1: Good}", {"-1": "Bad", "1": "Good"}),
+        ("[Bad, Good]", "{neg: Bad, pos: Very good}", {"neg": "Bad", "pos": "Very good"}),
+        ("[Bad, Good]", "[no, Yes]", {"0": "no", "1": "Yes"}),  # to YAML, false and true
+        ("[Bad, Good]", "{no: 'off', 1.0: 007}", {"no": "off", "1.0": "007"}),
+        ("[Bad, Good]", "\n  - ' Bad '\n  - \"G\\xf6\\xf6d {text}\"", {"0": "Bad", "1": "Gööd {text}"}),
+    ],
+)
+def test_words_stay_as_they_are_written(old: str, new: str, words: dict[str, str], tmp_path: Path):
+    table = read_table(write(tmp_path, VALID.replace(old, new)))
+    assert table.words == words
+    assert table.dataset.label_words == tuple(words.values())
+
+
+def test_text_may_be_several_columns(tmp_path: Path):
+    assert read_table(write(tmp_path, VALID.replace("review", "[title, body]"))).text == ("title", "body")
+
+
+@pytest.mark.parametrize(
+    "template", ['"Review: {text}\\nVerdict: {label_word}"', "|-\n    Review: {text}  \n    Verdict: {label_word}"]
+)
+def test_templates_may_be_written_in_other_ways(template: str, tmp_path: Path):
+    dataset = read_table(write(tmp_path, VALID.partition("|\n")[0] + template)).dataset
+    assert (dataset.noun, dataset.label_noun) == ("Review", "Verdict")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "message"),
+    [
+        ("label: stars", "labels: stars", 4, "unknown key 'labels', expected one of dataset, path, text, label, "),
+        ("label: stars", "", 1, "key 'label' is missing"),
+        ("label: stars", "text: stars", 4, "key 'text' stands at "),
+        ("label: stars", "label:", 4, "label is empty, expected a text"),
+        ("label: stars", "label: ''", 4, "label is empty, expected a text"),
+        ("label: stars", "label: review", 4, "label is 'review', which is a column of the text"),
+        ("label: stars", "label: [stars]", 4, "label is a list, expected a text"),
+        ("label: stars", "label: {a: b}", 4, "label is a mapping, expected a text"),
+        ("label: stars", 'label: "a\\nb"', 4, "label is 'a\\nb', expected one line of text"),
+        ("label: stars", "label: !!python/name:os.system x", 4, "label is a value with the tag tag:yaml.org,2002:py"),
+        ("label: stars", "label: &a [*a]", 4, "label is a list, expected a text"),
+        ("label: stars", "[label]: stars", 4, "a key is a list, expected a text"),
+        ("text: review", "text: []", 3, "text: the list is empty"),
+        ("text: review", "text:\n- a\n- [b]", 5, "text is a list, expected a text"),
+        ("text: review", "text:\n- a\n- a", 5, "text: 'a' stands there twice"),
+        ("text: review", "text: {a: b}", 3, "text is a mapping, expected a text"),
+        ("dataset: films", "dataset: a/b", 1, "dataset is 'a/b', expected letters, digits, '_', '-' and '.'"),
+        ("dataset: films", "dataset: ../b", 1, "dataset is '../b', expected letters, digits, '_', '-' and '.'"),
+        ("[Bad, Good]", "Bad", 5, "label_words is 'Bad', expected a list, or a mapping: value -> label word"),
+        ("[Bad, Good]", "", 5, "label_words is empty, expected a list, or a mapping: value -> label word"),
+        ("[Bad, Good]", "[Bad]", 5, "label_words: found 1, expected at least two"),
+        ("[Bad, Good]", "{}", 5, "label_words: found 0, expected at least two"),
+        ("[Bad, Good]", "\n- Bad\n- Bad", 7, "label_words: the label word 'Bad' stands there twice"),
+        ("[Bad, Good]", "\n- Bad\n- ' '", 7, "a label word is empty, expected a text"),
+        ("[Bad, Good]", "\n- Bad\n-", 7, "a label word is empty, expected a text"),
+        ("[Bad, Good]", "\n- Bad\n- [Good]", 7, "a label word is a list, expected a text"),
+        ("[Bad, Good]", "\n  0: Bad\n  '0': Good", 7, "label_words: the value '0' stands there twice"),
+        ("[Bad, Good]", "\n  0: Bad\n  1: Bad", 7, "label_words: the label word 'Bad' stands there twice"),
+        ("[Bad, Good]", "\n  0: Bad\n  [1]: Good", 7, "a value of label_words is a list, expected a text"),
+        ("[Bad, Good]", '[Bad, "\\ud800"]', 5, "a label word is '\\ud800', expected one line of text"),
+        ("Verdict: {label_word}", "Verdict:", 6, "template: found the lines ['Review: {text}', 'Verdict:'], expected"),
+        ("Verdict: {label_word}", "", 6, "two lines, 'NAME: {text}' and 'NAME: {label_word}'"),
+        ("Review: {text}", ": {text}", 6, "two lines, 'NAME: {text}' and 'NAME: {label_word}'"),
+        ("Review: {text}", "{text}: {text}", 6, "two lines, 'NAME: {text}' and 'NAME: {label_word}'"),
+        ("Review: {text}", "Verdict: {label_word}", 6, "two lines, 'NAME: {text}' and 'NAME: {label_word}'"),
+        ("template: |", "template: [a, b]\nk: |", 6, "template: found a list, expected two lines"),
+        ("template: |", "template:\nk: |", 6, "template: found none, expected two lines"),
+        ("label: stars", "label: stars\nk: two", 5, "k is 'two', expected a whole number, 0 or more"),
+        ("label: stars", "label: stars\nk: -1", 5, "k is '-1', expected a whole number, 0 or more"),
+        ("label: stars", "label: stars\nk: [1]", 5, "k is a list, expected a text"),
+        ("label: stars", "label: stars\nsplit: test[:9]", 5, "split is 'test[:9]', expected letters, digits"),
+        ("label: stars", "label: stars\ndraw: best", 5, "draw is 'best', expected per_class or stratified"),
+        ("label: stars", "label: stars\n<<: {a: b}", 5, "unknown key '<<', expected one of"),
+        ("label: stars", "label: [stars", 5, "not YAML: "),
+        ("label: stars", "label: *stars", 4, "not YAML: found undefined alias"),
+        ("label: stars", "\tlabel: stars", 4, "not YAML: "),
+        ("label: stars", "label: sta\x00rs", 4, "not YAML: character 0x0: special characters are not allowed"),
+        ("label: stars", "---\nlabel: stars", 4, "not YAML: but found another document"),
+    ],
+)
+def test_every_mistake_names_its_line(old: str, new: str, line: int, message: str, tmp_path: Path):
+    assert VALID.count(old) == 1
+    path = write(tmp_path, VALID.replace(old, new))
+    with pytest.raises(InputError) as error:
+        read_table(path)
+    assert str(error.value).startswith(f"{path}:{line}: ")
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "films.yaml:1: found nothing, expected a mapping with the keys dataset, path, text, label, label_words, "),
+        ("# only this\n", "films.yaml:1: found nothing, expected a mapping with the keys"),
+        ("\n- a\n", "films.yaml:2: found a list, expected a mapping with the keys"),
+        ("films", "films.yaml:1: found 'films', expected a mapping with the keys"),
+        (b"dataset: caf\xe9\n", "films.yaml: not UTF-8 at byte 12 (--config)"),
+        ("[" * 5000, "films.yaml:1: not usable: nested too deep"),
+    ],
+)
+def test_what_is_no_such_file_at_all(content: str | bytes, message: str, tmp_path: Path):
+    with pytest.raises(InputError) as error:
+        read_table(write(tmp_path, content))
+    assert message in str(error.value)
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path):
+    with pytest.raises(InputError, match=r"none\.yaml: no such file \(--config\)$"):
+        read_table(tmp_path / "none.yaml")
+    with pytest.raises(InputError, match=r": cannot be read: Is a directory \(--config\)$"):
+        read_table(tmp_path)
+
+
+def test_nothing_in_the_file_is_run(tmp_path: Path):
+    ran = tmp_path / "ran"
+    content = VALID + f"sample: !!python/object/apply:os.mkdir ['{ran}']\n"
+    with pytest.raises(InputError, match="sample is a list"):
+        read_table(write(tmp_path, content))
+    assert not ran.exists()
+
+
+@pytest.mark.parametrize("name", ["ag_news", "sst2", "trec", "dbpedia_14"])
+def test_the_files_that_are_shipped(name: str, root: Path):
+    table = read_table(root / "samples/datasets" / f"{name}.yaml")
+    assert table.dataset.name == name
+    assert len(table.words) == {"ag_news": 4, "sst2": 2, "trec": 6, "dbpedia_14": 14}[name]
+    assert table.dataset.k == 1
+
+
+def test_ag_news_has_the_words_of_its_file():
+    assert read_table(ag_news.CONFIG).dataset.label_words == ag_news.LABEL_WORDS
