@@ -23,9 +23,8 @@ from evaluate.predictions import (
 )
 from evaluate.requests import encode
 from evaluate.run import Run, RunOptions, checkpoint_name, default_output, summary
-from evaluate.scoring import Score, label_scores, sum_log_probs
+from evaluate.scoring import label_scores, score
 from evaluate.source import Source, read_source
-from evaluate.work import Examples
 from llama.parallel import finish, is_rank_0
 from preprocess.errors import InputError
 from preprocess.files import check_writable, read_json
@@ -140,19 +139,11 @@ def calibrate_with_model(
     if run.is_finished():
         return
     with run.alone():
-        llama = run.load()
-        requests = [request for example in encoded.requests for request in example]
-        owners = [example for example, built in enumerate(encoded.requests) for _ in built]
-
-        def decide(_: int, scores: list[Score]) -> dict[str, Any]:
-            return label_scores(scores, source.score_eos)
-
-        outcome = run.compute(llama.scoring(requests), sum_log_probs, Examples(owners, decide))
+        outcome, tokens = score(run, encoded, lambda _, scores: label_scores(scores, source.score_eos))
         if outcome is not None:
             scored = iter(outcome.rows)
             bias = {key: [next(scored) for _ in prompts] for key, prompts in free.items()}
             rows, ties = corrected_rows(config, source, bias)
-            tokens = sum(len(request.target) + 1 for request in requests)
             counters = {"ties": ties, "cut": meta.get("cut"), "content_free": outcome.rows}
             # What direct took is part of this result; without its meta file nobody knows.
             counters["tokens_scored"] = tokens + meta["tokens_scored"] if "tokens_scored" in meta else None

@@ -4,16 +4,16 @@ direct    argmax over label words y of log p(y | prompt with the text x)
 channel   argmax over label words y of log p(x | prompt with the label word y)    (Min et al. 2022, section 3)
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
 from evaluate.predictions import prediction_row
-from evaluate.requests import encode
+from evaluate.requests import Encoded, encode
 from evaluate.run import Run, RunOptions
-from evaluate.work import Examples
+from evaluate.work import Examples, Outcome
 from llama.parallel import finish
 from preprocess.prompts import read_prompts
 
@@ -58,20 +58,27 @@ def evaluate(config: ScoreConfig, method: str) -> None:
     if run.is_finished():
         return
     with run.alone():
-        llama = run.load()
-        requests = [request for example in encoded.requests for request in example]
-        owners = [example for example, built in enumerate(encoded.requests) for _ in built]
 
         def decide(example: int, scores: list[Score]) -> dict[str, Any]:
             prompt, details = prompts[example], label_scores(scores, config.score_eos)
             best = details["log_probs"].index(max(details["log_probs"]))
             return prediction_row(prompt, prompt.label_words[best], details)
 
-        outcome = run.compute(llama.scoring(requests), sum_log_probs, Examples(owners, decide))
+        outcome, tokens = score(run, encoded, decide)
         if outcome is not None:
-            tokens = sum(len(request.target) + 1 for request in requests)
             ties = sum(row["log_probs"].count(max(row["log_probs"])) > 1 for row in outcome.rows)
             run.write(outcome.rows, outcome.seconds, {"tokens_scored": tokens, "ties": ties, "cut": encoded.cut})
+
+
+def score(
+    run: Run, encoded: Encoded, decide: Callable[[int, list[Score]], dict[str, Any]]
+) -> tuple[Outcome | None, int]:
+    """Score all requests: on rank 0 the rows that `decide` makes of an example's scores, None elsewhere; and how many
+    tokens are scored, EOS among them."""
+    requests = [request for example in encoded.requests for request in example]
+    owners = [example for example, built in enumerate(encoded.requests) for _ in built]
+    outcome = run.compute(run.load().scoring(requests), sum_log_probs, Examples(owners, decide))
+    return outcome, sum(len(request.target) + 1 for request in requests)
 
 
 def sum_log_probs(log_probs: torch.Tensor) -> Score:
