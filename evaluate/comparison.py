@@ -32,68 +32,70 @@ class CompareConfig:
 
 
 class Pair(NamedTuple):
-    """Two results of one data set.
+    """Two results of the same examples, and how they differ.
 
     Args:
-        dataset: Its name.
-        first, second: What tells the two from the data set's other results.
-        found: The comparison.
-        adjusted_p: McNemar's probability after Holm's correction over all pairs of the data set.
+        first, second: Their places among those compared.
+        comparison: With probabilities as they are.
+        bootstrap_p, mcnemar_p: Adjusted for all pairs (Holm).
     """
 
-    dataset: str | None
-    first: str
-    second: str
-    found: Comparison
-    adjusted_p: float
+    first: int
+    second: int
+    comparison: Comparison
+    bootstrap_p: float
+    mcnemar_p: float
 
 
 def probability(value: float) -> str:
     return f"{value:.4f}" if value >= 0.0001 else "< 0.0001"
 
 
+# Of (data set, names of its results, pair).
 COLUMNS = (
-    Column("dataset", lambda pair: pair.dataset, is_number=False),
-    Column("first", lambda pair: pair.first, is_number=False),
-    Column("second", lambda pair: pair.second, is_number=False),
-    Column("difference", lambda pair: pair.found.difference, lambda value: f"{value:+.4f}"),
-    Column("95 % interval", lambda pair: pair.found[1:3], lambda ends: f"{ends[0]:+.4f} to {ends[1]:+.4f}"),
-    Column("bootstrap p", lambda pair: pair.found.bootstrap_p, probability),
-    Column("McNemar p", lambda pair: pair.found.mcnemar_p, probability),
-    Column("Holm", lambda pair: pair.adjusted_p, probability),
+    Column("dataset", lambda row: row[0], is_number=False),
+    Column("first", lambda row: row[1][row[2].first], is_number=False),
+    Column("second", lambda row: row[1][row[2].second], is_number=False),
+    Column("difference", lambda row: row[2].comparison.difference, lambda value: f"{value:+.4f}"),
+    Column("95 % interval", lambda row: row[2].comparison[1:3], lambda ends: f"{ends[0]:+.4f} to {ends[1]:+.4f}"),
+    Column("bootstrap p", lambda row: row[2].comparison.bootstrap_p, probability),
+    Column("Holm", lambda row: row[2].bootstrap_p, probability),
+    Column("McNemar p", lambda row: row[2].comparison.mcnemar_p, probability),
+    Column("Holm", lambda row: row[2].mcnemar_p, probability),
 )
 
 
 def print_comparison(config: CompareConfig) -> None:
-    """Read, check and print all pairs of each data set."""
-    pairs = compare_all(read_results(config.paths))
-    if not pairs:
-        raise InputError(f"{', '.join(config.paths)}: no two results of one data set, nothing to compare")
-    print(FORMATS[config.format](COLUMNS, [[column.cell(pair) for column in COLUMNS] for pair in pairs]))
-
-
-def compare_all(results: Sequence[Result]) -> list[Pair]:
-    """All pairs of each data set, in the order of the results.
+    """Read, check and print all pairs of each data set.
 
     Raises:
-        InputError: Two results of one data set are not of the same examples.
+        InputError: Two results of one data set are not of the same examples, or there are no two.
     """
-    pairs = []
-    for dataset, members in itertools.groupby(results, key=lambda result: result.dataset):
-        group = list(members)
-        for other in group[1:]:
-            check_same_examples(group[0], other)
-        names = describe(group)
-        places = list(itertools.combinations(range(len(group)), 2))
-        found = [
-            compare(group[one].correct, aligned(group[other], group[one]), group[one].groups) for one, other in places
-        ]
-        adjusted = holm([comparison.mcnemar_p for comparison in found])
-        pairs += [
-            Pair(dataset, names[one], names[other], comparison, p)
-            for (one, other), comparison, p in zip(places, found, adjusted, strict=True)
-        ]
-    return pairs
+    rows = []
+    for dataset, members in itertools.groupby(read_results(config.paths), key=lambda result: result.dataset):
+        results = list(members)
+        for other in results[1:]:
+            check_same_examples(results[0], other)
+        names = short_names(results)
+        rows += [(dataset, names, pair) for pair in compare_pairs(results)]
+    if not rows:
+        raise InputError(f"{', '.join(config.paths)}: no two results of one data set, nothing to compare")
+    print(FORMATS[config.format](COLUMNS, [[column.cell(row) for column in COLUMNS] for row in rows]))
+
+
+def compare_pairs(results: Sequence[Result]) -> list[Pair]:
+    """All pairs of results of the same examples, in their order."""
+    places = list(itertools.combinations(range(len(results)), 2))
+    correct = [aligned(result, results[0]) for result in results]
+    found = [compare(correct[one], correct[other], shared_groups(results)) for one, other in places]
+    bootstrap, mcnemar = holm([one.bootstrap_p for one in found]), holm([one.mcnemar_p for one in found])
+    return [Pair(*place, *rest) for place, *rest in zip(places, found, bootstrap, mcnemar, strict=True)]
+
+
+def shared_groups(results: Sequence[Result]) -> list[str] | None:
+    """The pages that the examples stand on, in the order of the first result; None where not all results know them."""
+    known = [result.groups for result in results]
+    return None if None in known else known[0]
 
 
 def check_same_examples(first: Result, second: Result) -> None:
@@ -118,18 +120,17 @@ def aligned(result: Result, order: Result) -> list[bool]:
     return [correct[key] for key in order.ids]
 
 
-def describe(results: Sequence[Result]) -> list[str]:
-    """A short name of each: what differs among them, and the file where that is not enough."""
-    parts = {
-        "{}": [result.method for result in results],
-        "k = {}": [result.k for result in results],
-        "seed = {}": [result.seed for result in results],
-        "checkpoint {}": [result.checkpoint for result in results],
-    }
-    told = {form: values for form, values in parts.items() if form == "{}" or len(set(values)) > 1}
-    rows = zip(*told.values(), strict=True)
-    names = [", ".join(form.format(value) for form, value in zip(told, row, strict=True)) for row in rows]
+def short_names(results: Sequence[Result]) -> list[str]:
+    """The method, and what else tells a result from the others; its path where nothing does."""
+    parts = [
+        [result.method or result.path.stem for result in results],
+        ["no k" if result.k is None else f"k = {result.k}" for result in results],
+        ["no seed" if result.seed is None else f"seed {result.seed}" for result in results],
+        [result.checkpoint or "no checkpoint" for result in results],
+    ]
+    telling = [values for number, values in enumerate(parts) if number == 0 or len(set(values)) > 1]
+    names = [", ".join(values) for values in zip(*telling, strict=True)]
     return [
-        name if names.count(name) == 1 else f"{name} ({result.path})"
+        name if names.count(name) == 1 else f"{name}, {result.path}"
         for name, result in zip(names, results, strict=True)
     ]

@@ -1,6 +1,7 @@
 """The predictions JSON and the meta file beside it: the only way from a run to the table."""
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,6 +115,24 @@ def check_row(row: Any, place: str) -> None:
         raise InputError(f"{place}: 'id' is {row['id']!r}, expected a string")
     if "ground_truth" in row and row["correct"] != (row["prediction"] == row["ground_truth"]):
         raise InputError(f"{place}: 'correct' is {row['correct']}, but prediction and ground_truth say otherwise")
+    words = row.get("label_words")
+    if "label_words" in row and not (isinstance(words, list) and words and all(isinstance(w, str) for w in words)):
+        raise InputError(f"{place}: 'label_words' is {words!r}, expected a list of strings that is not empty")
+    for field in ("ground_truth", "generation", "group"):
+        if not isinstance(row.get(field, ""), str):
+            raise InputError(f"{place}: {field!r} is {row[field]!r}, expected a string")
+    for field in ("log_probs", "score"):
+        if row.get(field) is not None:
+            check_numbers(row, field, len(words) if words else -1, place)
+
+
+def check_numbers(row: dict[str, Any], field: str, count: int, place: str) -> None:
+    """Raises InputError where `field` is no list of `count` finite numbers."""
+    values = row.get(field)
+    if not isinstance(values, list) or len(values) != count:
+        raise InputError(f"{place}: expected {field!r}, one a label word")
+    if not all(isinstance(value, float | int) and math.isfinite(value) for value in values):
+        raise InputError(f"{place}: {field!r} holds something other than finite numbers")
 
 
 def finished(path: Path, identity: dict[str, Any], overwrite: bool, begun: bool) -> dict[str, Any] | None:

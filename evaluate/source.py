@@ -1,10 +1,9 @@
 """An output of direct or channel, and the prompts that it belongs to: what a calibration begins with."""
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
-from evaluate.predictions import Predictions, read_predictions, sha256
+from evaluate.predictions import Predictions, check_numbers, read_predictions, sha256
 from preprocess.errors import InputError
 from preprocess.prompts import Prompt, read_prompts
 
@@ -69,12 +68,3 @@ def read_source(input_path: str, output_path: str, takes_channel: bool, normaliz
         for field in ("log_probs", "num_tokens") if normalize == "tokens" else ("log_probs",):
             check_numbers(row, field, len(words), f"{output_path}: row {number}")
     return Source(method, prompts, predictions)
-
-
-def check_numbers(row: dict[str, Any], field: str, count: int, place: str) -> None:
-    """Raises InputError where `field` is no list of `count` finite numbers."""
-    values = row.get(field)
-    if not isinstance(values, list) or len(values) != count:
-        raise InputError(f"{place}: expected {field!r}, one a label word")
-    if not all(isinstance(value, float | int) and math.isfinite(value) for value in values):
-        raise InputError(f"{place}: {field!r} holds something other than finite numbers")

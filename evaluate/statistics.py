@@ -89,7 +89,10 @@ def mcnemar(first_alone: int, second_alone: int) -> float:
             each of them falls to either by the toss of a coin.
     """
     count = first_alone + second_alone
-    tail = sum(math.comb(count, number) for number in range(min(first_alone, second_alone) + 1))
+    tail, ways = 0, 1  # whole numbers: exact; each binomial coefficient from the one before it
+    for number in range(min(first_alone, second_alone) + 1):
+        tail += ways
+        ways = ways * (count - number) // (number + 1)
     return min(1.0, 2 * tail / 2**count)
 
 

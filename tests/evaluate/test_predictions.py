@@ -12,6 +12,7 @@ from preprocess.files import write_bytes
 
 METHODS = ("direct", "direct_calibrate", "channel", "generate")
 ROW = {"id": "a", "prediction": "Text", "ground_truth": "Title", "correct": False}
+WORDED = ROW | {"label_words": ["Text", "Title"]}
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -118,6 +119,19 @@ def test_writing_that_is_cut_off_leaves_no_meta_file_of_another_run(tmp_path, mo
         ([ROW | {"correct": 0}], "row 0: expected a string or null as 'prediction' and true or false as 'correct'"),
         ([ROW | {"id": 3}], "row 0: 'id' is 3, expected a string"),
         ([ROW, ROW | {"id": "b"}, ROW], "row 2: id 'a' stands there twice"),
+        ([ROW | {"label_words": None}], "row 0: 'label_words' is None, expected a list of strings that is not empty"),
+        ([ROW | {"label_words": []}], "row 0: 'label_words' is [], expected a list of strings that is not empty"),
+        (
+            [ROW | {"label_words": ["a", 1]}],
+            "row 0: 'label_words' is ['a', 1], expected a list of strings that is not empty",
+        ),
+        ([ROW | {"ground_truth": 3}], "row 0: 'ground_truth' is 3, expected a string"),
+        ([ROW | {"generation": None}], "row 0: 'generation' is None, expected a string"),
+        ([ROW | {"log_probs": 3}], "row 0: expected 'log_probs', one a label word"),
+        ([ROW | {"log_probs": [-1.0]}], "row 0: expected 'log_probs', one a label word"),
+        ([WORDED | {"score": [-1.0]}], "row 0: expected 'score', one a label word"),
+        ([WORDED | {"score": [-1.0, "x"]}], "row 0: 'score' holds something other than finite numbers"),
+        ([WORDED | {"score": [-1.0, float("nan")]}], "row 0: 'score' holds something other than finite numbers"),
         ([ROW | {"correct": True}], "row 0: 'correct' is True, but prediction and ground_truth say otherwise"),
         ([ROW | {"ground_truth": "Text"}], "row 0: 'correct' is False, but prediction and ground_truth say otherwise"),
     ],

@@ -1,0 +1,143 @@
+"""What the tests of the report share: predictions files of random answers and attacks, and a report on them."""
+
+import json
+import random
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from evaluate.predictions import sha256, write_predictions
+from evaluate.report.page import ReportConfig, write_report
+
+WORDS = ["World", "Sports", "Business", "<b>Science</b> & technology"]
+NAMES = {"direct": "direct", "direct_calibrate": "calibrated", "channel": "channel", "generate": "generate"}
+ATTACKS = [
+    "</script><script>document.title = 'attacked'</script>",
+    "<img src=x onerror=\"document.title = 'attacked'\">",
+    "<!-- <script> \u2028 \u2029 {{script}} ${document.title = 'attacked'} \\u003c &lt;",
+    "]]></title></style><svg onload=\"document.title = 'attacked'\">",
+]
+DEMONSTRATION = "Article: a demonstration with {text} in it\nCategory: Sports\n"
+
+
+def write_files(
+    folder: Path, methods=tuple(NAMES), count: int = 120, dataset: str = "news", k: int = 1, words: int = 20
+) -> list[Path]:
+    """A prompt file and random predictions of each method on it; the first texts are attacks, some answers null."""
+    draw = random.Random(0)
+    vocabulary = [f"word{n}" for n in range(1000)]
+    prompts = []
+    for n in range(count):
+        text = ATTACKS[n] if n < len(ATTACKS) else " ".join(draw.choices(vocabulary, k=words))
+        prompt = {"id": f"test-{n}", "prompt": f"{DEMONSTRATION}Article: {{text}}\nCategory:", "text": text}
+        truth = {"label_words": WORDS, "ground_truth": draw.choice(WORDS)}
+        prompts.append(prompt | {"completion": "{label_word}"} | truth)
+    folder.mkdir(parents=True, exist_ok=True)
+    inputs = folder / "inputs.json"
+    inputs.write_text(json.dumps(prompts))
+    paths = []
+    for method in methods:
+        rows = [answer(draw, prompt, method) for prompt in prompts]
+        meta = {"method": method, "seconds": 61.5, "tokens_computed": 1234, "checkpoint": "tiny", "num_examples": count}
+        meta |= {"prompt_path": str(inputs), "prompt_sha256": sha256(inputs), "prompt": {"dataset": dataset, "k": k}}
+        paths.append(folder / f"outputs_{method}.json")
+        write_predictions(paths[-1], rows, meta)
+    return paths
+
+
+def answer(draw: random.Random, prompt: dict, method: str) -> dict:
+    """A row of a predictions file, right more often than not."""
+    row = {key: prompt[key] for key in ("id", "label_words", "ground_truth")}
+    scores = [draw.gauss(-5, 2) for _ in WORDS]
+    row["prediction"] = draw.choice([prompt["ground_truth"], WORDS[scores.index(max(scores))]])
+    if method == "generate":
+        row["generation"] = f"{row['prediction']}\n{ATTACKS[0]}"
+        row["prediction"] = draw.choice([row["prediction"]] * 9 + [None])
+    else:
+        row["score" if method == "direct_calibrate" else "log_probs"] = scores
+    return row | {"correct": row["prediction"] == row["ground_truth"]}
+
+
+@pytest.fixture(scope="session")
+def write_results() -> Callable[..., list[Path]]:
+    """A function that writes predictions files: (folder, methods, count, dataset, k, words) -> their paths."""
+    return write_files
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """A report on two data sets, the second with one method only and a name that is markup."""
+    folder = tmp_path_factory.mktemp("report")
+    write_files(folder / "results/first")
+    write_files(folder / "results/second", ["direct"], 70, "<i>other</i>")
+    path = folder / "report.html"
+    write_report(ReportConfig((str(folder / "results"),), str(path), str(folder / "figures")))
+    page = path.read_text(encoding="utf-8")
+    first = {name: json.loads((folder / f"results/first/{name}.json").read_text()) for name in file_names()}
+    rows = {method: first[f"outputs_{method}"] for method in NAMES}
+    return SimpleNamespace(folder=folder, path=path, page=page, read=Reader(page), rows=rows, prompts=first["inputs"])
+
+
+def file_names() -> list[str]:
+    return ["inputs", *(f"outputs_{method}" for method in NAMES)]
+
+
+@pytest.fixture(scope="session")
+def read_page() -> Callable[[str], "Reader"]:
+    return Reader
+
+
+@pytest.fixture(scope="session")
+def names() -> dict[str, str]:
+    """Method -> as it is shown."""
+    return NAMES
+
+
+@pytest.fixture(scope="session")
+def attacks() -> list[str]:
+    return ATTACKS
+
+
+@pytest.fixture(scope="session")
+def demonstration() -> str:
+    return DEMONSTRATION
+
+
+class Reader(HTMLParser):
+    """The tables of a page by their captions, and what its scripts and styles hold."""
+
+    def __init__(self, page: str):
+        super().__init__()
+        self.tables, self.blocks, self.policy, self.links, self.inside = {}, {}, "", [], None
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        if tag == "meta" and "http-equiv" in attrs:
+            self.policy = attrs["content"]
+        self.links += [attrs[name] for name in ("src", "href", "action", "data") if name in attrs]
+        if tag in ("script", "style"):
+            self.inside = attrs.get("type", tag)
+            assert self.inside not in self.blocks, f"a second {self.inside}"
+            self.blocks[self.inside] = ""
+        if tag == "table":
+            self.rows = []
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("th", "td", "caption"):
+            self.text = ""
+
+    def handle_endtag(self, tag):
+        self.inside = None if tag in ("script", "style") else self.inside
+        if tag == "caption":
+            self.tables[self.text] = self.rows
+        if tag in ("th", "td"):
+            self.rows[-1].append(self.text)
+
+    def handle_data(self, data):
+        if self.inside:
+            self.blocks[self.inside] += data
+        self.text = getattr(self, "text", "") + data
