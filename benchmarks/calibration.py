@@ -5,6 +5,7 @@ python benchmarks/calibration.py --direct outputs_direct.json --calibrated outpu
 Nothing is scored: the label distributions of all examples are there, and test sets are drawn from them.
 """
 
+import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,6 @@ from evaluate.corrections import divide, divide_by_batch, match_prior, normalise
 from evaluate.result import Result, read_checked
 from preprocess.errors import InputError
 
-SKEWS = (0.0, 0.25, 0.5, 0.75, 0.9)  # of all examples, beyond an even share, in the class that is most frequent
-
 
 @dataclass(frozen=True)
 class CalibrationConfig:
@@ -30,6 +29,7 @@ class CalibrationConfig:
         calibrated: Predictions of run_evaluate_direct_calibrate_llama.py --method contextual made from them; default
             none, then contextual is left out.
         examples: Of a test set.
+        skews: How much of it belongs to one class beyond an even share, with commas: 0 is balanced.
         draws: Test sets of each skew, which favour the classes in turn.
         seed: Of the draws.
     """
@@ -37,12 +37,14 @@ class CalibrationConfig:
     direct: str = "results/tiny/outputs_direct_ag_news_test.json"
     calibrated: str = ""
     examples: int = 1000
+    skews: str = "0,0.25,0.5,0.75,0.9"
     draws: int = 20
     seed: int = 0
 
 
 def measure(config: CalibrationConfig) -> None:
-    """Print mean accuracy and, after the table, what it says."""
+    """Print the mean accuracy of each skew."""
+    skews = read_skews(config.skews)
     result = Result(read_checked(Path(config.direct)))
     if (
         result.scores is None
@@ -62,7 +64,7 @@ def measure(config: CalibrationConfig) -> None:
     print("| share of one class | " + " | ".join(names) + " |")
     print("|---:|" + "---:|" * len(names))
     generator = np.random.default_rng(config.seed)
-    for skew in SKEWS:
+    for skew in skews:
         found = []
         for draw in range(config.draws):
             prior = (1 - skew) * uniform + skew * np.eye(classes)[draw % classes]
@@ -79,6 +81,17 @@ def measure(config: CalibrationConfig) -> None:
             found.append([(corrected[name].argmax(-1) == truth).mean() for name in names])
         share = (1 - skew) / classes + skew
         print(f"| {share:.2f} | " + " | ".join(f"{value:.3f}" for value in np.mean(found, axis=0)) + " |")
+
+
+def read_skews(text: str) -> list[float]:
+    """Raises InputError where `text` is no list of numbers from 0 to 1."""
+    try:
+        skews = [float(part) for part in text.split(",")]
+    except ValueError:
+        skews = [math.nan]
+    if not all(0 <= skew <= 1 for skew in skews):
+        raise InputError(f"--skews {text}: expected numbers from 0 to 1, with commas")
+    return skews
 
 
 def draw_examples(truths: np.ndarray, prior: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:

@@ -105,10 +105,15 @@ def signed(difference: float) -> str:
 
 
 def f1_tables(section: Section) -> Iterator[Element]:
-    for name, values in zip(section.names, section.class_f1, strict=True):
-        rows = [[f1.name, f"{f1.value:.4f}", "{:.4f}-{:.4f}".format(*f1.interval)] for f1 in values]
-        if rows:
-            yield table(f"F1 of each class: {name}", ["class", "F1", "95 % interval"], rows)
+    for name, result, values in zip(section.names, section.results, section.class_f1, strict=True):
+        if result.confusion is None:
+            continue
+        counts = zip(result.confusion.sum(1).tolist(), result.confusion.sum(0).tolist(), strict=False)
+        rows = [
+            [f1.name, str(occurs), str(predicted), f"{f1.value:.4f}", "{:.4f}-{:.4f}".format(*f1.interval)]
+            for f1, (occurs, predicted) in zip(values, counts, strict=True)
+        ]
+        yield table(f"Classes: {name}", ["class", "occurs", "predicted", "F1", "95 % interval"], rows)
 
 
 def confusion_tables(section: Section) -> Iterator[Element]:

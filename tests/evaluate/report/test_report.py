@@ -51,10 +51,13 @@ def test_confusion_and_f1_are_scikit_learns(made, names):
         _, *table = made.read.tables[f"Confusion matrix: {names[method]}"]
         expected = confusion_matrix(truths, answers, labels=[*WORDS, "none"])[:-1]
         assert [[int(cell) for cell in row[1:]] for row in table] == expected.tolist()
-        _, *table = made.read.tables[f"F1 of each class: {names[method]}"]
+        _, *table = made.read.tables[f"Classes: {names[method]}"]
         values = f1_score(truths, answers, labels=WORDS, average=None, zero_division=0)
-        assert [row[:2] for row in table] == [[word, f"{f1:.4f}"] for word, f1 in zip(WORDS, values, strict=True)]
-        for _, value, ends in table:
+        assert [row[:4] for row in table] == [
+            [word, str(truths.count(word)), str(answers.count(word)), f"{f1:.4f}"]
+            for word, f1 in zip(WORDS, values, strict=True)
+        ]
+        for *_, value, ends in table:
             low, high = map(float, ends.split("-"))
             assert 0 <= low <= float(value) <= high <= 1
 

@@ -1,0 +1,66 @@
+"""benchmarks/calibration.py on the shipped sample, as a user runs it: its numbers are those of the corrections."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from evaluate.corrections import divide_by_batch
+from evaluate.result import Result, read_checked
+
+
+@pytest.fixture
+def run_benchmark(root: Path):
+    """A function that runs it on the sample's outputs: (*flags) -> what it did."""
+
+    def run(*flags: str) -> subprocess.CompletedProcess:
+        paths = {"direct": "outputs_direct_ag_news.json", "calibrated": "outputs_direct_calibrate_ag_news.json"}
+        given = [f"--{flag}=samples/{name}" for flag, name in paths.items()]
+        command = [sys.executable, "benchmarks/calibration.py", *given, *flags]
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+
+    return run
+
+
+def test_even_classes_are_the_sample_itself(run_benchmark, root):
+    """All 104 examples, 26 of each class: a draw of them is all of them."""
+    done = run_benchmark("--examples=104", "--draws=1", "--skews=0")
+    assert done.returncode == 0, done.stderr
+    header, _, row = done.stdout.splitlines()
+    names, found = ([cell.strip() for cell in line.split("|")[2:-1]] for line in (header, row))
+    assert names == ["direct", "contextual", "batch", "prior uniform", "prior true"]
+    results = [
+        Result(read_checked(root / f"samples/outputs_{name}_ag_news.json")) for name in ("direct", "direct_calibrate")
+    ]
+    assert found[:2] == [f"{result.accuracy:.3f}" for result in results]
+    batch = divide_by_batch(np.array(results[0].scores)).argmax(-1)
+    assert found[2] == f"{(batch == np.array(results[0].truth_places)).mean():.3f}"
+    assert found[3] == found[4]  # the true prior is uniform
+
+
+def test_the_more_uneven_the_better_is_the_true_prior(run_benchmark):
+    done = run_benchmark("--examples=28", "--draws=40", "--skews=0.9")
+    share, *_, uniform, true = (float(cell) for cell in done.stdout.splitlines()[2].split("|")[1:-1])
+    assert share == pytest.approx(0.925, abs=0.006)
+    assert true > uniform
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--examples=200"], "error: --examples 200: class 0 has 26 examples, 50 are needed"),
+        (["--skews=2"], "error: --skews 2: expected numbers from 0 to 1, with commas"),
+        (
+            ["--direct=samples/outputs_generate_ag_news.json"],
+            "error: samples/outputs_generate_ag_news.json: expected sc",
+        ),
+    ],
+)
+def test_what_cannot_be_drawn(run_benchmark, flags, message):
+    done = run_benchmark(*flags)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith(message)
