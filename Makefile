@@ -30,7 +30,7 @@ check: .venv/dev
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-.venv/dev: .venv/run requirements-dev.txt requirements-pretrain.txt
+.venv/dev: .venv/run requirements-dev.txt requirements-pretrain.txt requirements-finetune.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 

@@ -18,6 +18,8 @@ METHODS = {
     "channel": "channel",
     "channel_calibrate": "channel calibrated",
     "generate": "generate",
+    "llama_lora": "LLaMA LoRA",
+    "majority": "majority",
 }
 
 Interval = tuple[float, float]

@@ -1,0 +1,218 @@
+"""transformers' LLaMA with a token classifier, from a hub id, a folder of either form, or from nothing."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import sentencepiece
+import torch
+from torch import Tensor
+from transformers import (
+    AutoConfig,
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+    LlamaConfig,
+    LlamaForTokenClassification,
+    LlamaTokenizer,
+    PreTrainedTokenizerBase,
+)
+
+from llama import ModelArgs, Tokenizer, open_checkpoint
+from llama.checkpoint import load_weights
+from preprocess.errors import InputError
+
+RANDOM = "random"
+RANDOM_SHAPE = {"hidden_size": 64, "intermediate_size": 176, "num_hidden_layers": 2, "num_attention_heads": 4}
+RANDOM_VOCABULARY = 1000
+RANDOM_LENGTH = 512
+TRANSFORMERS_NAMES = {
+    "attention.wq": "self_attn.q_proj",
+    "attention.wk": "self_attn.k_proj",
+    "attention.wv": "self_attn.v_proj",
+    "attention.wo": "self_attn.o_proj",
+    "feed_forward.w1": "mlp.gate_proj",
+    "feed_forward.w2": "mlp.down_proj",
+    "feed_forward.w3": "mlp.up_proj",
+    "attention_norm": "input_layernorm",
+    "ffn_norm": "post_attention_layernorm",
+    "tok_embeddings": "embed_tokens",
+    "norm": "norm",
+}
+
+
+@dataclass(frozen=True)
+class Base:
+    """A model to fine-tune, with its tokenizer.
+
+    Args:
+        name: As tables call it.
+        fingerprint: Of the checkpoint in Meta's format; None for others.
+    """
+
+    name: str
+    model: LlamaForTokenClassification
+    tokenizer: PreTrainedTokenizerBase
+    fingerprint: str | None = None
+
+
+def load_base(model: str, label_words: Sequence[str], dtype: torch.dtype, texts: Sequence[str], folder: Path) -> Base:
+    """The model that `--model` names; the classifier is random, from torch's own generator.
+
+    Args:
+        texts: A tokenizer is trained on them for `random`.
+        folder: Where `random` is kept: a second run finds the same there.
+
+    Raises:
+        InputError, CheckpointError: Not there, or not a LLaMA.
+    """
+    if model == RANDOM:
+        if not (folder / "config.json").is_file():
+            make_random(label_words, texts, folder)
+        return Base(RANDOM, *load_transformers(str(folder), label_words, dtype))
+    local = Path(model)
+    if is_meta(local):
+        return load_meta(local, label_words, dtype)
+    if local.is_dir() and not (local / "config.json").is_file():
+        raise InputError(f"{model}: neither params.json (Meta's form) nor config.json (transformers') in it (--model)")
+    return Base(local.name, *load_transformers(model, label_words, dtype))
+
+
+def is_meta(folder: Path) -> bool:
+    return (folder / "params.json").is_file() or any(folder.glob("consolidated.*.pth"))
+
+
+def label_options(label_words: Sequence[str]) -> dict[str, dict]:
+    """The labels of a classifier, as a configuration holds them."""
+    return {"id2label": dict(enumerate(label_words)), "label2id": {word: n for n, word in enumerate(label_words)}}
+
+
+def load_transformers(
+    model: str, label_words: Sequence[str], dtype: torch.dtype
+) -> tuple[LlamaForTokenClassification, PreTrainedTokenizerBase]:
+    """A hub id or a local folder in transformers' form."""
+    try:
+        config = AutoConfig.from_pretrained(model)
+    except Exception as error:  # it raises whatever a damaged file leads it to
+        raise InputError(f"--model {model}: transformers cannot load it: {first_line(error)}") from None
+    if config.model_type != "llama":
+        raise InputError(f"--model {model}: is a {config.model_type}, expected a llama")
+    if "LlamaForTokenClassification" in (config.architectures or []):
+        found = [config.id2label[number] for number in sorted(config.id2label)]
+        if found != list(label_words):
+            raise InputError(f"--model {model}: classifies {', '.join(found)}; the data have {', '.join(label_words)}")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(model)
+        options = label_options(label_words)
+        return LlamaForTokenClassification.from_pretrained(model, dtype=dtype, **options), tokenizer
+    except Exception as error:  # it raises whatever a damaged file leads it to
+        raise InputError(f"--model {model}: transformers cannot load it: {first_line(error)}") from None
+
+
+def first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def load_meta(folder: Path, label_words: Sequence[str], dtype: torch.dtype) -> Base:
+    """A checkpoint in Meta's format, of any number of shards."""
+    checkpoint = open_checkpoint(str(folder))
+    config = config_of(checkpoint.args, label_words)
+    model = AutoModelForTokenClassification.from_config(config, dtype=dtype)  # .to(dtype) would round rotary tables
+    weights = load_weights(checkpoint, 0, 1, dtype, torch.device("cpu"))
+    model.model.load_state_dict(converted(weights, checkpoint.args))
+    return Base(checkpoint.name, model, converted_tokenizer(checkpoint.tokenizer), checkpoint.fingerprint())
+
+
+def config_of(args: ModelArgs, label_words: Sequence[str]) -> LlamaConfig:
+    """transformers' configuration of the same model."""
+    return LlamaConfig(
+        vocab_size=args.vocab_size,
+        hidden_size=args.dim,
+        intermediate_size=args.hidden_dim,
+        num_hidden_layers=args.n_layers,
+        num_attention_heads=args.n_heads,
+        num_key_value_heads=args.kv_heads,
+        rms_norm_eps=args.norm_eps,
+        rope_parameters={"rope_type": "default", "rope_theta": args.rope_theta},
+        max_position_embeddings=args.max_seq_len,
+        tie_word_embeddings=False,
+        **label_options(label_words),
+    )
+
+
+def converted(weights: dict[str, Tensor], args: ModelArgs) -> dict[str, Tensor]:
+    """Meta's weights under transformers' names, without the output layer, which a classifier has not."""
+    renamed = {}
+    for key, weight in weights.items():
+        parts = key.removesuffix(".weight").split(".")
+        if parts == ["output"]:
+            continue
+        prefix, name = (".".join(parts[:2]) + ".", ".".join(parts[2:])) if parts[0] == "layers" else ("", parts[0])
+        heads = {"attention.wq": args.n_heads, "attention.wk": args.kv_heads}.get(name)
+        weight = weight if heads is None else rotary_halves(weight, heads)
+        renamed[f"{prefix}{TRANSFORMERS_NAMES[name]}.weight"] = weight
+    return renamed
+
+
+def rotary_halves(weight: Tensor, heads: int) -> Tensor:
+    """wq or wk with its rows reordered: Meta rotates neighbours (2i, 2i + 1), transformers (i, i + E / 2)."""
+    return weight.unflatten(0, (heads, -1, 2)).transpose(1, 2).flatten(0, 2)
+
+
+def converted_tokenizer(tokenizer: Tokenizer) -> LlamaTokenizer:
+    """transformers' tokenizer with the ids of a sentencepiece model.
+
+    sentencepiece joins the pair whose piece has the highest score. The order of merges is made from the scores, for
+    `LlamaTokenizer.from_pretrained` takes that of the ids: in LLaMA's model, where runs of spaces come first and score
+    lowest, it splits "a  b" differently.
+    """
+    model = tokenizer.sp_model
+    vocabulary = {model.id_to_piece(number): number for number in range(model.vocab_size())}
+    merges = []
+    for piece, number in vocabulary.items():
+        if model.is_control(number) or model.is_byte(number) or model.is_unknown(number):
+            continue
+        for cut in range(1, len(piece)):
+            left, right = piece[:cut], piece[cut:]
+            if left in vocabulary and right in vocabulary:
+                merges.append((-model.get_score(number), vocabulary[left], vocabulary[right], left, right))
+    return LlamaTokenizer(
+        vocab=vocabulary,
+        merges=[(left, right) for *_, left, right in sorted(merges)],
+        unk_token=model.id_to_piece(model.unk_id()),
+        bos_token=model.id_to_piece(tokenizer.bos_id),
+        eos_token=model.id_to_piece(tokenizer.eos_id),
+        add_bos_token=True,
+        padding_side="right",
+    )
+
+
+def make_random(label_words: Sequence[str], texts: Sequence[str], folder: Path) -> None:
+    """A small random LLaMA, in transformers' form, with a tokenizer trained on `texts`."""
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(texts),
+        model_writer=model,
+        model_type="bpe",
+        vocab_size=RANDOM_VOCABULARY,
+        byte_fallback=True,
+        normalization_rule_name="identity",
+        remove_extra_whitespaces=False,
+        hard_vocab_limit=False,
+        num_threads=1,
+        minloglevel=2,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "tokenizer.model"
+    path.write_bytes(model.getvalue())
+    tokenizer = converted_tokenizer(Tokenizer(path))
+    path.unlink()  # transformers would prefer it to its own file
+    tokenizer.save_pretrained(folder)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        max_position_embeddings=RANDOM_LENGTH,
+        tie_word_embeddings=False,
+        **RANDOM_SHAPE,
+        **label_options(label_words),
+    )
+    LlamaForTokenClassification(config).save_pretrained(folder)
