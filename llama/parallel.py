@@ -26,7 +26,7 @@ from fairscale.nn.model_parallel.initialize import (
 
 from llama.errors import CheckpointError
 
-SERVER_ANSWERS = timedelta(seconds=15)  # of torchrun; one that is gone is given up after twice that
+SERVER_ANSWERS = timedelta(seconds=10)  # of torchrun; one that is gone is given up after twice that
 STARTS = itertools.count()  # what is claimed and shared after one start is not that of the next
 
 
