@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from evaluate.result import Result, read_results
 from evaluate.statistics import Comparison, compare, holm
-from evaluate.table import FORMATS, Column
+from evaluate.table import FORMATS, Column, check_format
 from preprocess.errors import InputError
 
 
@@ -27,8 +27,7 @@ class CompareConfig:
     format: str = "markdown"
 
     def __post_init__(self) -> None:
-        if self.format not in FORMATS:
-            raise InputError(f"--format {self.format}: expected {', '.join(FORMATS)}")
+        check_format(self.format)
 
 
 class Pair(NamedTuple):

@@ -97,6 +97,11 @@ class Result:
         truths = [row.get("ground_truth") for row in self.rows]
         return None if None in truths else truths
 
+    @property
+    def label_words(self) -> list[list[str]]:
+        """Of each example; none where the file does not tell."""
+        return [row.get("label_words", []) for row in self.rows]
+
     @cached_property
     def groups(self) -> list[str] | None:
         """The page of each block; None where examples stand alone."""
@@ -105,7 +110,7 @@ class Result:
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
-        order = [word for row in self.rows for word in row.get("label_words", ())]
+        order = [word for words in self.label_words for word in words]
         return metrics.classes_of(self.predicted, self.truths or [], order)
 
     @cached_property
@@ -144,8 +149,8 @@ class Result:
     def scores(self) -> list[list[float]] | None:
         """What was compared, one a label word; None for systems that compare nothing (generate)."""
         scores = [row.get("score", row.get("log_probs")) for row in self.rows]
-        known = all(score is not None and len(score) == len(row.get("label_words", ()))
-                    for score, row in zip(scores, self.rows, strict=True))  # fmt: skip
+        pairs = zip(scores, self.label_words, strict=True)
+        known = all(score is not None and len(score) == len(words) for score, words in pairs)
         return scores if known else None
 
     @cached_property
@@ -156,11 +161,10 @@ class Result:
     @cached_property
     def truth_places(self) -> list[int] | None:
         """Where the ground truth stands among the label words; None where it is not one of them."""
-        if self.truths is None or any(
-            t not in row.get("label_words", ()) for t, row in zip(self.truths, self.rows, strict=True)
-        ):
+        if self.truths is None:
             return None
-        return [row["label_words"].index(truth) for truth, row in zip(self.truths, self.rows, strict=True)]
+        pairs = list(zip(self.truths, self.label_words, strict=True))
+        return [words.index(truth) for truth, words in pairs] if all(truth in words for truth, words in pairs) else None
 
     @cached_property
     def reliability(self) -> list[metrics.Bin] | None:

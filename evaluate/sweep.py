@@ -1,6 +1,5 @@
 """Several draws of demonstrations in one command: how much a result owes to the examples that the prompt shows."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -9,7 +8,7 @@ from evaluate.generation import GenerateConfig, generate
 from evaluate.result import read_results
 from evaluate.run import RunOptions, checkpoint_name
 from evaluate.scoring import ScoreConfig, evaluate
-from evaluate.table import FORMATS, draws_table
+from evaluate.table import check_format, draws_table
 from llama.checkpoint import open_checkpoint
 from llama.parallel import Launch, finish, start, world_size
 from preprocess import ag_news, doclaynet, tables
@@ -57,8 +56,7 @@ class SweepConfig:
     def __post_init__(self) -> None:
         if self.dataset not in DATASETS and not Path(self.dataset).is_file():
             raise InputError(f"--dataset {self.dataset}: expected {', '.join(DATASETS)} or a YAML file")
-        if self.format not in FORMATS:
-            raise InputError(f"--format {self.format}: expected {', '.join(FORMATS)}")
+        check_format(self.format)
         if self.run.output_path:
             raise InputError("--output_path: a sweep names its files itself; --output_dir is their folder")
         for method in names(self.methods):
@@ -98,32 +96,11 @@ def sweep(config: SweepConfig) -> None:
 def score_draw(config: SweepConfig, launch: Launch, folder: Path, k: int, seed: int) -> list[str]:
     """One draw of demonstrations by all methods; the predictions files."""
     name = f"{Path(config.dataset).stem}_k{k}_seed{seed}"
-    inputs = {method: str(folder / f"inputs_{method}_{name}.json") for method in ("direct", "channel")}
-    output = {method: str(folder / f"outputs_{method}_{name}.json") for method in METHODS}
-    run = {method: replace(config.run, output_path=path) for method, path in output.items()}
-    steps: dict[str, tuple[str, Callable[[], None]]] = {
-        "direct": (
-            "direct",
-            lambda: evaluate(ScoreConfig(inputs["direct"], config.dtype, config.score_eos, run["direct"]), "direct"),
-        ),
-        "calibrated": (
-            "direct",
-            lambda: calibrate(CalibrateConfig(inputs["direct"], output["direct"], run=run["calibrated"])),
-        ),
-        "channel": (
-            "channel",
-            lambda: evaluate(ScoreConfig(inputs["channel"], config.dtype, config.score_eos, run["channel"]), "channel"),
-        ),
-        "generate": (
-            "direct",
-            lambda: generate(
-                GenerateConfig(inputs["direct"], temperature=0.0, dtype=config.dtype, run=run["generate"])
-            ),
-        ),
-    }
+    inputs = {kind: str(folder / f"inputs_{kind}_{name}.json") for kind in ("direct", "channel")}
+    outputs = {method: str(folder / f"outputs_{method}_{name}.json") for method in METHODS}
     asked = names(config.methods)
     needed = [method for method in METHODS if method in asked or (method == "direct" and "calibrated" in asked)]
-    for kind in dict.fromkeys(steps[method][0] for method in needed):
+    for kind in dict.fromkeys(map(prompts_of, needed)):
         options = PromptOptions(
             dataset_path=config.dataset_path,
             data_path=inputs[kind],
@@ -134,8 +111,26 @@ def score_draw(config: SweepConfig, launch: Launch, folder: Path, k: int, seed: 
         )
         launch.from_rank_0(inputs[kind], lambda kind=kind, options=options: write_prompts(config, options, kind))
     for method in needed:
-        steps[method][1]()
-    return [output[method] for method in METHODS if method in asked]
+        score_method(config, method, inputs, outputs)
+        # Rank 0 alone has written; the next method may read it.
+        launch.from_rank_0(outputs[method], lambda: None)
+    return [outputs[method] for method in METHODS if method in asked]
+
+
+def prompts_of(method: str) -> str:
+    """The kind of prompts that a method reads."""
+    return "channel" if method == "channel" else "direct"
+
+
+def score_method(config: SweepConfig, method: str, inputs: dict[str, str], outputs: dict[str, str]) -> None:
+    """What the script of that method does."""
+    run, path = replace(config.run, output_path=outputs[method]), inputs[prompts_of(method)]
+    if method == "calibrated":
+        calibrate(CalibrateConfig(path, outputs["direct"], run=run))
+    elif method == "generate":
+        generate(GenerateConfig(path, dtype=config.dtype, temperature=0.0, run=run))
+    else:
+        evaluate(ScoreConfig(path, config.dtype, config.score_eos, run), method)
 
 
 def write_prompts(config: SweepConfig, options: PromptOptions, method: str) -> None:

@@ -122,8 +122,7 @@ class TableConfig:
     draws: bool = False
 
     def __post_init__(self) -> None:
-        if self.format not in FORMATS:
-            raise InputError(f"--format {self.format}: expected {', '.join(FORMATS)}")
+        check_format(self.format)
         self.chosen_columns()
         if self.draws and self.columns != DEFAULT:
             raise InputError("--columns: --draws has its own")
@@ -201,3 +200,9 @@ def to_csv(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> str:
 
 
 FORMATS = {"markdown": to_markdown, "latex": to_latex, "csv": to_csv}
+
+
+def check_format(form: str) -> None:
+    """Raises InputError where `--format` is none."""
+    if form not in FORMATS:
+        raise InputError(f"--format {form}: expected {', '.join(FORMATS)}")

@@ -13,7 +13,7 @@ from evaluate.predictions import prediction_row, write_predictions
 from evaluate.run import git_commit
 from finetune.block_metrics import Scores
 from finetune.chunks import Chunk
-from finetune.pages import Splits, file_name, flat, table_name
+from finetune.pages import Splits, dataset_of, flat
 from preprocess.blocks import LABEL_WORDS, Block
 from preprocess.prompts import Prompt
 
@@ -50,8 +50,9 @@ def write_rows(
         found = None if scores is None else scores[number]
         rows.append(prediction_row(example, prediction, {} if found is None else {"log_probs": found}))
     about = {"method": method, "num_examples": len(rows)}
-    data = {"dataset": table_name(dataset_path), "dataset_path": dataset_path, "split": "test"}
-    path = folder / f"outputs_{method}_{file_name(dataset_path)}.json"
+    dataset = dataset_of(dataset_path)
+    data = {"dataset": dataset.table_name(dataset_path), "dataset_path": dataset_path, "split": "test"}
+    path = folder / f"outputs_{method}_{dataset.name}.json"
     write_predictions(path, rows, about | meta | circumstances() | {"prompt": data})
 
 

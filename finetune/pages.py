@@ -10,6 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from preprocess.blocks import Block
+from preprocess.build import DataSet
 from preprocess.doclaynet import DOCBANK, DOCLAYNET, docbank_files, read_pages
 from preprocess.errors import InputError
 
@@ -60,17 +61,10 @@ class Splits:
     leaked: int
 
 
-def file_name(dataset_path: str) -> str:
-    """What the data set is called in the names of files."""
+def dataset_of(dataset_path: str) -> DataSet:
+    """The data set that lies there, for its names."""
     is_docbank = docbank_files(dataset_path) or docbank_files(str(Path(dataset_path) / "test"))
-    return (DOCBANK if is_docbank else DOCLAYNET).name
-
-
-def table_name(dataset_path: str) -> str:
-    """What it is called in tables, as in the meta files of prompts: the shipped sample is not the real data set."""
-    name = file_name(dataset_path)
-    shipped = Path(dataset_path).resolve().is_relative_to(Path(DOCLAYNET.sample).resolve())
-    return f"{name}_sample" if shipped else name
+    return DOCBANK if is_docbank else DOCLAYNET
 
 
 def read_split(dataset_path: str, split: str, flag: str, first: int = 0) -> list[Page] | None:

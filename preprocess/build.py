@@ -73,6 +73,14 @@ class DataSet:
     k: int = 1
     places: Mapping[str, str] = field(default_factory=dict)
 
+    def is_sample(self, origin: str) -> bool:
+        """Whether a path is the sample set that is shipped, or a part of it."""
+        return bool(self.sample) and Path(origin).resolve().is_relative_to(Path(self.sample).resolve())
+
+    def table_name(self, origin: str) -> str:
+        """Its name in meta files and tables, read from `origin`: the sample does not bear the name of the real one."""
+        return f"{self.name}_sample" if self.is_sample(origin) else self.name
+
     def cite(self, key: str, flag: str = "") -> str:
         """How a message ends that is about `key`: the flag and the line to mend, in brackets."""
         named = ", ".join(filter(None, (flag, self.places.get(key))))
@@ -108,7 +116,7 @@ def locate(dataset: DataSet, options: PromptOptions, method: str) -> Plan:
     flag = "--dataset_path"
     if not options.dataset_path:
         flag = ", ".join(filter(None, (flag, dataset.places.get("sample" if sample else "path"))))
-    shipped = bool(dataset.sample) and Path(origin).resolve().is_relative_to(Path(dataset.sample).resolve())
+    shipped = dataset.is_sample(origin)
     defaults = PromptOptions(k=dataset.k)
     drawn = replace(options, dataset_path="", sample=True, data_path="")
     folder = "samples" if shipped and drawn == defaults else "real"  # the shipped files stay what they are
@@ -118,7 +126,7 @@ def locate(dataset: DataSet, options: PromptOptions, method: str) -> Plan:
         raise InputError(
             f"{path}: exists without a meta file, so no script wrote it; remove it or name another --data_path"
         )
-    return Plan(dataset, method, options, f"{dataset.name}_sample" if shipped else dataset.name, origin, flag, path)
+    return Plan(dataset, method, options, dataset.table_name(origin), origin, flag, path)
 
 
 def read_test(read: Read[Split], plan: Plan) -> Split:

@@ -196,7 +196,7 @@ _GRAMMAR = {
     name: [" ".join(alternative.split()).replace("¦", "|") for alternative in body.split("|")]
     for name, body in re.findall(r"(?:\n|(?<=\S)  )([\w-]+): (.+?)(?=\n\S|(?<=\S)  |\n\Z)", _RULES, re.DOTALL)
 }
-_PLACEHOLDER = re.compile(r"\{(?:([A-Z]?)(\d+)-(\d+)(\.\.)?|(\^?)([A-Za-z]\w*)(?:\*(\d+)-(\d+))?)\}")
+_SLOT = re.compile(r"\{(?:([A-Z]?)(\d+)-(\d+)(\.\.)?|(\^?)([A-Za-z]\w*)(?:\*(\d+)-(\d+))?)\}")
 _TITLE_LETTER = re.compile(r"(?<![^\s(“])(?!(?:a|an|and|as|at|by|for|from|in|no|of|on|or|the|to|under|with)\b)[a-z]")
 _A_BEFORE_VOWEL = re.compile(r"\b([aA]) (?!use|uni)(?=[aeiou][a-z]{2})")
 
@@ -211,12 +211,12 @@ def written_block(label: str, generator: np.random.Generator) -> str:
 def _expanded(rule: str, generator: np.random.Generator) -> str:
     alternatives = _GRAMMAR[rule]
     chosen = alternatives[generator.integers(len(alternatives))]
-    phrase = _PLACEHOLDER.sub(lambda placeholder: _filled(placeholder, generator), chosen)
+    phrase = _SLOT.sub(lambda slot: _filled(slot, generator), chosen)
     return _A_BEFORE_VOWEL.sub(r"\1n ", phrase)
 
 
-def _filled(placeholder: re.Match[str], generator: np.random.Generator) -> str:
-    prefix, low, high, is_run, is_title, rule, fewest, most = placeholder.groups()
+def _filled(slot: re.Match[str], generator: np.random.Generator) -> str:
+    prefix, low, high, is_run, is_title, rule, fewest, most = slot.groups()
     if rule is None:
         first = int(generator.integers(int(low), int(high) + 1))
         return _run(prefix, first, generator) if is_run else f"{first:0{len(low)}}"

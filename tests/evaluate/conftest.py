@@ -191,6 +191,14 @@ def run(evaluate: Callable, write_prompts: Callable, tmp_path: Path) -> Callable
 
 
 @pytest.fixture
+def direct(evaluate: Callable, write_prompts: Callable[..., Path], tmp_path: Path) -> dict[str, Path]:
+    """The flags that name a prompt file and its direct output."""
+    flags = {"direct_input_path": write_prompts("direct"), "direct_output_path": tmp_path / "direct.json"}
+    evaluate("direct", tmp_path / "direct.json", data_path=flags["direct_input_path"])
+    return flags
+
+
+@pytest.fixture
 def without_model(monkeypatch: pytest.MonkeyPatch) -> Callable[[], AbstractContextManager[None]]:
     """A context in which loading the model is a failure of the test."""
 

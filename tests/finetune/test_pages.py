@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from finetune.pages import PageOptions, file_name, read_splits, table_name
+from finetune.pages import PageOptions, dataset_of, read_splits
 from preprocess.errors import InputError
 
 
@@ -36,9 +36,16 @@ def test_ids_are_those_of_the_prompts(root):
 
 def test_names(root, pages, data, tmp_path, monkeypatch):
     monkeypatch.chdir(root)
-    assert (file_name("samples/doclaynet"), table_name("samples/doclaynet")) == ("doclaynet", "doclaynet_sample")
-    assert table_name(str(pages)) == "doclaynet"
-    assert table_name(str(data / "docbank")) == "docbank"
+
+    def name_in_tables(path):
+        return dataset_of(path).table_name(path)
+
+    assert (dataset_of("samples/doclaynet").name, name_in_tables("samples/doclaynet")) == (
+        "doclaynet",
+        "doclaynet_sample",
+    )
+    assert name_in_tables(str(pages)) == "doclaynet"
+    assert name_in_tables(str(data / "docbank")) == "docbank"
 
 
 def test_docbank_folders(data, tmp_path):
@@ -52,7 +59,7 @@ def test_docbank_folders(data, tmp_path):
     apart = read_splits(PageOptions(str(tmp_path / "pages/test"), train_path=str(tmp_path / "pages/train")), seed=0)
     assert blocks(both.train) == blocks(apart.train)
     assert blocks(both.test) == blocks(apart.test)
-    assert file_name(str(tmp_path / "pages")) == file_name(str(tmp_path / "pages/test")) == "docbank"
+    assert dataset_of(str(tmp_path / "pages")).name == dataset_of(str(tmp_path / "pages/test")).name == "docbank"
     whole = read_splits(PageOptions(str(tmp_path / "pages/test"), train_path=str(data / "docbank")), seed=0)
     assert whole.leaked == 6
     assert not {page[0].page for page in whole.train} & {page[0].page for page in whole.test}
