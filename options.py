@@ -5,7 +5,8 @@
 
 python-fire builds the dataclass and nothing else. Types of the fields decide how a value is parsed, since fire alone
 turns `7` into a number, `{text}` into a set and keeps `--limit abc` as text. A field whose type is itself a dataclass
-contributes its fields as flags of their own. The docstrings' Args are the help.
+contributes its fields as flags of their own; their defaults are those of its default_factory. The docstrings' Args are
+the help.
 """
 
 import contextlib
@@ -14,9 +15,11 @@ import io
 import os
 import sys
 import time
+import traceback
 import types
 import typing
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import fire
@@ -46,14 +49,28 @@ def run(config_type: type, function: Callable[[Any], None], argv: Sequence[str] 
         leave(status, f"error: {' '.join(str(error).split())}")
 
 
-def interrupted(kind: type[BaseException], error: BaseException, trace: Any) -> None:
-    """The excepthook: Ctrl-C before `run`, while a script imports torch, is one line as well."""
+def in_one_line(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    """The excepthook: what ends a script while it imports, before `run`, is one line as well."""
     if issubclass(kind, KeyboardInterrupt):
         leave(INTERRUPTED, "interrupted")
+    requirements = requirements_of(error, trace) if isinstance(error, ModuleNotFoundError) else None
+    if requirements is not None:
+        leave(USAGE_ERROR, f"error: {error}: pip install -r {requirements}")
     sys.__excepthook__(kind, error, trace)
 
 
-sys.excepthook = interrupted
+sys.excepthook = in_one_line
+
+
+def requirements_of(error: ModuleNotFoundError, trace: Any) -> str | None:
+    """The requirements file of the folder whose import failed; None where the missing module is one of ours."""
+    here = Path(__file__).resolve().parent
+    name = (error.name or "").partition(".")[0]
+    if (here / name).is_dir() or (here / f"{name}.py").exists():
+        return None
+    folders = [Path(frame.filename).resolve().parent for frame in traceback.extract_tb(trace)]
+    own = [f"requirements-{folder.name}.txt" for folder in folders if folder.parent == here]
+    return next((file for file in reversed(own) if (here / file).exists()), "requirements.txt")
 
 
 class FlagError(ValueError):
@@ -101,15 +118,20 @@ def parse(config_type: type, argv: list[str]) -> Any:
     return nest(config_type, {name: getattr(built, name) for name in flags})
 
 
-def flat_fields(config_type: type) -> dict[str, dataclasses.Field]:
-    """The flags of a dataclass, those of nested dataclasses among them, with their types resolved."""
+def flat_fields(config_type: type, defaults: Any = None) -> dict[str, dataclasses.Field]:
+    """The flags of a dataclass, those of nested dataclasses among them, with their types resolved.
+
+    Args:
+        defaults: An instance that holds other defaults than the class does.
+    """
     flags: dict[str, dataclasses.Field] = {}
     hints = typing.get_type_hints(config_type)
     for field in dataclasses.fields(config_type):
         if dataclasses.is_dataclass(hints[field.name]):
-            flags |= flat_fields(hints[field.name])
+            flags |= flat_fields(hints[field.name], field.default_factory())
         else:
-            flag = dataclasses.field(default=field.default, metadata=field.metadata)
+            default = field.default if defaults is None else getattr(defaults, field.name)
+            flag = dataclasses.field(default=default, metadata=field.metadata)
             flag.type = hints[field.name]
             flags[field.name] = flag
     return flags

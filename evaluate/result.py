@@ -19,7 +19,9 @@ METHODS = {
     "channel_calibrate": "channel calibrated",
     "generate": "generate",
     "llama_lora": "LLaMA LoRA",
+    "layoutlmv3": "LayoutLMv3",
     "majority": "majority",
+    "tfidf": "TF-IDF",
 }
 
 Interval = tuple[float, float]

@@ -1,21 +1,27 @@
-"""What a classifier of tokens says of blocks: log-probabilities, decisions, metrics of blocks and of words."""
+"""What a classifier of tokens says of blocks: log-probabilities, decisions; metrics of blocks, words and entities."""
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import Any
 
 import numpy as np
+from seqeval.metrics import f1_score, precision_score, recall_score
+from seqeval.scheme import IOB2
 
 from evaluate import metrics
 from finetune.chunks import Chunk
-from preprocess.blocks import LABEL_WORDS, Block
+from preprocess.blocks import Block
 
 Scores = list[list[float] | None]
+OUTSIDE = "O"
 
 
-def block_scores(logits: np.ndarray, chunks: Sequence[Chunk], count: int) -> Scores:
+def block_scores(logits: Iterable[np.ndarray], chunks: Sequence[Chunk], count: int) -> Scores:
     """The log-probabilities of each of `count` blocks, in nats; None for one that no chunk reads.
 
     Args:
-        logits: (N, T, C) of the chunks, padded right.
+        logits: (T, C) of each chunk, or more, padded right.
     """
     scores: Scores = [None] * count
     for row, chunk in zip(logits, chunks, strict=True):
@@ -25,31 +31,49 @@ def block_scores(logits: np.ndarray, chunks: Sequence[Chunk], count: int) -> Sco
     return scores
 
 
-def decisions(scores: Scores, label_words: Sequence[str] = LABEL_WORDS) -> list[str | None]:
+def decisions(scores: Scores, label_words: Sequence[str]) -> list[str | None]:
     """The most probable label word of each, the first among equals; None stays None."""
     return [None if found is None else label_words[int(np.argmax(found))] for found in scores]
 
 
-def block_metrics(predictions: Sequence[str | None], blocks: Sequence[Block]) -> dict[str, float]:
-    """Of blocks, each counted once; no answer is wrong."""
+def all_metrics(
+    predictions: Sequence[str | None], blocks: Sequence[Block], label_words: Sequence[str]
+) -> dict[str, Any]:
+    """Everything that a run reports of a split."""
+    return block_metrics(predictions, blocks, label_words) | {
+        "unanswered": list(predictions).count(None),
+        "class_f1": class_f1(predictions, blocks, label_words),
+        "words": word_metrics(predictions, blocks, label_words),
+    }
+
+
+def block_metrics(
+    predictions: Sequence[str | None], blocks: Sequence[Block], label_words: Sequence[str]
+) -> dict[str, float]:
+    """Of blocks, each counted once; no answer is wrong. Of entities too where the label words are IOB tags."""
     truths = [block.label_word for block in blocks]
-    confusion = metrics.confusion_matrix(predictions, truths, metrics.classes_of(predictions, truths, LABEL_WORDS))
-    return {
+    confusion = metrics.confusion_matrix(predictions, truths, metrics.classes_of(predictions, truths, label_words))
+    found = {
         "accuracy": float(metrics.accuracy(confusion)),
         "macro_f1": float(metrics.macro_f1(confusion)),
         "weighted_f1": float(metrics.weighted_f1(confusion)),
     }
+    return found | (entity_metrics(predictions, blocks) if is_iob(label_words) else {})
 
 
-def class_f1(predictions: Sequence[str | None], blocks: Sequence[Block]) -> dict[str, float]:
+def class_f1(
+    predictions: Sequence[str | None], blocks: Sequence[Block], label_words: Sequence[str]
+) -> dict[str, float]:
     """F1 of each class that occurs or is predicted."""
     truths = [block.label_word for block in blocks]
-    classes = metrics.classes_of(predictions, truths, LABEL_WORDS)
+    classes = metrics.classes_of(predictions, truths, label_words)
     found = metrics.class_f1(metrics.confusion_matrix(predictions, truths, classes))
     return dict(zip(classes, found.tolist(), strict=True))
 
 
-def word_metrics(predictions: Sequence[str | None], blocks: Sequence[Block]) -> dict[str, float]:
+def word_metrics(
+    predictions: Sequence[str | None], blocks: Sequence[Block], label_words: Sequence[str]
+) -> dict[str, float]:
     """The original's figures: of words, each counted once and of the class that its block was given.
 
     Classes weigh as they occur, so that recall is the accuracy.
@@ -57,7 +81,7 @@ def word_metrics(predictions: Sequence[str | None], blocks: Sequence[Block]) -> 
     counts = [len(block.text.split()) for block in blocks]
     said = [prediction for prediction, count in zip(predictions, counts, strict=True) for _ in range(count)]
     truths = [block.label_word for block, count in zip(blocks, counts, strict=True) for _ in range(count)]
-    confusion = metrics.confusion_matrix(said, truths, metrics.classes_of(said, truths, LABEL_WORDS))
+    confusion = metrics.confusion_matrix(said, truths, metrics.classes_of(said, truths, label_words))
     accuracy = float(metrics.accuracy(confusion))
     return {
         "precision": weighted_precision(confusion),
@@ -72,3 +96,28 @@ def weighted_precision(confusion: np.ndarray) -> float:
     predicted, occurring = confusion[:, :-1].sum(0), confusion.sum(1)
     precision = np.diagonal(confusion) / np.maximum(predicted, 1)
     return float((precision * occurring).sum() / occurring.sum())
+
+
+def is_iob(label_words: Sequence[str]) -> bool:
+    """Whether the label words tag the words of entities: O, B-... and I-..."""
+    return OUTSIDE in label_words and all(word == OUTSIDE or word.startswith(("B-", "I-")) for word in label_words)
+
+
+def entity_metrics(predictions: Sequence[str | None], blocks: Sequence[Block]) -> dict[str, float]:
+    """Of entities, by seqeval in strict mode: the words and the type of each must be right. No answer is O.
+
+    Args:
+        blocks: One a word, in reading order, page after page.
+    """
+    tags = [OUTSIDE if prediction is None else prediction for prediction in predictions]
+    pairs = list(zip(tags, blocks, strict=True))
+    pages = [list(page) for _, page in groupby(pairs, key=lambda pair: pair[1].page)]
+    said = [[tag for tag, _ in page] for page in pages]
+    truths = [[block.label_word for _, block in page] for page in pages]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what divides by zero is 0, as it says itself
+        found = {
+            name: float(metric(truths, said, mode="strict", scheme=IOB2, zero_division=0))
+            for name, metric in (("precision", precision_score), ("recall", recall_score), ("f1", f1_score))
+        }
+    return {f"entity_{name}": value for name, value in found.items()}

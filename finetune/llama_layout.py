@@ -1,33 +1,28 @@
 """LLaMA with LoRA as a classifier of page blocks: everything from pages to predictions, in one run folder."""
 
 import os
-import shutil
 import sys
-import time
-import warnings
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
-import transformers
-from transformers import Trainer, set_seed
+from transformers import set_seed
 
-from evaluate.predictions import difference
 from evaluate.run import dtype_name
-from finetune.block_metrics import Scores, block_metrics, block_scores, class_f1, decisions, word_metrics
-from finetune.chunks import Chunk, chunk_pages
+from finetune.chunks import Encoded, chunk_pages, collate
+from finetune.documents import source_of
 from finetune.llama_model import Base, load_base
-from finetune.outputs import circumstances, counts, sha256_of, summary, write_majority, write_rows
-from finetune.pages import PageOptions, Splits, flat, read_splits
-from finetune.training import TrainingOptions, labelled, last_checkpoint, make_trainer, with_adapter
-from preprocess.blocks import LABEL_WORDS, Block
+from finetune.lora import LoraOptions, with_adapter
+from finetune.outputs import Results, circumstances, finish, sha256_of, write_results
+from finetune.pages import PageOptions, Source, Splits, flat, read_splits
+from finetune.predicting import predict_scores
+from finetune.run_folder import begin, quiet_libraries
+from finetune.training import TrainingOptions, make_trainer, progress, train
 from preprocess.errors import InputError
-from preprocess.files import check_writable, read_json, write_json
+from preprocess.files import write_json
 
-FOLDERS = ("checkpoints", "adapter", "merged", "base", "tensorboard")  # what a run makes
-FILES = ("configuration.json", "metrics.json", "log.csv", "outputs_*.json")
+DATASET = "doclaynet"  # DocBank's pages are read as such too
 
 
 @dataclass(frozen=True)
@@ -44,6 +39,7 @@ class LlamaLayoutConfig:
         overwrite: Begin anew where the run folder holds a run.
         pages: Where pages come from.
         training: How the adapter is trained.
+        lora: The adapter.
     """
 
     model: str = "meta-llama/Llama-2-7b-hf"
@@ -55,6 +51,7 @@ class LlamaLayoutConfig:
     overwrite: bool = False
     pages: PageOptions = field(default_factory=PageOptions)
     training: TrainingOptions = field(default_factory=TrainingOptions)
+    lora: LoraOptions = field(default_factory=LoraOptions)
 
     def __post_init__(self) -> None:
         if self.dtype not in ("auto", "float32", "bfloat16"):
@@ -70,80 +67,54 @@ def finetune_llama(config: LlamaLayoutConfig) -> None:
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise InputError("more than one process: training takes one, run it as plain python")
     folder = Path(config.output_dir)
-    check_writable(folder / "configuration.json", "--output_dir")
-    if begin(config, folder):
-        print(f"{folder}: finished already, same options; --overwrite repeats it")
+    if begin(config, ("metrics.json", "merged") if config.merge else ("metrics.json",)):
         return
     quiet_libraries()
-    splits = read_splits(config.pages, config.training.seed)
+    source = source_of(DATASET, config.pages.dataset_path)
+    splits = read_splits(config.pages, config.training.seed, source)
     set_seed(config.training.seed)
-    dtype = torch.bfloat16 if use_bf16(config.dtype) else torch.float32
+    bf16 = use_bf16(config.dtype)
     texts = [block.text for block in flat(splits.train)]
-    base = load_base(config.model, LABEL_WORDS, dtype, texts, folder / "base")
-    chunks = chunk_splits(config, splits, base)
+    dtype = torch.bfloat16 if bf16 else torch.float32
+    base = load_base(config.model, source.label_words, dtype, texts, folder / "base")
+    encoded = encode(config, splits, base, source)
     write_json(folder / "configuration.json", {"configuration": asdict(config)} | circumstances())
     set_seed(config.training.seed)  # the adapter and the order are the same however the model was loaded
     trainer = make_trainer(
-        with_adapter(base.model, config.training),
+        with_adapter(base.model, config.lora),
         config.training,
         folder,
-        (chunks["train"], flat(splits.train)),
-        (chunks["validation"], flat(splits.validation)),
-        bf16=dtype == torch.bfloat16,
+        encoded["train"],
+        encoded["validation"],
+        bf16=bf16,
         show_progress=sys.stderr.isatty(),
     )
-    seconds = train(trainer, folder)
+    train(trainer, folder)
     trainer.model.save_pretrained(folder / "adapter")
     base.tokenizer.save_pretrained(folder / "adapter")
-    metrics = report(config, base, splits, chunks, trainer) | {"training_seconds": seconds}
+    about = {
+        "fingerprint": base.fingerprint,
+        "adapter_sha256": sha256_of(folder / "adapter/adapter_model.safetensors"),
+        "settings": {"max_length": config.max_length, "stride": config.stride, "dtype": dtype_name(dtype)},
+        "configuration": asdict(config),
+        "checkpoint": base.name,
+        "checkpoint_path": config.model,
+    }
+    results = Results(folder, "llama_lora", source, config.pages.test_split, splits, encoded, about)
+    scored = partial(predict_scores, trainer.model, collator=collate, batch_size=config.training.batch_size, bf16=bf16)
+    metrics = write_results(results, scored) | progress(trainer)
     if config.merge:
         trainer.model.merge_and_unload().save_pretrained(folder / "merged")
         base.tokenizer.save_pretrained(folder / "merged")
-    write_json(folder / "metrics.json", metrics)  # the last file: the run is finished
-    print(summary(metrics, folder))
-
-
-def begin(config: LlamaLayoutConfig, folder: Path) -> bool:
-    """Whether the very run is finished; `--overwrite` clears what is there.
-
-    Raises:
-        InputError: Another run is there; names what differs.
-    """
-    if config.overwrite:
-        for name in FOLDERS:
-            shutil.rmtree(folder / name, ignore_errors=True)
-        for path in [path for pattern in FILES for path in folder.glob(pattern)]:
-            path.unlink()
-    path = folder / "configuration.json"
-    if not path.exists():
-        return False
-    recorded = read_json(path, "--output_dir")
-    found, wanted = comparable(recorded["configuration"]), comparable(asdict(config))
-    if found != wanted:
-        other, ours = difference(found, wanted)
-        raise InputError(f"{folder}: holds a run with {other}, now {ours}; --overwrite replaces it (--output_dir)")
-    return (folder / "metrics.json").exists() and (not config.merge or (folder / "merged").exists())
-
-
-def comparable(settings: dict[str, Any]) -> dict[str, Any]:
-    """What makes a run another one: not where it lies, nor what is saved besides."""
-    return {key: value for key, value in settings.items() if key not in ("output_dir", "merge", "overwrite")}
-
-
-def quiet_libraries() -> None:
-    """Bars only on a terminal, and none of transformers' remarks on itself."""
-    transformers.logging.set_verbosity_error()
-    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
-    if not sys.stderr.isatty():
-        transformers.logging.disable_progress_bar()
+    finish(folder, metrics)
 
 
 def use_bf16(dtype: str) -> bool:
     return dtype == "bfloat16" or (dtype == "auto" and torch.cuda.is_available() and torch.cuda.is_bf16_supported())
 
 
-def chunk_splits(config: LlamaLayoutConfig, splits: Splits, base: Base) -> dict[str, list[Chunk]]:
-    """The chunks of each split, no longer than the model takes.
+def encode(config: LlamaLayoutConfig, splits: Splits, base: Base, source: Source) -> dict[str, Encoded]:
+    """Each split in chunks no longer than the model takes.
 
     Raises:
         InputError: It does not take more than the stride.
@@ -151,67 +122,7 @@ def chunk_splits(config: LlamaLayoutConfig, splits: Splits, base: Base) -> dict[
     length = min(config.max_length, base.model.config.max_position_embeddings)
     if length < config.stride + 2:
         raise InputError(f"--stride {config.stride}: {config.model} takes only {length} tokens")
-    pages = {"train": splits.train, "validation": splits.validation, "test": splits.test}
-    texts = {split: [[block.text for block in page] for page in found] for split, found in pages.items()}
-    return {split: chunk_pages(found, base.tokenizer, length, config.stride) for split, found in texts.items()}
-
-
-def train(trainer: Trainer, folder: Path) -> float:
-    """Train from the last complete checkpoint, if there is one; the seconds of this session."""
-    last = last_checkpoint(folder / "checkpoints")
-    if last is not None:
-        print(f"{last}: goes on from there")
-    began = time.perf_counter()
-    try:
-        trainer.train(resume_from_checkpoint=str(last) if last else None)
-    except KeyboardInterrupt:
-        kept = last_checkpoint(folder / "checkpoints")
-        if kept is not None:
-            print(f"{kept}: is kept; the same command goes on from there", file=sys.stderr)
-        raise
-    return round(time.perf_counter() - began, 3)
-
-
-def report(
-    config: LlamaLayoutConfig, base: Base, splits: Splits, chunks: dict[str, list[Chunk]], trainer: Trainer
-) -> dict[str, Any]:
-    """Predict with the best checkpoint, write the predictions; the metrics."""
-    folder, path = Path(config.output_dir), config.pages.dataset_path
-    dtype = next(base.model.parameters()).dtype
-    validation, _, _ = predict(trainer, chunks["validation"], flat(splits.validation))
-    test, scores, seconds = predict(trainer, chunks["test"], flat(splits.test))
-    meta = {
-        "fingerprint": base.fingerprint,
-        "adapter_sha256": sha256_of(folder / "adapter/adapter_model.safetensors"),
-        "settings": {"max_length": config.max_length, "stride": config.stride, "dtype": dtype_name(dtype)},
-        "configuration": asdict(config),
-        "seconds": seconds,
-        "tokens_computed": sum(len(chunk.input_ids) for chunk in chunks["test"]),
-        "checkpoint": base.name,
-        "checkpoint_path": config.model,
-    }
-    write_rows(folder, "llama_lora", path, flat(splits.test), decisions(scores), meta, scores)
-    write_majority(folder, path, splits, asdict(config))
     return {
-        "best_step": int(Path(trainer.state.best_model_checkpoint).name.partition("-")[2]),
-        "steps": trainer.state.global_step,
-        "validation": validation,
-        "test": test,
-        "data": counts(splits, chunks),
+        split: Encoded(chunk_pages(pages, base.tokenizer, length, config.stride), flat(pages), source.label_words)
+        for split, pages in splits.by_name().items()
     }
-
-
-def predict(trainer: Trainer, chunks: Sequence[Chunk], blocks: Sequence[Block]) -> tuple[dict[str, Any], Scores, float]:
-    """The metrics, the log-probabilities of each block, and the seconds that scoring took."""
-    trainer.compute_metrics = None  # it counts the validation blocks
-    began = time.perf_counter()
-    logits = trainer.predict(labelled(chunks, blocks)).predictions
-    seconds = time.perf_counter() - began
-    scores = block_scores(logits, chunks, len(blocks))
-    predictions = decisions(scores)
-    metrics = block_metrics(predictions, blocks) | {
-        "unanswered": predictions.count(None),
-        "class_f1": class_f1(predictions, blocks),
-        "words": word_metrics(predictions, blocks),
-    }
-    return metrics, scores, round(seconds, 3)

@@ -9,7 +9,6 @@ import sentencepiece
 import torch
 from torch import Tensor
 from transformers import (
-    AutoConfig,
     AutoModelForTokenClassification,
     AutoTokenizer,
     LlamaConfig,
@@ -18,11 +17,11 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from finetune.pretrained import RANDOM, is_classifier, label_options, one_line, read_config
 from llama import ModelArgs, Tokenizer, open_checkpoint
 from llama.checkpoint import load_weights
 from preprocess.errors import InputError
 
-RANDOM = "random"
 RANDOM_SHAPE = {"hidden_size": 64, "intermediate_size": 176, "num_hidden_layers": 2, "num_attention_heads": 4}
 RANDOM_VOCABULARY = 1000
 RANDOM_LENGTH = 512
@@ -82,35 +81,16 @@ def is_meta(folder: Path) -> bool:
     return (folder / "params.json").is_file() or any(folder.glob("consolidated.*.pth"))
 
 
-def label_options(label_words: Sequence[str]) -> dict[str, dict]:
-    """The labels of a classifier, as a configuration holds them."""
-    return {"id2label": dict(enumerate(label_words)), "label2id": {word: n for n, word in enumerate(label_words)}}
-
-
 def load_transformers(
     model: str, label_words: Sequence[str], dtype: torch.dtype
 ) -> tuple[LlamaForTokenClassification, PreTrainedTokenizerBase]:
     """A hub id or a local folder in transformers' form."""
-    try:
-        config = AutoConfig.from_pretrained(model)
-    except Exception as error:  # it raises whatever a damaged file leads it to
-        raise InputError(f"--model {model}: transformers cannot load it: {first_line(error)}") from None
-    if config.model_type != "llama":
-        raise InputError(f"--model {model}: is a {config.model_type}, expected a llama")
-    if "LlamaForTokenClassification" in (config.architectures or []):
-        found = [config.id2label[number] for number in sorted(config.id2label)]
-        if found != list(label_words):
-            raise InputError(f"--model {model}: classifies {', '.join(found)}; the data have {', '.join(label_words)}")
-    try:
+    config = read_config(model, "llama")
+    is_classifier(model, config, LlamaForTokenClassification.__name__, label_words)
+    with one_line(model):
         tokenizer = AutoTokenizer.from_pretrained(model)
         options = label_options(label_words)
         return LlamaForTokenClassification.from_pretrained(model, dtype=dtype, **options), tokenizer
-    except Exception as error:  # it raises whatever a damaged file leads it to
-        raise InputError(f"--model {model}: transformers cannot load it: {first_line(error)}") from None
-
-
-def first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def load_meta(folder: Path, label_words: Sequence[str], dtype: torch.dtype) -> Base:

@@ -1,9 +1,10 @@
-"""What a run leaves for the table: predictions, their meta files, the floor."""
+"""What a run leaves for the table: predictions, their meta files, the floors, a summary."""
 
 import hashlib
 import importlib.metadata
-from collections import Counter
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,15 @@ import torch
 
 from evaluate.predictions import prediction_row, write_predictions
 from evaluate.run import git_commit
-from finetune.block_metrics import Scores
-from finetune.chunks import Chunk
-from finetune.pages import Splits, dataset_of, flat
-from preprocess.blocks import LABEL_WORDS, Block
+from finetune.block_metrics import Scores, all_metrics, block_metrics, decisions
+from finetune.chunks import Encoded
+from finetune.floor import majority, tfidf
+from finetune.pages import Source, Splits
+from preprocess.blocks import Block
+from preprocess.files import write_json
 from preprocess.prompts import Prompt
 
-PACKAGES = ("torch", "transformers", "peft", "accelerate", "tensorboard", "numpy")
+PACKAGES = ("torch", "transformers", "peft", "lightning", "scikit-learn", "numpy")
 
 
 def circumstances() -> dict[str, Any]:
@@ -33,7 +36,8 @@ def circumstances() -> dict[str, Any]:
 def write_rows(
     folder: Path,
     method: str,
-    dataset_path: str,
+    source: Source,
+    split: str,
     blocks: Sequence[Block],
     predictions: Sequence[str | None],
     meta: dict[str, Any],
@@ -42,57 +46,117 @@ def write_rows(
     """The predictions file of a method, and its meta file, in which k is that of no prompt.
 
     Args:
-        scores: Of each block over LABEL_WORDS; a block that was not read has none.
+        scores: Of each block over the label words; a block that was not read has none.
     """
     rows = []
     for number, (block, prediction) in enumerate(zip(blocks, predictions, strict=True)):
-        example = Prompt(block.id, "", "", block.text, LABEL_WORDS, block.label_word, block.page)
+        example = Prompt(block.id, "", "", block.text, source.label_words, block.label_word, block.page)
         found = None if scores is None else scores[number]
         rows.append(prediction_row(example, prediction, {} if found is None else {"log_probs": found}))
     about = {"method": method, "num_examples": len(rows)}
-    dataset = dataset_of(dataset_path)
-    data = {"dataset": dataset.table_name(dataset_path), "dataset_path": dataset_path, "split": "test"}
-    path = folder / f"outputs_{method}_{dataset.name}.json"
+    data = {"dataset": source.table_name, "dataset_path": source.path, "split": split}
+    path = folder / f"outputs_{method}_{source.name}.json"
     write_predictions(path, rows, about | meta | circumstances() | {"prompt": data})
 
 
-def write_majority(folder: Path, dataset_path: str, splits: Splits, configuration: dict[str, Any]) -> None:
-    """The floor: every block is of the class that is most frequent in training, the first among equals."""
-    occurring = Counter(block.label_word for block in flat(splits.train))
-    word = max(LABEL_WORDS, key=lambda label: occurring[label])
-    blocks = flat(splits.test)
-    meta = {"settings": {}, "configuration": configuration}
-    write_rows(folder, "majority", dataset_path, blocks, [word] * len(blocks), meta)
+@dataclass(frozen=True)
+class Results:
+    """A trained system and what it was trained and tested on.
+
+    Args:
+        method: As file names call it.
+        split: The data set's name of what is predicted.
+        encoded: The splits as it reads them, by name.
+        about: For the meta file: checkpoint, settings, configuration.
+    """
+
+    folder: Path
+    method: str
+    source: Source
+    split: str
+    splits: Splits
+    encoded: dict[str, Encoded]
+    about: dict[str, Any]
 
 
-def counts(splits: Splits, chunks: dict[str, list[Chunk]]) -> dict[str, Any]:
+def write_results(results: Results, predict: Callable[[Encoded], Scores]) -> dict[str, Any]:
+    """Predict validation and test blocks, write the predictions and the floors; the metrics."""
+    label_words = results.source.label_words
+    metrics: dict[str, Any] = {}
+    for split in ("validation", "test"):
+        encoded = results.encoded[split]
+        began = time.perf_counter()
+        scores = predict(encoded)
+        seconds = round(time.perf_counter() - began, 3)
+        said = decisions(scores, label_words)
+        metrics[split] = all_metrics(said, encoded.blocks, label_words)
+    tokens = sum(len(chunk.input_ids) for chunk in encoded.chunks)
+    meta = results.about | {"seconds": seconds, "tokens_computed": tokens}
+    write_rows(results.folder, results.method, results.source, results.split, encoded.blocks, said, meta, scores)
+    metrics["floors"] = write_floors(results)
+    metrics["data"] = counts(results.splits, results.encoded)
+    return metrics
+
+
+def write_floors(results: Results) -> dict[str, Any]:
+    """The floors on the test blocks, as files; their metrics."""
+    train, test = results.encoded["train"].blocks, results.encoded["test"].blocks
+    label_words = results.source.label_words
+    meta = {"settings": {}, "configuration": results.about["configuration"]}
+    said = majority(train, len(test), label_words)
+    write_rows(results.folder, "majority", results.source, results.split, test, said, meta)
+    began = time.perf_counter()
+    scores = tfidf(train, test, label_words)
+    seconds = round(time.perf_counter() - began, 3)
+    told = decisions(scores, label_words)
+    write_rows(results.folder, "tfidf", results.source, results.split, test, told, meta | {"seconds": seconds}, scores)
+    return {name: block_metrics(found, test, label_words) for name, found in (("majority", said), ("tfidf", told))}
+
+
+def finish(folder: Path, metrics: dict[str, Any]) -> None:
+    """Write the metrics, last of all files: the run is finished."""
+    write_json(folder / "metrics.json", metrics)
+    print(summary(metrics, folder))
+
+
+def counts(splits: Splits, encoded: dict[str, Encoded]) -> dict[str, Any]:
     """How much of what there was.
 
     Args:
-        chunks: Of each split, by its name.
+        encoded: Each split, by its name.
     """
     sizes = {
         split: {
             "pages": len(getattr(splits, split)),
-            "blocks": len(flat(getattr(splits, split))),
-            "chunks": len(chunks[split]),
-            "blocks_read": sum(len(chunk.reads) for chunk in chunks[split]),
+            "blocks": len(found.blocks),
+            "chunks": len(found.chunks),
+            "blocks_read": sum(len(chunk.reads) for chunk in found.chunks),
         }
-        for split in chunks
+        for split, found in encoded.items()
     }
-    return sizes | {"test_dropped_without_text": splits.dropped, "train_pages_left_out_as_test_pages": splits.leaked}
+    return sizes | {
+        "test_dropped_without_text": splits.dropped,
+        "pages_without_text": splits.blank,
+        "train_pages_left_out_as_test_pages": splits.leaked,
+        "repaired": splits.repairs,
+    }
 
 
 def summary(metrics: dict[str, Any], folder: Path) -> str:
-    """One screen: which checkpoint, what it reaches."""
-    lines = [f"best checkpoint: step {metrics['best_step']} of {metrics['steps']}"]
+    """One screen: what was mended, which checkpoint, what it reaches, and what the floors do."""
+    data = metrics["data"]
+    lines = [f"{what.replace('_', ' ')}: {number}" for what, number in data["repaired"].items() if number]
+    lines.append(f"best checkpoint: step {metrics['best_step']} of {metrics['steps']}")
     for split in ("validation", "test"):
         found = metrics[split]
+        entities = f", entity F1 {found['entity_f1']:.4f}" if "entity_f1" in found else ""
         lines.append(
-            f"{split}: {metrics['data'][split]['blocks']} blocks, accuracy {found['accuracy']:.4f}, "
-            f"macro-F1 {found['macro_f1']:.4f}, unanswered {found['unanswered']}; "
+            f"{split}: {data[split]['blocks']} blocks, accuracy {found['accuracy']:.4f}, "
+            f"macro-F1 {found['macro_f1']:.4f}{entities}, unanswered {found['unanswered']}; "
             f"words: weighted F1 {found['words']['f1']:.4f}, accuracy {found['words']['accuracy']:.4f}"
         )
+    for name, found in metrics["floors"].items():
+        lines.append(f"test, {name}: accuracy {found['accuracy']:.4f}, macro-F1 {found['macro_f1']:.4f}")
     return "\n".join([*lines, f"written to {folder}"])
 
 

@@ -1,20 +1,22 @@
 """The pages that a system is trained, chosen and tested on. Blocks and their ids are those of the prompt files."""
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from preprocess.blocks import Block
+from preprocess.blocks import Block, Page
 from preprocess.build import DataSet
-from preprocess.doclaynet import DOCBANK, DOCLAYNET, docbank_files, read_pages
+from preprocess.doclaynet import DOCBANK, DOCLAYNET, docbank_files
 from preprocess.errors import InputError
 
-Page = list[Block]
+Read = Callable[[str, str, str, bool], Iterator[Page] | None]
+Keep = Callable[[Page], Page]
 
 
 @dataclass(frozen=True)
@@ -22,19 +24,21 @@ class PageOptions:
     """Where pages come from.
 
     Args:
-        dataset_path: A hub id, or a folder of the data set; a DocBank folder (or its train and test folders) too.
+        dataset_path: A hub id, or a folder of the data set; default that of the data set on the hub.
         train_path: A folder to train on; default the train split of the data set.
         train_pages: Train on so many pages, the first ones; 0 takes all.
         validation_split: The split that the best checkpoint is chosen on; default a part of the train pages.
         validation_fraction: That part.
+        test_split: The split that is predicted; pages of it are not trained on, except where it is train itself.
         limit: Classify so many test blocks, the first ones, as --limit of preprocessing; 0 takes all.
     """
 
-    dataset_path: str = DOCLAYNET.path
+    dataset_path: str = ""
     train_path: str = ""
     train_pages: int = 0
     validation_split: str = ""
     validation_fraction: float = 0.1
+    test_split: str = "test"
     limit: int = 0
 
     def __post_init__(self) -> None:
@@ -43,6 +47,39 @@ class PageOptions:
                 raise InputError(f"--{flag} {getattr(self, flag)}: expected 0 or more")
         if not 0 < self.validation_fraction < 1:
             raise InputError(f"--validation_fraction {self.validation_fraction}: expected a number between 0 and 1")
+        if not self.test_split:
+            raise InputError("--test_split: expected the name of a split")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set, and how its pages are read.
+
+    Args:
+        name: In file names.
+        label_words: In their fixed order.
+        read: The pages of a split, one by one, from a path, the split's name, the flag that named the path, and
+            whether images are wanted; None where there is no such split.
+        path: A hub id or a folder.
+        table_name: In tables.
+        named: Whether a page's name tells it from all pages of other splits. Rows are numbered in each split anew:
+            they are told apart by their words and boxes.
+        repairs: What was mended in the pages that have been read, counted.
+    """
+
+    name: str
+    label_words: tuple[str, ...]
+    read: Read
+    path: str
+    table_name: str
+    named: bool = True
+    repairs: Counter[str] = field(default_factory=Counter)
+
+    def identity(self, page: Page) -> Any:
+        """What two pages with words have in common if they are the same one."""
+        if self.named:
+            return page.blocks[0].page
+        return tuple((block.text, block.box) for block in page.blocks)
 
 
 @dataclass(frozen=True)
@@ -52,6 +89,8 @@ class Splits:
     Args:
         dropped: Test blocks without text, by class: no prompt file has them either.
         leaked: Train pages that were left out because they are test pages.
+        blank: Pages that were left out because no block on them has text, by split.
+        repairs: What was mended while pages were read, counted.
     """
 
     train: list[Page]
@@ -59,6 +98,25 @@ class Splits:
     test: list[Page]
     dropped: dict[str, int]
     leaked: int
+    blank: dict[str, int]
+    repairs: dict[str, int]
+
+    def by_name(self) -> dict[str, list[Page]]:
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+
+@dataclass
+class Split:
+    """The pages of one split that have text, and what was left out.
+
+    Args:
+        dropped: Blocks without text, by class.
+        blank: Pages without text.
+    """
+
+    pages: list[Page] = field(default_factory=list)
+    dropped: Counter[str] = field(default_factory=Counter)
+    blank: int = 0
 
 
 def dataset_of(dataset_path: str) -> DataSet:
@@ -67,74 +125,98 @@ def dataset_of(dataset_path: str) -> DataSet:
     return DOCBANK if is_docbank else DOCLAYNET
 
 
-def read_split(dataset_path: str, split: str, flag: str, first: int = 0) -> list[Page] | None:
-    """All pages of a split, or the `first` ones; None where there is no such split."""
-    inside = str(Path(dataset_path) / split)
-    pages = read_pages(inside, "test", flag) if docbank_files(inside) else read_pages(dataset_path, split, flag)
-    if pages is None:
-        return None
-    return list(tqdm(islice(pages, first or None), desc=f"{split} pages", unit="page", disable=None))
-
-
-def with_text(pages: Sequence[Page]) -> list[Page]:
-    """The blocks with text of each page that has one."""
-    kept = ([block for block in page if block.text] for page in pages)
-    return [page for page in kept if page]
-
-
-def read_splits(options: PageOptions, seed: int) -> Splits:
+def read_splits(options: PageOptions, seed: int, source: Source, keep: Keep | None = None) -> Splits:
     """Read all pages; what is held out for validation is drawn with `seed`.
+
+    Args:
+        keep: What is kept of a page, which comes with its image and its blocks with text. Called on each page as it
+            streams, of the test split until `limit` blocks are there: no two images need be in memory.
 
     Raises:
         InputError: A split that is not there or has no block with text, a page that stands in the test split twice.
     """
-    path = options.dataset_path
-    everything = read_split(path, "test", "--dataset_path")
-    if everything is None:
-        raise InputError(f"{path}: no test split in it (--dataset_path)")
-    dropped = Counter(block.label_word for page in everything for block in page if not block.text)
-    test = needed(with_text(everything), path, "test", "--dataset_path")
-    repeated, number = Counter(block.id for page in test for block in page).most_common(1)[0]
+    path, chosen, tested = source.path, options.validation_split, options.test_split
+    flag = "--dataset_path" if tested == "test" else "--test_split"
+    test = found(read_split(source, path, tested, flag, keep, limit=options.limit), path, tested, flag)
+    repeated, number = Counter(block.id for block in flat(test.pages)).most_common(1)[0]
     if number > 1:
-        raise InputError(f"{path}: {number} test blocks have the id {repeated!r}: a page stands there twice")
-    found = with_text(read_train(options))
-    names = {page[0].page for page in test}
-    train = [page for page in found if page[0].page not in names]
-    leaked = len(found) - len(train)
-    train = needed(train, options.train_path or path, "train", "--train_path")
-    if options.validation_split:
-        validation = read_split(path, options.validation_split, "--validation_split")
-        if validation is None:
-            raise InputError(f"{path}: no {options.validation_split} split in it (--validation_split)")
-        validation = needed(with_text(validation), path, options.validation_split, "--validation_split")
+        raise InputError(f"{path}: {number} {tested} blocks have the id {repeated!r}: a page stands there twice")
+    read = read_train(options, source, keep)
+    train = read.pages if tests_train(options, source) else apart(read.pages, test.pages, source)
+    leaked = len(read.pages) - len(train)
+    needed(train, options.train_path or path, "train", "--train_path", ", apart from test pages")
+    blank = {"train": read.blank, tested: test.blank}
+    if chosen:
+        held = found(read_split(source, path, chosen, "--validation_split", keep), path, chosen, "--validation_split")
+        validation, blank[chosen] = held.pages, held.blank
     else:
         train, validation = hold_out(train, options.validation_fraction, seed)
-    return Splits(train, validation, limited(test, options.limit), dict(dropped), leaked)
+    tests = limited(test.pages, options.limit)
+    return Splits(train, validation, tests, dict(test.dropped), leaked, blank, dict(source.repairs))
+
+
+def read_split(
+    source: Source, path: str, split: str, flag: str, keep: Keep | None, first: int = 0, limit: int = 0
+) -> Split | None:
+    """All pages of a split, or the `first` ones; None where there is no such split.
+
+    Args:
+        limit: Call `keep` until so many blocks with text are there; 0: on all pages.
+    """
+    pages = source.read(path, split, flag, keep is not None)
+    if pages is None:
+        return None
+    read, blocks = Split(), 0
+    for page in tqdm(islice(pages, first or None), desc=f"{split} pages", unit="page", disable=None):
+        read.dropped.update(block.label_word for block in page.blocks if not block.text)
+        page = replace(page, blocks=[block for block in page.blocks if block.text])
+        if not page.blocks:
+            read.blank += 1
+            continue
+        is_wanted = keep is not None and not (limit and blocks >= limit)
+        read.pages.append(keep(page) if is_wanted else replace(page, image=None))
+        blocks += len(page.blocks)
+    return read
 
 
 def flat(pages: Sequence[Page]) -> list[Block]:
     """All blocks, page after page."""
-    return [block for page in pages for block in page]
+    return [block for page in pages for block in page.blocks]
 
 
-def needed(pages: list[Page], path: str, split: str, flag: str) -> list[Page]:
-    """`pages`, of which there must be some."""
+def found(split: Split | None, path: str, name: str, flag: str) -> Split:
+    """`split`, which must be there and hold text."""
+    if split is None:
+        raise InputError(f"{path}: no {name} split in it ({flag})")
+    needed(split.pages, path, name, flag)
+    return split
+
+
+def needed(pages: list[Page], path: str, split: str, flag: str, other: str = "") -> None:
+    """Refuse a split in which no page is left."""
     if not pages:
-        other = "" if split == "test" else ", apart from test pages"
         raise InputError(f"{path}: no {split} block with text in it{other} ({flag})")
-    return pages
 
 
-def read_train(options: PageOptions) -> list[Page]:
+def read_train(options: PageOptions, source: Source, keep: Keep | None) -> Split:
     """The train split, or all of `--train_path` where that has none."""
-    where, flag = (
-        (options.train_path, "--train_path") if options.train_path else (options.dataset_path, "--dataset_path")
-    )
+    where, flag = (options.train_path, "--train_path") if options.train_path else (source.path, "--dataset_path")
     for split in ("train", "test") if options.train_path else ("train",):
-        pages = read_split(where, split, flag, options.train_pages)
-        if pages is not None:
-            return pages
+        read = read_split(source, where, split, flag, keep, options.train_pages)
+        if read is not None:
+            return read
     raise InputError(f"{where}: no train split in it; name a folder to train on with --train_path ({flag})")
+
+
+def tests_train(options: PageOptions, source: Source) -> bool:
+    """Whether it is the user's wish to be tested on train pages."""
+    return options.test_split == "train" and Path(options.train_path or source.path) == Path(source.path)
+
+
+def apart(train: list[Page], test: list[Page], source: Source) -> list[Page]:
+    """The train pages that are no test pages."""
+    tested = {source.identity(page) for page in test}
+    return [page for page in train if source.identity(page) not in tested]
 
 
 def hold_out(pages: list[Page], fraction: float, seed: int) -> tuple[list[Page], list[Page]]:
@@ -158,6 +240,6 @@ def limited(pages: list[Page], limit: int) -> list[Page]:
     kept, count = [], 0
     for page in pages:
         if count < limit:
-            kept.append(page[: limit - count])
-            count += len(kept[-1])
+            kept.append(replace(page, blocks=page.blocks[: limit - count]))
+            count += len(kept[-1].blocks)
     return kept

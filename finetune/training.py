@@ -1,19 +1,20 @@
-"""LoRA (Hu et al. 2021) on the projections of a token classifier, by transformers' Trainer."""
+"""How a token classifier is trained; transformers' Trainer set up for it."""
 
-import csv
-import io
-from collections.abc import Sequence
+import math
+import sys
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel, TaskType, get_peft_model
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.tensorboard import SummaryWriter
 from transformers import (
+    EarlyStoppingCallback,
     EvalPrediction,
-    PreTrainedModel,
     PrinterCallback,
     ProgressCallback,
     Trainer,
@@ -26,99 +27,80 @@ from transformers.integrations import TensorBoardCallback
 from transformers.modeling_outputs import TokenClassifierOutput
 
 from finetune.block_metrics import block_metrics, block_scores, decisions
-from finetune.chunks import IGNORED, Chunk, collate, rows
-from preprocess.blocks import LABEL_WORDS, Block
+from finetune.chunks import IGNORED, Encoded, collate
+from finetune.run_folder import seconds_of, write_log
 from preprocess.errors import InputError
-from preprocess.files import write_bytes
 
-CHOSEN_BY = ("macro_f1", "accuracy")
+Collator = Callable[[Sequence[dict[str, Any]]], dict[str, Tensor]]
+
+CHOSEN_BY = ("macro_f1", "accuracy", "entity_f1")
+SCHEDULES = ("linear", "cosine")
 KEPT = 2  # checkpoints: the best and the last
 EVAL_BATCHES = 8  # whose logits stay on the device
 
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """How the adapter is trained.
+    """How a token classifier is trained.
 
     Args:
         steps: Steps of the optimizer.
         epochs: Passes over the train pages, instead of --steps.
         batch_size: Chunks that are computed at once.
         gradient_accumulation_steps: Batches that make one step.
-        learning_rate: The highest; it rises linearly during the warm-up, then falls linearly to 0.
+        learning_rate: The highest; it rises linearly during the warm-up, then falls to 0.
+        schedule: How it falls: linear or cosine.
         warmup: Share of the steps that warms up.
         weight_decay: Of AdamW.
-        lora_r: Rank of the adapter.
-        lora_alpha: The adapter is scaled by lora_alpha / lora_r.
-        lora_dropout: Of the adapter's input.
-        lora_modules: Projections that have one, with commas, or all-linear.
         eval_steps: Evaluate on the validation pages, and save, every so many steps.
         logging_steps: Log loss and learning rate every so many steps.
-        best_by: macro_f1 or accuracy of the validation blocks; the checkpoint with the highest is kept.
+        best_by: macro_f1, accuracy or, of IOB tags, entity_f1 on the validation pages; the checkpoint with the highest
+            is kept.
+        patience: Stop after so many evaluations without a better one; 0 never stops early.
         gradient_checkpointing: Compute activations twice rather than hold them.
         seed: Of everything random.
     """
 
-    steps: int = 9000
+    steps: int | None = 9000
     epochs: float | None = None
-    batch_size: int = 2
+    batch_size: int | None = 2
     gradient_accumulation_steps: int = 1
-    learning_rate: float = 1e-4
+    learning_rate: float | None = 1e-4
+    schedule: str | None = "linear"
     warmup: float = 0.1
     weight_decay: float = 0.0
-    lora_r: int = 16
-    lora_alpha: int = 32
-    lora_dropout: float = 0.1
-    lora_modules: str = "q_proj,v_proj"
-    eval_steps: int = 500
+    eval_steps: int | None = 500
     logging_steps: int = 50
     best_by: str = "macro_f1"
+    patience: int = 0
     gradient_checkpointing: bool = False
     seed: int = 42
 
     def __post_init__(self) -> None:
-        counts = ("steps", "batch_size", "gradient_accumulation_steps", "lora_r", "lora_alpha", "eval_steps")
-        for flag in (*counts, "logging_steps"):
-            if getattr(self, flag) < 1:
+        for flag in ("steps", "batch_size", "gradient_accumulation_steps", "eval_steps", "logging_steps"):
+            if getattr(self, flag) is not None and getattr(self, flag) < 1:
                 raise InputError(f"--{flag} {getattr(self, flag)}: expected 1 or more")
-        for flag in ("warmup", "lora_dropout"):
-            if not 0 <= getattr(self, flag) < 1:
-                raise InputError(f"--{flag} {getattr(self, flag)}: expected a number from 0 to below 1")
-        if not self.learning_rate > 0 or self.weight_decay < 0 or self.seed < 0:
-            raise InputError("--learning_rate must be above 0, --weight_decay and --seed 0 or more")
-        if self.epochs is not None and not self.epochs > 0:
-            raise InputError(f"--epochs {self.epochs}: expected a number above 0")
+        for flag in ("patience", "seed"):
+            if getattr(self, flag) < 0:
+                raise InputError(f"--{flag} {getattr(self, flag)}: expected 0 or more")
+        for flag in ("learning_rate", "epochs"):
+            if getattr(self, flag) is not None and not 0 < getattr(self, flag) < math.inf:
+                raise InputError(f"--{flag} {getattr(self, flag)}: expected a number above 0")
+        if not 0 <= self.warmup < 1:
+            raise InputError(f"--warmup {self.warmup}: expected a number from 0 to below 1")
+        if not 0 <= self.weight_decay < math.inf:
+            raise InputError(f"--weight_decay {self.weight_decay}: expected a number of 0 or more")
+        if self.schedule not in (None, *SCHEDULES):
+            raise InputError(f"--schedule {self.schedule}: expected {' or '.join(SCHEDULES)}")
         if self.best_by not in CHOSEN_BY:
-            raise InputError(f"--best_by {self.best_by}: expected {' or '.join(CHOSEN_BY)}")
+            raise InputError(f"--best_by {self.best_by}: expected {', '.join(CHOSEN_BY)}")
 
-
-def with_adapter(model: PreTrainedModel, options: TrainingOptions) -> PeftModel:
-    """The model with a new adapter; adapter and classifier are trained, in float32, and nothing else.
-
-    Raises:
-        InputError: `--lora_modules` names none of the model's.
-    """
-    everything = options.lora_modules == "all-linear"
-    modules = options.lora_modules if everything else [name.strip() for name in options.lora_modules.split(",")]
-    found = {name.rpartition(".")[2] for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
-    if not everything and not set(modules) <= found - {"score"}:
-        raise InputError(
-            f"--lora_modules {options.lora_modules}: expected some of {', '.join(sorted(found - {'score'}))}"
-        )
-    config = LoraConfig(
-        task_type=TaskType.TOKEN_CLS,
-        r=options.lora_r,
-        lora_alpha=options.lora_alpha,
-        lora_dropout=options.lora_dropout,
-        target_modules=modules,
-        exclude_modules=["score"] if everything else None,
-        modules_to_save=["score"],
-    )
-    adapted = get_peft_model(model, config)
-    for parameter in adapted.parameters():
-        if parameter.requires_grad:
-            parameter.data = parameter.data.float()
-    return adapted
+    def steps_of(self, chunks: int, processes: int = 1) -> int:
+        """Steps that the run takes over so many train chunks."""
+        if self.epochs is None:
+            return self.steps
+        batches = math.ceil(chunks / self.batch_size)
+        return math.ceil(self.epochs * math.ceil(batches / (self.gradient_accumulation_steps * processes)))
 
 
 def mean_loss(outputs: TokenClassifierOutput, labels: Tensor, num_items_in_batch: Tensor | None = None) -> Tensor:
@@ -137,24 +119,22 @@ def mean_loss(outputs: TokenClassifierOutput, labels: Tensor, num_items_in_batch
 
 
 class CsvCallback(TrainerCallback):
-    """Writes what is logged to a CSV file, a row a step. It is made from the Trainer's own history, which a checkpoint
-    holds: after a resume no row stands there twice.
+    """Writes what is logged to a CSV file, with the seconds of training until then.
+
+    It is made from the Trainer's own history, which a checkpoint holds: after a resume no row stands there twice.
     """
 
     def __init__(self, path: Path):
         self.path = path
 
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+    ) -> None:
+        self.began = time.perf_counter() - seconds_of(state.log_history)
+
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
-        by_step: dict[int, dict[str, float]] = {}
-        for entry in state.log_history:
-            by_step.setdefault(entry["step"], {}).update(entry)
-        named = {key for row in by_step.values() for key in row}
-        columns = ["step", "epoch", *sorted(named - {"step", "epoch"})]
-        text = io.StringIO()
-        writer = csv.DictWriter(text, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(by_step.values())
-        write_bytes(self.path, text.getvalue().encode())
+        state.log_history[-1]["seconds"] = round(time.perf_counter() - self.began, 3)
+        write_log(self.path, state.log_history)
 
 
 class EvaluateLast(TrainerCallback):
@@ -181,7 +161,7 @@ def arguments(options: TrainingOptions, folder: Path, bf16: bool, show_progress:
         per_device_eval_batch_size=options.batch_size,
         gradient_accumulation_steps=options.gradient_accumulation_steps,
         learning_rate=options.learning_rate,
-        lr_scheduler_type="linear",
+        lr_scheduler_type=options.schedule,
         warmup_steps=options.warmup,
         weight_decay=options.weight_decay,
         eval_strategy="steps",
@@ -206,39 +186,37 @@ def arguments(options: TrainingOptions, folder: Path, bf16: bool, show_progress:
 
 
 def make_trainer(
-    model: PeftModel,
+    model: nn.Module,
     options: TrainingOptions,
     folder: Path,
-    train: tuple[Sequence[Chunk], Sequence[Block]],
-    validation: tuple[Sequence[Chunk], Sequence[Block]],
+    train: Encoded,
+    validation: Encoded,
+    collator: Collator = collate,
     *,
     bf16: bool = False,
     show_progress: bool = False,
 ) -> Trainer:
-    """The Trainer with its logs: TensorBoard's in `folder`/tensorboard, `folder`/log.csv.
-
-    Args:
-        train, validation: Chunks, and the blocks that they count.
-    """
-    chunks, blocks = validation
+    """The Trainer with its logs: TensorBoard's in `folder`/tensorboard, `folder`/log.csv."""
 
     def measure(evaluated: EvalPrediction) -> dict[str, float]:
-        return block_metrics(decisions(block_scores(evaluated.predictions, chunks, len(blocks))), blocks)
+        scores = block_scores(evaluated.predictions, validation.chunks, len(validation.blocks))
+        return block_metrics(decisions(scores, validation.label_words), validation.blocks, validation.label_words)
 
     last = last_checkpoint(folder / "checkpoints")
     purge = None if last is None else int(last.name.partition("-")[2]) + 1
     trainer = Trainer(
         model=model,
         args=arguments(options, folder, bf16, show_progress),
-        data_collator=collate,
-        train_dataset=[row for row, chunk in zip(labelled(*train), train[0], strict=True) if chunk.reads],
-        eval_dataset=labelled(chunks, blocks),
+        data_collator=collator,
+        train_dataset=[row for row, chunk in zip(train.rows(), train.chunks, strict=True) if chunk.reads],
+        eval_dataset=validation.rows(),
         compute_loss_func=mean_loss,
         compute_metrics=measure,
         callbacks=[
             TensorBoardCallback(SummaryWriter(str(folder / "tensorboard"), purge_step=purge)),
             CsvCallback(folder / "log.csv"),
             EvaluateLast(),
+            *([EarlyStoppingCallback(options.patience)] if options.patience else []),
         ],
     )
     trainer.remove_callback(PrinterCallback)  # it prints every log where there is no progress bar
@@ -247,6 +225,24 @@ def make_trainer(
     return trainer
 
 
-def labelled(chunks: Sequence[Chunk], blocks: Sequence[Block]) -> list[dict[str, list[int]]]:
-    """Chunks as rows, with the labels of their blocks."""
-    return rows(chunks, [LABEL_WORDS.index(block.label_word) for block in blocks])
+def train(trainer: Trainer, folder: Path) -> None:
+    """Train from the last complete checkpoint, if there is one; the best one is in use then."""
+    last = last_checkpoint(folder / "checkpoints")
+    if last is not None:
+        print(f"{last}: goes on from there")
+    try:
+        trainer.train(resume_from_checkpoint=str(last) if last else None)
+    except KeyboardInterrupt:
+        kept = last_checkpoint(folder / "checkpoints")
+        if kept is not None:
+            print(f"{kept}: is kept; the same command goes on from there", file=sys.stderr)
+        raise
+
+
+def progress(trainer: Trainer) -> dict[str, Any]:
+    """For the metrics: how long was trained, and at which step the checkpoint was saved that is in use."""
+    return {
+        "best_step": int(Path(trainer.state.best_model_checkpoint).name.partition("-")[2]),
+        "steps": trainer.state.global_step,
+        "training_seconds": seconds_of(trainer.state.log_history),
+    }

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import Any
 
 from preprocess.prompts import Example
 
@@ -55,6 +56,20 @@ class Block:
 
     def example(self) -> Example:
         return Example(self.id, self.text, self.label_word, self.page)
+
+
+@dataclass(frozen=True)
+class Page:
+    """The blocks of a page, in their order.
+
+    Args:
+        image: As its source holds it: a path, or the {"bytes", "path"} of `datasets`; None where it was not asked for.
+        place: Where the page stands, for messages.
+    """
+
+    blocks: list[Block]
+    image: Any = None
+    place: str = ""
 
 
 def lines_of(cells: Sequence[Cell]) -> list[list[Cell]]:

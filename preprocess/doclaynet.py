@@ -1,7 +1,7 @@
 """DocLayNet (Pfitzmann et al. 2022): the text blocks of document pages, eleven classes. DocBank fits too."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from math import isfinite
@@ -10,7 +10,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from preprocess.blocks import LABEL_WORDS, Block, Box, Cell, page_blocks
+from preprocess.blocks import LABEL_WORDS, Block, Box, Cell, Page, page_blocks
 from preprocess.build import DataSet, Plan, PromptOptions, limited, locate, read_test, read_train, write_prompt_file
 from preprocess.demonstrations import draw_per_class
 from preprocess.docbank import page_files, read_page
@@ -30,6 +30,7 @@ DOCLAYNET = DataSet(
 )
 DOCBANK = replace(DOCLAYNET, name="docbank")
 PAGE_SIZE = (1025, 1025)  # the space of DocLayNet's boxes
+IMAGE_ENDINGS = (".png", ".jpg", ".jpeg")
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,8 @@ def preprocess(config: DocLayNetConfig, method: str) -> None:
     plan = locate(DOCBANK if docbank_files(config.prompts.dataset_path) else DOCLAYNET, config.prompts, method)
     blocks, dropped = [], Counter()
     for page in tqdm(read_test(read_pages, plan), desc="pages", unit="page", disable=None):
-        dropped += Counter(block.label_word for block in page if not block.text)
-        blocks += [block.example() for block in page if block.text]
+        dropped += Counter(block.label_word for block in page.blocks if not block.text)
+        blocks += [block.example() for block in page.blocks if block.text]
         if plan.options.limit and len(blocks) >= plan.options.limit:
             break
     test = limited(blocks, plan)
@@ -79,27 +80,35 @@ def preprocess(config: DocLayNetConfig, method: str) -> None:
 def train_blocks(plan: Plan, train_pages: int) -> list[Example]:
     """The blocks with text of the first train pages."""
     first = tqdm(islice(read_train(read_pages, plan), train_pages), desc="train pages", unit="page", disable=None)
-    return [block.example() for page in first for block in page if block.text]
+    return [block.example() for page in first for block in page.blocks if block.text]
 
 
-def read_pages(dataset_path: str, split: str, flag: str = "--dataset_path") -> Iterator[list[Block]] | None:
-    """The blocks of each page of a split, page by page; None where there is no such split.
+def read_pages(
+    dataset_path: str, split: str, flag: str = "--dataset_path", images: bool = False
+) -> Iterator[Page] | None:
+    """The pages of a split, one by one; None where there is no such split.
 
     A folder of pages is a split called by its name, or, where it has no such folders, all `test`.
+
+    Args:
+        images: With the image of each page.
+
+    Raises:
+        InputError: A page that is broken, or one without an image where images are asked for.
     """
     tokens = docbank_files(dataset_path)
     if tokens:
-        return map(read_page, tokens) if split == "test" else None
+        return (docbank_page(file, images) for file in tokens) if split == "test" else None
     path = Path(dataset_path)
     if path.is_dir():
         has_splits = (path / "train").is_dir() or (path / "test").is_dir()
         files = sorted((path / split).glob("*.json") if has_splits else path.glob("*.json"))
         if files and (has_splits or split == "test"):
-            return (row_blocks(read_json(file, flag), str(file)) for file in files)
+            return (json_page(file, flag, images) for file in files)
         if files:
             return None
-    rows = load_rows(dataset_path, split, flag)
-    return None if rows is None else blocks_of_rows(rows, f"{dataset_path}: {split}")
+    rows = load_rows(dataset_path, split, flag, images=images)
+    return None if rows is None else pages_of_rows(rows, f"{dataset_path}: {split}", images)
 
 
 def docbank_files(dataset_path: str) -> list[Path]:
@@ -110,9 +119,46 @@ def docbank_files(dataset_path: str) -> list[Path]:
     return page_files(folder)
 
 
-def blocks_of_rows(rows: Iterable[dict[str, Any]], place: str) -> Iterator[list[Block]]:
+def docbank_page(file: Path, images: bool) -> Page:
+    """A page of DocBank; its image stands beside it or, as DocBank has it, in ori_jpg/ beside txt/."""
+    beside = [file.parent / file.stem, file.parent / f"{file.stem}_ori"]
+    if file.parent.name == "txt":
+        beside.insert(0, file.parent.parent / "ori_jpg" / f"{file.stem}_ori")
+    return Page(read_page(file), find_image(file, beside) if images else None, str(file))
+
+
+def json_page(file: Path, flag: str, images: bool) -> Page:
+    """A page in a JSON file; its image stands beside it, or in images/ or png/ there."""
+    folders = (file.parent, file.parent / "images", file.parent / "png")
+    image = find_image(file, [folder / file.stem for folder in folders]) if images else None
+    return Page(row_blocks(read_json(file, flag), str(file)), image, str(file))
+
+
+def find_image(page: Path, names: Sequence[Path]) -> Path:
+    """The image of a page: the first of `names` that is there with an ending of images.
+
+    Raises:
+        InputError: There is none.
+    """
+    for name in names:
+        for ending in IMAGE_ENDINGS:
+            path = name.with_name(name.name + ending)  # a name may hold dots
+            if path.is_file():
+                return path
+    found = ", ".join(map(str, names))
+    raise InputError(f"{page}: no image of this page: no {found} with {', '.join(IMAGE_ENDINGS)}")
+
+
+def pages_of_rows(rows: Iterable[dict[str, Any]], place: str, images: bool) -> Iterator[Page]:
     for number, row in enumerate(rows):
-        yield row_blocks(row, f"{place} row {number}")
+        where = f"{place} row {number}"
+        yield Page(row_blocks(row, where), row_image(row, where) if images else None, where)
+
+
+def row_image(row: dict[str, Any], place: str) -> Any:
+    if row.get("image") is None:
+        raise InputError(f"{place}: no image of this page: nothing in the column image")
+    return row["image"]
 
 
 def row_blocks(row: dict[str, Any], place: str) -> list[Block]:

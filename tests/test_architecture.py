@@ -23,7 +23,12 @@ ALLOWED = {
 }
 PACKAGES = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
 SCRIPTS = sorted(ROOT.glob("run_*.py"))
-MODULE_OF = {"scikit-learn": "sklearn", "pyyaml": "yaml"}  # where the name to import is not the name to install
+MODULE_OF = {  # where the name to import is not the name to install
+    "scikit-learn": "sklearn",
+    "pyyaml": "yaml",
+    "pillow": "PIL",
+    "huggingface-hub": "huggingface_hub",
+}
 TOOLS = {"pytest", "pytest-xdist", "ruff"}
 ASKED_FOR = {"accelerate", "tensorboard"}  # by transformers' Trainer and by torch, not imported by us
 REQUIREMENTS = sorted(ROOT.glob("requirements*.txt"))
@@ -77,10 +82,11 @@ def test_preprocessing_does_not_load_torch():
         "    assert 'torch' not in sys.modules, script\n"
     )
     scripts = [path.name for path in SCRIPTS if path.name.startswith("run_preprocess")]
-    assert len(scripts) == 5
+    assert len(scripts) == 6
     done = subprocess.run([sys.executable, "-c", code, *scripts], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("--data_path") >= 5
+    assert done.stdout.count("--annotations") >= 1
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)

@@ -296,3 +296,44 @@ def test_a_script_refuses_a_flag_before_any_work(flags: list[str], line: str, ru
     done = run_script("run_preprocess_direct_ag_news.py", *flags, cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (2, "", line)
     assert list(tmp_path.iterdir()) == []
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """The same flags with another default.
+
+    Args:
+        inner: The shared ones.
+    """
+
+    inner: Inner = field(default_factory=lambda: Inner(k=7))
+
+
+def test_defaults_of_nested_flags_are_those_of_the_factory(capsys):
+    assert parse(Elsewhere, []).inner == Inner(k=7)
+    assert parse(Elsewhere, ["--max_len", "3"]).inner == Inner(k=7, max_len=3)
+    assert parse(Config, []).inner == Inner(k=1)
+    with pytest.raises(SystemExit):
+        parse(Elsewhere, ["--help"])
+    assert "--k (int, default 7)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "folder, line",
+    [
+        ("finetune", "error: No module named 'absent': pip install -r requirements-finetune.txt\n"),
+        ("preprocess", "error: No module named 'absent': pip install -r requirements.txt\n"),
+    ],
+)
+def test_missing_package_is_one_line(tmp_path, folder, line):
+    """A folder with a requirements file of its own is named by that."""
+    (tmp_path / "options.py").write_bytes(Path(options.__file__).read_bytes())
+    (tmp_path / "requirements-finetune.txt").touch()
+    (tmp_path / folder).mkdir()
+    (tmp_path / folder / "deep.py").write_text("import absent.part")
+    (tmp_path / "script.py").write_text(f"import options\nimport {folder}.deep")
+    done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", line)
+    (tmp_path / "script.py").write_text(f"import options\nimport {folder}.mistyped")
+    done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, "Traceback" in done.stderr) == (1, True)

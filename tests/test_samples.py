@@ -47,7 +47,7 @@ def test_news_have_four_classes_and_no_repetition(root: Path, split: str) -> Non
 def test_pages_have_eleven_classes(root: Path) -> None:
     texts = {}
     for split, least in (("train", 5), ("test", 5)):
-        blocks = [block for page in read_pages(str(root / "samples/doclaynet"), split) for block in page]
+        blocks = [block for page in read_pages(str(root / "samples/doclaynet"), split) for block in page.blocks]
         counts = Counter(block.label_word for block in blocks if block.text)
         assert min(counts[word] for word in BLOCK_LABEL_WORDS) >= least
         assert len({block.id for block in blocks}) == len(blocks)

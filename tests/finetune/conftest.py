@@ -57,17 +57,19 @@ def pages(write_pages: Callable[..., Path]) -> Path:
 def quick(pages: Path, tmp_path: Path) -> Callable[..., Any]:
     """(folder, options of the run, of training as a dictionary) -> the options of a run of a few seconds."""
     from finetune.llama_layout import LlamaLayoutConfig
+    from finetune.lora import LoraOptions
     from finetune.pages import PageOptions
     from finetune.training import TrainingOptions
 
     def options(
         folder: str = "run", page_options: dict | None = None, training: dict | None = None, **more: Any
     ) -> Any:
-        few = {"steps": 12, "eval_steps": 4, "logging_steps": 2, "learning_rate": 1e-3, "lora_r": 4}
+        few = {"steps": 12, "eval_steps": 4, "logging_steps": 2, "learning_rate": 1e-3}
         return LlamaLayoutConfig(
             **{"model": "random", "output_dir": str(tmp_path / folder)} | more,
             pages=PageOptions(**{"dataset_path": str(pages)} | (page_options or {})),
             training=TrainingOptions(**few | (training or {})),
+            lora=LoraOptions(lora_r=4),
         )
 
     return options

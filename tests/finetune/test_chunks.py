@@ -10,9 +10,10 @@ pytest.importorskip("peft", reason="needs requirements-finetune.txt")
 
 import transformers
 
-from finetune.chunks import IGNORED, chunk_pages, collate, encode_page, rows, windows
+from finetune.chunks import IGNORED, NOWHERE, Encoded, chunk_layout, chunk_pages, collate, encode_page, windows
 from finetune.llama_model import converted_tokenizer
 from llama import Tokenizer
+from preprocess.blocks import LABEL_WORDS, Block, Page
 from preprocess.doclaynet import row_blocks
 
 PAGE = [
@@ -36,6 +37,15 @@ def sentencepiece_model(root: Path) -> Tokenizer:
 @pytest.fixture(scope="module")
 def tokenizer(sentencepiece_model: Tokenizer) -> transformers.LlamaTokenizer:
     return converted_tokenizer(sentencepiece_model)
+
+
+def page_of(texts: list[str], label: int = 0, image: int | None = None) -> Page:
+    """Blocks one below the other."""
+    blocks = [
+        Block(f"p-{number}", text, LABEL_WORDS[(label + number) % 11], (10, number, 900, number + 1), "p", "", 1)
+        for number, text in enumerate(texts)
+    ]
+    return Page(blocks, image)
 
 
 def long_page(blocks: int) -> list[str]:
@@ -74,7 +84,7 @@ def test_ids_equal_those_of_sentencepiece(name, data, root):
 def test_chunks_are_those_of_the_tokenizers_own_overflow(tokenizer, length, stride):
     """Defect 2: the code assumed two special tokens, there is one: the step is length - 1 - stride."""
     page = long_page(90)
-    ours = [chunk.input_ids for chunk in chunk_pages([page], tokenizer, length, stride)]
+    ours = [chunk.input_ids for chunk in chunk_pages([page_of(page)], tokenizer, length, stride)]
     theirs = tokenizer(
         page,
         is_split_into_words=True,
@@ -98,7 +108,7 @@ def test_step_of_chunks():
 def test_every_block_is_read_once_at_its_last_token_with_most_to_its_left(tokenizer, length, stride):
     """Defect 5: tokens in two chunks were counted twice."""
     pages = [long_page(40), [], PAGE, ["one"]]
-    chunks = chunk_pages(pages, tokenizer, length, stride)
+    chunks = chunk_pages([page_of(page) for page in pages], tokenizer, length, stride)
     reads = [read for chunk in chunks for read in chunk.reads]
     empty = 40 + PAGE.index("")
     assert sorted(block for _, block in reads) == [block for block in range(40 + len(PAGE) + 1) if block != empty]
@@ -115,8 +125,9 @@ def test_labels_stand_only_where_attention_is(tokenizer):
     """Defect 3: the tokenizer padded left, labels were padded right."""
     for side in ("left", "right"):
         tokenizer.padding_side = side
-        chunks = chunk_pages([long_page(3), ["short"]], tokenizer, 512, 128)
-        batch = collate(rows(chunks, [1, 2, 3, 4]))
+        pages = [page_of(long_page(3), 1), page_of(["short"], 4)]
+        blocks = [block for page in pages for block in page.blocks]
+        batch = collate(Encoded(chunk_pages(pages, tokenizer, 512, 128), blocks, LABEL_WORDS).rows())
         labelled = batch["labels"] != IGNORED
         assert labelled.sum() == 4
         assert not (labelled & (batch["attention_mask"] == 0)).any()
@@ -135,7 +146,80 @@ def test_cells_of_one_box_are_each_there_once(tokenizer):
         "page_hash": "p",
     }
     blocks = row_blocks(row, "page")
-    (chunk,) = chunk_pages([[block.text for block in blocks]], tokenizer, 512, 128)
+    (chunk,) = chunk_pages([Page(blocks)], tokenizer, 512, 128)
     assert [block.text for block in blocks] == ["alpha beta gamma", "other"]
     assert tokenizer.decode(chunk.input_ids, skip_special_tokens=True) == "alpha beta gamma other"
     assert [block for _, block in chunk.reads] == [0, 1]
+
+
+@pytest.fixture(scope="module")
+def layout_processor():
+    """A byte-level tokenizer of LayoutLMv3 that knows a few words."""
+    from transformers import LayoutLMv3Tokenizer
+
+    special = {token: number for number, token in enumerate(("<s>", "<pad>", "</s>", "<unk>", "<mask>"))}
+    return LayoutLMv3Tokenizer(vocab=special).train_new_from_iterator([*long_page(5), "日本"] * 3, 400)
+
+
+def test_layout_tokens_are_those_of_the_tokenizer(layout_processor):
+    """Words and boxes as transformers' own tokenizer pairs them; a special token on a page is text to us."""
+    texts = [text for text in PAGE if "<s>" not in text]
+    page = page_of(texts, image=3)
+    (chunk,) = chunk_layout([page], layout_processor, 512, 128)
+    theirs = layout_processor(texts, boxes=[list(block.box) for block in page.blocks])
+    assert chunk.input_ids == theirs["input_ids"]
+    assert chunk.boxes == [tuple(box) for box in theirs["bbox"]]
+    assert chunk.image == 3
+    (special,) = chunk_layout([page_of(["</s> <s> text"])], layout_processor, 512, 128)
+    assert [token for token in special.input_ids if token in layout_processor.all_special_ids] == [0, 2]
+
+
+@pytest.mark.parametrize("length, stride", [(512, 128), (40, 10), (12, 0)])
+def test_layout_chunks_are_those_of_the_tokenizers_own_overflow(layout_processor, length, stride):
+    page = page_of(long_page(90))
+    ours = chunk_layout([page], layout_processor, length, stride)
+    theirs = layout_processor(
+        [block.text for block in page.blocks],
+        boxes=[list(block.box) for block in page.blocks],
+        truncation=True,
+        max_length=length,
+        stride=stride,
+        return_overflowing_tokens=True,
+    )
+    assert len(ours) > 1
+    assert [chunk.input_ids for chunk in ours] == theirs["input_ids"]
+    assert [chunk.boxes for chunk in ours] == [[tuple(box) for box in boxes] for boxes in theirs["bbox"]]
+
+
+@pytest.mark.parametrize("length, stride", [(512, 128), (30, 12), (12, 0)])
+def test_layout_blocks_are_read_once_at_their_first_token_with_most_around_it(layout_processor, length, stride):
+    """Overlap words were labelled twice."""
+    pages = [page_of(long_page(40)), page_of([]), page_of(PAGE), page_of(["one"])]
+    blocks = [block for page in pages for block in page.blocks]
+    chunks = chunk_layout(pages, layout_processor, length, stride)
+    empty = 40 + PAGE.index("")
+    reads = sorted(block for chunk in chunks for _, block in chunk.reads)
+    assert reads == [block for block in range(len(blocks)) if block != empty]
+    for chunk in chunks:
+        for position, block in chunk.reads:
+            ids, _ = encode_page(layout_processor, [blocks[block].text])
+            right = chunk.input_ids[position:-1]
+            assert right[: len(ids)] == ids[: len(right)]
+            assert chunk.boxes[position] == blocks[block].box
+            around = min(position - 1, len(chunk.input_ids) - 2 - position)
+            assert around >= stride // 2 - 1 or chunk is chunks[0] or block >= 38  # at the ends of a page there is less
+
+
+def test_layout_batch(layout_processor):
+    pages = [page_of(long_page(3), image=0), page_of(["short"], 4, image=1)]
+    blocks = [block for page in pages for block in page.blocks]
+    rows = Encoded(chunk_layout(pages, layout_processor, 512, 128), blocks, LABEL_WORDS).rows()
+    batch = collate(rows, pad_id=1)
+    length = batch["input_ids"].shape[1]
+    assert batch["bbox"].shape == (2, length, 4)
+    padding = batch["attention_mask"] == 0
+    assert (batch["input_ids"][padding] == 1).all()
+    assert (batch["bbox"][padding] == torch.tensor(NOWHERE)).all()
+    assert (batch["labels"][padding] == IGNORED).all()
+    assert batch["labels"][1].tolist()[:2] == [IGNORED, 4]
+    assert [row["image"] for row in rows] == [0, 1]

@@ -166,7 +166,11 @@ def test_the_command(run_script, pages, tmp_path):
     assert good.stderr == ""
     table = run_script("run_results_table.py", tmp_path / "run")
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.stdout.splitlines()[2:]]
-    assert [(row[2], row[3], row[-1]) for row in rows] == [("-", "LLaMA LoRA", "tiny"), ("-", "majority", "-")]
+    assert [(row[2], row[3], row[-1]) for row in rows] == [
+        ("-", "LLaMA LoRA", "tiny"),
+        ("-", "majority", "-"),
+        ("-", "TF-IDF", "-"),
+    ]
 
 
 @pytest.mark.slow

@@ -1,37 +1,65 @@
-"""Which pages are trained on, chosen on, tested on."""
+"""Which pages are trained on, chosen on, tested on, and what is kept of each."""
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
-from finetune.pages import PageOptions, dataset_of, read_splits
+pytest.importorskip("PIL", reason="needs requirements-finetune.txt")
+
+from finetune.documents import source_of
+from finetune.pages import PageOptions, dataset_of, flat, read_split, read_splits
 from preprocess.errors import InputError
 
 
+def splits_of(path, keep=None, seed=0, **options):
+    return read_splits(PageOptions(**options), seed, source_of("doclaynet", str(path)), keep)
+
+
 def blocks(pages):
-    return [block.id for page in pages for block in page]
+    return [block.id for block in flat(pages)]
+
+
+def names(pages):
+    return [page.blocks[0].page for page in pages]
 
 
 def test_splits(pages):
-    splits = read_splits(PageOptions(str(pages)), seed=0)
+    splits = splits_of(pages)
     assert (len(splits.train), len(splits.validation), len(splits.test)) == (11, 1, 4)
     assert not set(blocks(splits.train)) & set(blocks(splits.validation))
-    assert blocks(read_splits(PageOptions(str(pages)), seed=0).validation) == blocks(splits.validation)
-    assert blocks(read_splits(PageOptions(str(pages), limit=10), seed=0).test) == blocks(splits.test)[:10]
-    few = read_splits(PageOptions(str(pages), train_pages=4, validation_fraction=0.5), seed=0)
+    assert blocks(splits_of(pages).validation) == blocks(splits.validation)
+    assert blocks(splits_of(pages, limit=10).test) == blocks(splits.test)[:10]
+    few = splits_of(pages, train_pages=4, validation_fraction=0.5)
     assert (len(few.train), len(few.validation)) == (2, 2)
-    named = read_splits(PageOptions(str(pages), validation_split="test"), seed=0)
+    named = splits_of(pages, validation_split="test")
     assert blocks(named.validation) == blocks(splits.test)
 
 
 def test_ids_are_those_of_the_prompts(root):
     """Blocks without text are in neither, and are counted."""
-    splits = read_splits(PageOptions(str(root / "samples/doclaynet")), seed=42)
+    splits = splits_of(root / "samples/doclaynet", seed=42)
     prompts = json.loads((root / "samples/inputs_direct_doclaynet.json").read_text())
     meta = json.loads((root / "samples/inputs_direct_doclaynet.meta.json").read_text())
     assert blocks(splits.test) == [prompt["id"] for prompt in prompts]
     assert splits.dropped == meta["dropped_without_text"]
+
+
+def test_tested_on_what_is_trained_on(pages, tmp_path):
+    """Overfitting is a check that users ask for by the split's name: then no page is left out of training."""
+    splits = splits_of(pages, test_split="train", validation_split="train")
+    assert names(splits.train) == names(splits.validation) == names(splits.test) == [f"train{n}" for n in range(12)]
+    assert splits.leaked == 0
+    held = splits_of(pages, test_split="train")
+    assert (len(held.train), len(held.validation), len(held.test), held.leaked) == (11, 1, 12, 0)
+    other = splits_of(pages, test_split="train", train_path=str(pages / "test"))
+    assert (len(other.train), len(other.validation), len(other.test)) == (3, 1, 12)
+    same = splits_of(pages, test_split="train", train_path=f"{pages}/")
+    assert (len(same.train), same.leaked) == (11, 0)
+    shutil.copytree(pages, tmp_path / "copy")
+    with pytest.raises(InputError, match=r"no train block with text in it, apart from test pages \(--train_path\)"):
+        splits_of(pages, test_split="train", train_path=str(tmp_path / "copy"))
 
 
 def test_names(root, pages, data, tmp_path, monkeypatch):
@@ -55,16 +83,76 @@ def test_docbank_folders(data, tmp_path):
         folder = tmp_path / "pages" / ("test" if number % 2 else "train")
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copy(file, folder)
-    both = read_splits(PageOptions(str(tmp_path / "pages")), seed=0)
-    apart = read_splits(PageOptions(str(tmp_path / "pages/test"), train_path=str(tmp_path / "pages/train")), seed=0)
+    both = splits_of(tmp_path / "pages")
+    apart = splits_of(tmp_path / "pages/test", train_path=str(tmp_path / "pages/train"))
     assert blocks(both.train) == blocks(apart.train)
     assert blocks(both.test) == blocks(apart.test)
     assert dataset_of(str(tmp_path / "pages")).name == dataset_of(str(tmp_path / "pages/test")).name == "docbank"
-    whole = read_splits(PageOptions(str(tmp_path / "pages/test"), train_path=str(data / "docbank")), seed=0)
+    whole = splits_of(tmp_path / "pages/test", train_path=str(data / "docbank"))
     assert whole.leaked == 6
-    assert not {page[0].page for page in whole.train} & {page[0].page for page in whole.test}
+    assert not set(names(whole.train)) & set(names(whole.test))
     with pytest.raises(InputError, match=r"docbank: no train split in it; name .* with --train_path"):
-        read_splits(PageOptions(str(data / "docbank")), seed=0)
+        splits_of(data / "docbank")
+
+
+@pytest.fixture
+def with_images(write_pages):
+    folder = write_pages(train=5, test=4)
+    for path in folder.glob("*/*.json"):
+        path.with_suffix(".png").write_text(path.stem)  # nothing here reads it
+    rewrite(folder, "train", lambda row: row.update(pdf_cells=[[], *row["pdf_cells"][1:]]))
+    return folder
+
+
+def test_what_is_kept_of_a_page(with_images):
+    """Each page comes once, as it streams, with its image and without its blocks that have no text."""
+    seen, waiting = [], []
+
+    def keep(page):
+        assert not waiting  # the page before has been given back
+        assert all(block.text for block in page.blocks)
+        assert page.image.is_relative_to(with_images)
+        seen.append(f"{page.image.parent.name}{int(page.image.stem)}")
+        return replace(page, image=len(seen) - 1)
+
+    splits = splits_of(with_images, keep)
+    assert seen == [f"test{number}" for number in range(4)] + [f"train{number}" for number in range(5)]
+    for pages in (splits.train, splits.validation, splits.test):
+        assert [seen[page.image] for page in pages] == names(pages)
+    assert blocks(splits.train) == blocks(splits_of(with_images).train)
+    assert len(splits.train[0].blocks) == 7
+    without = splits_of(with_images)
+    assert {page.image for page in without.train + without.test} == {None}
+    seen.clear()
+    limited = splits_of(with_images, keep, limit=9)  # of four pages of eight blocks
+    assert [name for name in seen if name.startswith("test")] == ["test0", "test1"]
+    assert [len(page.blocks) for page in limited.test] == [8, 1]
+    assert [page.image for page in limited.test] == [0, 1]
+    source = source_of("doclaynet", str(with_images))
+    read = read_split(source, source.path, "test", "--dataset_path", lambda page: page, limit=9)
+    assert [page.image is None for page in read.pages] == [False, False, True, True]  # none waits in memory
+
+
+def test_pages_without_text_are_counted(with_images):
+    def empty(row):
+        if row["metadata"]["page_hash"] in ("train2", "test0", "test3"):
+            row.update(pdf_cells=[[] for _ in row["pdf_cells"]])
+
+    for split in ("train", "test"):
+        rewrite(with_images, split, empty)
+    called = []
+    splits = splits_of(with_images, lambda page: called.append(page) or page)
+    assert splits.blank == {"train": 1, "test": 2}
+    assert len(called) == 4 + 2
+    assert sum(splits.dropped.values()) == 16
+    assert splits_of(with_images, validation_split="test").blank == {"train": 1, "test": 2}
+
+
+def test_an_image_that_is_missing(with_images):
+    (with_images / "train/003.png").unlink()
+    with pytest.raises(InputError, match=r"train/003\.json: no image of this page"):
+        splits_of(with_images, lambda page: page)
+    assert len(splits_of(with_images).train) == 4
 
 
 def rewrite(folder, split, change):
@@ -87,21 +175,25 @@ def test_refused_pages(write_pages, split, change, message):
     folder = write_pages(train=3, test=2)
     rewrite(folder, split, change)
     with pytest.raises(InputError, match=message):
-        read_splits(PageOptions(str(folder)), seed=0)
+        splits_of(folder)
 
 
 def test_refused_splits(write_pages):
     with pytest.raises(InputError, match="one train page with text"):
-        read_splits(PageOptions(str(write_pages(train=1))), seed=0)
+        splits_of(write_pages(train=1))
     with pytest.raises(InputError, match=r"no dev split in it \(--validation_split\)"):
-        read_splits(PageOptions(str(write_pages()), validation_split="dev"), seed=0)
+        splits_of(write_pages(), validation_split="dev")
+    with pytest.raises(InputError, match=r"no dev split in it \(--test_split\)"):
+        splits_of(write_pages(), test_split="dev")
     folder = write_pages()
     shutil.rmtree(folder / "test")
     with pytest.raises(InputError, match="no test split in it"):
-        read_splits(PageOptions(str(folder)), seed=0)
+        splits_of(folder)
 
 
-@pytest.mark.parametrize("options", [{"limit": -1}, {"train_pages": -1}, {"validation_fraction": 1.0}])
+@pytest.mark.parametrize(
+    "options", [{"limit": -1}, {"train_pages": -1}, {"validation_fraction": 1.0}, {"test_split": ""}]
+)
 def test_refused_options(options):
     with pytest.raises(InputError, match=f"--{next(iter(options))}"):
         PageOptions(**options)

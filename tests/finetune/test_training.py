@@ -3,6 +3,7 @@
 import csv
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,16 +17,18 @@ import transformers
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from transformers.modeling_outputs import TokenClassifierOutput
 
-from finetune.chunks import Chunk
+from finetune.chunks import Chunk, Encoded
 from finetune.llama_model import load_base
-from finetune.training import TrainingOptions, last_checkpoint, make_trainer, mean_loss, with_adapter
+from finetune.lora import LoraOptions, with_adapter
+from finetune.training import TrainingOptions, last_checkpoint, make_trainer, mean_loss, progress
 from preprocess.blocks import LABEL_WORDS, Block
 from preprocess.errors import InputError
 
 IDS = torch.tensor([[1, 300, 17, 5, 260, 99, 120, 8]])
-OPTIONS = TrainingOptions(steps=6, eval_steps=4, logging_steps=2, learning_rate=1e-2, lora_r=4)
+OPTIONS = TrainingOptions(steps=6, eval_steps=4, logging_steps=2, learning_rate=1e-2)
+LORA = LoraOptions(lora_r=4)
 BLOCKS = [Block(f"p-{n}", "text", LABEL_WORDS[n % 3], (0, 0, 1, 1), "p", "", 1) for n in range(6)]
-CHUNKS = [Chunk([1, 5 + n % 3, 40 + n], [(2, n)]) for n in range(6)]
+ENCODED = Encoded([Chunk([1, 5 + n % 3, 40 + n], [(2, n)]) for n in range(6)], BLOCKS, LABEL_WORDS)
 
 
 def small(folder: Path):
@@ -41,9 +44,7 @@ def folder(make_checkpoint, tmp_path):
 @pytest.fixture
 def trained(folder, tmp_path):
     """A Trainer after a few steps, and its folder."""
-    trainer = make_trainer(
-        with_adapter(small(folder), OPTIONS), OPTIONS, tmp_path / "run", (CHUNKS, BLOCKS), (CHUNKS, BLOCKS)
-    )
+    trainer = make_trainer(with_adapter(small(folder), LORA), OPTIONS, tmp_path / "run", ENCODED, ENCODED)
     trainer.train()
     return trainer, tmp_path / "run"
 
@@ -54,7 +55,7 @@ def logits(model) -> torch.Tensor:
 
 
 def test_only_adapter_and_classifier_are_trained(folder):
-    model = with_adapter(small(folder), OPTIONS)
+    model = with_adapter(small(folder), LORA)
     trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     kinds = {re.sub(r"^base_model\.model\.(model\.layers\.\d+\.)?", "", name) for name in trained}
     lora = {f"self_attn.{name}_proj.lora_{half}.default.weight" for name in "qv" for half in "AB"}
@@ -64,7 +65,7 @@ def test_only_adapter_and_classifier_are_trained(folder):
 
 @pytest.mark.parametrize("modules, refused", [("nothing", True), ("score", True), ("all-linear", False)])
 def test_modules(folder, modules, refused):
-    options = TrainingOptions(lora_modules=modules)
+    options = LoraOptions(lora_modules=modules)
     if refused:
         with pytest.raises(InputError, match=f"--lora_modules {modules}: expected some of down_proj, "):
             with_adapter(small(folder), options)
@@ -77,7 +78,7 @@ def test_modules(folder, modules, refused):
 def test_adapter_round_trip_and_merge(trained, folder, tmp_path):
     trainer, _ = trained
     expected = logits(trainer.model)
-    assert (expected - logits(with_adapter(small(folder), OPTIONS))).abs().max() > 0.01
+    assert (expected - logits(with_adapter(small(folder), LORA))).abs().max() > 0.01
     trainer.model.save_pretrained(tmp_path / "adapter")
     torch.manual_seed(77)  # the classifier comes from the adapter
     again = load_base(str(folder), LABEL_WORDS, torch.float32, [], folder).model
@@ -128,13 +129,12 @@ def test_accumulated_batches_make_the_same_step(folder, tmp_path):
     chunks = [Chunk([1, 5, 6, 7], [(1, 0), (2, 1), (3, 2)]), Chunk([1, 9], [(1, 3)])]
     norms = []
     for size in (1, 2):
-        options = TrainingOptions(
-            steps=1, batch_size=size, gradient_accumulation_steps=2 // size, lora_dropout=0.0, logging_steps=1
-        )
+        options = TrainingOptions(steps=1, batch_size=size, gradient_accumulation_steps=2 // size, logging_steps=1)
         model = small(folder)
         model.dropout.p = 0.0
-        examples = (chunks, BLOCKS)
-        trainer = make_trainer(with_adapter(model, options), options, tmp_path / str(size), examples, examples)
+        encoded = Encoded(chunks, BLOCKS, LABEL_WORDS)
+        adapted = with_adapter(model, LoraOptions(lora_dropout=0.0))
+        trainer = make_trainer(adapted, options, tmp_path / str(size), encoded, encoded)
         trainer.train()
         norms.append(trainer.state.log_history[0]["grad_norm"])
     assert norms[0] == pytest.approx(norms[1], rel=1e-5)
@@ -145,13 +145,53 @@ def test_accumulated_batches_make_the_same_step(folder, tmp_path):
     [
         {"steps": 0},
         {"warmup": 1.0},
-        {"lora_dropout": -0.1},
         {"learning_rate": 0.0},
         {"learning_rate": math.nan},
         {"epochs": 0.0},
         {"best_by": "loss"},
+        {"schedule": "constant"},
+        {"patience": -1},
+        {"weight_decay": -0.1},
+        {"seed": -1},
+        {"eval_steps": 0},
     ],
 )
 def test_refused_options(options):
     with pytest.raises(InputError, match=f"--{next(iter(options))}"):
         TrainingOptions(**options)
+
+
+@pytest.mark.parametrize("options", [{"lora_dropout": -0.1}, {"lora_r": 0}, {"lora_alpha": 0}])
+def test_refused_adapters(options):
+    with pytest.raises(InputError, match=f"--{next(iter(options))}"):
+        LoraOptions(**options)
+
+
+@pytest.mark.parametrize(
+    "options, chunks, processes, steps",
+    [
+        ({"steps": 7, "epochs": None}, 100, 1, 7),
+        ({"epochs": 3.0, "batch_size": 2}, 5, 1, 9),
+        ({"epochs": 0.5, "batch_size": 2}, 5, 1, 2),
+        ({"epochs": 2.0, "batch_size": 2, "gradient_accumulation_steps": 2}, 10, 1, 6),
+        ({"epochs": 2.0, "batch_size": 2}, 10, 2, 6),
+    ],
+)
+def test_steps(options, chunks, processes, steps):
+    assert TrainingOptions(**options).steps_of(chunks, processes) == steps
+
+
+def test_steps_are_those_of_the_trainer(folder, tmp_path):
+    options = replace(OPTIONS, epochs=1.5, gradient_accumulation_steps=2)
+    trainer = make_trainer(with_adapter(small(folder), LORA), options, tmp_path / "run", ENCODED, ENCODED)
+    trainer.train()
+    assert trainer.state.global_step == options.steps_of(len(ENCODED.chunks))
+    assert progress(trainer)["training_seconds"] > 0
+
+
+def test_a_run_that_gets_no_better_stops(folder, tmp_path):
+    options = replace(OPTIONS, learning_rate=1e-12, steps=100, eval_steps=2, patience=2)
+    trainer = make_trainer(with_adapter(small(folder), LORA), options, tmp_path / "run", ENCODED, ENCODED)
+    trainer.train()
+    assert trainer.state.global_step == 6
+    assert progress(trainer)["best_step"] == 2

@@ -10,7 +10,8 @@ import pytest
 from datasets import Dataset, Features, Image, List, Value
 
 from preprocess.blocks import LABEL_WORDS
-from preprocess.doclaynet import read_pages, row_blocks
+from preprocess.docbank import page_files
+from preprocess.doclaynet import docbank_page, read_pages, row_blocks
 from preprocess.errors import InputError
 
 ABOUT = ("page_hash", "original_filename", "page_no", "num_pages", "original_width", "original_height")
@@ -105,7 +106,11 @@ def test_both_forms_of_a_real_page_give_the_same_blocks(data: Path, tmp_path: Pa
     images = [{"bytes": (data / "doclaynet" / f"{name}.png").read_bytes(), "path": None} for name in names]
     v12 = [to_v12(row, seed) | {"image": image} for seed, (row, image) in enumerate(zip(rows, images, strict=True))]
     Dataset.from_list(v12, features=FEATURES).to_parquet(tmp_path / "data" / "test-00000-of-00001.parquet")
-    assert list(read_pages(str(tmp_path), "test")) == [row_blocks(row, "") for row in rows]
+    found = list(read_pages(str(tmp_path), "test", images=True))
+    assert [page.blocks for page in found] == [row_blocks(row, "") for row in rows]
+    assert [page.image["bytes"] for page in found] == [image["bytes"] for image in images]
+    assert [page.place for page in found] == [f"{tmp_path}: test row 0", f"{tmp_path}: test row 1"]
+    assert [page.image for page in read_pages(str(tmp_path), "test")] == [None, None]
     assert read_pages(str(tmp_path), "train") is None
 
 
@@ -278,3 +283,59 @@ def test_what_is_no_set_of_pages_is_named(tmp_path: Path, write_doclaynet):
         with pytest.raises(InputError) as error:
             write_doclaynet(path, **options)
         assert message in str(error.value)
+
+
+def test_the_images_of_the_real_pages(data: Path):
+    """DocLayNet's third page is there as a PDF alone; DocBank's images are those of the pages of the same name."""
+    pages = read_pages(str(data / "doclaynet"), "test", images=True)
+    assert [next(pages).image for _ in range(2)] == [
+        data / "doclaynet" / f"base_{n}.png" for n in ("test_1", "train_0")
+    ]
+    with pytest.raises(
+        InputError, match=r"large_train_0\.json: no image of this page: no .*/png/large_train_0 with \.png"
+    ):
+        next(pages)
+    images = {path.name for path in (data / "docbank/ori_jpg").iterdir()}
+    files = page_files(data / "docbank")
+    assert (len(images), len(files)) == (50, 100)
+    for file in files:
+        if f"{file.stem}_ori.jpg" in images:
+            found = docbank_page(file, images=True)
+            assert found.image == data / "docbank/ori_jpg" / f"{file.stem}_ori.jpg"
+            assert found.blocks == docbank_page(file, images=False).blocks
+        else:
+            with pytest.raises(InputError) as error:
+                docbank_page(file, images=True)
+            assert str(error.value).startswith(
+                f"{file}: no image of this page: no {data}/docbank/ori_jpg/{file.stem}_ori"
+            )
+
+
+@pytest.mark.parametrize("image", ["p.1.png", "p.1.jpg", "p.1.jpeg", "images/p.1.png", "png/p.1.jpg"])
+def test_the_image_of_a_page_in_json(image: str, tmp_path: Path):
+    """Names hold dots; another page's image is none of it."""
+    path = tmp_path / "set" / "test" / "p.1.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(GOOD))
+    (path.parent / "p.png").touch()
+    with pytest.raises(InputError, match=r"p\.1\.json: no image of this page"):
+        next(read_pages(str(tmp_path / "set"), "test", images=True))
+    (path.parent / image).parent.mkdir(exist_ok=True)
+    (path.parent / image).touch()
+    assert next(read_pages(str(tmp_path / "set"), "test", images=True)).image == path.parent / image
+    assert next(read_pages(str(tmp_path / "set"), "test")).image is None
+
+
+@pytest.mark.parametrize("image", ["p.png", "p.jpeg", "p_ori.jpg", "p_ori.png"])
+def test_the_image_of_a_docbank_page_may_stand_beside_it(image: str, tmp_path: Path):
+    (tmp_path / "p.txt").write_text("word\t1\t2\t3\t4\t0\t0\t0\tfont\ttitle\n")
+    (tmp_path / image).touch()
+    assert [page.image for page in read_pages(str(tmp_path), "test", images=True)] == [tmp_path / image]
+
+
+def test_a_row_without_an_image_is_named(tmp_path: Path):
+    (tmp_path / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in (V12 | {"image": "a.png"}, V12)))
+    pages = read_pages(str(tmp_path), "test", images=True)
+    assert next(pages).image == "a.png"
+    with pytest.raises(InputError, match="test row 1: no image of this page: nothing in the column image"):
+        next(pages)

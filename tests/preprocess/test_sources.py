@@ -11,7 +11,7 @@ from preprocess.ag_news import PromptOptions, preprocess_direct
 from preprocess.doclaynet import DocLayNetConfig
 from preprocess.doclaynet import preprocess_direct as preprocess_pages
 from preprocess.errors import InputError
-from preprocess.sources import load_rows, split_files
+from preprocess.sources import find_table, load_rows, split_files
 
 LABELS = datasets.ClassLabel(names=["World", "Sports", "Business", "Sci/Tech"])
 FEATURES = datasets.Features({"text": datasets.Value("string"), "label": LABELS})
@@ -73,7 +73,44 @@ def test_images_are_not_decoded(streaming: bool, tmp_path: Path, monkeypatch: py
     table.to_parquet(tmp_path / "data" / "test-00000-of-00001.parquet")
     load, here = datasets.load_dataset, str(tmp_path)
     monkeypatch.setattr(datasets, "load_dataset", lambda path, **how: load(path.replace("owner/hub", here), **how))
-    assert list(load_rows("owner/hub" if streaming else here, "test")) == [{"page": 3}]
+    place = "owner/hub" if streaming else here
+    assert list(load_rows(place, "test")) == [{"page": 3}]
+    assert list(load_rows(place, "test", images=True)) == [{"image": {"bytes": b"no image", "path": None}, "page": 3}]
+
+
+TAGGED = datasets.Features(
+    {
+        "image": datasets.Image(),
+        "tags": datasets.List(datasets.ClassLabel(names=["A", "B"])),
+        "text": datasets.Value("string"),
+    }
+)
+
+
+def tagged(text: str) -> datasets.Dataset:
+    row = {"image": {"bytes": b"no image", "path": None}, "tags": [1, 0], "text": text}
+    return datasets.Dataset.from_list([row], features=TAGGED)
+
+
+def test_what_was_saved_to_disk(tmp_path: Path):
+    """Its tables of JSON, which tell of the splits, are no rows. Classes keep their names, also in parquet."""
+    saved = tmp_path / "saved"
+    datasets.DatasetDict({"train": tagged("a"), "test": tagged("b")}).save_to_disk(saved)
+    assert list(load_rows(str(saved), "test")) == [{"tags": [1, 0], "text": "b"}]
+    assert [row["image"]["bytes"] for row in load_rows(str(saved), "train", images=True)] == [b"no image"]
+    assert load_rows(str(saved), "validation") is None
+    tagged("c").to_parquet(tmp_path / "parquet" / "test.parquet")
+    for folder in (saved, tmp_path / "parquet"):
+        table = find_table(str(folder), "test")
+        assert table.class_names("tags") == ["A", "B"]
+        assert table.class_names("text") is table.class_names("none") is None
+
+
+def test_what_was_saved_and_is_broken_is_named(tmp_path: Path):
+    datasets.DatasetDict({"test": tagged("b")}).save_to_disk(tmp_path)
+    (tmp_path / "test" / "data-00000-of-00001.arrow").write_bytes(b"no table")
+    with pytest.raises(InputError, match=rf"^{tmp_path}/test: `datasets` cannot read it: .* \(--dataset_path\)$"):
+        list(load_rows(str(tmp_path), "test"))
 
 
 def test_without_a_network_the_hub_ends_in_one_line(run_script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

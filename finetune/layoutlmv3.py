@@ -1,0 +1,190 @@
+"""LayoutLMv3 as a classifier of words or blocks: everything from pages to predictions, in one run folder."""
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import seed_everything
+from torch import Tensor
+
+from finetune import lightning_training, training
+from finetune.chunks import Encoded, chunk_layout, collate
+from finetune.documents import source_of
+from finetune.images import ImageFile
+from finetune.layoutlmv3_model import LayoutBase, load_image_processor, load_layout, normalised
+from finetune.lightning_training import LightningOptions
+from finetune.model_card import push, write_card
+from finetune.outputs import Results, circumstances, finish, sha256_of, write_results
+from finetune.pages import PageOptions, Splits, flat
+from finetune.predicting import predict_scores
+from finetune.prepared import prepare
+from finetune.run_folder import begin, quiet_libraries
+from finetune.training import Collator, TrainingOptions
+from preprocess.errors import InputError
+from preprocess.files import write_json
+
+DEFAULTS = {  # those of the systems that used the one and the other
+    "lightning": {"epochs": 5.0, "batch_size": 2, "learning_rate": 1e-4, "schedule": "linear"},
+    "hf": {"steps": 1000, "batch_size": 6, "learning_rate": 1e-5, "schedule": "cosine", "eval_steps": 100},
+}
+SPECIAL_TOKENS = 2  # at the ends of a chunk
+
+
+@dataclass(frozen=True)
+class LayoutLMv3Config:
+    """Fine-tune LayoutLMv3 to classify words or blocks of pages, and write predictions for the results table.
+
+    Args:
+        model: A hub id, a folder in transformers' form, or random (small, with a tokenizer of its own).
+        dataset: funsd, doclaynet (DocBank's folders too) or annotations (what run_preprocess_annotations.py makes).
+        output_dir: The run folder: configuration, logs, checkpoints, model, metrics, predictions.
+        trainer: lightning or hf. Defaults: lightning 5 epochs, batches of 2, learning rate 1e-4, linear, evaluated each
+            epoch; hf 1000 steps, batches of 6, learning rate 1e-5, cosine, evaluated every 100 steps.
+        max_length: Tokens of a chunk, at most those of the model.
+        stride: Tokens that a chunk shares with the one before.
+        overwrite: Begin anew where the run folder holds a run.
+        push_to_hub: Upload the model, with its processor and its card, as USER/NAME; default nowhere.
+        private: To a private repository.
+        pages: Where pages come from.
+        training: How the model is trained.
+        lightning: Where it computes.
+    """
+
+    model: str = "microsoft/layoutlmv3-base"
+    dataset: str = "funsd"
+    output_dir: str = "runs/layoutlmv3"
+    trainer: str = "lightning"
+    max_length: int = 512
+    stride: int = 128
+    overwrite: bool = False
+    push_to_hub: str = ""
+    private: bool = False
+    pages: PageOptions = field(default_factory=PageOptions)
+    training: TrainingOptions = field(
+        default_factory=lambda: TrainingOptions(
+            steps=None, batch_size=None, learning_rate=None, schedule=None, eval_steps=None
+        )
+    )
+    lightning: LightningOptions = field(default_factory=LightningOptions)
+
+    def __post_init__(self) -> None:
+        if self.trainer not in DEFAULTS:
+            raise InputError(f"--trainer {self.trainer}: expected {' or '.join(DEFAULTS)}")
+        if self.stride < 0 or self.max_length < self.stride + SPECIAL_TOKENS + 1:
+            raise InputError(
+                f"--stride {self.stride}: expected 0 to less than --max_length {self.max_length} without special tokens"
+            )
+        allowed = LightningOptions(precision=self.lightning.precision, num_workers=self.lightning.num_workers)
+        if self.trainer == "hf" and (self.lightning != allowed or allowed.precision not in ("32-true", "bf16-mixed")):
+            raise InputError("--trainer hf: takes one device, and --precision 32-true or bf16-mixed")
+
+
+def finetune_layoutlmv3(config: LayoutLMv3Config) -> None:
+    """Train, or go on with it, then predict the test blocks with the best checkpoint."""
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        raise InputError("torchrun: run it as plain python; --devices says on how many devices Lightning trains")
+    folder = Path(config.output_dir)
+    leads = int(os.environ.get("LOCAL_RANK", "0")) == 0  # Lightning starts the command again for each further device
+    if leads and begin(config):
+        if config.push_to_hub:
+            push(folder, config.push_to_hub, config.private)
+        return
+    quiet_libraries()
+    lightning_training.quiet_lightning()
+    source = source_of(config.dataset, config.pages.dataset_path)
+    image_processor = load_image_processor(config.model)
+    splits, images = prepare(config.pages, config.training.seed, source, image_processor, folder)
+    seed_everything(config.training.seed, verbose=False)
+    texts = [block.text for block in flat(splits.train)]
+    base = load_layout(config.model, source.label_words, texts, folder / "base")
+    encoded = encode(config, splits, base, source.label_words)
+    if leads:
+        write_json(folder / "configuration.json", {"configuration": asdict(config)} | circumstances())
+    collator = partial(collate_layout, base=base, images=images)
+    trained = (by_lightning if config.trainer == "lightning" else by_hf)(config, base, encoded, collator)
+    if not leads:
+        return
+    base.model.save_pretrained(folder / "model")
+    base.processor.save_pretrained(folder / "model")
+    about = {
+        "model_sha256": sha256_of(folder / "model/model.safetensors"),
+        "settings": {"max_length": config.max_length, "stride": config.stride, "precision": config.lightning.precision},
+        "configuration": asdict(config),
+        "checkpoint": base.name,
+        "checkpoint_path": config.model,
+    }
+    options = resolved(config)
+    results = Results(folder, "layoutlmv3", source, config.pages.test_split, splits, encoded, about)
+    metrics = write_results(
+        results, partial(predict_scores, base.model, collator=collator, batch_size=options.batch_size)
+    )
+    write_card(config.model, base.name, source, metrics, folder)
+    finish(folder, metrics | trained)
+    if config.push_to_hub:
+        push(folder, config.push_to_hub, config.private)
+
+
+def resolved(config: LayoutLMv3Config) -> TrainingOptions:
+    """The options with the defaults of the trainer where none is given."""
+    given, defaults = config.training, DEFAULTS[config.trainer]
+    names = set(defaults) - ({"steps", "epochs"} if given.steps or given.epochs else set())
+    return replace(given, **{name: defaults[name] for name in names if getattr(given, name) is None})
+
+
+def encode(
+    config: LayoutLMv3Config, splits: Splits, base: LayoutBase, label_words: Sequence[str]
+) -> dict[str, Encoded]:
+    """Each split in chunks no longer than the model takes.
+
+    Raises:
+        InputError: It does not take more than the stride.
+    """
+    places = base.model.config.max_position_embeddings - base.processor.tokenizer.pad_token_id - 1
+    length = min(config.max_length, places)
+    if length < config.stride + SPECIAL_TOKENS + 1:
+        raise InputError(f"--stride {config.stride}: {config.model} takes only {length} tokens")
+    return {
+        split: Encoded(chunk_layout(pages, base.processor.tokenizer, length, config.stride), flat(pages), label_words)
+        for split, pages in splits.by_name().items()
+    }
+
+
+def collate_layout(batch: Sequence[dict[str, Any]], base: LayoutBase, images: ImageFile) -> dict[str, Tensor]:
+    """Rows as a batch: `collate`'s tensors and pixel_values (B, 3, S, S)."""
+    found = images[[row["image"] for row in batch]]
+    return collate(batch, base.processor.tokenizer.pad_token_id) | {"pixel_values": normalised(base.processor, found)}
+
+
+def by_lightning(
+    config: LayoutLMv3Config, base: LayoutBase, encoded: dict[str, Encoded], collator: Collator
+) -> dict[str, Any]:
+    """Train `base.model` with Lightning; steps and seconds, for the metrics."""
+    folder, options = Path(config.output_dir), resolved(config)
+    module = lightning_training.TokenClassifier(base.model, options, encoded["validation"])
+    trainer = lightning_training.make_trainer(options, config.lightning, folder, sys.stderr.isatty())
+    workers = config.lightning.num_workers
+    data = lightning_training.ChunkData(encoded["train"], encoded["validation"], collator, options, workers)
+    return lightning_training.train(trainer, module, data, folder)
+
+
+def by_hf(
+    config: LayoutLMv3Config, base: LayoutBase, encoded: dict[str, Encoded], collator: Collator
+) -> dict[str, Any]:
+    """Train `base.model` with transformers' Trainer; steps and seconds, for the metrics."""
+    folder, bf16 = Path(config.output_dir), config.lightning.precision == "bf16-mixed"
+    trainer = training.make_trainer(
+        base.model,
+        resolved(config),
+        folder,
+        encoded["train"],
+        encoded["validation"],
+        collator,
+        bf16=bf16,
+        show_progress=sys.stderr.isatty(),
+    )
+    training.train(trainer, folder)
+    return training.progress(trainer)

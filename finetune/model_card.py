@@ -1,0 +1,53 @@
+"""What goes with a saved model: its card, and the way to the hub."""
+
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import HfApi
+
+from finetune.pages import Source
+from finetune.pretrained import first_line
+from preprocess.errors import InputError
+from preprocess.files import write_bytes
+
+LICENCE = "cc-by-nc-sa-4.0"  # of LayoutLMv3's published weights
+
+
+def write_card(model: str, name: str, source: Source, metrics: dict[str, Any], folder: Path) -> None:
+    """`folder`/model/README.md: from what, on what, how well.
+
+    Args:
+        model: As `--model` named it.
+        name: As tables call it.
+    """
+    heading = ["library_name: transformers", "pipeline_tag: token-classification", "tags: [layoutlmv3]"]
+    if name != "random":
+        heading += [f"base_model: {model}", f"license: {LICENCE}"]
+    test = metrics["test"]
+    figures = {"accuracy": "accuracy", "macro_f1": "macro-F1", "weighted_f1": "weighted F1", "entity_f1": "entity F1"}
+    rows = [f"| {title} | {test[key]:.4f} |" for key, title in figures.items() if key in test]
+    lines = [
+        *("---", *heading, "---", "", f"# LayoutLMv3 on {source.table_name}", ""),
+        f"Fine-tuned from {name} as a classifier of {', '.join(source.label_words)}.",
+        *("", f"| test, {metrics['data']['test']['blocks']} blocks | |", "|---|---|", *rows, ""),
+    ]
+    if name != "random":
+        lines += ["The published weights of LayoutLMv3 are CC BY-NC-SA 4.0: not for commercial use.", ""]
+    write_bytes(folder / "model/README.md", "\n".join(lines).encode())
+
+
+def push(folder: Path, name: str, private: bool) -> None:
+    """Upload `folder`/model to the hub.
+
+    Raises:
+        InputError: The hub refuses, or cannot be reached; what is on disk stays.
+    """
+    api = HfApi()
+    try:
+        api.create_repo(name, private=private, exist_ok=True)
+        api.upload_folder(repo_id=name, folder_path=folder / "model")
+    except Exception as error:  # it raises whatever the network or the hub leads it to
+        raise InputError(
+            f"--push_to_hub {name}: the hub does not take it: {first_line(error)}; it is in {folder / 'model'}"
+        ) from None
+    print(f"{folder / 'model'}: is on the hub as {name}")

@@ -1,0 +1,66 @@
+"""What `--model` names, opened by transformers: with one line for whatever is wrong with it."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import transformers
+from transformers import AutoConfig, PretrainedConfig
+
+from preprocess.errors import InputError
+
+RANDOM = "random"
+
+
+def read_config(model: str, kind: str) -> PretrainedConfig:
+    """The configuration of a hub id or of a folder in transformers' form.
+
+    Args:
+        kind: llama or layoutlmv3.
+
+    Raises:
+        InputError: Not there, damaged, or another kind of model.
+    """
+    if Path(model).is_dir() and not (Path(model) / "config.json").is_file():
+        raise InputError(f"{model}: no config.json in it (--model)")
+    with one_line(model):
+        config = AutoConfig.from_pretrained(model)
+    if config.model_type != kind:
+        raise InputError(f"--model {model}: is a {config.model_type}, expected a {kind}")
+    return config
+
+
+def is_classifier(model: str, config: PretrainedConfig, architecture: str, label_words: Sequence[str]) -> bool:
+    """Whether a model classifies tokens already.
+
+    Raises:
+        InputError: It does, under other labels or in another order.
+    """
+    if architecture not in (config.architectures or []):
+        return False
+    found = [config.id2label[number] for number in sorted(config.id2label)]
+    if found != list(label_words):
+        raise InputError(f"--model {model}: classifies {', '.join(found)}; the data have {', '.join(label_words)}")
+    return True
+
+
+def label_options(label_words: Sequence[str]) -> dict[str, dict]:
+    """The labels of a classifier, as a configuration holds them."""
+    return {"id2label": dict(enumerate(label_words)), "label2id": {word: n for n, word in enumerate(label_words)}}
+
+
+@contextmanager
+def one_line(model: str) -> Iterator[None]:
+    """transformers without its remarks, such as on a head that is not there, and with errors of one line."""
+    verbosity = transformers.logging.get_verbosity()
+    transformers.logging.set_verbosity_error()
+    try:
+        yield
+    except Exception as error:  # it raises whatever a damaged file leads it to
+        raise InputError(f"--model {model}: transformers cannot load it: {first_line(error)}") from None
+    finally:
+        transformers.logging.set_verbosity(verbosity)
+
+
+def first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
