@@ -1,12 +1,36 @@
 """Fine-tuned systems, against which prompting is read: they write the same predictions JSON for the same blocks.
 
-pages.py            data set -> pages of blocks: train, validation, test
-chunks.py           pages -> token chunks, with the place at which each block is read
-llama_model.py      a hub id, a folder of either form, or `random` -> transformers' LLaMA with a token classifier
-training.py         chunks -> a trained LoRA adapter: transformers' Trainer, its logs, its checkpoints
-block_metrics.py    log-probabilities of blocks -> decisions, metrics
-outputs.py          predictions -> predictions JSON, with its meta file; the floor
-llama_layout.py     all of them together: a run folder
+From pages to predictions:
+
+    pages.py                a data set -> pages of blocks: train, validation, test
+    documents.py            the data sets with images: FUNSD, annotated images, DocLayNet, DocBank
+    images.py               page images, opened and kept as numbers on disk
+    prepared.py             pages and images as a run uses them, on disk
+    chunks.py               pages -> chunks of tokens, with the place at which each block is read
+    predicting.py           chunks -> log-probabilities of blocks
+    block_metrics.py        log-probabilities -> decisions; metrics of blocks, words and entities
+    floor.py                what is reached without reading, and by the words alone
+    outputs.py              predictions JSON, its meta file, metrics, summary
+    run_folder.py           whose run a folder holds, whether it is finished, its log
+
+The systems:
+
+    pretrained.py           what --model names, opened by transformers
+    llama_model.py          transformers' LLaMA with a token classifier, of Meta's form too
+    lora.py                 its adapter
+    layoutlmv3_model.py     LayoutLMv3 with a token classifier, its processor, its pixels
+    training.py             the options of training; transformers' Trainer
+    lightning_modules.py    Lightning's modules
+    lightning_training.py   Lightning's Trainer
+    llama_layout.py         LLaMA with LoRA: all of it together
+    layoutlmv3.py           LayoutLMv3: all of it together
+    layoutlmv3_prediction.py    a saved LayoutLMv3 on one image
+    model_card.py           the card of a saved model, and the way to the hub
+
+Labelled images to a data set:
+
+    label_studio.py         an export -> labelled pages
+    annotations.py          labelled pages -> a data set, on disk and on the hub
 
 Their packages stand in requirements-finetune.txt.
 """

@@ -6,7 +6,7 @@ chunks is read once, where that token sees most.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -63,6 +63,13 @@ class Encoded:
             row = {"input_ids": chunk.input_ids, "labels": labels}
             made.append(row if chunk.boxes is None else row | {"bbox": chunk.boxes, "image": chunk.image})
         return made
+
+    def first(self, limit: int) -> "Encoded":
+        """The first `limit` blocks, read on their whole pages; 0 takes all."""
+        if not limit:
+            return self
+        chunks = [replace(chunk, reads=[read for read in chunk.reads if read[1] < limit]) for chunk in self.chunks]
+        return Encoded(chunks, self.blocks[:limit], self.label_words)
 
 
 def encode_page(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> tuple[list[int], list[int]]:

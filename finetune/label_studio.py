@@ -242,3 +242,10 @@ def find_image(folder: Path, name: str) -> str | None:
     if uploaded:
         tries.append(uploaded[1])
     return next((found for found in tries if os.path.isfile(folder / found)), None)
+
+
+def is_named(name: str, file_name: str) -> bool:
+    """Whether an export's `name` means an image file, wherever it lies, with or without what an upload puts before."""
+    last = Path(name).name
+    uploaded = UPLOADED.fullmatch(last)
+    return file_name == last or (uploaded is not None and file_name == uploaded[1])

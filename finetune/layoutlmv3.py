@@ -16,8 +16,9 @@ from finetune.chunks import Encoded, chunk_layout, collate
 from finetune.documents import source_of
 from finetune.images import ImageFile
 from finetune.layoutlmv3_model import LayoutBase, load_image_processor, load_layout, normalised
+from finetune.lightning_modules import ChunkData, TokenClassifier
 from finetune.lightning_training import LightningOptions
-from finetune.model_card import push, write_card
+from finetune.model_card import check_push, push, write_card
 from finetune.outputs import Results, circumstances, finish, sha256_of, write_results
 from finetune.pages import PageOptions, Splits, flat
 from finetune.predicting import predict_scores
@@ -72,15 +73,18 @@ class LayoutLMv3Config:
     lightning: LightningOptions = field(default_factory=LightningOptions)
 
     def __post_init__(self) -> None:
+        check_push(self.push_to_hub, self.private)
         if self.trainer not in DEFAULTS:
             raise InputError(f"--trainer {self.trainer}: expected {' or '.join(DEFAULTS)}")
         if self.stride < 0 or self.max_length < self.stride + SPECIAL_TOKENS + 1:
             raise InputError(
                 f"--stride {self.stride}: expected 0 to less than --max_length {self.max_length} without special tokens"
             )
-        allowed = LightningOptions(precision=self.lightning.precision, num_workers=self.lightning.num_workers)
-        if self.trainer == "hf" and (self.lightning != allowed or allowed.precision not in ("32-true", "bf16-mixed")):
-            raise InputError("--trainer hf: takes one device, and --precision 32-true or bf16-mixed")
+        precision = self.lightning.precision
+        if self.trainer == "hf" and precision not in ("32-true", "bf16-mixed"):
+            raise InputError(f"--precision {precision}: expected 32-true or bf16-mixed with --trainer hf")
+        if self.trainer == "hf" and self.lightning != LightningOptions(precision=precision):
+            raise InputError("--trainer hf: takes no --accelerator, --devices, --strategy and --num_workers")
 
 
 def finetune_layoutlmv3(config: LayoutLMv3Config) -> None:
@@ -96,12 +100,14 @@ def finetune_layoutlmv3(config: LayoutLMv3Config) -> None:
     quiet_libraries()
     lightning_training.quiet_lightning()
     source = source_of(config.dataset, config.pages.dataset_path)
+    config.training.check_labels(source.label_words)
     image_processor = load_image_processor(config.model)
     splits, images = prepare(config.pages, config.training.seed, source, image_processor, folder)
     seed_everything(config.training.seed, verbose=False)
     texts = [block.text for block in flat(splits.train)]
     base = load_layout(config.model, source.label_words, texts, folder / "base")
     encoded = encode(config, splits, base, source.label_words)
+    seed_everything(config.training.seed, verbose=False)  # dropout is the same whether `base` was made or found
     if leads:
         write_json(folder / "configuration.json", {"configuration": asdict(config)} | circumstances())
     collator = partial(collate_layout, base=base, images=images)
@@ -119,9 +125,9 @@ def finetune_layoutlmv3(config: LayoutLMv3Config) -> None:
     }
     options = resolved(config)
     results = Results(folder, "layoutlmv3", source, config.pages.test_split, splits, encoded, about)
-    metrics = write_results(
-        results, partial(predict_scores, base.model, collator=collator, batch_size=options.batch_size)
-    )
+    bf16 = config.lightning.precision == "bf16-mixed"
+    scored = partial(predict_scores, base.model, collator=collator, batch_size=options.batch_size, bf16=bf16)
+    metrics = write_results(results, scored)
     write_card(config.model, base.name, source, metrics, folder)
     finish(folder, metrics | trained)
     if config.push_to_hub:
@@ -138,7 +144,7 @@ def resolved(config: LayoutLMv3Config) -> TrainingOptions:
 def encode(
     config: LayoutLMv3Config, splits: Splits, base: LayoutBase, label_words: Sequence[str]
 ) -> dict[str, Encoded]:
-    """Each split in chunks no longer than the model takes.
+    """Each split in chunks no longer than the model takes; of the test split the first `--limit` blocks.
 
     Raises:
         InputError: It does not take more than the stride.
@@ -147,10 +153,11 @@ def encode(
     length = min(config.max_length, places)
     if length < config.stride + SPECIAL_TOKENS + 1:
         raise InputError(f"--stride {config.stride}: {config.model} takes only {length} tokens")
-    return {
+    encoded = {
         split: Encoded(chunk_layout(pages, base.processor.tokenizer, length, config.stride), flat(pages), label_words)
         for split, pages in splits.by_name().items()
     }
+    return encoded | {"test": encoded["test"].first(config.pages.limit)}
 
 
 def collate_layout(batch: Sequence[dict[str, Any]], base: LayoutBase, images: ImageFile) -> dict[str, Tensor]:
@@ -164,10 +171,12 @@ def by_lightning(
 ) -> dict[str, Any]:
     """Train `base.model` with Lightning; steps and seconds, for the metrics."""
     folder, options = Path(config.output_dir), resolved(config)
-    module = lightning_training.TokenClassifier(base.model, options, encoded["validation"])
+    if options.gradient_checkpointing:
+        base.model.gradient_checkpointing_enable()
+    module = TokenClassifier(base.model, options, encoded["validation"])
     trainer = lightning_training.make_trainer(options, config.lightning, folder, sys.stderr.isatty())
     workers = config.lightning.num_workers
-    data = lightning_training.ChunkData(encoded["train"], encoded["validation"], collator, options, workers)
+    data = ChunkData(encoded["train"], encoded["validation"], collator, options, workers)
     return lightning_training.train(trainer, module, data, folder)
 
 

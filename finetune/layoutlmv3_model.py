@@ -20,10 +20,11 @@ from transformers.models.layoutlmv3.image_processing_pil_layoutlmv3 import Layou
 from transformers.models.layoutlmv3.modeling_layoutlmv3 import LayoutLMv3Encoder
 
 from finetune.images import to_rgb
-from finetune.pretrained import RANDOM, is_classifier, label_options, one_line, read_config
+from finetune.pretrained import RANDOM, is_classifier, label_options, labels_of, one_line, read_config
 from preprocess.errors import InputError
 
 KIND = "layoutlmv3"
+ARCHITECTURE = LayoutLMv3ForTokenClassification.__name__
 RANDOM_SHAPE = {
     "hidden_size": 128,  # 4 * coordinate_size + 2 * shape_size
     "coordinate_size": 20,
@@ -92,12 +93,26 @@ def load_layout(model: str, label_words: Sequence[str], texts: Sequence[str], fo
     return LayoutBase(Path(model).name, *load_transformers(model, label_words))
 
 
+def load_classifier(model: str) -> LayoutBase:
+    """A model that classifies tokens already, with the labels that it has.
+
+    Raises:
+        InputError: As of `load_layout`; it classifies none.
+    """
+    if model == RANDOM:
+        raise InputError(f"--model {RANDOM}: expected one that is trained")
+    label_words = labels_of(read_config(model, KIND), ARCHITECTURE)
+    if label_words is None:
+        raise InputError(f"--model {model}: is not trained to classify tokens; run_finetune_layoutlmv3.py does that")
+    return LayoutBase(Path(model).name, *load_transformers(model, label_words))
+
+
 def load_transformers(
     model: str, label_words: Sequence[str]
 ) -> tuple[LayoutLMv3ForTokenClassification, LayoutLMv3Processor]:
     """A hub id or a local folder in transformers' form."""
     image_processor, config = load_image_processor(model), read_config(model, KIND)
-    classifies = is_classifier(model, config, LayoutLMv3ForTokenClassification.__name__, label_words)
+    classifies = is_classifier(model, config, ARCHITECTURE, label_words)
     with one_line(model):
         tokenizer = LayoutLMv3Tokenizer.from_pretrained(model)
         loaded, report = LayoutLMv3ForTokenClassification.from_pretrained(

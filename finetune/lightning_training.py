@@ -1,33 +1,29 @@
-"""A token classifier trained by PyTorch Lightning: its LightningModule, its LightningDataModule, its logs."""
+"""A token classifier trained by PyTorch Lightning: its Trainer, when it evaluates, its logs, its checkpoints."""
 
+import contextlib
 import logging
-import math
+import signal
 import sys
 import time
 import warnings
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
-from torch import Tensor, nn
-from torch.utils.data import DataLoader
-from transformers import get_scheduler
 
-from finetune.block_metrics import block_metrics
-from finetune.chunks import Encoded
+from finetune.lightning_modules import ChunkData, TokenClassifier
 from finetune.pretrained import first_line
 from finetune.run_folder import seconds_of, write_log
-from finetune.training import Collator, TrainingOptions, mean_loss
+from finetune.training import TrainingOptions
 from preprocess.errors import InputError
 
 LAST, BEST = "last.ckpt", "best.ckpt"
-SEED_OF_LOADERS = 0  # they draw one from the global generator else, and a resumed run would draw once more
+STRATEGIES = ("auto", "ddp")  # those whose checkpoints are one file
 
 
 @dataclass(frozen=True)
@@ -37,7 +33,7 @@ class LightningOptions:
     Args:
         accelerator: auto, cpu, gpu, ...
         devices: How many (2), which (0,1), or auto.
-        strategy: How several devices share the work: auto, ddp, ...
+        strategy: How several devices share the work: auto or ddp.
         precision: 32-true, bf16-mixed, 16-mixed, ...
         num_workers: Processes that read batches; 0 reads in the main one.
     """
@@ -51,153 +47,8 @@ class LightningOptions:
     def __post_init__(self) -> None:
         if self.num_workers < 0:
             raise InputError(f"--num_workers {self.num_workers}: expected 0 or more")
-
-
-class TokenClassifier(LightningModule):
-    """A token classifier with its loss, its optimizer and its figures on the validation pages.
-
-    Args:
-        model: Takes a collated batch without labels.
-        validation: What `validation_step` sees; its blocks are counted once each, on however many devices.
-    """
-
-    def __init__(self, model: nn.Module, options: TrainingOptions, validation: Encoded):
-        super().__init__()
-        self.save_hyperparameters(asdict(options))
-        self.model, self.options, self.validation = model, options, validation
-        self.said: dict[int, str] = {}  # block -> label word
-        self.resumed_rng: Tensor | None = None
-
-    def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
-        batch.pop("chunk")
-        labels = batch.pop("labels")
-        loss = mean_loss(self.model(**batch), labels)
-        rate = self.trainer.lr_scheduler_configs[0].scheduler.get_last_lr()[0]
-        self.log("train/loss", loss.detach(), prog_bar=True, batch_size=len(labels))
-        self.log("train/learning_rate", rate)
-        return loss
-
-    def validation_step(self, batch: dict[str, Tensor], _: int) -> None:
-        numbers, labels = batch.pop("chunk").tolist(), batch.pop("labels")
-        outputs = self.model(**batch)
-        self.log("eval/loss", mean_loss(outputs, labels), batch_size=len(labels), sync_dist=True)
-        places = outputs.logits.argmax(-1).tolist()
-        for number, row in zip(numbers, places, strict=True):
-            for position, block in self.validation.chunks[number].reads:
-                self.said[block] = self.validation.label_words[row[position]]
-
-    def on_validation_epoch_end(self) -> None:
-        said = self.said
-        if self.trainer.world_size > 1:
-            parts: list[Any] = [None] * self.trainer.world_size
-            torch.distributed.all_gather_object(parts, said)
-            said = {block: word for part in parts for block, word in part.items()}
-        self.said = {}
-        blocks, label_words = self.validation.blocks, self.validation.label_words
-        found = block_metrics([said.get(number) for number in range(len(blocks))], blocks, label_words)
-        self.log_dict({f"eval/{name}": value for name, value in found.items()}, rank_zero_only=False)
-
-    def configure_optimizers(self) -> dict[str, Any]:
-        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        groups = [
-            {"params": [parameter for parameter in trained if parameter.ndim > 1]},
-            {"params": [parameter for parameter in trained if parameter.ndim <= 1], "weight_decay": 0.0},
-        ]
-        optimizer = torch.optim.AdamW(groups, lr=self.options.learning_rate, weight_decay=self.options.weight_decay)
-        # estimated_stepping_batches would have the train batches made before it is known which were computed already
-        steps = self.trainer.datamodule.steps
-        scheduler = get_scheduler(self.options.schedule, optimizer, math.ceil(self.options.warmup * steps), steps)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["rng"] = torch.get_rng_state()  # of dropout: a resumed run goes on as one that was not stopped
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.resumed_rng = checkpoint["rng"]
-
-    def on_train_start(self) -> None:
-        if self.resumed_rng is not None:
-            torch.set_rng_state(self.resumed_rng.cpu())
-
-
-class Batches:
-    """The batches of a whole run, one pass over the chunks after another, each in an order of its own.
-
-    Lightning sees one epoch, so it can evaluate, stop and go on at any step.
-
-    Args:
-        chunks: Those to draw from.
-        size: Chunks in a batch.
-        count: Batches of this process.
-        rank, world: This process takes every `world`-th batch.
-        done: So many of this process have been computed before the run was stopped.
-    """
-
-    def __init__(self, chunks: list[int], size: int, count: int, seed: int, rank: int, world: int, done: int):
-        self.chunks, self.size, self.count, self.seed = chunks, size, count, seed
-        self.rank, self.world, self.done = rank, world, done
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __iter__(self) -> Iterator[list[int]]:
-        each = math.ceil(len(self.chunks) / self.size)
-        for number in range(self.done, self.count):
-            turn, place = divmod(number * self.world + self.rank, each)
-            order = torch.randperm(len(self.chunks), generator=torch.Generator().manual_seed(self.seed + turn))
-            yield [self.chunks[n] for n in order[place * self.size : (place + 1) * self.size].tolist()]
-
-
-class ChunkData(LightningDataModule):
-    """The chunks of the train and of the validation pages, in batches."""
-
-    def __init__(
-        self, train: Encoded, validation: Encoded, collator: Collator, options: TrainingOptions, num_workers: int
-    ):
-        super().__init__()
-        self.train, self.validation = train, validation
-        self.read = [number for number, chunk in enumerate(train.chunks) if chunk.reads]
-        self.collator, self.options, self.num_workers = collator, options, num_workers
-
-    def collate(self, rows: list[dict[str, Any]]) -> dict[str, Tensor]:
-        return self.collator(rows) | {"chunk": torch.tensor([row["chunk"] for row in rows])}
-
-    def loader(self, encoded: Encoded, batches: Any) -> DataLoader:
-        rows = [row | {"chunk": number} for number, row in enumerate(encoded.rows())]
-        return DataLoader(
-            rows,
-            batch_sampler=batches,
-            collate_fn=self.collate,
-            num_workers=self.num_workers,
-            generator=torch.Generator().manual_seed(SEED_OF_LOADERS),
-        )
-
-    @property
-    def steps(self) -> int:
-        """Of the optimizer, in the whole run."""
-        return self.options.steps_of(len(self.read), self.trainer.world_size)
-
-    def train_dataloader(self) -> DataLoader:
-        trainer, accumulated = self.trainer, self.options.gradient_accumulation_steps
-        count = self.steps * accumulated
-        done = trainer.global_step * accumulated
-        return self.loader(
-            self.train,
-            Batches(
-                self.read,
-                self.options.batch_size,
-                count,
-                self.options.seed,
-                trainer.global_rank,
-                trainer.world_size,
-                done,
-            ),
-        )
-
-    def val_dataloader(self) -> DataLoader:
-        numbers = list(range(self.trainer.global_rank, len(self.validation.chunks), self.trainer.world_size))
-        size = self.options.batch_size
-        return self.loader(self.validation, [numbers[n : n + size] for n in range(0, len(numbers), size)])
+        if self.strategy not in STRATEGIES:
+            raise InputError(f"--strategy {self.strategy}: expected {' or '.join(STRATEGIES)}")
 
 
 class LogCsv(Callback):
@@ -299,14 +150,23 @@ def train(trainer: Trainer, module: TokenClassifier, data: ChunkData, folder: Pa
     last, best = folder / "checkpoints" / LAST, folder / "checkpoints" / BEST
     if last.exists() and trainer.is_global_zero:
         print(f"{last}: goes on from there")
+    module.train()  # transformers loads models without dropout, and Lightning leaves them so
     try:
-        trainer.fit(module, data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
+        with contextlib.redirect_stdout(sys.stderr):  # where bars belong
+            trainer.fit(module, data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
     except SystemExit:  # that is what Lightning makes of Ctrl-C
-        if last.exists() and trainer.is_global_zero:
+        if not trainer.is_global_zero:
+            raise  # the first process says it for all
+        if last.exists():
             print(f"{last}: is kept; the same command goes on from there", file=sys.stderr)
         raise KeyboardInterrupt from None
+    except Exception:
+        if trainer.strategy.launcher is not None:  # the other processes would wait for this one
+            trainer.strategy.launcher.kill(signal.SIGKILL)
+        raise
     kept = torch.load(best, weights_only=True, map_location="cpu")
     module.load_state_dict(kept["state_dict"])
+    module.to(trainer.strategy.root_device, torch.float32)  # Lightning leaves it on the CPU, in --precision
     (log,) = [callback for callback in trainer.callbacks if isinstance(callback, LogCsv)]
     return {
         "best_step": kept["global_step"],
@@ -320,3 +180,4 @@ def quiet_lightning() -> None:
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")
+    warnings.filterwarnings("ignore", message="Grad strides do not match")  # of an axis of one, on several devices

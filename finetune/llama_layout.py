@@ -71,6 +71,7 @@ def finetune_llama(config: LlamaLayoutConfig) -> None:
         return
     quiet_libraries()
     source = source_of(DATASET, config.pages.dataset_path)
+    config.training.check_labels(source.label_words)
     splits = read_splits(config.pages, config.training.seed, source)
     set_seed(config.training.seed)
     bf16 = use_bf16(config.dtype)

@@ -6,9 +6,10 @@ from typing import Any
 from huggingface_hub import HfApi
 
 from finetune.pages import Source
-from finetune.pretrained import first_line
+from finetune.pretrained import RANDOM, first_line
 from preprocess.errors import InputError
 from preprocess.files import write_bytes
+from preprocess.sources import HUB_ID
 
 LICENCE = "cc-by-nc-sa-4.0"  # of LayoutLMv3's published weights
 
@@ -21,8 +22,9 @@ def write_card(model: str, name: str, source: Source, metrics: dict[str, Any], f
         name: As tables call it.
     """
     heading = ["library_name: transformers", "pipeline_tag: token-classification", "tags: [layoutlmv3]"]
-    if name != "random":
-        heading += [f"base_model: {model}", f"license: {LICENCE}"]
+    if name != RANDOM:
+        heading.append(f"license: {LICENCE}")
+        heading += [] if Path(model).exists() else [f"base_model: {model}"]  # the hub takes none but its own ids
     test = metrics["test"]
     figures = {"accuracy": "accuracy", "macro_f1": "macro-F1", "weighted_f1": "weighted F1", "entity_f1": "entity F1"}
     rows = [f"| {title} | {test[key]:.4f} |" for key, title in figures.items() if key in test]
@@ -31,9 +33,21 @@ def write_card(model: str, name: str, source: Source, metrics: dict[str, Any], f
         f"Fine-tuned from {name} as a classifier of {', '.join(source.label_words)}.",
         *("", f"| test, {metrics['data']['test']['blocks']} blocks | |", "|---|---|", *rows, ""),
     ]
-    if name != "random":
+    if name != RANDOM:
         lines += ["The published weights of LayoutLMv3 are CC BY-NC-SA 4.0: not for commercial use.", ""]
     write_bytes(folder / "model/README.md", "\n".join(lines).encode())
+
+
+def check_push(name: str, private: bool) -> None:
+    """Refuse what the hub would refuse after the training.
+
+    Raises:
+        InputError: No name that a repository can have; one is to be private, and none is named.
+    """
+    if name and not HUB_ID.fullmatch(name):
+        raise InputError(f"--push_to_hub {name}: expected USER/NAME")
+    if private and not name:
+        raise InputError("--private: expected only with --push_to_hub")
 
 
 def push(folder: Path, name: str, private: bool) -> None:

@@ -130,7 +130,8 @@ def read_splits(options: PageOptions, seed: int, source: Source, keep: Keep | No
 
     Args:
         keep: What is kept of a page, which comes with its image and its blocks with text. Called on each page as it
-            streams, of the test split until `limit` blocks are there: no two images need be in memory.
+            streams, of the test split until `limit` blocks are there: no two images need be in memory. With it the last
+            test page stays whole: who looks at images sees all of a page, whatever `limit`.
 
     Raises:
         InputError: A split that is not there or has no block with text, a page that stands in the test split twice.
@@ -151,7 +152,7 @@ def read_splits(options: PageOptions, seed: int, source: Source, keep: Keep | No
         validation, blank[chosen] = held.pages, held.blank
     else:
         train, validation = hold_out(train, options.validation_fraction, seed)
-    tests = limited(test.pages, options.limit)
+    tests = limited(test.pages, options.limit, whole=keep is not None)
     return Splits(train, validation, tests, dict(test.dropped), leaked, blank, dict(source.repairs))
 
 
@@ -233,13 +234,17 @@ def hold_out(pages: list[Page], fraction: float, seed: int) -> tuple[list[Page],
     return train, [pages[number] for number in sorted(held)]
 
 
-def limited(pages: list[Page], limit: int) -> list[Page]:
-    """The pages on which the first `limit` blocks stand; blocks after them go, for no token sees what follows it."""
+def limited(pages: list[Page], limit: int, whole: bool) -> list[Page]:
+    """The pages on which the first `limit` blocks stand.
+
+    Args:
+        whole: Keep the blocks after them, for a model that sees both sides; else they go.
+    """
     if not limit:
         return pages
     kept, count = [], 0
     for page in pages:
         if count < limit:
-            kept.append(replace(page, blocks=page.blocks[: limit - count]))
-            count += len(kept[-1].blocks)
+            kept.append(page if whole else replace(page, blocks=page.blocks[: limit - count]))
+            count += len(page.blocks)
     return kept

@@ -8,6 +8,7 @@ import transformers
 from transformers import AutoConfig, PretrainedConfig
 
 from preprocess.errors import InputError
+from preprocess.sources import HUB_ID
 
 RANDOM = "random"
 
@@ -21,6 +22,8 @@ def read_config(model: str, kind: str) -> PretrainedConfig:
     Raises:
         InputError: Not there, damaged, or another kind of model.
     """
+    if not Path(model).is_dir() and not HUB_ID.fullmatch(model):
+        raise InputError(f"{model}: no such folder, and no id of the hub (--model)")
     if Path(model).is_dir() and not (Path(model) / "config.json").is_file():
         raise InputError(f"{model}: no config.json in it (--model)")
     with one_line(model):
@@ -30,18 +33,23 @@ def read_config(model: str, kind: str) -> PretrainedConfig:
     return config
 
 
+def labels_of(config: PretrainedConfig, architecture: str) -> list[str] | None:
+    """The labels of a model that classifies tokens already, in the order of its outputs; None of another one."""
+    if architecture not in (config.architectures or []):
+        return None
+    return [config.id2label[number] for number in sorted(config.id2label)]
+
+
 def is_classifier(model: str, config: PretrainedConfig, architecture: str, label_words: Sequence[str]) -> bool:
     """Whether a model classifies tokens already.
 
     Raises:
         InputError: It does, under other labels or in another order.
     """
-    if architecture not in (config.architectures or []):
-        return False
-    found = [config.id2label[number] for number in sorted(config.id2label)]
-    if found != list(label_words):
+    found = labels_of(config, architecture)
+    if found is not None and found != list(label_words):
         raise InputError(f"--model {model}: classifies {', '.join(found)}; the data have {', '.join(label_words)}")
-    return True
+    return found is not None
 
 
 def label_options(label_words: Sequence[str]) -> dict[str, dict]:

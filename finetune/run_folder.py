@@ -18,7 +18,7 @@ from preprocess.files import check_writable, read_json, write_bytes
 
 FOLDERS = ("adapter", "base", "checkpoints", "merged", "model", "tensorboard")  # what runs make
 FILES = ("configuration.json", "metrics.json", "log.csv", "prepared.*", "outputs_*.json")
-BEFORE_THE_RUN = ("base/config.json", "prepared.json")  # what is whole if this is there, and made once
+PREPARED = ("prepared.json", "prepared.images")  # made before the run begins; the first is written last
 NOT_THE_RUN = ("output_dir", "overwrite", "merge", "push_to_hub", "private", "num_workers")  # they change no result
 
 
@@ -30,19 +30,21 @@ def begin(config: Any, finished: Sequence[str] = ("metrics.json",)) -> bool:
         finished: The files or folders that a finished run has.
 
     Raises:
-        InputError: Another run is there, and what differs; the folder cannot be written.
+        InputError: Another run is there, and what differs; things that are no run's; the folder cannot be written.
     """
     folder = Path(config.output_dir)
     path = folder / "configuration.json"
     check_writable(path, "--output_dir")
-    if config.overwrite and path.exists():
+    recorded = read_configuration(path)
+    if recorded is not None and config.overwrite:
         clear(folder)
-    if not path.exists():
-        for name in BEFORE_THE_RUN:  # of one that never began, with other options perhaps
-            (folder / name).unlink(missing_ok=True)
+        recorded = None
+    if recorded is None:
+        refuse_others(folder)
+        shutil.rmtree(folder / "base", ignore_errors=True)  # of a run that never began, with other options perhaps
+        (folder / PREPARED[0]).unlink(missing_ok=True)
         return False
-    recorded = read_json(path, "--output_dir")
-    found, wanted = comparable(recorded["configuration"]), comparable(asdict(config))
+    found, wanted = comparable(recorded), comparable(asdict(config))
     if found != wanted:
         other, ours = difference(found, wanted)
         raise InputError(f"{folder}: holds a run with {other}, now {ours}; --overwrite replaces it (--output_dir)")
@@ -52,12 +54,43 @@ def begin(config: Any, finished: Sequence[str] = ("metrics.json",)) -> bool:
     return True
 
 
+def read_configuration(path: Path) -> dict[str, Any] | None:
+    """The options of the run in a folder; None where there is none.
+
+    Raises:
+        InputError: The file is something else.
+    """
+    if not path.exists():
+        return None
+    content = read_json(path, "--output_dir")
+    if not isinstance(content, dict) or not isinstance(content.get("configuration"), dict):
+        raise InputError(f"{path}: is not that of a run; name another folder (--output_dir)")
+    return content["configuration"]
+
+
+def refuse_others(folder: Path) -> None:
+    """Refuse a folder that is no run's and holds what a run would write over, and `--overwrite` remove.
+
+    Raises:
+        InputError: It does.
+    """
+    found = [path.name for pattern in (*FOLDERS, *FILES) for path in sorted(folder.glob(pattern))]
+    begun = {"base", *PREPARED} if (folder / PREPARED[0]).exists() else {*PREPARED}
+    others = [name for name in found if name not in begun]
+    if others:
+        raise InputError(
+            f"{folder}: holds {', '.join(others)}, but no configuration.json as the folder of a run does; "
+            "name another one, or remove them (--output_dir)"
+        )
+
+
 def clear(folder: Path) -> None:
-    """Remove what a run left in its folder, and nothing else."""
+    """Remove what a run left in its folder, and nothing else. First what says that it is finished, last whose it is."""
+    (folder / "metrics.json").unlink(missing_ok=True)
     for name in FOLDERS:
         shutil.rmtree(folder / name, ignore_errors=True)
-    for path in [path for pattern in FILES for path in folder.glob(pattern)]:
-        path.unlink()
+    for path in [path for pattern in reversed(FILES) for path in folder.glob(pattern)]:
+        path.unlink(missing_ok=True)
 
 
 def comparable(settings: dict[str, Any]) -> dict[str, Any]:
@@ -76,7 +109,7 @@ def write_log(path: Path, history: Sequence[dict[str, float]]) -> None:
         by_step.setdefault(entry["step"], {}).update(entry)
     named = {key for row in by_step.values() for key in row}
     text = io.StringIO()
-    writer = csv.DictWriter(text, ["step", "epoch", *sorted(named - {"step", "epoch"})], lineterminator="\n")
+    writer = csv.DictWriter(text, ["step", *sorted(named - {"step"})], lineterminator="\n")
     writer.writeheader()
     writer.writerows(by_step.values())
     write_bytes(path, text.getvalue().encode())

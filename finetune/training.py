@@ -26,7 +26,7 @@ from transformers import (
 from transformers.integrations import TensorBoardCallback
 from transformers.modeling_outputs import TokenClassifierOutput
 
-from finetune.block_metrics import block_metrics, block_scores, decisions
+from finetune.block_metrics import block_metrics, block_scores, decisions, is_iob
 from finetune.chunks import IGNORED, Encoded, collate
 from finetune.run_folder import seconds_of, write_log
 from preprocess.errors import InputError
@@ -94,6 +94,15 @@ class TrainingOptions:
             raise InputError(f"--schedule {self.schedule}: expected {' or '.join(SCHEDULES)}")
         if self.best_by not in CHOSEN_BY:
             raise InputError(f"--best_by {self.best_by}: expected {', '.join(CHOSEN_BY)}")
+
+    def check_labels(self, label_words: Sequence[str]) -> None:
+        """There are entities only where the label words are IOB tags.
+
+        Raises:
+            InputError: The best checkpoint is to be chosen by a metric that these label words do not have.
+        """
+        if self.best_by == "entity_f1" and not is_iob(label_words):
+            raise InputError(f"--best_by entity_f1: expected IOB tags, found {', '.join(label_words)}")
 
     def steps_of(self, chunks: int, processes: int = 1) -> int:
         """Steps that the run takes over so many train chunks."""

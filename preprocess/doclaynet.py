@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ DOCLAYNET = DataSet(
     sample="samples/doclaynet",
 )
 DOCBANK = replace(DOCLAYNET, name="docbank")
+FAR = 1e100  # what is farther off is no box: JSON holds integers that are no float
 PAGE_SIZE = (1025, 1025)  # the space of DocLayNet's boxes
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg")
 
@@ -223,8 +223,8 @@ def regions_of_annotations(row: dict[str, Any], place: str) -> Regions:
 
 
 def is_number(value: Any) -> bool:
-    """A finite number; JSON, as Python reads it, also has NaN and Infinity, and true is an int."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+    """A number that a box may have; JSON, as Python reads it, also has NaN and Infinity, and true is an int."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < FAR
 
 
 def read_box(box: Any, place: str) -> Box:

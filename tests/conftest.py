@@ -96,7 +96,9 @@ def run_script() -> Callable[..., subprocess.CompletedProcess]:
     `processes` runs it under torchrun with so many; else it is plain python.
     """
 
-    def run(*arguments: object, processes: int | None = None, cwd: Path = ROOT) -> subprocess.CompletedProcess:
+    def run(
+        *arguments: object, processes: int | None = None, cwd: Path = ROOT, timeout: float = 300
+    ) -> subprocess.CompletedProcess:
         launcher = [sys.executable]
         if processes is not None:
             launcher += ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
@@ -104,7 +106,7 @@ def run_script() -> Callable[..., subprocess.CompletedProcess]:
         environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
         command = [*launcher, str(ROOT / script), *rest]
         return subprocess.run(
-            command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300, check=False
+            command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=timeout, check=False
         )
 
     return run

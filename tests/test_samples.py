@@ -3,15 +3,25 @@
 import csv
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from math import ceil, floor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import PIL
 import pytest
+from datasets import load_from_disk
+from PIL import Image
 
 from evaluate.predictions import read_predictions, sha256
+from finetune.annotations import LABELS, AnnotationsConfig, preprocess_annotations
+from finetune.label_studio import read_pages as read_export
 from preprocess.ag_news import LABEL_WORDS as NEWS_LABEL_WORDS
 from preprocess.blocks import LABEL_WORDS as BLOCK_LABEL_WORDS
 from preprocess.doclaynet import read_pages
@@ -20,11 +30,29 @@ from preprocess.prompts import read_prompts
 
 DATASETS = {"ag_news": NEWS_LABEL_WORDS, "doclaynet": BLOCK_LABEL_WORDS}
 EVALUATIONS = {"direct": "direct", "direct_calibrate": "direct", "channel": "channel", "generate": "direct"}
-SOURCES = ["ag_news/*.csv", "doclaynet/*/*.json", "datasets/*.yaml", "demo.sh"]
+SOURCES = ["ag_news/*.csv", "doclaynet/*/*.json", "datasets/*.yaml", "invoices/export.json", "demo.sh", "draw.py"]
+AMOUNT = re.compile(r"(\$ )?\d[\d .,]*[.,]\d\d( EUR)?")
+INK = 180  # what is darker is text: areas and their frames are lighter
+LARGEST = 15 * 1024  # bytes of an image
 
 
 def load(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def invoice_names(root: Path) -> list[str]:
+    """The file names of the invoices' images, without what Label Studio puts before that of an upload."""
+    tasks = load(root / "samples/invoices/export.json")
+    return [re.sub(r".*/[0-9a-f]{8}-", "", task["data"]["image"]) for task in tasks]
+
+
+@pytest.fixture(scope="module")
+def invoices(root: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """The rows that the export becomes: id, image, tokens, bboxes, ner_tags; and labels, their names."""
+    folder, export = str(tmp_path_factory.mktemp("invoices") / "made"), root / "samples/invoices/export.json"
+    config = AnnotationsConfig(str(export), str(export.parent / "images"), output_dir=folder, test_size=0)
+    preprocess_annotations(config)
+    return [row | {"labels": [config.names[tag] for tag in row["ner_tags"]]} for row in load_from_disk(folder)["train"]]
 
 
 def test_no_other_file(root: Path) -> None:
@@ -32,6 +60,8 @@ def test_no_other_file(root: Path) -> None:
     made |= {f"outputs_{method}_{dataset}" for method in EVALUATIONS for dataset in DATASETS}
     expected = {root / "samples" / f"{name}{end}" for name in made for end in (".json", ".meta.json")}
     expected |= {path for pattern in SOURCES for path in (root / "samples").glob(pattern)}
+    expected |= {path.with_suffix(".png") for path in (root / "samples/doclaynet").glob("*/*.json")}
+    expected |= {root / "samples/invoices/images" / name for name in invoice_names(root)}
     assert {path for path in (root / "samples").rglob("*") if path.is_file()} == expected
 
 
@@ -53,6 +83,141 @@ def test_pages_have_eleven_classes(root: Path) -> None:
         assert len({block.id for block in blocks}) == len(blocks)
         texts[split] = {block.text for block in blocks if block.text}
     assert not texts["train"] & texts["test"]
+
+
+def corners(box: Sequence[float]) -> tuple[float, ...]:
+    x, y, width, height = box
+    return x, y, x + width, y + height
+
+
+def inside(box: Sequence[float], shape: tuple[int, int]) -> tuple[slice, slice]:
+    """The pixels, of rows and of columns, that a box on the page scaled to 0..1000 touches."""
+    (top, bottom), (left, right) = (
+        (floor(low * side / 1000), ceil(high * side / 1000))
+        for low, high, side in ((box[1], box[3], shape[0]), (box[0], box[2], shape[1]))
+    )
+    return slice(top, bottom), slice(left, right)
+
+
+def assert_drawn(pixels: np.ndarray, texts: Iterable[Sequence[float]], areas: Iterable[Sequence[float]]) -> None:
+    """Each box of a text has ink in it, and what is in no box is white paper."""
+    paper = np.ones(pixels.shape, bool)
+    for box in texts:
+        assert pixels[inside(box, pixels.shape)].min() < INK, box
+        paper[inside(box, pixels.shape)] = False
+    for box in areas:
+        paper[inside(box, pixels.shape)] = False
+    assert paper.mean() > 0.2
+    assert np.argwhere(paper & (pixels < 255)).tolist() == []
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_pages_are_drawn_as_they_are_labelled(root: Path, split: str) -> None:
+    """Each line of text in its own box."""
+    for page in read_pages(str(root / "samples/doclaynet"), split, images=True):
+        row, image = load(Path(page.place)), Image.open(page.image)
+        assert page.image == Path(page.place).with_suffix(".png")
+        assert image.width * row["coco_height"] == image.height * row["coco_width"]
+        assert (image.format, image.mode) == ("PNG", "L")
+        assert page.image.stat().st_size <= LARGEST
+        scales = (1000 / row["coco_width"], 1000 / row["coco_height"]) * 2
+        cells = zip(row["bboxes_line"], row["texts"], strict=True)
+        lines = [np.multiply(corners(box), scales) for box, text in cells if text.strip()]
+        blocks = [np.multiply(corners(box), scales) for box in row["bboxes_block"]]
+        assert_drawn(np.asarray(image), lines, blocks)
+
+
+def test_invoices_are_drawn_as_they_are_labelled(root: Path, invoices: list[dict[str, Any]]) -> None:
+    tasks = load(root / "samples/invoices/export.json")
+    for row, task, name in zip(invoices, tasks, invoice_names(root), strict=True):
+        file, result = root / "samples/invoices/images" / name, task["annotations"][0]["result"]
+        assert row["id"] == name
+        assert file.stat().st_size <= LARGEST
+        with Image.open(file) as image:
+            assert (image.format, image.mode) == ("PNG", "L")
+            assert {(each["original_width"], each["original_height"]) for each in result} == {image.size}
+            areas = np.multiply([corners(rule[:4]) for rule in task["data"]["rules"]], 10)
+            assert_drawn(np.asarray(image), row["bboxes"], areas)
+
+
+def cents(amount: str) -> int:
+    return int(re.sub(r"\D", "", amount))
+
+
+def test_invoices_are_labelled_as_they_are_meant(invoices: list[dict[str, Any]]) -> None:
+    """They add up: articles and taxes to the total, taxes to their sum, which stands there where there are several."""
+    assert len(invoices) == 6
+    counts = Counter(label for row in invoices for label in row["labels"])
+    assert min(counts[label] for label in LABELS.split(",")) >= 2
+    for row in invoices:
+        texts: dict[str, list[str]] = {label: [] for label in LABELS.split(",")}
+        for token, label in zip(row["tokens"], row["labels"], strict=True):
+            texts[label].append(token)
+        assert 10 <= len(row["tokens"]) <= 20
+        assert all(token.isascii() for token in row["tokens"])  # what the font has no letter for is drawn as another
+        assert len(texts["InvNum"]) == len(texts["InvDate"]) == len(texts["TTC"]) == 1
+        assert re.fullmatch(r"[A-Z\d /-]*\d[A-Z\d /-]*", texts["InvNum"][0])
+        assert re.search(r"\b(20[12]\d)\b", texts["InvDate"][0])
+        assert texts["Fourni"]
+        assert not any(re.search(r"\d", text) for text in texts["Fourni"])
+        amounts = {label: [cents(text) for text in found if AMOUNT.fullmatch(text)] for label, found in texts.items()}
+        assert all(len(amounts[label]) == len(texts[label]) for label in ("TTC", "TVA", "TT"))
+        assert amounts["TTC"] == [sum(amounts["Autre"]) + sum(amounts["TVA"])]
+        assert amounts["TT"] == ([sum(amounts["TVA"])] if len(amounts["TVA"]) > 1 else [])
+    for label in ("InvNum", "Fourni", "TTC"):
+        named = [
+            tuple(text for text, name in zip(row["tokens"], row["labels"], strict=True) if name == label)
+            for row in invoices
+        ]
+        assert len(set(named)) == len(invoices)
+
+
+def test_nothing_of_the_export_is_left_out_or_put_right(root: Path) -> None:
+    notes: dict[str, list[str]] = defaultdict(list)
+    export = root / "samples/invoices/export.json"
+    pages = read_export(str(export), LABELS.split(","), "", notes)
+    assert notes == {}
+    regions = [{result["id"] for result in task["annotations"][0]["result"]} for task in load(export)]
+    assert [len(page.tokens) for page in pages] == [len(ids) for ids in regions]
+
+
+def test_drawing_again_gives_the_same_images(root: Path, tmp_path: Path) -> None:
+    """By the command, in a copy of the sources."""
+    pinned = re.search(r"^pillow==(.+)$", (root / "requirements-finetune.txt").read_text(), re.MULTILINE)[1]
+    if PIL.__version__ != pinned:
+        pytest.skip(f"needs Pillow {pinned}, whose letters and files the images are; found {PIL.__version__}")
+    shutil.copytree(root / "samples", tmp_path / "samples", ignore=shutil.ignore_patterns("*.png", "*puts_*"))
+    (tmp_path / "preprocess").symlink_to(root / "preprocess")
+    command = [sys.executable, "samples/draw.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    made, shipped = (
+        {path.relative_to(folder): path.read_bytes() for path in (folder / "samples").rglob("*.png")}
+        for folder in (tmp_path, root)
+    )
+    assert len(made) == 22 + 6
+    assert made == shipped
+
+
+def strings(content: Any) -> Iterator[str]:
+    """All texts in what JSON holds."""
+    if isinstance(content, str):
+        yield content
+    elif isinstance(content, dict | list):
+        for inner in content.values() if isinstance(content, dict) else content:
+            yield from strings(inner)
+
+
+def test_no_text_of_third_parties(root: Path, data: Path, invoices: list[dict[str, Any]]) -> None:
+    """No line of the data sets that are at hand, and no address but one that cannot be."""
+    pages = [load(path)["texts"] for path in (root / "samples/doclaynet").glob("*/*.json")]
+    ours = {text.strip() for texts in [*pages, *(row["tokens"] for row in invoices)] for text in texts}
+    files = [path for name in ("doclaynet", "funsd", "textra") for path in (data / name).rglob("*.json")]
+    theirs = {text.strip() for path in files for text in strings(load(path))}
+    assert len(ours) > 400
+    assert len(theirs) > 1000
+    assert not {text for text in ours & theirs if len(text) >= 15}
+    assert not [text for text in ours if re.search(r"@(?!\S+\.example\b)|www\.|https?:", text)]
 
 
 @pytest.mark.parametrize("dataset", DATASETS)

@@ -288,8 +288,11 @@ def test_refused_options(options, message):
 
 
 @pytest.mark.parametrize("flag", ["annotations", "output_dir"])
-def test_needed_options(make, flag):
-    refused(replace(make(), **{flag: ""}), f"--{flag}: expected the f")
+def test_needed_options(make, flag, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # which is what an empty path means
+    with pytest.raises(InputError, match=rf"^--{flag}: expected the f\w+ to \w+$"):
+        preprocess_annotations(replace(make(), **{flag: ""}))
+    assert {path.name for path in tmp_path.iterdir()} == {"export.json", "images"}
 
 
 def test_the_script(make, run_script, tmp_path):

@@ -150,7 +150,7 @@ def test_what_is_told_of(read):
 
 
 def test_boxes_are_rounded_put_in_order_and_clamped(read):
-    boxes = [[9.96, 0, 20.04, 100.0000001], [20, 40, 10, 30], [-3, 50, 50, 170], [1e308, 0, 0, 0]]
+    boxes = [[9.96, 0, 20.04, 100.0000001], [20, 40, 10, 30], [-3, 50, 50, 170], [1e99, 0, 0, 0]]
     (page,), notes = read([plain(*({"box": box, "text": "x", "label": 0} for box in boxes))])
     assert page.bboxes == [[100, 0, 200, 1000], [100, 300, 200, 400], [0, 500, 500, 1000], [0, 0, 1000, 0]]
     found = {what.partition(",")[0]: [place[-1] for place in places] for what, places in notes.items()}

@@ -18,7 +18,15 @@ from PIL import Image
 from transformers import LayoutLMv3Config, LayoutLMv3ForTokenClassification, LayoutLMv3Model
 from transformers.models.layoutlmv3.modeling_layoutlmv3 import LayoutLMv3Encoder
 
-from finetune.layoutlmv3_model import RANDOM_SHAPE, LayoutBase, load_image_processor, load_layout, normalised, pixels
+from finetune.layoutlmv3_model import (
+    RANDOM_SHAPE,
+    LayoutBase,
+    load_classifier,
+    load_image_processor,
+    load_layout,
+    normalised,
+    pixels,
+)
 from preprocess.errors import InputError
 
 LABELS = ("O", "B-A", "I-A")
@@ -248,12 +256,36 @@ def test_other_labels_are_refused(made, labels):
         make(made, labels=labels)
 
 
+def test_a_classifier_has_its_own_labels(tmp_path):
+    """In the order of its outputs: number 10 is not between 1 and 2."""
+    labels = tuple(f"L{number}" for number in range(12))
+    base, again = make(tmp_path, labels=labels), load_classifier(str(tmp_path))
+    assert tuple(again.model.config.id2label.values()) == labels
+    inputs = batch(base.model.config.vocab_size)
+    assert torch.equal(logits(again.model, **inputs), logits(base.model, **inputs))
+
+
+def test_what_classifies_nothing_is_no_classifier(copied):
+    LayoutLMv3Model.from_pretrained(copied).save_pretrained(copied)
+    with pytest.raises(InputError, match=r"copied: is not trained to classify tokens; run_finetune_layoutlmv3\.py do"):
+        load_classifier(str(copied))
+    with pytest.raises(InputError, match=r"^--model random: expected one that is trained$"):
+        load_classifier("random")
+
+
 def test_another_architecture_is_refused(tmp_path):
     """Before any page is read, with the image processor."""
     transformers.BertConfig().save_pretrained(tmp_path / "bert")
-    for load in (read, lambda folder: load_image_processor(str(folder))):
+    for load in (read, *(lambda folder, of=of: of(str(folder)) for of in (load_image_processor, load_classifier))):
         with pytest.raises(InputError, match=r"^--model .*bert: is a bert, expected a layoutlmv3$"):
             load(tmp_path / "bert")
+
+
+@pytest.mark.parametrize("model", ["none/of/them", "/none", "./none"])
+def test_a_folder_that_is_not_there(model):
+    """Is not looked for on the hub, which would say less."""
+    with pytest.raises(InputError, match=rf"^{model}: no such folder, and no id of the hub \(--model\)$"):
+        load_image_processor(model)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import signal
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -21,16 +22,8 @@ from transformers.modeling_outputs import TokenClassifierOutput
 
 from finetune.block_metrics import block_metrics, decisions
 from finetune.chunks import Chunk, Encoded, collate
-from finetune.lightning_training import (
-    Batches,
-    ChunkData,
-    LightningOptions,
-    LogCsv,
-    TokenClassifier,
-    make_trainer,
-    quiet_lightning,
-    train,
-)
+from finetune.lightning_modules import Batches, ChunkData, TokenClassifier
+from finetune.lightning_training import LightningOptions, LogCsv, make_trainer, quiet_lightning, train
 from finetune.predicting import predict_scores
 from finetune.training import TrainingOptions
 from preprocess.blocks import LABEL_WORDS, Block
@@ -91,6 +84,25 @@ def test_batches_are_passes_over_all_chunks(world):
     for rank, part in enumerate(parts):
         assert list(Batches(list(range(7)), 2, 12, 5, rank, world, 5)) == part[5:]
         assert len(Batches(list(range(7)), 2, 12, 5, rank, world, 5)) == 12
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 9])
+def test_processes_validate_equally_many_batches(world):
+    """They wait for one another at each. Together they read all chunks, even fewer ones than there are processes."""
+    lists = []
+    for rank in range(world):
+        data = ChunkData(ENCODED, ENCODED, collate, OPTIONS, 0)
+        data.trainer = SimpleNamespace(global_rank=rank, world_size=world)
+        lists.append([batch["chunk"].tolist() for batch in data.val_dataloader()])
+    assert len({len(batches) for batches in lists}) == 1
+    assert {chunk for batches in lists for batch in batches for chunk in batch} == set(range(7))
+
+
+def test_loss_of_validation_is_that_of_a_block(tmp_path):
+    module, _, _ = run(tmp_path, replace(OPTIONS, eval_steps=9))
+    scores = predict_scores(module.model, ENCODED, collate, 2)
+    losses = [-found[LABEL_WORDS.index(block.label_word)] for found, block in zip(scores, BLOCKS, strict=True)]
+    assert float(log_of(tmp_path)[9]["eval_loss"]) == pytest.approx(sum(losses) / 7, rel=1e-5)
 
 
 def test_learning_rate_is_above_zero_until_the_end(tmp_path):
@@ -195,10 +207,30 @@ def test_accumulated_batches_are_those_of_one_process_after_another(tmp_path):
     assert max(drawn.blocks.values()) == 2
 
 
+def test_dropout_is_at_work(tmp_path, monkeypatch):
+    """A model that comes from a file has it turned off, and Lightning leaves it so. In validation there is none."""
+    seen = {True: 0, False: 0}
+
+    class Watched(Small):
+        def forward(self, **batch):
+            assert self.dropout.training == torch.is_grad_enabled()
+            seen[self.dropout.training] += 1
+            return super().forward(**batch)
+
+    monkeypatch.setitem(globals(), "Small", lambda: Watched().eval())
+    run(tmp_path)
+    assert seen == {True: 9, False: 3 * 4}
+
+
 @pytest.mark.parametrize("options", [{"devices": "many"}, {"precision": "3-bits"}, {"accelerator": "abacus"}])
 def test_refused_devices(tmp_path, options):
     with pytest.raises(InputError, match="--accelerator, --devices, --strategy or --precision: "):
         make_trainer(OPTIONS, LightningOptions(**options), tmp_path)
+
+
+def test_refused_strategy():
+    with pytest.raises(InputError, match="--strategy ddp_spawn: expected auto or ddp"):
+        LightningOptions(strategy="ddp_spawn")
 
 
 def test_refused_workers():

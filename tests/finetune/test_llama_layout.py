@@ -148,6 +148,11 @@ def test_several_processes_are_refused(quick, monkeypatch):
         finetune_llama(quick())
 
 
+def test_entities_need_iob_tags(quick):
+    with pytest.raises(InputError, match="--best_by entity_f1: expected IOB tags, found Caption, "):
+        finetune_llama(quick(training={"best_by": "entity_f1"}))
+
+
 def test_refused_length(quick, make_checkpoint, tmp_path):
     folder = make_checkpoint(tmp_path / "short", max_seq_len=64)
     with pytest.raises(InputError, match=r"--stride 128: .*short takes only 64 tokens"):

@@ -1,0 +1,115 @@
+"""Prompting beside fine-tuning: the blocks of twenty DocBank pages, classified by every system that is here.
+
+python benchmarks/docbank.py --dataset_path data/docbank --output_dir runs/docbank
+
+The test pages are the 2nd, 4th, ... 40th by name. LLaMA with LoRA trains on all others, LayoutLMv3, from nothing, on
+those of them that have an image. Every step is a command of the project: it is shown, then run.
+"""
+
+import shlex
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from options import run
+from preprocess.docbank import page_files
+from preprocess.errors import InputError
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES, TEST = 100, range(1, 40, 2)
+
+
+@dataclass(frozen=True)
+class DocBankConfig:
+    """Classify the blocks of DocBank's sample pages by prompting and by fine-tuned systems, and show one table.
+
+    Args:
+        dataset_path: The folder of the 100 samples: txt/ and ori_jpg/.
+        ckpt_dir: The LLaMA checkpoint, for prompting and for LoRA.
+        output_dir: Pages, prompts, predictions and runs.
+        lora_steps: Steps of LLaMA with LoRA.
+        layout_epochs: Passes of LayoutLMv3 over its pages.
+    """
+
+    dataset_path: str = "data/docbank"
+    ckpt_dir: str = "checkpoints/tiny"
+    output_dir: str = "runs/docbank"
+    lora_steps: int = 400
+    layout_epochs: int = 12
+
+
+def compare(config: DocBankConfig) -> None:
+    """Run every system, then the table."""
+    folder = Path(config.output_dir)
+    split_pages(Path(config.dataset_path), folder / "pages")
+    for command in commands(config, folder):
+        print("python", shlex.join(command), flush=True)
+        done = subprocess.run([sys.executable, ROOT / command[0], *command[1:]], check=False)
+        if done.returncode:
+            raise InputError(f"{command[0]}: ended with {done.returncode}")
+
+
+def split_pages(source: Path, pages: Path) -> None:
+    """Copy the pages, with their images, into test/, train/ and illustrated/ (the train pages that have an image)."""
+    files = page_files(source)
+    if len(files) != PAGES:
+        raise InputError(f"{source}: {len(files)} pages, expected the {PAGES} samples of DocBank (--dataset_path)")
+    shutil.rmtree(pages, ignore_errors=True)
+    for place, file in enumerate(files):
+        image = source / "ori_jpg" / f"{file.stem}_ori.jpg"
+        splits = ["test"] if place in TEST else ["train", "illustrated"]
+        for split in splits if image.exists() else ["train"]:
+            (pages / split).mkdir(parents=True, exist_ok=True)
+            for found in [file, image] if image.exists() else [file]:
+                shutil.copy(found, pages / split)
+
+
+def commands(config: DocBankConfig, folder: Path) -> list[list[str]]:
+    """The commands, in their order."""
+    pages, test = str(folder / "pages"), str(folder / "pages/test")
+    asked = {method: str(folder / f"inputs_{method}_docbank.json") for method in ("direct", "channel")}
+    told = {
+        method: str(folder / f"outputs_{method}_docbank.json")
+        for method in ("direct", "direct_calibrate", "channel", "generate")
+    }
+    model = ["--ckpt_dir", config.ckpt_dir]
+    zero_shot = ["--dataset_path", test, "--k", "0"]
+    lora, layout = str(folder / "llama"), str(folder / "layoutlmv3")
+    prompting = [
+        ["run_preprocess_direct_doclaynet.py", *zero_shot, "--data_path", asked["direct"]],
+        ["run_preprocess_channel_doclaynet.py", *zero_shot, "--data_path", asked["channel"]],
+        ["run_evaluate_direct_llama.py", *model, "--data_path", asked["direct"], "--output_path", told["direct"]],
+        [
+            *["run_evaluate_direct_calibrate_llama.py", *model, "--direct_input_path", asked["direct"]],
+            *["--direct_output_path", told["direct"], "--output_path", told["direct_calibrate"]],
+        ],
+        ["run_evaluate_channel_llama.py", *model, "--data_path", asked["channel"], "--output_path", told["channel"]],
+        [
+            *["run_evaluate_generate_llama.py", *model, "--data_path", asked["direct"], "--temperature", "0"],
+            *["--output_path", told["generate"]],
+        ],
+    ]
+    fine_tuning = [
+        [
+            *["run_finetune_llama_layout.py", "--model", config.ckpt_dir, "--dataset_path", pages],
+            *["--output_dir", lora, "--batch_size", "4", "--learning_rate", "2e-3"],
+            *["--steps", str(config.lora_steps), "--eval_steps", str(max(1, config.lora_steps // 8))],
+        ],
+        [
+            *["run_finetune_layoutlmv3.py", "--model", "random", "--dataset", "doclaynet", "--dataset_path", pages],
+            *["--train_path", str(folder / "pages/illustrated"), "--output_dir", layout, "--batch_size", "4"],
+            *["--learning_rate", "5e-4", "--weight_decay", "0.1", "--validation_fraction", "0.2"],
+            *["--epochs", str(config.layout_epochs)],
+        ],
+    ]
+    trained = [f"{lora}/outputs_{method}_docbank.json" for method in ("llama_lora", "majority", "tfidf")]
+    trained.append(f"{layout}/outputs_layoutlmv3_docbank.json")
+    return [*prompting, *fine_tuning, ["run_results_table.py", *told.values(), *trained]]
+
+
+if __name__ == "__main__":
+    run(DocBankConfig, compare)

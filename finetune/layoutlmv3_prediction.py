@@ -1,0 +1,213 @@
+"""A fine-tuned LayoutLMv3 on one page: its image and its words with boxes -> a label of each, with its probability."""
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from PIL import ImageDraw
+from PIL.Image import Image
+
+from finetune.block_metrics import decisions
+from finetune.documents import Corners, corners_on_page, hull, read_corners, read_token
+from finetune.images import open_image
+from finetune.label_studio import Notes, is_named, plain_row
+from finetune.layoutlmv3 import LayoutLMv3Config, collate_layout, encode
+from finetune.layoutlmv3_model import load_classifier, pixels
+from finetune.pages import Splits
+from finetune.predicting import predict_scores
+from finetune.run_folder import quiet_libraries
+from preprocess.blocks import Block, Page
+from preprocess.errors import InputError
+from preprocess.files import check_writable, read_json, write_bytes, write_json
+
+NEEDED = {
+    "model": "what run_finetune_layoutlmv3.py wrote, or a hub id",
+    "image": "the image of a page",
+    "words": "the file of its words",
+    "output_path": "the file to write",
+}
+Word = tuple[str, Corners]  # a text as given; its box in pixels, in order and on the page
+
+
+@dataclass(frozen=True)
+class PredictionConfig:
+    """Label the words of one page with a fine-tuned LayoutLMv3.
+
+    Args:
+        model: What run_finetune_layoutlmv3.py wrote (its run folder, or model/ in it), or a hub id.
+        image: The page.
+        words: A JSON list of {text, box}, box x0, y0, x1, y1 in pixels; or what run_preprocess_annotations.py reads: a
+            page {file_name, annotations}, with boxes in percent, or an export of pages, among them that of the image.
+        output_path: The file to write; a JSON list of {text, label, score, box}, in the order of the words.
+        preview: Write the image with boxes and labels drawn on it, as PNG; default nowhere.
+        max_length: Tokens of a chunk, at most those of the model.
+        stride: Tokens that a chunk shares with the one before.
+    """
+
+    model: str = ""
+    image: str = ""
+    words: str = ""
+    output_path: str = ""
+    preview: str = ""
+    max_length: int = 512
+    stride: int = 128
+
+    def __post_init__(self) -> None:
+        self.training_options()
+
+    def training_options(self) -> LayoutLMv3Config:
+        """Chunks as in training; what is refused there is refused here."""
+        return LayoutLMv3Config(self.model, max_length=self.max_length, stride=self.stride)
+
+
+def predict_layoutlmv3(config: PredictionConfig) -> None:
+    """Read the page, label its words, write and sum up."""
+    check(config)
+    image = open_image(config.image, "--image")
+    repairs: Counter[str] = Counter()
+    words = read_words(config.words, Path(config.image).name, image.size, repairs)
+    rows = predict_words(config, image, words)
+    if config.preview:
+        write_bytes(config.preview, drawn(image, rows))
+    write_json(config.output_path, rows)
+    print(summary(config, rows, repairs))
+
+
+def check(config: PredictionConfig) -> None:
+    """Find out before the work what can be known of the flags.
+
+    Raises:
+        InputError: One is missing, or names a file that cannot be written or is in use as another.
+    """
+    for flag, expected in NEEDED.items():
+        if not getattr(config, flag):
+            raise InputError(f"--{flag}: expected {expected}")
+    used = {Path(config.image).resolve(): "image", Path(config.words).resolve(): "words"}
+    for flag in ("output_path", "preview"):
+        path = getattr(config, flag)
+        if path:
+            check_writable(path, f"--{flag}")
+            other = used.setdefault(Path(path).resolve(), flag)
+            if other != flag:
+                raise InputError(f"--{flag} {path}: is the file of --{other}")
+
+
+def read_words(path: str, image: str, size: tuple[int, int], repairs: Counter[str]) -> list[Word]:
+    """The words of the page, in the order of the file.
+
+    Args:
+        image: The file name of the page's image.
+        size: Its width and height in pixels.
+        repairs: Counts what had to be mended.
+
+    Raises:
+        InputError: Of none of the forms, no word, a row that is broken.
+    """
+    content = read_json(path, "--words")
+    page, place = find_page(content, path, image)
+    rows = content if page is None else page["annotations"]
+    if not isinstance(rows, list):
+        raise InputError(f"{place}: {rows!r:.40}, expected a list of words or {{file_name, annotations}} (--words)")
+    if not rows:
+        raise InputError(f"{place}: no words in it (--words)")
+    words = []
+    for number, row in enumerate(rows):
+        where = f"{place}: {'row' if page is None else 'region'} {number}"
+        if not isinstance(row, dict):
+            raise InputError(f"{where}: {row!r:.40}, expected an object with text and box (--words)")
+        text, box = row.get("text"), read_corners(row.get("box"), where)
+        if page is not None:
+            text = "" if text is None else text  # of a region whose text nobody wrote
+            box = tuple(round(value * side / 100, 2) for value, side in zip(box, size * 2, strict=True))
+        read_token(text, where)
+        words.append((text, corners_on_page(box, size, repairs)))
+    return words
+
+
+def find_page(content: Any, path: str, image: str) -> tuple[dict[str, Any] | None, str]:
+    """The page {file_name, annotations} that is meant, and its place; None where the content is no page or pages.
+
+    Raises:
+        InputError: None of the pages, or more than one, is that of the image.
+    """
+    if isinstance(content, dict) and "annotations" in content:
+        return content, path
+    rows = content if isinstance(content, list) else []
+    notes: Notes = defaultdict(list)  # of labels, which are not looked at here
+    pages = {
+        number: plain_row(row, f"{path}: row {number}", notes)
+        for number, row in enumerate(rows)
+        if isinstance(row, dict) and "annotations" in row
+    }
+    if not pages:
+        return None, path
+    found = [number for number, page in pages.items() if is_named(str(page["file_name"]), image)]
+    if len(found) != 1:
+        raise InputError(f"{path}: {len(found)} pages with the file_name {image}, expected one (--words)")
+    return pages[found[0]], f"{path}: row {found[0]}"
+
+
+def predict_words(config: PredictionConfig, image: Image, words: Sequence[Word]) -> list[dict[str, Any]]:
+    """A row {text, label, score, box} of each word; label and score are None where its text is blank."""
+    quiet_libraries()
+    base = load_classifier(model_folder(config.model))
+    label_words = tuple(base.model.config.id2label.values())
+    unknown = label_words[0]  # a block has a label, which is not looked at here
+    blocks = [
+        Block(str(number), text.strip(), unknown, hull([box], image.size), config.image, "", 1)
+        for number, (text, box) in enumerate(words)
+    ]
+    splits = Splits([], [], [Page(blocks, image=0)], dropped={}, leaked=0, blank={}, repairs={})
+    encoded = encode(config.training_options(), splits, base, label_words)["test"]
+    images = pixels(base.processor.image_processor, image)[None]
+    scores = predict_scores(base.model, encoded, partial(collate_layout, base=base, images=images), batch_size=1)
+    return [
+        {"text": text, "label": label, "score": found and math.exp(max(found)), "box": list(box)}
+        for (text, box), label, found in zip(words, decisions(scores, label_words), scores, strict=True)
+    ]
+
+
+def model_folder(model: str) -> str:
+    """`model`, or the folder of the model where it is a run folder."""
+    inside = Path(model) / "model"
+    is_run = (inside / "config.json").is_file() and not (Path(model) / "config.json").is_file()
+    return str(inside) if is_run else model
+
+
+def drawn(image: Image, rows: Sequence[dict[str, Any]]) -> bytes:
+    """A PNG of the image, with the box and the label of each word that has one, a colour a label."""
+    image = image.copy()
+    draw = ImageDraw.Draw(image)
+    labels = sorted({row["label"] for row in rows if row["label"] is not None})
+    for row in rows:
+        if row["label"] is not None:
+            colour = f"hsl({360 * labels.index(row['label']) // len(labels)}, 90%, 35%)"
+            draw.rectangle(row["box"], outline=colour, width=2)
+            draw.text(row["box"][:2], row["label"], fill=colour, anchor="lb", font_size=max(10, image.height // 80))
+    file = BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()
+
+
+def summary(config: PredictionConfig, rows: Sequence[dict[str, Any]], repairs: Counter[str]) -> str:
+    """One screen: how many words of which label, how sure, what was mended, where it went."""
+    scores: dict[str, list[float]] = {}
+    for row in rows:
+        if row["label"] is not None:
+            scores.setdefault(row["label"], []).append(row["score"])
+    scores["all"] = [score for found in scores.values() for score in found]
+    width = max(map(len, scores))
+    lines = [f"{config.image}: {len(rows)} words"]
+    for label, found in scores.items():
+        mean = f"mean score {fmean(found):.4f}" if found else ""
+        lines.append(f"  {label:<{width}}  {len(found):>6}  {mean}".rstrip())
+    counts = {"without text, no label": len(rows) - len(scores["all"])} | repairs
+    lines += [f"{what.replace('_', ' ')}: {count}" for what, count in counts.items() if count]
+    places = [path for path in (config.output_path, config.preview) if path]
+    return "\n".join([*lines, f"written to {' and '.join(places)}"])
