@@ -33,6 +33,7 @@ class DocBankConfig:
         output_dir: Pages, prompts, predictions and runs.
         lora_steps: Steps of LLaMA with LoRA.
         layout_epochs: Passes of LayoutLMv3 over its pages.
+        overwrite: Repeat what is there with other options.
     """
 
     dataset_path: str = "data/docbank"
@@ -40,6 +41,7 @@ class DocBankConfig:
     output_dir: str = "runs/docbank"
     lora_steps: int = 400
     layout_epochs: int = 12
+    overwrite: bool = False
 
 
 def compare(config: DocBankConfig) -> None:
@@ -58,7 +60,6 @@ def split_pages(source: Path, pages: Path) -> None:
     files = page_files(source)
     if len(files) != PAGES:
         raise InputError(f"{source}: {len(files)} pages, expected the {PAGES} samples of DocBank (--dataset_path)")
-    shutil.rmtree(pages, ignore_errors=True)
     for place, file in enumerate(files):
         image = source / "ori_jpg" / f"{file.stem}_ori.jpg"
         splits = ["test"] if place in TEST else ["train", "illustrated"]
@@ -108,7 +109,10 @@ def commands(config: DocBankConfig, folder: Path) -> list[list[str]]:
     ]
     trained = [f"{lora}/outputs_{method}_docbank.json" for method in ("llama_lora", "majority", "tfidf")]
     trained.append(f"{layout}/outputs_layoutlmv3_docbank.json")
-    return [*prompting, *fine_tuning, ["run_results_table.py", *told.values(), *trained]]
+    again = ["--overwrite"] if config.overwrite else []
+    scoring = [command if "preprocess" in command[0] else [*command, *again] for command in prompting]
+    training = [[*command, *again] for command in fine_tuning]
+    return [*scoring, *training, ["run_results_table.py", *told.values(), *trained]]
 
 
 if __name__ == "__main__":

@@ -25,7 +25,8 @@ The systems:
     llama_layout.py         LLaMA with LoRA: all of it together
     layoutlmv3.py           LayoutLMv3: all of it together
     layoutlmv3_prediction.py    a saved LayoutLMv3 on one image
-    model_card.py           the card of a saved model, and the way to the hub
+    model_card.py           the card of a saved model
+    hub.py                  the way to the hub, of models and of data sets
 
 Labelled images to a data set:
 

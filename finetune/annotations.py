@@ -13,11 +13,11 @@ import datasets
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, List, Value
 from tqdm import tqdm
 
+from finetune.hub import check_push, repository
 from finetune.images import decoded, open_image
 from finetune.label_studio import LabelledPage, Notes, find_image, read_pages
 from preprocess.errors import InputError
 from preprocess.files import check_writable
-from preprocess.sources import HUB_ID
 
 LABELS = "InvNum,InvDate,Fourni,TTC,TVA,TT,Autre"
 
@@ -61,10 +61,7 @@ class AnnotationsConfig:
             raise InputError(f"--test_size {self.test_size}: expected 0 or more, less than 1")
         if self.seed < 0:
             raise InputError(f"--seed {self.seed}: expected 0 or more")
-        if self.push_to_hub and not HUB_ID.fullmatch(self.push_to_hub):
-            raise InputError(f"--push_to_hub {self.push_to_hub}: expected USER/NAME")
-        if self.private and not self.push_to_hub:
-            raise InputError("--private: expected only with --push_to_hub")
+        check_push(self.push_to_hub, self.private)
 
     @property
     def names(self) -> list[str]:
@@ -94,7 +91,7 @@ def preprocess_annotations(config: AnnotationsConfig) -> None:
         os.replace(f"{scratch}/dataset", folder)
     print(summary(config, splits, notes))
     if config.push_to_hub:
-        push(config, folder)
+        push(folder, config.push_to_hub, config.private)
 
 
 def check_output(folder: Path, overwrite: bool) -> None:
@@ -199,15 +196,11 @@ def summary(config: AnnotationsConfig, splits: DatasetDict, notes: Notes) -> str
     return "\n".join([*lines, f"written to {config.output_dir}"])
 
 
-def push(config: AnnotationsConfig, folder: Path) -> None:
+def push(folder: Path, name: str, private: bool) -> None:
     """Push the data set that is in `folder`.
 
     Raises:
-        InputError: The hub does not take it.
+        InputError: As of `repository`.
     """
-    try:
-        DatasetDict.load_from_disk(str(folder)).push_to_hub(config.push_to_hub, private=config.private or None)
-    except Exception as error:  # whatever its client raises, the cause is the network, the name or the token
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{config.push_to_hub}: not pushed: {reason}; kept in {folder} (--push_to_hub)") from None
-    print(f"pushed to {config.push_to_hub}")
+    with repository(name, "dataset", private, folder):
+        DatasetDict.load_from_disk(str(folder)).push_to_hub(name)

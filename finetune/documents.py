@@ -12,7 +12,7 @@ from typing import Any
 
 from finetune.images import image_size
 from finetune.pages import Source, dataset_of
-from preprocess.blocks import LABEL_WORDS, Block, Page, scale
+from preprocess.blocks import LABEL_WORDS, Block, Corners, Page, on_page, scale
 from preprocess.doclaynet import DOCLAYNET, docbank_files, find_image, is_number, read_pages, row_image
 from preprocess.errors import InputError
 from preprocess.files import read_json
@@ -24,8 +24,6 @@ FUNSD_LABELS = ("header", "question", "answer", "other")
 FUNSD_FOLDERS = {"train": "training_data", "test": "testing_data"}
 COLUMNS = ("id", "tokens", "bboxes", "ner_tags")
 
-Corners = tuple[float, float, float, float]  # x0, y0, x1, y1
-
 
 def source_of(dataset: str, dataset_path: str = "") -> Source:
     """The data set that is meant by `--dataset` and `--dataset_path`; without a path that of the hub.
@@ -36,7 +34,9 @@ def source_of(dataset: str, dataset_path: str = "") -> Source:
     if dataset == "doclaynet":
         path = dataset_path or DOCLAYNET.path
         known = dataset_of(path)
-        return Source(known.name, LABEL_WORDS, read_layout, path, known.table_name(path))
+        repairs: Counter[str] = Counter()
+        read = partial(read_layout, repairs)
+        return Source(known.name, LABEL_WORDS, read, path, known.table_name(path), repairs=repairs)
     if dataset == "funsd":
         path = dataset_path or FUNSD_PATH
         return forms_source(path) if forms_folder(path) else rows_source(dataset, path)
@@ -47,10 +47,20 @@ def source_of(dataset: str, dataset_path: str = "") -> Source:
     return rows_source(dataset, dataset_path)
 
 
-def read_layout(path: str, split: str, flag: str, images: bool) -> Iterator[Page] | None:
+def read_layout(repairs: Counter[str], path: str, split: str, flag: str, images: bool) -> Iterator[Page] | None:
     """As `read_pages`; a split of DocBank may also be a folder of its name."""
     inside = str(Path(path) / split)
-    return read_pages(inside, "test", flag, images) if docbank_files(inside) else read_pages(path, split, flag, images)
+    pages = read_pages(inside, "test", flag, images) if docbank_files(inside) else read_pages(path, split, flag, images)
+    return None if pages is None else counted(pages, repairs)
+
+
+def counted(pages: Iterator[Page], repairs: Counter[str]) -> Iterator[Page]:
+    """The pages, with what was mended of the boxes of texts counted."""
+    for page in pages:
+        for block in page.blocks:
+            if block.text:
+                count(repairs, block.inverted, block.outside)
+        yield page
 
 
 def forms_folder(path: str) -> Path | None:
@@ -208,15 +218,17 @@ def read_corners(box: Any, place: str) -> Corners:
 
 def corners_on_page(box: Corners, size: tuple[int, int], repairs: Counter[str]) -> Corners:
     """A box with its corners in order and on the page; what had to be mended is counted."""
-    x0, y0, x1, y1 = min(box[0], box[2]), min(box[1], box[3]), max(box[0], box[2]), max(box[1], box[3])
-    repairs["inverted_boxes"] += (x0, y0, x1, y1) != tuple(box)
-    repairs["boxes_outside_the_page"] += x0 < 0 or y0 < 0 or x1 > size[0] or y1 > size[1]
-    width, height = size
-    return min(max(x0, 0), width), min(max(y0, 0), height), min(max(x1, 0), width), min(max(y1, 0), height)
+    corners, inverted, outside = on_page(box, size)
+    count(repairs, inverted, outside)
+    return corners
+
+
+def count(repairs: Counter[str], inverted: bool, outside: bool) -> None:
+    repairs["inverted_boxes"] += inverted
+    repairs["boxes_outside_the_page"] += outside
 
 
 def hull(boxes: Sequence[Corners], size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """The box around boxes, on the page scaled to 0..1000."""
+    """The box around boxes that are on the page, scaled to 0..1000."""
     lefts, tops, rights, bottoms = zip(*boxes, strict=True)
-    x0, y0 = min(lefts), min(tops)
-    return scale((x0, y0, max(rights) - x0, max(bottoms) - y0), size)
+    return scale((min(lefts), min(tops), max(rights), max(bottoms)), size)

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, TypeVar
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from preprocess.errors import InputError
+from preprocess.errors import InputError, first_line
 
 T = TypeVar("T")
 SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N", "I")  # Pillow itself cuts what is over 255
@@ -54,8 +54,7 @@ def decoded(image: Any, place: str, use: Callable[[Image.Image], T]) -> T:
     except UnidentifiedImageError:
         raise InputError(f"{place}: the image cannot be read{name}: of no form that is known") from None
     except Exception as error:  # whatever its decoders raise, the cause is the file
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{place}: the image cannot be read{name}: {reason}") from None
+        raise InputError(f"{place}: the image cannot be read{name}: {first_line(error)}") from None
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

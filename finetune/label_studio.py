@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
+from preprocess.blocks import on_page
 from preprocess.doclaynet import is_number
 from preprocess.errors import InputError
 from preprocess.files import read_json
@@ -20,7 +21,6 @@ Notes = dict[str, list[str]]  # what was left out or put right -> where
 IMAGE_KEYS = ("image", "ocr")  # what Label Studio's templates call the image in a task's data
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp")
 UPLOADED = re.compile(r"[0-9a-f]{8}-(.+)")  # what it puts before the name of an uploaded file
-EDGE = 0.05  # percent: a box that is farther out of the page would not be rounded to its edge
 
 
 @dataclass(frozen=True)
@@ -132,12 +132,12 @@ def scale(box: Any, place: str, notes: Notes) -> list[int]:
     """xmin, ymin, xmax, ymax in percent of the page to 0..1000, in order and clamped to the page."""
     if not isinstance(box, list) or len(box) != 4 or not all(map(is_number, box)):
         raise InputError(f"{place}: box {box!r:.80}, expected [xmin, ymin, xmax, ymax] in percent of the page")
-    if any(not -EDGE <= value <= 100 + EDGE for value in box):
+    corners, inverted, outside = on_page(box, (100, 100))
+    if outside:
         notes["boxes that leave the page, cut at its edge"].append(place)
-    if box[0] > box[2] or box[1] > box[3]:
+    if inverted:
         notes["boxes with corners exchanged, put in order"].append(place)
-    x0, y0, x1, y1 = (round(10 * min(max(value, 0.0), 100.0)) for value in box)
-    return [min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)]
+    return [round(10 * value) for value in corners]  # `scale` would divide first, and round some halves otherwise
 
 
 def row_of_task(task: dict[str, Any], place: str, notes: Notes) -> dict[str, Any]:

@@ -8,25 +8,27 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.pytorch import seed_everything
 from torch import Tensor
 
 from finetune import lightning_training, training
 from finetune.chunks import Encoded, chunk_layout, collate
 from finetune.documents import source_of
+from finetune.hub import check_push
 from finetune.images import ImageFile
-from finetune.layoutlmv3_model import LayoutBase, load_image_processor, load_layout, normalised
+from finetune.layoutlmv3_model import LayoutBase, load_image_processor, load_layout, load_transformers, normalised
 from finetune.lightning_modules import ChunkData, TokenClassifier
 from finetune.lightning_training import LightningOptions
-from finetune.model_card import check_push, push, write_card
-from finetune.outputs import Results, circumstances, finish, sha256_of, write_results
+from finetune.model_card import push, write_card
+from finetune.outputs import Results, circumstances, device_name, finish, settings_of, sha256_of, write_results
 from finetune.pages import PageOptions, Splits, flat
 from finetune.predicting import predict_scores
 from finetune.prepared import prepare
-from finetune.run_folder import begin, quiet_libraries
+from finetune.run_folder import base_folder, begin, quiet_libraries
 from finetune.training import Collator, TrainingOptions
 from preprocess.errors import InputError
-from preprocess.files import write_json
+from preprocess.files import read_json, write_json
 
 DEFAULTS = {  # those of the systems that used the one and the other
     "lightning": {"epochs": 5.0, "batch_size": 2, "learning_rate": 1e-4, "schedule": "linear"},
@@ -76,6 +78,8 @@ class LayoutLMv3Config:
         check_push(self.push_to_hub, self.private)
         if self.trainer not in DEFAULTS:
             raise InputError(f"--trainer {self.trainer}: expected {' or '.join(DEFAULTS)}")
+        if self.training.gradient_checkpointing:
+            raise InputError("--gradient_checkpointing: transformers has none for LayoutLMv3")
         if self.stride < 0 or self.max_length < self.stride + SPECIAL_TOKENS + 1:
             raise InputError(
                 f"--stride {self.stride}: expected 0 to less than --max_length {self.max_length} without special tokens"
@@ -91,8 +95,9 @@ def finetune_layoutlmv3(config: LayoutLMv3Config) -> None:
     """Train, or go on with it, then predict the test blocks with the best checkpoint."""
     if "TORCHELASTIC_RUN_ID" in os.environ:
         raise InputError("torchrun: run it as plain python; --devices says on how many devices Lightning trains")
+    config = replace(config, training=config.training.filled(**DEFAULTS[config.trainer]))
     folder = Path(config.output_dir)
-    leads = int(os.environ.get("LOCAL_RANK", "0")) == 0  # Lightning starts the command again for each further device
+    leads = is_first_process()
     if leads and begin(config):
         if config.push_to_hub:
             push(folder, config.push_to_hub, config.private)
@@ -105,28 +110,23 @@ def finetune_layoutlmv3(config: LayoutLMv3Config) -> None:
     splits, images = prepare(config.pages, config.training.seed, source, image_processor, folder)
     seed_everything(config.training.seed, verbose=False)
     texts = [block.text for block in flat(splits.train)]
-    base = load_layout(config.model, source.label_words, texts, folder / "base")
+    base = load_layout(config.model, source.label_words, texts, base_folder(folder, config.model))
     encoded = encode(config, splits, base, source.label_words)
-    seed_everything(config.training.seed, verbose=False)  # dropout is the same whether `base` was made or found
-    if leads:
-        write_json(folder / "configuration.json", {"configuration": asdict(config)} | circumstances())
     collator = partial(collate_layout, base=base, images=images)
-    trained = (by_lightning if config.trainer == "lightning" else by_hf)(config, base, encoded, collator)
+    base, trained = fine_tuned(config, base, encoded, collator)
     if not leads:
         return
-    base.model.save_pretrained(folder / "model")
-    base.processor.save_pretrained(folder / "model")
     about = {
         "model_sha256": sha256_of(folder / "model/model.safetensors"),
-        "settings": {"max_length": config.max_length, "stride": config.stride, "precision": config.lightning.precision},
+        "settings": settings_of(config),
         "configuration": asdict(config),
         "checkpoint": base.name,
         "checkpoint_path": config.model,
+        "device": device_name(base.model),
     }
-    options = resolved(config)
     results = Results(folder, "layoutlmv3", source, config.pages.test_split, splits, encoded, about)
     bf16 = config.lightning.precision == "bf16-mixed"
-    scored = partial(predict_scores, base.model, collator=collator, batch_size=options.batch_size, bf16=bf16)
+    scored = partial(predict_scores, base.model, collator=collator, batch_size=config.training.batch_size, bf16=bf16)
     metrics = write_results(results, scored)
     write_card(config.model, base.name, source, metrics, folder)
     finish(folder, metrics | trained)
@@ -134,11 +134,35 @@ def finetune_layoutlmv3(config: LayoutLMv3Config) -> None:
         push(folder, config.push_to_hub, config.private)
 
 
-def resolved(config: LayoutLMv3Config) -> TrainingOptions:
-    """The options with the defaults of the trainer where none is given."""
-    given, defaults = config.training, DEFAULTS[config.trainer]
-    names = set(defaults) - ({"steps", "epochs"} if given.steps or given.epochs else set())
-    return replace(given, **{name: defaults[name] for name in names if getattr(given, name) is None})
+def fine_tuned(
+    config: LayoutLMv3Config, base: LayoutBase, encoded: dict[str, Encoded], collator: Collator
+) -> tuple[LayoutBase, dict[str, Any]]:
+    """The model with its best weights, and how it was trained: now, or in a session before that came to its end."""
+    folder = Path(config.output_dir)
+    trained = folder / "training.json"
+    if trained.exists():
+        model, _ = load_transformers(str(folder / "model"), encoded["train"].label_words)
+        on_gpu = torch.cuda.is_available() and config.lightning.accelerator != "cpu"
+        return replace(base, model=model.to("cuda" if on_gpu else "cpu")), read_json(trained, "--output_dir")
+    seed_everything(config.training.seed, verbose=False)  # dropout is the same whether `base` was made or found
+    progress = (by_lightning if config.trainer == "lightning" else by_hf)(config, base, encoded, collator)
+    if is_first_process():
+        base.model.save_pretrained(folder / "model")
+        base.processor.save_pretrained(folder / "model")
+        write_json(trained, progress)
+    return base, progress
+
+
+def is_first_process() -> bool:
+    """Lightning starts the command again for each further device."""
+    return int(os.environ.get("LOCAL_RANK", "0")) == 0
+
+
+def record(config: LayoutLMv3Config) -> None:
+    """Write whose run the folder holds, once it is known that it can begin."""
+    if is_first_process():
+        about = {"configuration": asdict(config)} | circumstances()
+        write_json(Path(config.output_dir) / "configuration.json", about)
 
 
 def encode(
@@ -170,11 +194,10 @@ def by_lightning(
     config: LayoutLMv3Config, base: LayoutBase, encoded: dict[str, Encoded], collator: Collator
 ) -> dict[str, Any]:
     """Train `base.model` with Lightning; steps and seconds, for the metrics."""
-    folder, options = Path(config.output_dir), resolved(config)
-    if options.gradient_checkpointing:
-        base.model.gradient_checkpointing_enable()
+    folder, options = Path(config.output_dir), config.training
     module = TokenClassifier(base.model, options, encoded["validation"])
     trainer = lightning_training.make_trainer(options, config.lightning, folder, sys.stderr.isatty())
+    record(config)
     workers = config.lightning.num_workers
     data = ChunkData(encoded["train"], encoded["validation"], collator, options, workers)
     return lightning_training.train(trainer, module, data, folder)
@@ -185,9 +208,10 @@ def by_hf(
 ) -> dict[str, Any]:
     """Train `base.model` with transformers' Trainer; steps and seconds, for the metrics."""
     folder, bf16 = Path(config.output_dir), config.lightning.precision == "bf16-mixed"
+    record(config)
     trainer = training.make_trainer(
         base.model,
-        resolved(config),
+        config.training,
         folder,
         encoded["train"],
         encoded["validation"],

@@ -20,7 +20,7 @@ from transformers.models.layoutlmv3.image_processing_pil_layoutlmv3 import Layou
 from transformers.models.layoutlmv3.modeling_layoutlmv3 import LayoutLMv3Encoder
 
 from finetune.images import to_rgb
-from finetune.pretrained import RANDOM, is_classifier, label_options, labels_of, one_line, read_config
+from finetune.pretrained import RANDOM, check_weights, is_classifier, label_options, labels_of, one_line, read_config
 from preprocess.errors import InputError
 
 KIND = "layoutlmv3"
@@ -124,10 +124,7 @@ def load_transformers(
             f"--model {model}: a tokenizer of {len(tokenizer)} tokens, "
             f"expected more than {BYTES} and at most the model's {config.vocab_size}"
         )
-    head = () if classifies else ("classifier.",)
-    missing = sorted(key for key in report["missing_keys"] if not key.startswith(head))
-    if missing:
-        raise InputError(f"--model {model}: {len(missing)} weights are not there, such as {missing[0]}")
+    check_weights(model, report["missing_keys"], "" if classifies else "classifier.")
     train_biases(loaded)
     return loaded, LayoutLMv3Processor(image_processor, tokenizer)
 

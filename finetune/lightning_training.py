@@ -17,10 +17,9 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from finetune.lightning_modules import ChunkData, TokenClassifier
-from finetune.pretrained import first_line
 from finetune.run_folder import seconds_of, write_log
 from finetune.training import TrainingOptions
-from preprocess.errors import InputError
+from preprocess.errors import InputError, first_line
 
 LAST, BEST = "last.ckpt", "best.ckpt"
 STRATEGIES = ("auto", "ddp")  # those whose checkpoints are one file
@@ -103,6 +102,15 @@ class Evaluate(Callback):
             trainer.val_check_batch = number + 1
 
 
+class BestAndLast(ModelCheckpoint):
+    """Keeps the best checkpoint and the last, and knows the best one again in a run folder that was moved."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        best = str(Path(self.dirpath, BEST))
+        moved = {"dirpath": self.dirpath, "best_model_path": best, "kth_best_model_path": best}
+        super().load_state_dict(state | moved | {"best_k_models": {best: state["best_model_score"]}})
+
+
 def make_trainer(
     options: TrainingOptions, where: LightningOptions, folder: Path, show_progress: bool = False
 ) -> Trainer:
@@ -114,7 +122,7 @@ def make_trainer(
     last = folder / "checkpoints" / LAST
     purge = torch.load(last, weights_only=True)["global_step"] + 1 if last.exists() else None
     chosen_by = {"monitor": f"eval/{options.best_by}", "mode": "max"}
-    best = ModelCheckpoint(
+    best = BestAndLast(
         last.parent, "best", save_last=True, enable_version_counter=False, save_on_train_epoch_end=False, **chosen_by
     )
     patient = EarlyStopping(patience=options.patience, check_on_train_epoch_end=False, **chosen_by)

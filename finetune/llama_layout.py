@@ -2,11 +2,13 @@
 
 import os
 import sys
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
+from peft import PeftModel
 from transformers import set_seed
 
 from evaluate.run import dtype_name
@@ -14,14 +16,15 @@ from finetune.chunks import Encoded, chunk_pages, collate
 from finetune.documents import source_of
 from finetune.llama_model import Base, load_base
 from finetune.lora import LoraOptions, with_adapter
-from finetune.outputs import Results, circumstances, finish, sha256_of, write_results
+from finetune.outputs import Results, circumstances, device_name, finish, settings_of, sha256_of, write_results
 from finetune.pages import PageOptions, Source, Splits, flat, read_splits
 from finetune.predicting import predict_scores
-from finetune.run_folder import begin, quiet_libraries
+from finetune.run_folder import base_folder, begin, quiet_libraries, save_whole
 from finetune.training import TrainingOptions, make_trainer, progress, train
 from preprocess.errors import InputError
-from preprocess.files import write_json
+from preprocess.files import read_json, write_json
 
+STEPS = 9000
 DATASET = "doclaynet"  # DocBank's pages are read as such too
 
 
@@ -66,7 +69,7 @@ def finetune_llama(config: LlamaLayoutConfig) -> None:
     """Train, or go on with it, then predict the test blocks with the best checkpoint."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise InputError("more than one process: training takes one, run it as plain python")
-    folder = Path(config.output_dir)
+    config, folder = replace(config, training=config.training.filled(steps=STEPS)), Path(config.output_dir)
     if begin(config, ("metrics.json", "merged") if config.merge else ("metrics.json",)):
         return
     quiet_libraries()
@@ -75,14 +78,42 @@ def finetune_llama(config: LlamaLayoutConfig) -> None:
     splits = read_splits(config.pages, config.training.seed, source)
     set_seed(config.training.seed)
     bf16 = use_bf16(config.dtype)
-    texts = [block.text for block in flat(splits.train)]
     dtype = torch.bfloat16 if bf16 else torch.float32
-    base = load_base(config.model, source.label_words, dtype, texts, folder / "base")
+    texts = [block.text for block in flat(splits.train)]
+    base = load_base(config.model, source.label_words, dtype, texts, base_folder(folder, config.model))
     encoded = encode(config, splits, base, source)
-    write_json(folder / "configuration.json", {"configuration": asdict(config)} | circumstances())
+    model, trained = adapted(config, base, encoded, bf16)
+    about = {
+        "fingerprint": base.fingerprint,
+        "adapter_sha256": sha256_of(folder / "adapter/adapter_model.safetensors"),
+        "settings": settings_of(config) | {"dtype": dtype_name(dtype)},
+        "configuration": asdict(config),
+        "checkpoint": base.name,
+        "checkpoint_path": config.model,
+        "device": device_name(model),
+    }
+    results = Results(folder, "llama_lora", source, config.pages.test_split, splits, encoded, about)
+    scored = partial(predict_scores, model, collator=collate, batch_size=config.training.batch_size, bf16=bf16)
+    metrics = write_results(results, scored) | trained
+    if config.merge:
+        save_whole(folder / "merged", lambda part: save_merged(model, base, part))
+    finish(folder, metrics)
+
+
+def adapted(
+    config: LlamaLayoutConfig, base: Base, encoded: dict[str, Encoded], bf16: bool
+) -> tuple[PeftModel, dict[str, Any]]:
+    """The model with its best adapter, and how it was trained: now, or in a session before that came to its end."""
+    folder = Path(config.output_dir)
+    trained = folder / "training.json"
+    if trained.exists():
+        model = PeftModel.from_pretrained(base.model, folder / "adapter")
+        return model.to("cuda" if torch.cuda.is_available() else "cpu"), read_json(trained, "--output_dir")
     set_seed(config.training.seed)  # the adapter and the order are the same however the model was loaded
+    model = with_adapter(base.model, config.lora)
+    write_json(folder / "configuration.json", {"configuration": asdict(config)} | circumstances())
     trainer = make_trainer(
-        with_adapter(base.model, config.lora),
+        model,
         config.training,
         folder,
         encoded["train"],
@@ -91,23 +122,16 @@ def finetune_llama(config: LlamaLayoutConfig) -> None:
         show_progress=sys.stderr.isatty(),
     )
     train(trainer, folder)
-    trainer.model.save_pretrained(folder / "adapter")
+    model.save_pretrained(folder / "adapter")
     base.tokenizer.save_pretrained(folder / "adapter")
-    about = {
-        "fingerprint": base.fingerprint,
-        "adapter_sha256": sha256_of(folder / "adapter/adapter_model.safetensors"),
-        "settings": {"max_length": config.max_length, "stride": config.stride, "dtype": dtype_name(dtype)},
-        "configuration": asdict(config),
-        "checkpoint": base.name,
-        "checkpoint_path": config.model,
-    }
-    results = Results(folder, "llama_lora", source, config.pages.test_split, splits, encoded, about)
-    scored = partial(predict_scores, trainer.model, collator=collate, batch_size=config.training.batch_size, bf16=bf16)
-    metrics = write_results(results, scored) | progress(trainer)
-    if config.merge:
-        trainer.model.merge_and_unload().save_pretrained(folder / "merged")
-        base.tokenizer.save_pretrained(folder / "merged")
-    finish(folder, metrics)
+    write_json(trained, progress(trainer))
+    return model, progress(trainer)
+
+
+def save_merged(model: PeftModel, base: Base, folder: Path) -> None:
+    """Save the model with the adapter merged into its weights. The model is changed by it."""
+    model.merge_and_unload().save_pretrained(folder)
+    base.tokenizer.save_pretrained(folder)
 
 
 def use_bf16(dtype: str) -> bool:

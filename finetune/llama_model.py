@@ -17,7 +17,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from finetune.pretrained import RANDOM, is_classifier, label_options, one_line, read_config
+from finetune.pretrained import RANDOM, check_weights, is_classifier, label_options, one_line, read_config
 from llama import ModelArgs, Tokenizer, open_checkpoint
 from llama.checkpoint import load_weights
 from preprocess.errors import InputError
@@ -86,11 +86,14 @@ def load_transformers(
 ) -> tuple[LlamaForTokenClassification, PreTrainedTokenizerBase]:
     """A hub id or a local folder in transformers' form."""
     config = read_config(model, "llama")
-    is_classifier(model, config, LlamaForTokenClassification.__name__, label_words)
+    classifies = is_classifier(model, config, LlamaForTokenClassification.__name__, label_words)
     with one_line(model):
         tokenizer = AutoTokenizer.from_pretrained(model)
-        options = label_options(label_words)
-        return LlamaForTokenClassification.from_pretrained(model, dtype=dtype, **options), tokenizer
+        loaded, report = LlamaForTokenClassification.from_pretrained(
+            model, dtype=dtype, output_loading_info=True, **label_options(label_words)
+        )
+    check_weights(model, report["missing_keys"], "" if classifies else "score.")
+    return loaded, tokenizer
 
 
 def load_meta(folder: Path, label_words: Sequence[str], dtype: torch.dtype) -> Base:

@@ -1,15 +1,12 @@
-"""What goes with a saved model: its card, and the way to the hub."""
+"""What goes with a saved model: its card, and a place on the hub."""
 
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import HfApi
-
+from finetune.hub import repository
 from finetune.pages import Source
-from finetune.pretrained import RANDOM, first_line
-from preprocess.errors import InputError
+from finetune.pretrained import RANDOM
 from preprocess.files import write_bytes
-from preprocess.sources import HUB_ID
 
 LICENCE = "cc-by-nc-sa-4.0"  # of LayoutLMv3's published weights
 
@@ -38,30 +35,11 @@ def write_card(model: str, name: str, source: Source, metrics: dict[str, Any], f
     write_bytes(folder / "model/README.md", "\n".join(lines).encode())
 
 
-def check_push(name: str, private: bool) -> None:
-    """Refuse what the hub would refuse after the training.
-
-    Raises:
-        InputError: No name that a repository can have; one is to be private, and none is named.
-    """
-    if name and not HUB_ID.fullmatch(name):
-        raise InputError(f"--push_to_hub {name}: expected USER/NAME")
-    if private and not name:
-        raise InputError("--private: expected only with --push_to_hub")
-
-
 def push(folder: Path, name: str, private: bool) -> None:
     """Upload `folder`/model to the hub.
 
     Raises:
-        InputError: The hub refuses, or cannot be reached; what is on disk stays.
+        InputError: As of `repository`.
     """
-    api = HfApi()
-    try:
-        api.create_repo(name, private=private, exist_ok=True)
+    with repository(name, "model", private, folder / "model") as api:
         api.upload_folder(repo_id=name, folder_path=folder / "model")
-    except Exception as error:  # it raises whatever the network or the hub leads it to
-        raise InputError(
-            f"--push_to_hub {name}: the hub does not take it: {first_line(error)}; it is in {folder / 'model'}"
-        ) from None
-    print(f"{folder / 'model'}: is on the hub as {name}")

@@ -4,18 +4,20 @@ import hashlib
 import importlib.metadata
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from evaluate.predictions import prediction_row, write_predictions
 from evaluate.run import git_commit
 from finetune.block_metrics import Scores, all_metrics, block_metrics, decisions
 from finetune.chunks import Encoded
 from finetune.floor import majority, tfidf
-from finetune.pages import Source, Splits
+from finetune.pages import Source, Splits, flat
+from finetune.run_folder import comparable
 from preprocess.blocks import Block
 from preprocess.files import write_json
 from preprocess.prompts import Prompt
@@ -28,9 +30,20 @@ def circumstances() -> dict[str, Any]:
     return {
         "versions": {package: importlib.metadata.version(package) for package in PACKAGES},
         "git_commit": git_commit(),
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "threads": torch.get_num_threads(),
     }
+
+
+def device_name(model: nn.Module) -> str:
+    """Of the device that a model is on."""
+    device = next(model.parameters()).device
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def settings_of(config: Any) -> dict[str, Any]:
+    """What the results of a run depend on, apart from its seed: two with other settings are not two draws of one."""
+    settings = comparable(asdict(config))
+    return settings | {"training": {key: value for key, value in settings["training"].items() if key != "seed"}}
 
 
 def write_rows(
@@ -54,9 +67,10 @@ def write_rows(
         found = None if scores is None else scores[number]
         rows.append(prediction_row(example, prediction, {} if found is None else {"log_probs": found}))
     about = {"method": method, "num_examples": len(rows)}
-    data = {"dataset": source.table_name, "dataset_path": source.path, "split": split}
+    seed = meta["configuration"]["training"]["seed"]
+    data = {"dataset": source.table_name, "dataset_path": source.path, "split": split, "seed": seed}
     path = folder / f"outputs_{method}_{source.name}.json"
-    write_predictions(path, rows, about | meta | circumstances() | {"prompt": data})
+    write_predictions(path, rows, about | circumstances() | meta | {"prompt": data})
 
 
 @dataclass(frozen=True)
@@ -102,7 +116,8 @@ def write_floors(results: Results) -> dict[str, Any]:
     """The floors on the test blocks, as files; their metrics."""
     train, test = results.encoded["train"].blocks, results.encoded["test"].blocks
     label_words = results.source.label_words
-    meta = {"settings": {}, "configuration": results.about["configuration"]}
+    configuration = results.about["configuration"]
+    meta = {"settings": {"pages": configuration["pages"]}, "configuration": configuration}
     said = majority(train, len(test), label_words)
     write_rows(results.folder, "majority", results.source, results.split, test, said, meta)
     began = time.perf_counter()
@@ -137,8 +152,9 @@ def counts(splits: Splits, encoded: dict[str, Encoded]) -> dict[str, Any]:
     return sizes | {
         "test_dropped_without_text": splits.dropped,
         "pages_without_text": splits.blank,
-        "train_pages_left_out_as_test_pages": splits.leaked,
+        "train_pages_left_out": splits.leaked,
         "repaired": splits.repairs,
+        "chosen_on_test": flat(splits.validation) == flat(splits.test),
     }
 
 
@@ -146,7 +162,13 @@ def summary(metrics: dict[str, Any], folder: Path) -> str:
     """One screen: what was mended, which checkpoint, what it reaches, and what the floors do."""
     data = metrics["data"]
     lines = [f"{what.replace('_', ' ')}: {number}" for what, number in data["repaired"].items() if number]
+    if data["train_pages_left_out"]:
+        lines.append(
+            f"train pages left out, as a checkpoint is chosen or tested on them: {data['train_pages_left_out']}"
+        )
     lines.append(f"best checkpoint: step {metrics['best_step']} of {metrics['steps']}")
+    if data["chosen_on_test"]:
+        lines.append("it was chosen on the very pages that it is tested on: the test figures are too good")
     for split in ("validation", "test"):
         found = metrics[split]
         entities = f", entity F1 {found['entity_f1']:.4f}" if "entity_f1" in found else ""

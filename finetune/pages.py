@@ -88,7 +88,7 @@ class Splits:
 
     Args:
         dropped: Test blocks without text, by class: no prompt file has them either.
-        leaked: Train pages that were left out because they are test pages.
+        leaked: Train pages that were left out because they are test pages, or those of a validation split.
         blank: Pages that were left out because no block on them has text, by split.
         repairs: What was mended while pages were read, counted.
     """
@@ -150,6 +150,10 @@ def read_splits(options: PageOptions, seed: int, source: Source, keep: Keep | No
     if chosen:
         held = found(read_split(source, path, chosen, "--validation_split", keep), path, chosen, "--validation_split")
         validation, blank[chosen] = held.pages, held.blank
+        if chosen != "train":
+            train = apart(train, validation, source)
+            leaked = len(read.pages) - len(train)
+            needed(train, options.train_path or path, "train", "--train_path", ", apart from test and validation pages")
     else:
         train, validation = hold_out(train, options.validation_fraction, seed)
     tests = limited(test.pages, options.limit, whole=keep is not None)

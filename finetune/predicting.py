@@ -19,7 +19,7 @@ def predict_scores(
     """The log-probabilities of each block, in nats; None for one of which no token is left.
 
     Args:
-        bf16: Compute in bfloat16, as training did.
+        bf16: Compute in bfloat16 where that keeps enough, else in float32.
     """
     return block_scores(chunk_logits(model, encoded, collator, batch_size, bf16), encoded.chunks, len(encoded.blocks))
 

@@ -1,13 +1,13 @@
 """What `--model` names, opened by transformers: with one line for whatever is wrong with it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import transformers
 from transformers import AutoConfig, PretrainedConfig
 
-from preprocess.errors import InputError
+from preprocess.errors import InputError, first_line
 from preprocess.sources import HUB_ID
 
 RANDOM = "random"
@@ -52,6 +52,21 @@ def is_classifier(model: str, config: PretrainedConfig, architecture: str, label
     return found is not None
 
 
+def check_weights(model: str, missing: Iterable[str], head: str) -> None:
+    """transformers fills what a file lacks with random numbers: only the head may be new.
+
+    Args:
+        missing: Names of weights.
+        head: What those of the head begin with; empty where the head must be there too.
+
+    Raises:
+        InputError: Others are missing.
+    """
+    lost = sorted(name for name in missing if not (head and name.startswith(head)))
+    if lost:
+        raise InputError(f"--model {model}: {len(lost)} weights are not there, such as {lost[0]}")
+
+
 def label_options(label_words: Sequence[str]) -> dict[str, dict]:
     """The labels of a classifier, as a configuration holds them."""
     return {"id2label": dict(enumerate(label_words)), "label2id": {word: n for n, word in enumerate(label_words)}}
@@ -68,7 +83,3 @@ def one_line(model: str) -> Iterator[None]:
         raise InputError(f"--model {model}: transformers cannot load it: {first_line(error)}") from None
     finally:
         transformers.logging.set_verbosity(verbosity)
-
-
-def first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -2,10 +2,11 @@
 
 import csv
 import io
+import os
 import shutil
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,13 @@ from typing import Any
 import transformers
 
 from evaluate.predictions import difference
+from finetune.pretrained import RANDOM
 from preprocess.errors import InputError
 from preprocess.files import check_writable, read_json, write_bytes
 
 FOLDERS = ("adapter", "base", "checkpoints", "merged", "model", "tensorboard")  # what runs make
-FILES = ("configuration.json", "metrics.json", "log.csv", "prepared.*", "outputs_*.json")
+FILES = ("configuration.json", "metrics.json", "training.json", "log.csv", "prepared.*", "outputs_*.json")
+MARK = "made_by_a_run"  # in a base/ that is
 PREPARED = ("prepared.json", "prepared.images")  # made before the run begins; the first is written last
 NOT_THE_RUN = ("output_dir", "overwrite", "merge", "push_to_hub", "private", "num_workers")  # they change no result
 
@@ -41,7 +44,8 @@ def begin(config: Any, finished: Sequence[str] = ("metrics.json",)) -> bool:
         recorded = None
     if recorded is None:
         refuse_others(folder)
-        shutil.rmtree(folder / "base", ignore_errors=True)  # of a run that never began, with other options perhaps
+        if (folder / "base" / MARK).exists():  # of a run that never began, with other options perhaps
+            shutil.rmtree(folder / "base")
         (folder / PREPARED[0]).unlink(missing_ok=True)
         return False
     found, wanted = comparable(recorded), comparable(asdict(config))
@@ -75,7 +79,7 @@ def refuse_others(folder: Path) -> None:
         InputError: It does.
     """
     found = [path.name for pattern in (*FOLDERS, *FILES) for path in sorted(folder.glob(pattern))]
-    begun = {"base", *PREPARED} if (folder / PREPARED[0]).exists() else {*PREPARED}
+    begun = {*PREPARED, "base"} if (folder / "base" / MARK).exists() else {*PREPARED}
     others = [name for name in found if name not in begun]
     if others:
         raise InputError(
@@ -93,9 +97,28 @@ def clear(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def base_folder(folder: Path, model: str) -> Path:
+    """Where a run keeps the model that `--model random` makes, marked as its own."""
+    base = folder / "base"
+    if model == RANDOM:
+        base.mkdir(parents=True, exist_ok=True)
+        (base / MARK).touch()
+    return base
+
+
 def comparable(settings: dict[str, Any]) -> dict[str, Any]:
     """What makes a run another one."""
-    return {key: value for key, value in settings.items() if key not in NOT_THE_RUN}
+    kept = {key: value for key, value in settings.items() if key not in NOT_THE_RUN}
+    return {key: comparable(value) if isinstance(value, dict) else value for key, value in kept.items()}
+
+
+def save_whole(folder: Path, save: Callable[[Path], None]) -> None:
+    """Have `save` fill a folder; it is there with everything in it, or not at all."""
+    part = folder.with_name(f".{folder.name}")
+    shutil.rmtree(part, ignore_errors=True)
+    save(part)
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(part, folder)
 
 
 def write_log(path: Path, history: Sequence[dict[str, float]]) -> None:

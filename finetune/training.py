@@ -4,7 +4,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from finetune.block_metrics import block_metrics, block_scores, decisions, is_io
 from finetune.chunks import IGNORED, Encoded, collate
 from finetune.run_folder import seconds_of, write_log
 from preprocess.errors import InputError
+from preprocess.files import read_json, write_json
 
 Collator = Callable[[Sequence[dict[str, Any]]], dict[str, Tensor]]
 
@@ -44,7 +45,7 @@ class TrainingOptions:
     """How a token classifier is trained.
 
     Args:
-        steps: Steps of the optimizer.
+        steps: Steps of the optimizer; default 9000, with LayoutLMv3 what --trainer says.
         epochs: Passes over the train pages, instead of --steps.
         batch_size: Chunks that are computed at once.
         gradient_accumulation_steps: Batches that make one step.
@@ -61,7 +62,7 @@ class TrainingOptions:
         seed: Of everything random.
     """
 
-    steps: int | None = 9000
+    steps: int | None = None
     epochs: float | None = None
     batch_size: int | None = 2
     gradient_accumulation_steps: int = 1
@@ -86,6 +87,8 @@ class TrainingOptions:
         for flag in ("learning_rate", "epochs"):
             if getattr(self, flag) is not None and not 0 < getattr(self, flag) < math.inf:
                 raise InputError(f"--{flag} {getattr(self, flag)}: expected a number above 0")
+        if self.steps is not None and self.epochs is not None:
+            raise InputError(f"--steps {self.steps} and --epochs {self.epochs:g}: expected one of them")
         if not 0 <= self.warmup < 1:
             raise InputError(f"--warmup {self.warmup}: expected a number from 0 to below 1")
         if not 0 <= self.weight_decay < math.inf:
@@ -94,6 +97,12 @@ class TrainingOptions:
             raise InputError(f"--schedule {self.schedule}: expected {' or '.join(SCHEDULES)}")
         if self.best_by not in CHOSEN_BY:
             raise InputError(f"--best_by {self.best_by}: expected {', '.join(CHOSEN_BY)}")
+
+    def filled(self, **defaults: Any) -> "TrainingOptions":
+        """With defaults for what is not given; of steps and epochs one is enough."""
+        told = {"steps", "epochs"} if self.steps or self.epochs else set()
+        missing = [name for name in defaults if getattr(self, name) is None and name not in told]
+        return replace(self, **{name: defaults[name] for name in missing})
 
     def check_labels(self, label_words: Sequence[str]) -> None:
         """There are entities only where the label words are IOB tags.
@@ -162,9 +171,9 @@ def last_checkpoint(folder: Path) -> Path | None:
 
 def arguments(options: TrainingOptions, folder: Path, bf16: bool, show_progress: bool) -> TrainingArguments:
     """As transformers wants it."""
-    return TrainingArguments(
+    made = TrainingArguments(
         output_dir=str(folder / "checkpoints"),
-        max_steps=-1 if options.epochs else options.steps,
+        max_steps=options.steps or -1,
         num_train_epochs=options.epochs or 3.0,
         per_device_train_batch_size=options.batch_size,
         per_device_eval_batch_size=options.batch_size,
@@ -191,7 +200,10 @@ def arguments(options: TrainingOptions, folder: Path, bf16: bool, show_progress:
         report_to="none",
         disable_tqdm=not show_progress,
         dataloader_pin_memory=torch.cuda.is_available(),
+        restore_callback_states_from_checkpoint=True,  # how long there was none better
     )
+    made._n_gpu = min(made.n_gpu, 1)  # with several it would take DataParallel, which counts no blocks
+    return made
 
 
 def make_trainer(
@@ -239,6 +251,7 @@ def train(trainer: Trainer, folder: Path) -> None:
     last = last_checkpoint(folder / "checkpoints")
     if last is not None:
         print(f"{last}: goes on from there")
+        mend_best(last)
     try:
         trainer.train(resume_from_checkpoint=str(last) if last else None)
     except KeyboardInterrupt:
@@ -246,6 +259,14 @@ def train(trainer: Trainer, folder: Path) -> None:
         if kept is not None:
             print(f"{kept}: is kept; the same command goes on from there", file=sys.stderr)
         raise
+
+
+def mend_best(last: Path) -> None:
+    """Have a checkpoint name the best one where it lies now: the run folder may have been moved."""
+    path = last / "trainer_state.json"
+    state = read_json(path, "--output_dir")
+    best = last.with_name(f"checkpoint-{state['best_global_step']}")
+    write_json(path, state | {"best_model_checkpoint": str(best)})
 
 
 def progress(trainer: Trainer) -> dict[str, Any]:

@@ -22,6 +22,8 @@ LABEL_WORDS = (
 )  # DocLayNet's classes in the order that is fixed everywhere
 
 Box = tuple[float, float, float, float]  # x, y, width, height
+Corners = tuple[float, float, float, float]  # x0, y0, x1, y1
+UNIT = 1 / 1000  # of a side: boxes are whole numbers of it
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,12 @@ class Block:
         id: `<page>-<n>`, n its place on the page, by y, then x, blocks without text included.
         text: Of its lines, top-down; empty where the region holds no text.
         label_word: One of LABEL_WORDS.
-        box: x0, y0, x1, y1 on the page scaled to 0..1000, clamped to it.
+        box: x0, y0, x1, y1 on the page scaled to 0..1000, in order and clamped to it.
         page: Hash or name of the page.
         doc_category: Kind of document, empty if not told.
         n_lines: Number of lines.
+        inverted: Whether the corners of its box had to be put in order.
+        outside: Whether its box had to be clamped.
     """
 
     id: str
@@ -53,6 +57,8 @@ class Block:
     page: str
     doc_category: str
     n_lines: int
+    inverted: bool = False
+    outside: bool = False
 
     def example(self) -> Example:
         return Example(self.id, self.text, self.label_word, self.page)
@@ -113,14 +119,29 @@ def page_blocks(
     for number, (box, label_word, cells) in enumerate(sorted(regions, key=lambda region: (region[0][1], region[0][0]))):
         lines = lines_of(cells)
         text = " ".join(cell.text.strip() for line in lines for cell in line)
-        scaled = scale(box, size)
-        blocks.append(Block(f"{page}-{number}", text, label_word, scaled, page, doc_category, len(lines)))
+        x, y, width, height = box
+        corners, inverted, outside = on_page((x, y, x + width, y + height), size)
+        about = (page, doc_category, len(lines), inverted, outside)
+        blocks.append(Block(f"{page}-{number}", text, label_word, scale(corners, size), *about))
     return blocks
 
 
-def scale(box: Box, size: tuple[float, float]) -> tuple[int, int, int, int]:
-    """x, y, width, height in page units to x0, y0, x1, y1 in 0..1000, clamped to the page."""
-    x, y, width, height = box
-    corners = [(x, size[0]), (y, size[1]), (x + width, size[0]), (y + height, size[1])]
-    x0, y0, x1, y1 = (round(1000 * min(max(value / whole, 0.0), 1.0)) for value, whole in corners)
+def on_page(box: Corners, size: tuple[float, float]) -> tuple[Corners, bool, bool]:
+    """A box with its corners in order and clamped to the page; whether they were out of order, and whether outside.
+
+    What is out by less than a unit of 0..1000 was rounded, and is not outside.
+
+    Args:
+        size: Width and height of the page, in the units of the box.
+    """
+    (x0, x1), (y0, y1), (width, height) = sorted(box[::2]), sorted(box[1::2]), size
+    inverted = (x0, y0, x1, y1) != tuple(box)
+    outside = min(x0 / width, y0 / height) <= -UNIT or max(x1 / width, y1 / height) >= 1 + UNIT
+    clamped = min(max(x0, 0), width), min(max(y0, 0), height), min(max(x1, 0), width), min(max(y1, 0), height)
+    return clamped, inverted, outside
+
+
+def scale(box: Corners, size: tuple[float, float]) -> tuple[int, int, int, int]:
+    """A box on a page of `size`, on the page of 1000 x 1000."""
+    x0, y0, x1, y1 = (round(1000 * (value / whole)) for value, whole in zip(box, size * 2, strict=True))
     return x0, y0, x1, y1

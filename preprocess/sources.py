@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from preprocess.errors import InputError
+from preprocess.errors import InputError, first_line
 
 BUILDERS = {".csv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
 SAVED = "dataset_dict.json"  # in a folder of splits that `datasets` saved
@@ -70,8 +70,7 @@ def one_line(place: str, flag: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # whatever its readers raise, the cause is the file or the network
-        cause = error.__cause__ or error
-        reason = (str(cause).splitlines() or [type(cause).__name__])[0]
+        reason = first_line(error.__cause__ or error)
         raise InputError(f"{place}: `datasets` cannot read it: {reason} ({flag})") from None
 
 

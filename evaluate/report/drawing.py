@@ -22,6 +22,8 @@ MARKERS = (
     "M-1.6-4.6h3.2v3h3v3.2h-3v3h-3.2v-3h-3v-3.2h3z",
     "M0-5 4.8-1.6 2.9 4h-5.8L-4.8-1.6z",
     "M-4.4-2.6-2.6-4.4 0-1.8 2.6-4.4 4.4-2.6 1.8 0 4.4 2.6 2.6 4.4 0 1.8-2.6 4.4-4.4 2.6-1.8 0z",
+    "M-4.2-4.4h8.4l-8.4 8.8h8.4z",
+    "M-1.9-5h3.8v10h-3.8z",
 )  # as many as figures.css has colours
 CHARACTER = 6.4  # width of one at 12 pixels, on average
 PLOT = 230.0  # width of the area that holds the marks

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Sequence, Value
 from datasets import Image as ImageFeature
 from PIL import Image
 
+from finetune import hub
 from finetune.annotations import AnnotationsConfig, preprocess_annotations
 from preprocess.errors import InputError
 
@@ -168,42 +170,73 @@ def test_the_screen(make, capsys):
     assert lines[-1] == ["written", "to", config.output_dir]
 
 
+class Hub:
+    """In place of HfApi, with one repository."""
+
+    def __init__(self) -> None:
+        self.made: list[tuple] = []
+        self.private = False
+
+    def create_repo(self, name: str, repo_type: str, private: bool | None, exist_ok: bool) -> None:
+        self.made.append((name, repo_type, private, exist_ok))
+
+    def repo_info(self, name: str, repo_type: str) -> SimpleNamespace:
+        return SimpleNamespace(private=self.private)
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> Hub:
+    made = Hub()
+    monkeypatch.setattr(hub, "HfApi", lambda: made)
+    return made
+
+
 @pytest.fixture
 def pushed(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
     """What is pushed to the hub, which is never reached."""
     calls: list[tuple] = []
-    monkeypatch.setattr(DatasetDict, "push_to_hub", lambda *arguments, **options: calls.append((arguments, options)))
+    monkeypatch.setattr(DatasetDict, "push_to_hub", lambda *arguments: calls.append(arguments))
     return calls
 
 
-def test_nothing_is_pushed_unasked(make, pushed):
+def test_nothing_is_pushed_unasked(make, stand_in, pushed):
     preprocess_annotations(make())
-    assert pushed == []
+    assert pushed == stand_in.made == []
 
 
 @pytest.mark.parametrize("private", [True, False])
-def test_what_is_pushed(make, pushed, private, capsys):
+def test_what_is_pushed(make, stand_in, pushed, private, capsys):
     """The data set as it was written; where nothing is said of it, who may see it is the hub's default."""
     config = make(push_to_hub="me/invoices", private=private)
+    stand_in.private = private
     preprocess_annotations(config)
-    (((splits, name), options),) = pushed
-    assert (name, options) == ("me/invoices", {"private": True if private else None})
+    assert stand_in.made == [("me/invoices", "dataset", True if private else None, True)]
+    ((splits, name),) = pushed
+    assert name == "me/invoices"
     written = load_from_disk(config.output_dir)
     assert {split: rows.to_list() for split, rows in splits.items()} == {
         split: rows.to_list() for split, rows in written.items()
     }
-    assert capsys.readouterr().out.endswith("pushed to me/invoices\n")
+    assert capsys.readouterr().out.endswith("made: is on the hub as me/invoices\n")
 
 
-def test_a_hub_that_fails(make, monkeypatch):
+def test_nothing_private_is_pushed_to_a_public_repository(make, stand_in, pushed):
+    config = make(push_to_hub="me/invoices", private=True)
+    with pytest.raises(InputError, match=r"^--push_to_hub me/invoices: not pushed: --private: .*; it is in .*made$"):
+        preprocess_annotations(config)
+    assert pushed == []
+    assert len(load_from_disk(config.output_dir)["train"]) == 2
+
+
+def test_a_hub_that_fails(make, stand_in, monkeypatch):
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("401 Unauthorized\nsign in")
 
     monkeypatch.setattr(DatasetDict, "push_to_hub", fail)
     config = make(push_to_hub="me/invoices")
-    with pytest.raises(InputError, match=r"^me/invoices: not pushed: 401 Unauthorized; kept in .*made") as caught:
+    message = r"^--push_to_hub me/invoices: not pushed: 401 Unauthorized; it is in .*made$"
+    with pytest.raises(InputError, match=message):
         preprocess_annotations(config)
-    assert "\n" not in str(caught.value)
     assert len(load_from_disk(config.output_dir)["train"]) == 2
 
 
@@ -278,7 +311,7 @@ def test_no_page_to_train_on(make, pages, test_size):
         ({"test_size": -0.1}, "--test_size -0.1"),
         ({"test_size": float("nan")}, "--test_size nan"),
         ({"seed": -1}, "--seed -1"),
-        ({"push_to_hub": "not a name"}, "--push_to_hub not a name"),
+        ({"push_to_hub": "invoices"}, "--push_to_hub invoices: expected USER/NAME"),
         ({"private": True}, "--private: expected only with --push_to_hub"),
     ],
 )

@@ -93,6 +93,53 @@ def test_boxes_are_mended_and_counted(tmp_path):
         assert source.repairs == {"blank_words": 0, "inverted_boxes": 1, "boxes_outside_the_page": 1}
 
 
+def layout_row(page: str, *boxes: list[float]) -> dict[str, Any]:
+    """A page of DocLayNet, with a block of a box each; the first has no text."""
+    cells = [[{"text": str(number) if number else " ", "bbox": box}] for number, box in enumerate(boxes)]
+    about = {"page_hash": page, "coco_width": 1025, "coco_height": 1025}
+    return {"bboxes": boxes, "category_id": [10] * len(boxes), "pdf_cells": cells, "metadata": about}
+
+
+def test_boxes_of_layout_are_mended_and_counted(tmp_path):
+    """Of the blocks that are read, which have text; a box that is out by less than a unit was rounded."""
+    good, bare = [20, 10, 30, 40], [700, -500, -50, 2000]
+    rows = {
+        "train": layout_row("a", bare, [900, 900, -300, -200], good, [-0.5, 1020, 1026, 5.5]),
+        "test": layout_row("b", bare, [500, 1000, -700, 300], [1500, 600, 10, 10]),
+    }
+    for split, content in rows.items():
+        (tmp_path / split).mkdir()
+        (tmp_path / split / "page.json").write_text(json.dumps(content))
+    source = source_of("doclaynet", str(tmp_path))
+    boxes = {block.text: block.box for block in flat(read(source, "train")) if block.text}
+    assert boxes == {"1": (585, 683, 878, 878), "2": (20, 10, 49, 49), "3": (0, 995, 1000, 1000)}
+    assert source.repairs == {"inverted_boxes": 1, "boxes_outside_the_page": 0}
+    boxes = {block.text: block.box for block in flat(read(source, "test")) if block.text}
+    assert boxes == {"1": (0, 976, 488, 1000), "2": (1000, 585, 1000, 595)}
+    assert source.repairs == {"inverted_boxes": 2, "boxes_outside_the_page": 2}
+    assert source.read(source.path, "validation", FLAG, False) is None
+
+
+def test_boxes_of_docbank_are_mended_and_counted(tmp_path):
+    places = {"a": "300 20 100 40", "b": "990 90 1040 99", "c": "10 300 50 310"}
+    for split in ("train", "test"):
+        (tmp_path / split).mkdir()
+        labels = zip(places.items(), ("title", "paragraph", "caption"), strict=True)
+        lines = ["\t".join([text, *box.split(), "0", "0", "0", "Times", label]) for (text, box), label in labels]
+        (tmp_path / split / f"{split}.txt").write_text("\n".join(lines))
+    source = source_of("doclaynet", str(tmp_path))
+    expected = [("a", (100, 20, 300, 40)), ("b", (990, 90, 1000, 99)), ("c", (10, 300, 50, 310))]
+    assert [(block.text, block.box) for block in flat(read(source, "test"))] == expected
+    assert source.repairs == {"inverted_boxes": 1, "boxes_outside_the_page": 1}
+
+
+def test_real_layout_needs_no_mending(data):
+    for name in ("doclaynet", "docbank"):
+        source = source_of("doclaynet", str(data / name))
+        assert flat(read(source, "test"))
+        assert source.repairs == {"inverted_boxes": 0, "boxes_outside_the_page": 0}
+
+
 def test_funsd(data):
     """The whole of it, against another count: words with text, entities that have one, their boxes on the page."""
     source = source_of("funsd", str(data / "funsd"))

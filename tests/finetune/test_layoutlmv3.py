@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -25,9 +26,12 @@ from safetensors.torch import load_file
 from transformers import AutoModelForTokenClassification, LayoutLMv3Processor
 
 from evaluate.result import Result, read_checked
-from finetune import layoutlmv3, layoutlmv3_model, lightning_training, model_card, prepared, training
-from finetune.layoutlmv3 import LayoutLMv3Config, finetune_layoutlmv3, resolved
+from finetune import hub as hub_module
+from finetune import layoutlmv3, layoutlmv3_model, lightning_training, prepared, training
+from finetune.layoutlmv3 import DEFAULTS, LayoutLMv3Config, finetune_layoutlmv3
 from finetune.lightning_training import LightningOptions
+from finetune.outputs import settings_of
+from finetune.training import TrainingOptions
 from preprocess.blocks import LABEL_WORDS
 from preprocess.build import PromptOptions
 from preprocess.doclaynet import DocLayNetConfig, preprocess_direct, read_pages
@@ -44,10 +48,13 @@ class Hub:
         self.calls = []
         self.fails = False
 
-    def create_repo(self, name, private, exist_ok):
+    def create_repo(self, name, repo_type, private, exist_ok):
         if self.fails:
             raise RuntimeError("401 Unauthorized\nsign in")
         self.calls.append((name, private))
+
+    def repo_info(self, name, repo_type):
+        return SimpleNamespace(private=True)
 
     def upload_folder(self, repo_id, folder_path):
         self.calls.append((repo_id, sorted(path.name for path in folder_path.iterdir())))
@@ -57,7 +64,7 @@ class Hub:
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """The hub, which is never reached. Then logs are as they were, and Ctrl-C, which Lightning ends by ignoring."""
     stand_in = Hub()
-    monkeypatch.setattr(model_card, "HfApi", lambda: stand_in)
+    monkeypatch.setattr(hub_module, "HfApi", lambda: stand_in)
     yield stand_in
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in ("lightning.pytorch", "lightning.fabric"):
@@ -369,19 +376,63 @@ def test_forms(data, tmp_path, quick_layout):
 
 
 def test_defaults_are_those_of_the_trainer():
-    assert resolved(LayoutLMv3Config()).epochs == 5
-    assert (resolved(LayoutLMv3Config()).steps, resolved(LayoutLMv3Config()).eval_steps) == (None, None)
-    assert resolved(LayoutLMv3Config(trainer="hf")).steps == 1000
-    given = replace(LayoutLMv3Config().training, steps=7, learning_rate=0.5)
-    found = resolved(LayoutLMv3Config(training=given))
+    options = LayoutLMv3Config().training
+    lightning, hf = options.filled(**DEFAULTS["lightning"]), options.filled(**DEFAULTS["hf"])
+    assert (lightning.epochs, lightning.steps, lightning.eval_steps) == (5, None, None)
+    assert (hf.epochs, hf.steps, hf.eval_steps, hf.schedule) == (None, 1000, 100, "cosine")
+    found = replace(options, steps=7, learning_rate=0.5).filled(**DEFAULTS["lightning"])
     assert (found.steps, found.epochs, found.learning_rate, found.batch_size) == (7, None, 0.5, 2)
-    passes = replace(LayoutLMv3Config().training, epochs=2.0)
-    assert resolved(LayoutLMv3Config(trainer="hf", training=passes)).steps is None
+    assert replace(options, epochs=2.0).filled(**DEFAULTS["hf"]).steps is None
+
+
+@pytest.mark.parametrize("trainer", ["lightning", "hf"])
+def test_a_folder_that_is_moved_in_mid_run_knows_its_best_checkpoint(quick_layout, monkeypatch, trainer):
+    """The second half learns nothing: the best checkpoint is one of the first."""
+    training = {"steps": 6, "eval_steps": 2, "learning_rate": 1e-12}
+    whole = quick_layout("whole", trainer=trainer, training=training)
+    finetune_layoutlmv3(whole)
+    stopped = quick_layout("stopped", trainer=trainer, training=training)
+    with monkeypatch.context() as patch:
+        interrupt(patch, 5)
+        with pytest.raises(KeyboardInterrupt):
+            finetune_layoutlmv3(stopped)
+    moved = replace(stopped, output_dir=f"{stopped.output_dir}_elsewhere")
+    Path(stopped.output_dir).rename(moved.output_dir)
+    finetune_layoutlmv3(moved)
+    first, second = content(whole, "metrics.json"), content(moved, "metrics.json")
+    assert first["best_step"] == second["best_step"] == 2
+    assert first["test"] == second["test"]
+
+
+def test_what_is_trained_is_not_trained_again(quick_layout, monkeypatch):
+    """A run that was stopped while it predicted, and moved, goes on with the weights that it saved."""
+    config = quick_layout()
+    finetune_layoutlmv3(config)
+    name, recorded = "outputs_layoutlmv3_doclaynet.json", content(config, "configuration.json")["configuration"]
+    assert recorded["training"]["learning_rate"] is not None  # defaults are filled in
+    assert recorded["training"]["schedule"] == "linear"
+    moved = replace(config, output_dir=f"{config.output_dir}_elsewhere")
+    Path(config.output_dir).rename(moved.output_dir)
+    before, metrics = (Path(moved.output_dir) / name).read_bytes(), content(moved, "metrics.json")
+    (Path(moved.output_dir) / "metrics.json").unlink()
+    (Path(moved.output_dir) / name).unlink()
+    monkeypatch.setattr("finetune.layoutlmv3.by_lightning", None)
+    finetune_layoutlmv3(moved)
+    assert (Path(moved.output_dir) / name).read_bytes() == before
+    assert content(moved, "metrics.json") == metrics
+
+
+def test_other_options_are_not_another_draw(quick_layout):
+    """`run_results_table.py --draws` makes one row of results with the same settings and other seeds."""
+    one = settings_of(quick_layout())
+    assert settings_of(quick_layout("elsewhere", training={"seed": 7}, overwrite=True)) == one
+    assert settings_of(quick_layout(training={"learning_rate": 0.5})) != one
 
 
 @pytest.mark.parametrize(
     "options, message",
     [
+        ({"training": TrainingOptions(gradient_checkpointing=True)}, "--gradient_checkpointing: transformers has none"),
         ({"trainer": "keras"}, "--trainer keras: expected lightning or hf"),
         ({"stride": 510}, "--stride 510: expected 0 to less than --max_length 512"),
         ({"stride": -1}, "--stride -1"),

@@ -15,6 +15,7 @@ from transformers import AutoTokenizer, LlamaForTokenClassification
 from evaluate.result import Result, read_checked
 from finetune import training
 from finetune.llama_layout import LlamaLayoutConfig, finetune_llama
+from finetune.lora import LoraOptions
 from preprocess.blocks import LABEL_WORDS
 from preprocess.errors import InputError
 
@@ -92,17 +93,38 @@ def test_a_resumed_run_equals_one_that_was_not_stopped(quick, monkeypatch, root,
     assert steps[0] == steps[1] == ["step", "2", "4", "6", "8", "10", "12"]
 
 
-def test_merging_later_trains_nothing(quick, capsys):
+def test_merging_later_trains_nothing(quick, monkeypatch):
+    """Wherever the run folder lies then; and a merge that is cut off leaves no half of a model."""
     config = quick()
     finetune_llama(config)
     name = "outputs_llama_lora_doclaynet.json"
     before = (Path(config.output_dir) / name).read_bytes()
-    finetune_llama(replace(config, merge=True))
-    assert (Path(config.output_dir) / "merged/config.json").exists()
-    assert (Path(config.output_dir) / name).read_bytes() == before
+    moved = replace(config, merge=True, output_dir=f"{config.output_dir}_elsewhere")
+    Path(config.output_dir).rename(moved.output_dir)
+    monkeypatch.setattr("finetune.llama_layout.train", None)
+
+    def cut(model, base, folder):
+        folder.mkdir()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("finetune.llama_layout.save_merged", cut)
+        finetune_llama(moved)
+    assert not (Path(moved.output_dir) / "merged").exists()
+    finetune_llama(moved)
+    assert (Path(moved.output_dir) / "merged/config.json").exists()
+    assert (Path(moved.output_dir) / name).read_bytes() == before
 
 
-@pytest.mark.parametrize("training", [{"steps": 3, "eval_steps": 100}, {"epochs": 0.5}])
+def test_a_run_that_never_began_leaves_the_folder_to_another(quick, make_checkpoint, tmp_path):
+    """Of a wrong option that only shows once the model is there."""
+    with pytest.raises(InputError, match="--lora_modules nothing"):
+        finetune_llama(replace(quick(), lora=LoraOptions(lora_modules="nothing")))
+    finetune_llama(quick(training={"steps": 1}))
+    assert content(tmp_path / "run", "configuration.json")["configuration"]["lora"]["lora_r"] == 4
+
+
+@pytest.mark.parametrize("training", [{"steps": 3, "eval_steps": 100}, {"steps": None, "epochs": 0.5}])
 def test_a_run_shorter_than_its_evaluations(quick, training):
     config = quick(training=training)
     finetune_llama(config)

@@ -1,7 +1,8 @@
-"""The card of a saved model, and the hub, which is never reached."""
+"""The card of a saved model, and its upload to the hub, which is never reached."""
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,8 +11,8 @@ pytest.importorskip("PIL", reason="needs requirements-finetune.txt")
 
 from huggingface_hub import ModelCard
 
-from finetune import model_card
-from finetune.model_card import check_push, push, write_card
+from finetune import hub
+from finetune.model_card import push, write_card
 from finetune.pages import Source
 from preprocess.errors import InputError
 
@@ -52,50 +53,36 @@ def test_a_random_model(tmp_path):
 
 
 class Hub:
-    """In place of HfApi."""
+    """In place of HfApi, with repositories that are public."""
 
-    def __init__(self):
-        self.calls = []
+    def __init__(self) -> None:
+        self.calls: list[tuple] = []
 
-    def create_repo(self, *names, **options):
-        self.calls.append((names, options))
+    def create_repo(self, name: str, repo_type: str, **_: object) -> None:
+        self.calls.append((name, repo_type))
 
-    def upload_folder(self, **options):
-        self.calls.append(options)
+    def repo_info(self, name: str, repo_type: str) -> SimpleNamespace:
+        return SimpleNamespace(private=False)
+
+    def upload_folder(self, repo_id: str, folder_path: Path) -> None:
+        self.calls.append((repo_id, folder_path))
 
 
-@pytest.mark.parametrize("private", [True, False])
-def test_push(tmp_path, monkeypatch, capsys, private):
-    hub = Hub()
-    monkeypatch.setattr(model_card, "HfApi", lambda: hub)
-    push(tmp_path, "me/forms", private)
-    assert hub.calls == [
-        (("me/forms",), {"private": private, "exist_ok": True}),
-        {"repo_id": "me/forms", "folder_path": tmp_path / "model"},
-    ]
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> Hub:
+    made = Hub()
+    monkeypatch.setattr(hub, "HfApi", lambda: made)
+    return made
+
+
+def test_push(tmp_path, stand_in, capsys):
+    push(tmp_path, "me/forms", False)
+    assert stand_in.calls == [("me/forms", "model"), ("me/forms", tmp_path / "model")]
     assert capsys.readouterr().out == f"{tmp_path}/model: is on the hub as me/forms\n"
 
 
-def test_a_hub_that_fails(tmp_path, monkeypatch):
-    class Failing(Hub):
-        def upload_folder(self, **_):
-            raise RuntimeError("401 Unauthorized\nsign in")
-
-    monkeypatch.setattr(model_card, "HfApi", Failing)
-    with pytest.raises(InputError, match=r"^--push_to_hub me/forms: .*: 401 Unauthorized; it is in .*/model$"):
-        push(tmp_path, "me/forms", False)
-
-
-@pytest.mark.parametrize(
-    "name, private, message",
-    [
-        ("not a name", False, "--push_to_hub not a name: expected USER/NAME"),
-        ("a/b/c", False, "--push_to_hub a/b/c"),
-        ("", True, "--private: expected only with --push_to_hub"),
-    ],
-)
-def test_refused_names(name, private, message):
+def test_nothing_private_is_uploaded_to_a_public_repository(tmp_path, stand_in):
+    message = r"^--push_to_hub me/forms: not pushed: --private: .*; it is in .*/model$"
     with pytest.raises(InputError, match=message):
-        check_push(name, private)
-    check_push("me/forms", True)
-    check_push("", False)
+        push(tmp_path, "me/forms", True)
+    assert stand_in.calls == [("me/forms", "model")]

@@ -2,15 +2,20 @@
 
 import json
 import shutil
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("transformers", reason="needs requirements-finetune.txt")
 
-from finetune.run_folder import begin, seconds_of, write_log
+from finetune.run_folder import MARK, begin, seconds_of, write_log
 from preprocess.errors import InputError
+
+
+@dataclass(frozen=True)
+class Where:
+    num_workers: int = 0
 
 
 @dataclass(frozen=True)
@@ -18,7 +23,7 @@ class Config:
     output_dir: str
     steps: int = 3
     overwrite: bool = False
-    num_workers: int = 0
+    where: Where = field(default_factory=Where)
 
 
 @pytest.fixture
@@ -65,7 +70,7 @@ def test_a_finished_run(config, run, capsys):
     before = content(run)
     assert begin(config)
     assert capsys.readouterr().out == f"{run}: finished already, same options; --overwrite repeats it\n"
-    assert begin(replace(config, num_workers=2))  # it changes no result
+    assert begin(replace(config, where=Where(2)))  # it changes no result
     assert not begin(config, ("metrics.json", "merged"))
     (run / "metrics.json").unlink()
     assert not begin(config)
@@ -108,7 +113,7 @@ def test_a_configuration_of_something_else(config, found):
 
 def test_what_is_left_of_a_beginning(config):
     """It may have been one with other options: nothing of it is used."""
-    left = write(config, "notes.txt", "prepared.json", "prepared.images", "base/config.json", "base/model.safetensors")
+    left = write(config, "notes.txt", "prepared.json", "prepared.images", "base/config.json", f"base/{MARK}")
     assert not begin(config)
     assert content(left) == ["notes.txt", "prepared.images"]  # images that no prepared.json names are written anew
     assert not begin(config)

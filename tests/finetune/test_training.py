@@ -20,7 +20,7 @@ from transformers.modeling_outputs import TokenClassifierOutput
 from finetune.chunks import Chunk, Encoded
 from finetune.llama_model import load_base
 from finetune.lora import LoraOptions, with_adapter
-from finetune.training import TrainingOptions, last_checkpoint, make_trainer, mean_loss, progress
+from finetune.training import TrainingOptions, last_checkpoint, make_trainer, mean_loss, progress, train
 from preprocess.blocks import LABEL_WORDS, Block
 from preprocess.errors import InputError
 
@@ -154,6 +154,7 @@ def test_accumulated_batches_make_the_same_step(folder, tmp_path):
         {"weight_decay": -0.1},
         {"seed": -1},
         {"eval_steps": 0},
+        {"steps": 9, "epochs": 2.0},
     ],
 )
 def test_refused_options(options):
@@ -182,7 +183,7 @@ def test_steps(options, chunks, processes, steps):
 
 
 def test_steps_are_those_of_the_trainer(folder, tmp_path):
-    options = replace(OPTIONS, epochs=1.5, gradient_accumulation_steps=2)
+    options = replace(OPTIONS, steps=None, epochs=1.5, gradient_accumulation_steps=2)
     trainer = make_trainer(with_adapter(small(folder), LORA), options, tmp_path / "run", ENCODED, ENCODED)
     trainer.train()
     assert trainer.state.global_step == options.steps_of(len(ENCODED.chunks))
@@ -195,3 +196,21 @@ def test_a_run_that_gets_no_better_stops(folder, tmp_path):
     trainer.train()
     assert trainer.state.global_step == 6
     assert progress(trainer)["best_step"] == 2
+
+
+def test_patience_outlives_a_stop(folder, tmp_path):
+    """Stopped after one evaluation that was no better, of the two that end a run."""
+
+    class Stop(transformers.TrainerCallback):
+        def on_step_begin(self, args, state, control, **_):
+            if state.global_step == 5:
+                raise KeyboardInterrupt
+
+    options = replace(OPTIONS, learning_rate=1e-12, steps=100, eval_steps=2, patience=2)
+    stopped = make_trainer(with_adapter(small(folder), LORA), options, tmp_path / "run", ENCODED, ENCODED)
+    stopped.add_callback(Stop())
+    with pytest.raises(KeyboardInterrupt):
+        train(stopped, tmp_path / "run")
+    trainer = make_trainer(with_adapter(small(folder), LORA), options, tmp_path / "run", ENCODED, ENCODED)
+    train(trainer, tmp_path / "run")
+    assert (progress(trainer)["steps"], progress(trainer)["best_step"]) == (6, 2)

@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from preprocess.blocks import Cell, lines_of, page_blocks, scale
+from preprocess.blocks import Cell, lines_of, on_page, page_blocks, scale
 
 
 def slow_lines(cells: list[Cell]) -> list[list[str]]:
@@ -114,7 +114,42 @@ def test_blocks_are_sorted_by_y_then_x_and_numbered():
         ((990, 490, 50, 50), (1000, 500), (990, 980, 1000, 1000)),
         ((2000, 10, 5, 5), (1000, 1000), (1000, 10, 1000, 15)),
         ((102.5, 512.5, 102.5, 205), (1025, 1025), (100, 500, 200, 700)),
+        ((900, 900, -300, -200), (1025, 1025), (585, 683, 878, 878)),
     ],
 )
 def test_boxes_are_scaled_to_the_page_and_clamped_to_it(box, size, expected):
-    assert scale(box, size) == expected
+    (block,) = page_blocks([(box, "Text", [])], "page", "", size)
+    assert block.box == expected
+
+
+def test_a_box_is_the_same_from_whichever_corner_it_is_written():
+    """Against clamping and rounding by numpy. A width or a height below 0 moves no block to another place."""
+    generator = np.random.default_rng(2)
+    for _ in range(300):
+        (x0, x1), (y0, y1) = np.sort(generator.uniform(-300, 1400, (2, 2))).tolist()
+        size = tuple(generator.uniform(400, 1200, 2).tolist())
+        expected = tuple(np.rint(np.array([x0, y0, x1, y1]).clip(0, size * 2) / (size * 2) * 1000).astype(int).tolist())
+        for x, y, right, bottom in ((x0, y0, x1, y1), (x1, y0, x0, y1), (x0, y1, x1, y0), (x1, y1, x0, y0)):
+            corners, inverted, outside = on_page((x, y, right, bottom), size)
+            assert scale(corners, size) == expected
+            assert inverted == ((x, y) != (x0, y0))
+            (block,) = page_blocks([((x, y, right - x, bottom - y), "Text", [])], "page", "", size)
+            assert np.abs(np.subtract(block.box, expected)).max() <= 1  # widths of floats are not exact
+            assert (block.inverted, block.outside) == (inverted, outside)
+    regions = [((50, 90, -40, -80), "Text", []), ((10, 20, 5, 5), "Title", [])]
+    assert [block.label_word for block in page_blocks(regions, "page", "", (100, 100))] == ["Title", "Text"]
+
+
+@pytest.mark.parametrize("unit, size", [(1, (1000, 1000)), (0.1, (100, 100)), (2, (2000, 2000))])
+def test_what_is_out_by_rounding_is_not_outside(unit, size):
+    """Off any edge, by a little less than a unit of 0..1000 and by a little more; a box far away counts too."""
+    side = size[0]
+    for off, expected in ((0, False), (0.99, False), (1.01, True), (1e99, True)):
+        for place in range(4):
+            box = [0, 0, side, side]
+            box[place] += off * unit if place > 1 else -off * unit
+            assert on_page(tuple(box), size) == ((0, 0, side, side), False, expected)
+    assert all(
+        on_page(box, (1000, 1000))[2] for box in ((0, 0, 1001, 5), (0, 0, 5, 1001), (-1, 0, 5, 5), (0, -1, 5, 5))
+    )
+    assert on_page((2 * side, 0, 3 * side, 1), size) == ((side, 0, side, 1), False, True)
