@@ -119,12 +119,12 @@ def test_rows_are_sorted(write_outputs, table, tmp_path):
         for dataset in ("ag_news", "doclaynet")
         for checkpoint in ("7B", "tiny")
         for k in (0, 2, 10)
-        for shown in ("direct", "calibrated", "channel", "generate", "layoutlmv3")
+        for shown in ("direct", "calibrated", "channel", "generate", "LayoutLMv3")
     ]
     names = list(range(len(expected)))
     random.Random(0).shuffle(names)
     for name, (dataset, checkpoint, k, shown) in zip(names, expected, strict=True):
-        method = "direct_calibrate" if shown == "calibrated" else shown
+        method = "direct_calibrate" if shown == "calibrated" else shown.lower()
         prompt = {"dataset": dataset, "k": int(k)}
         write_outputs(f"deep/{name}/outputs_x.json", 0, 2, method=method, checkpoint=checkpoint, prompt=prompt)
     rows = table(tmp_path)
