@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,6 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / os.environ.get("LLAMA_CLASSIFICATION_DATA", "../shared/data")
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # several tests run at once
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it, as would what tests start
 torch.set_num_threads(1)
 
 

@@ -113,7 +113,7 @@ def test_input_error_under_torchrun(run_script, write_prompts, checkpoint, tmp_p
 
 def test_interrupted(root, write_prompts, make_rows, checkpoint, tmp_path):
     """Ctrl-C in the midst of the work: 130, two lines after the bar, no output; the same command goes on from there."""
-    inputs = write_prompts("direct", make_rows("direct", {str(n): f"rain {n}" for n in range(8000)}))
+    inputs = write_prompts("direct", make_rows("direct", {str(n): f"rain {n}" for n in range(2000)}))
     flags = ["--data_path", inputs, "--output_path", tmp_path / "outputs.json", "--ckpt_dir", checkpoint]
     command = [sys.executable, "run_evaluate_direct_llama.py", *map(str, flags), "--max_batch_size", "1"]
     with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
