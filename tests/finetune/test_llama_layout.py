@@ -206,9 +206,9 @@ def test_it_learns(write_pages, quick):
     config = quick(
         model="checkpoints/tiny",
         page_options={"dataset_path": str(write_pages(train=60, test=10, blocks=10, seed=5))},
-        training={"steps": 300, "eval_steps": 100, "batch_size": 4, "learning_rate": 3e-3, "lora_r": 16},
+        training={"steps": 300, "eval_steps": 100, "batch_size": 4, "learning_rate": 3e-3},
     )
-    finetune_llama(config)
+    finetune_llama(replace(config, lora=LoraOptions(lora_r=16)))
     found = content(Path(config.output_dir), "metrics.json")["test"]
     assert found["accuracy"] > 0.95
     assert found["macro_f1"] > 0.95
