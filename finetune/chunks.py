@@ -16,6 +16,7 @@ from transformers import PreTrainedTokenizerBase
 from preprocess.blocks import Block, Page
 
 IGNORED = -100  # cross_entropy's ignore_index
+SPECIAL_TOKENS = 2  # at the ends of a chunk of LayoutLMv3
 NOWHERE = (0, 0, 0, 0)  # the box of a token that stands on no page
 
 Box = tuple[int, int, int, int]
@@ -139,7 +140,7 @@ def chunk_layout(
     """
     chunks: list[Chunk] = []
     for page, before, ids, owners in encoded_pages(pages, tokenizer):
-        spans = windows(len(ids), max_length - 2, stride)
+        spans = windows(len(ids), max_length - SPECIAL_TOKENS, stride)
         reads: list[list[tuple[int, int]]] = [[] for _ in spans]
         firsts = [position for position, owner in enumerate(owners) if position == 0 or owners[position - 1] != owner]
         for position in firsts:

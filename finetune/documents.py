@@ -99,11 +99,11 @@ def read_form(file: Path, flag: str, images: bool, repairs: Counter[str]) -> Pag
     image = find_image(file, [file.parent.parent / "images" / file.stem, file.parent / file.stem])
     size = image_size(image, str(file))
     blocks: list[Block] = []
-    count = 0  # of words, blank ones included: ids stay when a blank one is mended
+    seen = 0  # words, blank ones included: ids stay when a blank one is mended
     for place, entity in enumerate(entities):
         words, label = read_entity(entity, f"{file}: entity {place}")
-        kept = [(count + number, text, box) for number, (text, box) in enumerate(words) if text]
-        count += len(words)
+        kept = [(seen + number, text, box) for number, (text, box) in enumerate(words) if text]
+        seen += len(words)
         repairs["blank_words"] += len(words) - len(kept)
         if not kept:
             continue

@@ -13,7 +13,7 @@ from lightning.pytorch import seed_everything
 from torch import Tensor
 
 from finetune import lightning_training, training
-from finetune.chunks import Encoded, chunk_layout, collate
+from finetune.chunks import SPECIAL_TOKENS, Encoded, chunk_layout, collate
 from finetune.documents import source_of
 from finetune.hub import check_push
 from finetune.images import ImageFile
@@ -34,7 +34,6 @@ DEFAULTS = {  # those of the systems that used the one and the other
     "lightning": {"epochs": 5.0, "batch_size": 2, "learning_rate": 1e-4, "schedule": "linear"},
     "hf": {"steps": 1000, "batch_size": 6, "learning_rate": 1e-5, "schedule": "cosine", "eval_steps": 100},
 }
-SPECIAL_TOKENS = 2  # at the ends of a chunk
 
 
 @dataclass(frozen=True)

@@ -404,6 +404,21 @@ def test_a_folder_that_is_moved_in_mid_run_knows_its_best_checkpoint(quick_layou
     assert first["test"] == second["test"]
 
 
+def test_a_run_that_is_moved_after_its_last_checkpoint(quick_layout):
+    """Killed before it saved the model: nothing is left to train, and the best checkpoint is found where it lies."""
+    config = quick_layout(trainer="hf")
+    finetune_layoutlmv3(config)
+    moved = replace(config, output_dir=f"{config.output_dir}_elsewhere")
+    Path(config.output_dir).rename(moved.output_dir)
+    weights = Path(moved.output_dir) / "model/model.safetensors"
+    before, best_step = weights.read_bytes(), content(moved, "metrics.json")["best_step"]
+    for name in ("metrics.json", "training.json", "model/model.safetensors"):
+        (Path(moved.output_dir) / name).unlink()
+    finetune_layoutlmv3(moved)
+    assert weights.read_bytes() == before
+    assert content(moved, "metrics.json")["best_step"] == best_step
+
+
 def test_what_is_trained_is_not_trained_again(quick_layout, monkeypatch):
     """A run that was stopped while it predicted, and moved, goes on with the weights that it saved."""
     config = quick_layout()

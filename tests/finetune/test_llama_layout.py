@@ -124,6 +124,14 @@ def test_a_run_that_never_began_leaves_the_folder_to_another(quick, make_checkpo
     assert content(tmp_path / "run", "configuration.json")["configuration"]["lora"]["lora_r"] == 4
 
 
+def test_a_checkpoint_chosen_on_the_pages_it_is_tested_on_is_told(quick, capsys):
+    finetune_llama(quick(training={"steps": 1}))
+    assert "chosen on the very pages" not in capsys.readouterr().out
+    splits = {"test_split": "train", "validation_split": "train"}
+    finetune_llama(quick("same", page_options=splits, training={"steps": 1}))
+    assert "it was chosen on the very pages that it is tested on" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("training", [{"steps": 3, "eval_steps": 100}, {"steps": None, "epochs": 0.5}])
 def test_a_run_shorter_than_its_evaluations(quick, training):
     config = quick(training=training)

@@ -9,6 +9,7 @@ pytest.importorskip("transformers", reason="needs requirements-finetune.txt")
 pytest.importorskip("peft", reason="needs requirements-finetune.txt")
 
 import transformers
+from safetensors.torch import load_file, save_file
 
 from finetune.llama_model import load_base
 from llama import CheckpointError, load
@@ -102,3 +103,14 @@ def test_a_damaged_file(make_checkpoint, tmp_path):
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(InputError, match=r"--model .*saved: transformers cannot load it: "):
         base(tmp_path / "saved", tmp_path)
+
+
+def test_a_weight_that_is_not_there(tmp_path):
+    """transformers would fill it with random numbers; only the classifier may be new."""
+    base("random", tmp_path)
+    path = tmp_path / "base/model.safetensors"
+    weights = load_file(path)
+    lost = next(name for name in weights if name.endswith("q_proj.weight"))
+    save_file({name: weight for name, weight in weights.items() if name != lost}, path, {"format": "pt"})
+    with pytest.raises(InputError, match=f"base: 1 weights are not there, such as {lost}"):
+        base(tmp_path / "base", tmp_path)
