@@ -18,8 +18,9 @@ from tqdm import tqdm
 
 from llama import LLaMA, ModelArgs, Tokenizer, Transformer
 from llama.parallel import Launch, finish, start
+from llama.prompts import LABEL_WORD, TEXT, fill
 from preprocess.errors import InputError
-from preprocess.prompts import LABEL_WORD, METHODS, TEXT, exchange, fill, template
+from preprocess.prompts import METHODS
 from pretrain.corpus import Document, Labelled, batches, blocks, documents, news
 from pretrain.state import Log, draw_loss, resume, save_state, write_checkpoint
 from pretrain.tokenizer import train_tokenizer
@@ -138,7 +139,7 @@ def prepare_tokenizer(config: PretrainConfig, articles: Labelled, launch: Launch
     path = Path(config.run_dir) / "tokenizer.model"
     if launch.rank == 0 and not path.exists():
         kinds = (articles, blocks(Path(config.docbank_path), config.written_blocks, np.random.default_rng(config.seed)))
-        texts = (exchange(method, kind.noun, *pair) for method in METHODS for kind in kinds for pair in kind.pairs)
+        texts = (kind.template.show(method, *pair) for method in METHODS for kind in kinds for pair in kind.pairs)
         train_tokenizer(texts, path, config.vocab_size)
     dist.barrier()
     return Tokenizer(path)
@@ -247,7 +248,7 @@ def held_out_accuracy(
     for text, _ in held_out:
         for word in articles.label_words:
             shown = " ".join(text.split()[:HELD_OUT_WORDS])
-            prompt, completion = template(method, articles.noun, [])
+            prompt, completion, _ = articles.template.open(method, [])
             prompts.append(fill(fill(prompt, TEXT, shown), LABEL_WORD, word))
             completions.append(fill(fill(completion, TEXT, shown), LABEL_WORD, word))
     scores = np.array(LLaMA(model, tokenizer, max_batch_size=32).compute_log_probs(prompts, completions))
