@@ -20,7 +20,7 @@ def read_json_lines(path: Path, encoding: str) -> Iterator[tuple[int, Row]]:
     """
     for number, line in enumerate(read_lines(path, encoding), start=1):
         if line.strip():
-            yield number, as_row(parse(line, f"{path}: line {number}"), f"{path}: line {number}")
+            yield number, as_row(parse(line.rstrip(), f"{path}: line {number}"), f"{path}: line {number}")
 
 
 def read_json_rows(path: Path, encoding: str) -> Iterator[tuple[int | None, Row]]:

@@ -1,5 +1,7 @@
 """Which files of a folder are a split. A split has one source; where its name does not tell which, nothing is read.
 
+A source in the folder itself goes before those in folders below.
+
 test.csv  data/test.jsonl.gz                   a file of its name
 test/0000.parquet  default/test/0000.parquet   a folder of its name, with all files in it
 data/test-00000-of-00003.parquet               a set of shards, complete
@@ -42,7 +44,7 @@ def split_files(folder: Path, split: str, flag: str = "--dataset_path") -> tuple
         InputError: Several sources have its name; none has, and others may be meant; a shard is missing.
     """
     exact, near = find_sources(folder, split.lower())
-    names = sorted(exact) or sorted(near)
+    names = nearest(exact) or sorted(near)
     if len(names) == 1 and (exact or says_it_last(near[names[0]][0], split.lower())):
         files = tuple(sorted((exact or near)[names[0]]))
         check_complete(names[0], files, flag)
@@ -77,6 +79,12 @@ def find_sources(folder: Path, split: str) -> tuple[Sources, Sources]:
         elif has_word(own, split) or (has_word(inside, split) and own not in SPLITS):
             near.setdefault(name, []).append(path)
     return exact, near
+
+
+def nearest(sources: Sources) -> list[str]:
+    """The names of those that lie the least deep; a folder of files lies where the folder does."""
+    depths = {name: name.count("/") - name.rpartition("/")[2].startswith("*") for name in sources}
+    return sorted(name for name, depth in depths.items() if depth == min(depths.values()))
 
 
 def has_word(name: str, word: str) -> bool:
@@ -114,15 +122,15 @@ def check_complete(name: str, files: Sequence[Path], flag: str) -> None:
     stems = [stem_of(path) for path in files]
     shards = [SHARD.fullmatch(stem) for stem in stems]
     if all(shards):
-        numbers, expected = [int(shard[2]) for shard in shards], {int(shard[3]) for shard in shards}
-        count = max(expected)
+        numbers, totals = [int(shard[2]) for shard in shards], {int(shard[3]) for shard in shards}
+        first, count = int(max(totals) in numbers), max(totals)  # some count from 1
     elif all(stem.isdecimal() for stem in stems):
-        numbers, expected = [int(stem) for stem in stems], {0}
-        count = max(numbers) - min(min(numbers), 1) + 1
+        numbers, totals = [int(stem) for stem in stems], set()
+        first = min(*numbers, 1)
+        count = max(numbers) - first + 1
     else:
         return
-    first = min(min(numbers), 1)  # some count from 1
     missing = sorted(set(range(first, first + count)) - set(numbers))
-    if missing or len(expected) > 1 or len(numbers) != count:
+    if missing or len(totals) > 1 or len(numbers) != count:
         what = f"shard {missing[0]} is missing" if missing else "its shards do not belong together"
         raise InputError(f"{files[0].parent}: {what}: {name} has {len(numbers)} of {count} files ({flag})")

@@ -1,5 +1,6 @@
 """Data sets of a YAML file as prompts: four that are shipped, on tables with the features that the hub's have."""
 
+import csv
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,7 @@ import datasets
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 
-from preprocess.build import PromptOptions
 from preprocess.errors import InputError
-from preprocess.files import meta_path, read_json
 from preprocess.prompts import read_prompts
 from preprocess.tables import TableConfig, preprocess_config
 
@@ -91,20 +90,6 @@ def write_set(name: str, folder: Path, classes: int = 60) -> Path:
         table = Dataset.from_list(unlabelled, features=Features(FEATURES[name]))
         table.to_parquet(folder / "data" / "test-00000-of-00001.parquet")
     return folder
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    """(config, dataset_path, method, **options) -> prompts and meta file that are made of it."""
-
-    def write(config: object, dataset_path: object, method: str = "direct", **options: Any) -> tuple[list, dict]:
-        path = tmp_path / "written" / f"inputs_{method}.json"
-        shared = PromptOptions(str(dataset_path), data_path=str(path), **options)
-        preprocess_config(TableConfig(str(config), method, shared))
-        assert len(read_prompts(path, method)) > 0
-        return read_json(path, ""), read_json(meta_path(path), "")
-
-    return write
 
 
 @pytest.mark.parametrize("name", FEATURES)
@@ -264,6 +249,21 @@ def test_the_test_split_of_sst2_has_no_labels(tmp_path: Path, write: Write):
         write(config, write_set("sst2", tmp_path / "set"), k=0)
 
 
+@pytest.mark.parametrize("quoting", [csv.QUOTE_ALL, csv.QUOTE_MINIMAL])
+def test_the_original_csv_of_dbpedia(quoting: int, tmp_path: Path, write: Write):
+    """Without a header: class from 1, title, content. Its prompts are those of the hub's tables, to the byte."""
+    (tmp_path / "csv").mkdir()
+    for split in ("train", "test"):
+        rows = rows_of("dbpedia_14", split, 60)
+        with (tmp_path / "csv" / f"{split}.csv").open("w", encoding="utf-8", newline="") as file:
+            written = [(row["label"] + 1, row["title"], row["content"]) for row in rows]
+            csv.writer(file, quoting=quoting).writerows(written)
+    prompts, meta = write("samples/datasets/dbpedia_14.yaml", tmp_path / "csv", seed=5)
+    others, about = write("samples/datasets/dbpedia_14.yaml", write_set("dbpedia_14", tmp_path / "set"), seed=5)
+    assert prompts == others
+    assert meta == about | {name: str(tmp_path / "csv") for name in ("dataset_path", "demonstrations_path")}
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
@@ -272,6 +272,7 @@ def test_the_test_split_of_sst2_has_no_labels(tmp_path: Path, write: Write):
         (["--config", "no/such.yaml"], "error: no/such.yaml: no such file (--config)"),
         (["--config", "README.md"], "error: README.md:"),
         (["--config", "samples/datasets/sst2.yaml", "--k", "-1"], "error: --k -1: expected 0 or more"),
+        (["--config", "samples/datasets/sst2.yaml", "--first_label", "3"], "error: --first_label 3: expected 0 or 1"),
     ],
 )
 def test_a_mistake_on_the_command_line_is_one_line(flags: list[str], message: str, run_script, root: Path):
