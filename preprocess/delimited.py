@@ -44,7 +44,7 @@ def read_delimited(path: Path, form: Format) -> Iterator[tuple[int, dict[str, st
         InputError: A header that names a column twice or shows two delimiters; a row of more or fewer fields; a quote
             that does not close; an empty line between rows. Names the line.
     """
-    header, rows = open_rows(path, form)
+    header, rows, _ = open_rows(path, form)
     empty = 0
     for line, row in rows:
         if is_blank(row) and len(header) > 1:
@@ -62,11 +62,11 @@ def read_delimited(path: Path, form: Format) -> Iterator[tuple[int, dict[str, st
 
 def is_headerless(path: Path, form: Format) -> bool:
     """Whether the first row is one of data: it begins with a number, and the data set has a form without a header."""
-    return bool(form.headerless) and open_rows(path, form)[0][0] == CLASS
+    return bool(form.headerless) and open_rows(path, form)[2]
 
 
-def open_rows(path: Path, form: Format) -> tuple[tuple[str, ...], Iterator[tuple[int, list[str]]]]:
-    """The names of the columns, and the rows below the header."""
+def open_rows(path: Path, form: Format) -> tuple[tuple[str, ...], Iterator[tuple[int, list[str]]], bool]:
+    """The names of the columns, the rows below the header, and whether there is no header."""
     lines = read_lines(path, form.encoding)
     skipped, first = 0, next(lines, "")
     while first and not first.strip():
@@ -76,12 +76,12 @@ def open_rows(path: Path, form: Format) -> tuple[tuple[str, ...], Iterator[tuple
     rows = numbered(path, chain([first], lines), find_delimiter(path, first, form), form.quoted, skipped)
     line, top = next(rows)
     if form.headerless and top[0].strip().isdecimal():
-        return (CLASS, *form.headerless), chain([(line, top)], rows)
+        return (CLASS, *form.headerless), chain([(line, top)], rows), True
     header = tuple(name.strip() for name in top)
     repeated = next((name for number, name in enumerate(header) if name and name in header[:number]), None)
     if repeated is not None:
         raise InputError(f"{path}: line {line}: the header names the column {repeated!r} twice")
-    return header, rows
+    return header, rows, False
 
 
 def find_delimiter(path: Path, line: str, form: Format) -> str:

@@ -98,6 +98,71 @@ def test_demonstrations_of_another_data_set(tmp_path: Path, write_ag_news):
         write_ag_news(tmp_path / "tested", demonstrations=str(tmp_path / "empty"))
 
 
+@pytest.mark.parametrize(
+    ("content", "first", "labels"),
+    [
+        ("label,text\n1,a\n0,b\n", None, [1, 0]),  # a 0 proves that it counts from 0
+        ("text,label\na,4\nb,1\n", None, [3, 0]),  # a 4, from 1
+        ("description,class,title\na,4,b\na,2,b\n", None, [3, 1]),
+        ("Description,Class Index,Title\na,1,b\na,2,b\n", None, [0, 1]),  # this header is known
+        ('"1","a","b"\n"2","a","b"\n', None, [0, 1]),  # and the form without one
+        ("class,title,description\n1,a,b\n3,a,b\n", 0, [1, 3]),
+        ("class,title,description\n1,a,b\n3,a,b\n", 1, [0, 2]),
+        ("label,text\nWorld,a\n1,b\n", 1, [0, 0]),
+        ("1,a,b\n2,a,b\n", 0, [1, 2]),
+        ("text,label\na,1.0\nb,0.0\n", None, [1, 0]),
+    ],
+)
+def test_where_classes_count_from_is_proved_known_or_declared(
+    content: str, first: int | None, labels: list[int], tmp_path: Path
+):
+    (tmp_path / "test.csv").write_text(content)
+    examples = read_split(str(tmp_path), "test", first_label=first).examples
+    assert [LABEL_WORDS.index(example.label_word) for example in examples] == labels
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "text,label\na,1\nb,2\nc,3\n",
+        "class,title,description\n1,a,b\n",
+        "label,text\n2,a\nWorld,b\n",
+    ],
+)
+def test_classes_that_may_count_from_0_or_from_1_are_refused(content: str, run_script, tmp_path: Path):
+    """They were shifted by one without a word. The flag settles it."""
+    (tmp_path / "test.csv").write_text(content)
+    command = [
+        "run_preprocess_direct_ag_news.py",
+        "--dataset_path",
+        tmp_path,
+        "--k",
+        "0",
+        "--data_path",
+        tmp_path / "x",
+    ]
+    done = run_script(*command)
+    assert done.returncode == 2
+    assert (
+        "neither 0 nor 4: it may count from 0 or from 1; say which by --first_label 0 or --first_label 1" in done.stderr
+    )
+    assert done.stderr.count("\n") == 1
+    assert run_script(*command, "--first_label", "1").returncode == 0
+
+
+def test_classes_with_names_need_no_number(tmp_path: Path):
+    """Of a table that `datasets` wrote: the names decide, in whichever order they are numbered."""
+    for number, names in enumerate(
+        (HUB_NAMES, HUB_NAMES[::-1], ["World", "Sports", "Business", "Science and technology"])
+    ):
+        features = Features({"text": Value("string"), "label": ClassLabel(names=names)})
+        rows = [{"text": "a", "label": 1}, {"text": "b", "label": 2}]
+        Dataset.from_list(rows, features=features).save_to_disk(tmp_path / str(number))
+        examples = read_split(str(tmp_path / str(number)), "test").examples
+        expected = ["Business", "Sports"] if number == 1 else ["Sports", "Business"]
+        assert [example.label_word for example in examples] == expected
+
+
 @pytest.mark.parametrize("method", ["direct", "channel"])
 def test_the_prompt_to_the_letter(method: str, tmp_path: Path, write_ag_news):
     write_headerless(tmp_path / "train.csv", [(f"{text} of {{text}}", label) for text, label in TRAIN])

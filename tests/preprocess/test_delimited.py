@@ -136,7 +136,9 @@ def test_without_quoting_a_quote_is_a_character(tmp_path: Path):
     assert [row["text"] for _, row in read_delimited(path, Format(quoted=False))] == ['"Open', '6" disk"']
 
 
-@pytest.mark.parametrize(("first", "expected"), [("1", True), ("0", True), ("01", True), ("5", True), ("a", False)])
+@pytest.mark.parametrize(
+    ("first", "expected"), [("1", True), ("0", True), ("01", True), ("5", True), ("a", False), (CLASS, False)]
+)
 def test_a_file_without_a_header_begins_with_a_number(first: str, expected: bool, tmp_path: Path):
     path = write(tmp_path / "a.csv", [[first, "b", "c"]])
     assert is_headerless(path, Format(headerless=("title", "body"))) is expected

@@ -108,6 +108,63 @@ def test_what_was_saved_to_disk(tmp_path: Path):
         assert table.class_names("text") is table.class_names("none") is None
 
 
+def test_a_table_that_was_saved_alone_is_the_split_that_is_asked_for(tmp_path: Path):
+    """A folder of `Dataset.save_to_disk`, or folders of such, with or without dataset_dict.json."""
+    tagged("a").save_to_disk(tmp_path / "alone")
+    assert list(load_rows(str(tmp_path / "alone"), "test")) == [{"tags": [1, 0], "text": "a"}]
+    assert load_rows(str(tmp_path / "alone"), "train") is None
+    for split in ("train", "test"):
+        tagged(split).save_to_disk(tmp_path / "two[1]" / split)
+    assert list(load_rows(str(tmp_path / "two[1]"), "train")) == [{"tags": [1, 0], "text": "train"}]
+    assert load_rows(str(tmp_path / "two[1]"), "dev") is None
+
+
+def test_names_of_classes_inside_a_column(tmp_path: Path):
+    features = datasets.Features({"label": {"name": LABELS, "id": datasets.Value("int8")}, "a.b": LABELS})
+    table = datasets.Dataset.from_list([{"label": {"name": 1, "id": 3}, "a.b": 2}], features=features)
+    table.to_parquet(tmp_path / "test.parquet")
+    table.save_to_disk(tmp_path / "saved")
+    for place in (tmp_path / "test.parquet", tmp_path / "saved"):
+        found = find_table(str(place), "test")
+        assert found.class_names("label.name") == found.class_names("a.b") == LABELS.names
+        assert found.class_names("label.id") is found.class_names("label") is found.class_names("label.x.y") is None
+        assert list(found.records(["label"])) == [("", {"label": {"name": 1, "id": 3}})]
+
+
+def test_csv_of_the_hub_is_read_as_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Its card may name types; without one, `datasets` would make numbers of 01 and nothing of NA."""
+    (tmp_path / "test.csv").write_text("text,label\nNA,01\n2020-01-01,1\n")
+    load = datasets.load_dataset
+    monkeypatch.setattr(datasets, "load_dataset", lambda path, **how: load(str(tmp_path), **how))
+    rows = list(load_rows("owner/hub", "test"))
+    assert rows == [{"text": "NA", "label": "01"}, {"text": "2020-01-01", "label": "1"}]
+
+
+def test_lines_of_several_files_name_theirs(tmp_path: Path):
+    (tmp_path / "test").mkdir()
+    for name in ("b", "a"):
+        (tmp_path / "test" / f"{name}.jsonl").write_text(f'\n{{"text": "{name}"}}\n')
+    found = list(find_table(str(tmp_path), "test").records())
+    assert found == [("a.jsonl, line 2", {"text": "a"}), ("b.jsonl, line 2", {"text": "b"})]
+
+
+def test_files_with_and_without_a_header_are_no_one_table(tmp_path: Path):
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test" / "a.csv").write_text("1,a,b\n")
+    (tmp_path / "test" / "b.csv").write_text("class,title,description\n1,a,b\n")
+    with pytest.raises(InputError, match="some of its files have a header, others have none"):
+        ag_news.read_split(str(tmp_path), "test")
+
+
+def test_a_configuration_is_a_folder_where_there_is_one(tmp_path: Path):
+    for name in ("large", "small"):
+        (tmp_path / name / "test").mkdir(parents=True)
+        (tmp_path / name / "test" / "0000.jsonl").write_text(f'{{"text": "{name}"}}\n')
+    assert [row for _, row in find_table(str(tmp_path), "test", name="small").records()] == [{"text": "small"}]
+    with pytest.raises(InputError, match="more than one is called so: large/test"):
+        find_table(str(tmp_path), "test")
+
+
 def test_what_was_saved_and_is_broken_is_named(tmp_path: Path):
     datasets.DatasetDict({"test": tagged("b")}).save_to_disk(tmp_path)
     (tmp_path / "test" / "data-00000-of-00001.arrow").write_bytes(b"no table")
