@@ -93,7 +93,7 @@ def test_ties_are_said_on_the_screen(evaluate, write_prompts, make_rows, make_ch
     assert said in capsys.readouterr().out.splitlines()
     rows, meta = evaluate("direct", tmp_path / "other.json", data_path=path)
     assert meta["ties"] == 0
-    assert "ties" not in capsys.readouterr().out
+    assert "are ties" not in capsys.readouterr().out
 
 
 def test_a_tokenizer_of_other_weights(evaluate, write_prompts, make_rows, root, tmp_path, capsys):
