@@ -1,6 +1,6 @@
 """Continuations drawn from the model: contexts in, new token ids out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -31,13 +31,13 @@ class Sampling:
 
 
 class Generation:
-    """Contexts to continue until EOS, in batches of which each is computed alone.
+    """Contexts to continue until an end, in batches of which each is computed alone.
 
     Args:
         model: In evaluation mode, on this device; all ranks of a model-parallel group compute the same batches.
         contexts: Token ids; each with `max_gen_len` more fits into `model.args.max_seq_len`.
         seeds: One a context: its draws depend on nothing else in the batch.
-        eos_id: Ends a continuation.
+        end_ids: Each ends a continuation.
         sampling: How tokens are drawn.
         limits: Of a batch.
         is_complete: Whether the new ids of a continuation are all that is wanted of it, see `llama.stops`.
@@ -48,7 +48,7 @@ class Generation:
         model: Transformer,
         contexts: Sequence[tuple[int, ...]],
         seeds: Sequence[int],
-        eos_id: int,
+        end_ids: Collection[int],
         sampling: Sampling,
         limits: Limits,
         is_complete: Callable[[list[int]], bool] = lambda new: False,
@@ -56,7 +56,7 @@ class Generation:
         self.model = model
         self.contexts = contexts
         self.seeds = seeds
-        self.eos_id = eos_id
+        self.end_ids = end_ids
         self.sampling = sampling
         self.is_complete = is_complete
         self.path = SharedPath(model)
@@ -66,7 +66,7 @@ class Generation:
 
     @torch.inference_mode()
     def compute(self, number: int) -> list[tuple[int, list[int]]]:
-        """Batch `number`: for each of its contexts the index and the new ids, without EOS."""
+        """Batch `number`: for each of its contexts the index and the new ids, without the end."""
         return in_parts(self.compute_rows, self.batches[number])
 
     def compute_rows(self, batch: Batch) -> list[tuple[int, list[int]]]:
@@ -89,7 +89,7 @@ class Generation:
             chosen = choose(logits, [generators[row] for row in active], self.sampling)
             going = []
             for place, token in enumerate(chosen.tolist()):
-                if token != self.eos_id:
+                if token not in self.end_ids:
                     new[active[place]].append(token)
                     going += [] if self.is_complete(new[active[place]]) else [place]
             if not going or step == self.sampling.max_gen_len - 1:

@@ -58,7 +58,7 @@ class LLaMA:
         if not 0 <= sampling.top_p <= 1:
             raise ValueError(f"top_p {sampling.top_p}: expected 0 to 1")
         self.check_lengths([len(context) + sampling.max_gen_len for context in contexts])
-        return Generation(self.model, contexts, seeds, self.tokenizer.eos_id, sampling, self.limits, is_complete)
+        return Generation(self.model, contexts, seeds, self.tokenizer.end_ids, sampling, self.limits, is_complete)
 
     def check_lengths(self, lengths: Sequence[int]) -> None:
         limit = self.model.args.max_seq_len
@@ -129,6 +129,8 @@ def load_model(checkpoint: Checkpoint, launch: Launch, dtype: torch.dtype) -> Tr
     rotary = model.rotary
     model.to("meta")  # gives back the memory that fairscale's layers took: the weights are put in their place
     weights = load_weights(checkpoint, get_model_parallel_rank(), get_model_parallel_world_size(), dtype, launch.device)
+    if checkpoint.args.tied_output:
+        weights["output.weight"] = weights["tok_embeddings.weight"]  # the same memory
     model.load_state_dict(weights, strict=True, assign=True)
     model.rotary = rotary
     return model.to(launch.device).eval().requires_grad_(False)
@@ -143,7 +145,7 @@ def load(
     dtype: str = "auto",
     model_parallel_size: int | None = None,
 ) -> LLaMA:
-    """Open, check and load a checkpoint in Meta's format.
+    """Open, check and load a checkpoint.
 
     >>> llama = load("checkpoints/tiny")
     >>> llama.compute_log_probs(["Article: Rain stopped play.\\nCategory:"], ["Sports"])

@@ -17,7 +17,7 @@ GREEDY, SAMPLED = {"temperature": 0.0, "top_p": 1.0}, {"temperature": 0.9, "top_
 def continued(small, contexts=CONTEXTS, seeds=SEEDS, eos_id=EOS, max_gen_len=12, max_batch_size=16, **how):
     """The new ids of each context, in order."""
     limits = Limits(1024, max_batch_size)
-    new = dict(all_batches(Generation(small.model, contexts, seeds, eos_id, Sampling(max_gen_len, **how), limits)))
+    new = dict(all_batches(Generation(small.model, contexts, seeds, {eos_id}, Sampling(max_gen_len, **how), limits)))
     return [new[index] for index in range(len(contexts))]
 
 
