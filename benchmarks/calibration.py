@@ -15,8 +15,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 
 from options import run
-from evaluate.corrections import divide, divide_by_batch, match_prior, normalise
 from evaluate.result import Result, read_checked
+from llama.corrections import divide, divide_by_batch, match_prior, normalise
 from preprocess.errors import InputError
 
 

@@ -1,12 +1,14 @@
 """LLaMA for people who import it: a loaded checkpoint that scores and continues texts."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from fairscale.nn.model_parallel.initialize import get_model_parallel_rank, get_model_parallel_world_size
 
 from llama.batches import Limits
 from llama.checkpoint import Checkpoint, load_weights, open_checkpoint, resolve_dtype
+from llama.classify import Classification, Question, classify
 from llama.generation import Generation, Sampling
 from llama.model import Transformer
 from llama.parallel import Launch, start, world_size
@@ -40,6 +42,11 @@ class LLaMA:
         tokens = TOKENS[model.norm.weight.device.type] if max_batch_tokens is None else max_batch_tokens
         self.limits = Limits(tokens, max_batch_size)
 
+    @property
+    def max_seq_len(self) -> int:
+        """Tokens that a prompt with its completion may have."""
+        return self.model.args.max_seq_len
+
     def scoring(self, requests: Sequence[Request]) -> Scoring:
         """Requests to score, in batches."""
         self.check_lengths([len(request.context) + len(request.target) for request in requests])
@@ -61,31 +68,85 @@ class LLaMA:
         return Generation(self.model, contexts, seeds, self.tokenizer.end_ids, sampling, self.limits, is_complete)
 
     def check_lengths(self, lengths: Sequence[int]) -> None:
-        limit = self.model.args.max_seq_len
         for row, length in enumerate(lengths):
-            if length > limit:
-                raise ValueError(f"row {row}: {length} tokens, the model takes at most {limit} (max_seq_len)")
+            if length > self.max_seq_len:
+                raise ValueError(
+                    f"row {row}: {length} tokens, the model takes at most {self.max_seq_len} (max_seq_len)"
+                )
 
     def compute_log_probs(
-        self, prompts: Sequence[str], completions: Sequence[str], score_eos: bool = True, separator: str = " "
-    ) -> list[float]:
-        """Log-probability in nats of each completion after its prompt.
+        self,
+        prompts: Sequence[str],
+        completions: Sequence[str] | Sequence[Sequence[str]],
+        score_eos: bool = True,
+        separator: str = " ",
+    ) -> list[Any]:
+        """Log-probabilities in nats of completions after their prompts.
+
+        >>> llama.compute_log_probs(["The capital of France is"], [["Paris", "Rome"]])
 
         Args:
-            prompts: Texts; BOS is put before each.
-            completions: As many texts.
+            prompts: Texts; BOS is put before each where the tokenizer has one.
+            completions: For each prompt a list of texts, or one text.
             score_eos: Include the end of sequence after the completion.
             separator: Stands between the two, see `Tokenizer.encode_pair`.
+
+        Returns:
+            For each prompt a list of numbers, or one number.
 
         Raises:
             ValueError: A prompt with its completion is longer than the model takes.
         """
-        pairs = zip(prompts, completions, strict=True)
-        requests = [Request(*self.tokenizer.encode_pair(*pair, separator)) for pair in pairs]
+        lists = [[given] if isinstance(given, str) else list(given) for given in completions]
+        pairs = [(prompt, text) for prompt, texts in zip(prompts, lists, strict=True) for text in texts]
+        sums = iter(self.sum_log_probs([Request(*self.tokenizer.encode_pair(*p, separator)) for p in pairs], score_eos))
+        nested = [[next(sums) for _ in texts] for texts in lists]
+        return [row[0] if isinstance(given, str) else row for row, given in zip(nested, completions, strict=True)]
+
+    def sum_log_probs(self, requests: Sequence[Request], score_eos: bool) -> list[float]:
+        """Log-probability in nats of the target of each request, summed in float64.
+
+        Args:
+            score_eos: With that of the end of sequence after it.
+        """
         sums = [0.0] * len(requests)
         for index, log_probs in all_batches(self.scoring(requests)):
             sums[index] = float((log_probs if score_eos else log_probs[:-1]).double().sum())
         return sums
+
+    def classify(
+        self,
+        texts: Sequence[str],
+        label_words: Sequence[str],
+        prompt: str = "Article: {text}\nCategory:",
+        method: str = "direct",
+        demonstrations: Sequence[tuple[str, str]] = (),
+        calibrate: str | None = None,
+        score_eos: bool = True,
+        separator: str = " ",
+    ) -> Classification:
+        """The most probable label word of each text; see `llama.classify`.
+
+        >>> llama.classify(["Rain stopped play."], ["World", "Sports"]).labels
+        ['Sports']
+
+        Args:
+            texts: To classify. One that is too long loses words at its end.
+            label_words: The classes, at least two.
+            prompt: Holds {text}; the label word follows it. For channel it may hold {label_word} instead, and the text
+                follows it.
+            method: direct: p(label word | text). channel: p(text | label word).
+            demonstrations: Pairs of a text and its label word, shown before each text.
+            calibrate: None; contextual: divide by the distribution of the text "N/A" (direct alone); batch: by the mean
+                distribution of the texts, which assumes that the classes are balanced.
+            score_eos: Include the end of sequence in what is compared.
+            separator: Stands between prompt and label word (or text), see `Tokenizer.encode_pair`.
+
+        Raises:
+            ValueError: Names the argument, what was found and what was expected.
+        """
+        question = Question(tuple(label_words), prompt, method, tuple(demonstrations), separator)
+        return classify(self, texts, question, calibrate, score_eos)
 
     def generate(
         self,

@@ -32,6 +32,15 @@ def test_compute_log_probs_is_the_sum_over_the_completion(score_eos, folder, to_
     assert score_eos or sums[-1] == 0.0  # nothing to score
 
 
+def test_several_completions_of_a_prompt(small) -> None:
+    """Lists in, lists out: the numbers of each pair alone."""
+    lists = [["Sports", "World", ""], [], ["rain"], ["Sports"]]
+    found = small.compute_log_probs(PROMPTS, lists)
+    assert list(map(len, found)) == [3, 0, 1, 1]
+    for prompt, texts, row in zip(PROMPTS, lists, found, strict=True):
+        assert row == pytest.approx(small.compute_log_probs([prompt] * len(texts), texts), abs=1e-4)
+
+
 def test_compute_log_probs_wants_as_many_completions(small) -> None:
     with pytest.raises(ValueError, match="zip"):
         small.compute_log_probs(["a", "b"], ["c"])
