@@ -75,7 +75,7 @@ def test_each_row_stops_once_it_is_complete(how, small) -> None:
 
     limits = Limits(1024, 16)
     sampling = Sampling(12, **how)
-    work = Generation(small.model, CONTEXTS, SEEDS, -1, sampling, limits, is_complete)
+    work = Generation(small.model, CONTEXTS, SEEDS, (), sampling, limits, is_complete)
     new = dict(all_batches(work))
     ends = [next((end for end in range(1, 13) if sum(row[:end]) % 3 == 0), 12) for row in free]
     assert [new[index] for index in range(len(CONTEXTS))] == [row[:end] for row, end in zip(free, ends, strict=True)]

@@ -34,11 +34,11 @@ def test_what_is_scored_is_the_whole_text(separator: str, tail: str, tokenizer_p
     (generate,) = build_requests("generate", tokenizer, f"Article: {{text}}\n{tail}", "", text, WORDS, separator)
     for number, word in enumerate(WORDS):
         whole = f"Article: {text}\n{tail}{separator}{word})"
-        assert [*direct[number].context, *direct[number].target][1:] == tokenizer.sp_model.encode(whole)
+        assert [*direct[number].context, *direct[number].target][1:] == tokenizer.backend.sp_model.encode(whole)
         whole = f"{tail}{word}{separator}{text}!"
-        assert [*channel[number].context, *channel[number].target][1:] == tokenizer.sp_model.encode(whole)
+        assert [*channel[number].context, *channel[number].target][1:] == tokenizer.backend.sp_model.encode(whole)
     before = f"Article: {text}\n{tail}{separator}".rstrip(" ")
-    assert (list(generate.context[1:]), generate.target) == (tokenizer.sp_model.encode(before), ())
+    assert (list(generate.context[1:]), generate.target) == (tokenizer.backend.sp_model.encode(before), ())
 
 
 @pytest.mark.parametrize("separator", [" ", "", "\n"])
@@ -46,7 +46,7 @@ def test_what_is_scored_is_the_whole_text(separator: str, tail: str, tokenizer_p
 def test_scores_are_those_of_transformers(separator: str, folder, to_transformers) -> None:
     """Prompt, separator and completion as one string; what follows the prompt's own tokens is scored."""
     llama, model = load(str(folder)), to_transformers(folder)
-    sp = llama.tokenizer.sp_model
+    sp = llama.tokenizer.backend.sp_model
     pairs = [(f"Article: {text}\nAnswer: (", word + ")") for text in ("rain", "play (x)") for word in WORDS]
     for prompt, completion in pairs:
         ids = [sp.bos_id(), *sp.encode(prompt + separator + completion), sp.eos_id()]
