@@ -21,7 +21,8 @@ from evaluate.predictions import (
     write_predictions,
 )
 from evaluate.requests import encode
-from evaluate.run import Run, RunOptions, checkpoint_name, default_output, summary
+from evaluate.results_folder import checkpoint_name, default_output
+from evaluate.run import Run, RunOptions, summary
 from evaluate.scoring import label_scores, score
 from evaluate.source import Source, read_source
 from llama.corrections import divide, divide_by_batch, match_prior, normalise
