@@ -11,6 +11,7 @@ from llama.tree import common_length
 
 LINE_BREAK, SPACE = r"(?<=\S\n)(?=\S)", r"(?<=\S)(?= \S)"  # where a text is cut into pieces
 PIECE = 256  # characters of a piece within a line, at least
+LEADS = ("x", "x\n")  # what a piece is encoded after, to have the ids that it has within a text
 PROBES = ("Aa:\nBb 1.\n(c) dé\n12 3 x\n'll y", "the rain, the (rain) 12 34 «é» 's\nend")
 
 
@@ -34,7 +35,7 @@ class Tokenizer:
         self.bos_id = self.backend.bos_id
         self.eos_id = self.backend.eos_id
         self.end_ids = self.backend.end_ids
-        self.line_break = tuple(self.encode_whole("\n"))
+        self.leads = {lead: len(self.encode_whole(lead)) for lead in ("", *LEADS)}
         self.lines, self.spaces = self.borders()
 
     def encode_whole(self, text: str) -> list[int]:
@@ -49,7 +50,7 @@ class Tokenizer:
         """
         tokens = self.backend.texts()
         found: list[re.Pattern[str] | None] = []
-        kept = "\n" in self.decode(self.line_break)  # some tokenizers make a space of it
+        kept = "\n" in self.decode(self.encode_whole("x\nx"))  # some tokenizers make a space of it
         for border, spanning in ((LINE_BREAK, r"\n\S" if kept else r"\S "), (SPACE, r"\S ")):
             spanned = any(map(re.compile(spanning).search, tokens))
             self.lines, self.spaces = None if spanned else re.compile(border), None
@@ -62,7 +63,8 @@ class Tokenizer:
         if not text.isascii():
             text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         first, *others = self.pieces(text)
-        return tuple(chain(self.encode_piece(first, True), *(self.encode_piece(piece, False) for piece in others)))
+        later = (self.encode_piece(piece, LEADS[not piece.startswith(" ")]) for piece in others)
+        return tuple(chain(self.encode_piece(first, ""), *later))
 
     def pieces(self, text: str) -> Iterator[str]:
         """`text` cut at borders: into lines, long lines into pieces of about 256 characters. They end at the same
@@ -78,11 +80,10 @@ class Tokenizer:
                 start = border.start()
             yield line[start:]
 
-    def _encode_piece(self, piece: str, first: bool) -> tuple[int, ...]:
-        """Ids of a piece of a text; all but the first are encoded after a line break, since a tokenizer may put a space
-        before the first word of a text."""
-        ids = self.encode_whole(piece) if first else self.encode_whole("\n" + piece)[len(self.line_break) :]
-        return tuple(map(self.ids.__getitem__, ids))
+    def _encode_piece(self, piece: str, lead: str) -> tuple[int, ...]:
+        """Ids of a piece of a text after `lead`: all but the first stand after another, at the same kind of border. A
+        tokenizer may put a space before the first word of a text."""
+        return tuple(map(self.ids.__getitem__, self.encode_whole(lead + piece)[self.leads[lead] :]))
 
     def _lead(self, ids: tuple[int, ...]) -> tuple[int, ...]:
         """`ids` after BOS. Where the tokenizer puts none, an empty context is EOS: something must stand there."""

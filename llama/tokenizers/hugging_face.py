@@ -6,7 +6,8 @@ from typing import Any
 from llama.errors import CheckpointError
 from llama.formats.files import first_line, missing_package, read_json
 
-LIKE_SPACE, LIKE_LINE_BREAK = "▁Ġ", "Ċ"  # how vocabularies write a space and a line break
+# How vocabularies write white space: ▁ sentencepiece's, the others those of bytes.
+WHITE_SPACE = str.maketrans("▁ĠĊĉčċČ", "  \n\t\r\v\f")
 
 
 class HuggingFaceBackend:
@@ -68,11 +69,10 @@ class HuggingFaceBackend:
         return self.model.decode(ids, skip_special_tokens=True)
 
     def texts(self) -> list[str]:
-        """Byte-level vocabularies write a space as Ġ and a line break as Ċ, others a space as ▁."""
+        """See `llama.tokenizers.backend.Backend`."""
         found = [""] * self.n_words
-        as_text = str.maketrans(dict.fromkeys(LIKE_SPACE, " ") | dict.fromkeys(LIKE_LINE_BREAK, "\n"))
         for token, number in self.model.get_vocab(with_added_tokens=True).items():
-            found[number] = token.translate(as_text)
+            found[number] = token.translate(WHITE_SPACE)
         return found
 
 
