@@ -108,7 +108,7 @@ def generate(config: GenerateConfig) -> None:
 
         def decide(example: int, results: list[list[int]]) -> dict[str, Any]:
             prompt, (new,) = prompts[example], results
-            text = cut_at_stop(llama.tokenizer.decode(new), stops)
+            text = cut_at_stop(llama.tokenizer.decode_continuation(new), stops)
             tokens[example] = len(new)
             return prediction_row(prompt, first_label_word(text, prompt.label_words), {"generation": text})
 

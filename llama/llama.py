@@ -58,7 +58,7 @@ class LLaMA:
         """Contexts to continue, in batches; `seeds` one a context. A `stop` string ends a continuation."""
 
         def is_complete(new: list[int]) -> bool:
-            return bool(stop) and find_stop(self.tokenizer.decode(new), stop) is not None
+            return bool(stop) and find_stop(self.tokenizer.decode_continuation(new), stop) is not None
 
         if sampling.temperature < 0:
             raise ValueError(f"temperature {sampling.temperature}: expected 0 or more")
@@ -175,7 +175,7 @@ class LLaMA:
         sampling = Sampling(max_gen_len, temperature, top_p)
         texts = [""] * len(contexts)
         for index, new in all_batches(self.generation(contexts, seeds, sampling, stop)):
-            texts[index] = cut_at_stop(self.tokenizer.decode(new), stop)
+            texts[index] = cut_at_stop(self.tokenizer.decode_continuation(new), stop)
         return texts
 
 

@@ -1,7 +1,7 @@
 """Text to token ids and back: what all kinds of tokenizers share."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
@@ -20,12 +20,13 @@ class Tokenizer:
 
     Args:
         model: A file - a sentencepiece model, tiktoken's ranks, a tokenizer.json - or what was made of one.
+        end_ids: Each ends a generation; None: as the kind of tokenizer has them.
 
     Raises:
         CheckpointError: The file is missing or is no tokenizer.
     """
 
-    def __init__(self, model: str | Path | Backend):
+    def __init__(self, model: str | Path | Backend, end_ids: Collection[int] | None = None):
         self.backend: Backend = open_backend(Path(model)) if isinstance(model, str | Path) else model
         self.encode = lru_cache(maxsize=256)(self._encode)  # prompts come back with every label word
         self.lead = lru_cache(maxsize=256)(self._lead)  # so do contexts: the requests of an example hold one
@@ -34,9 +35,10 @@ class Tokenizer:
         self.ids = tuple(range(self.n_words))  # one object an id: requests of a whole test split hold millions
         self.bos_id = self.backend.bos_id
         self.eos_id = self.backend.eos_id
-        self.end_ids = self.backend.end_ids
+        self.end_ids = self.backend.end_ids if end_ids is None else frozenset(end_ids)
         self.leads = {lead: len(self.encode_whole(lead)) for lead in ("", *LEADS)}
         self.lines, self.spaces = self.borders()
+        self.keeps_space = self.decode(self.encode_pair("a", "a")[1]) == " a"
 
     def encode_whole(self, text: str) -> list[int]:
         """Ids of `text`, by the tokenizer itself."""
@@ -115,3 +117,9 @@ class Tokenizer:
 
     def decode(self, tokens: Sequence[int]) -> str:
         return self.backend.decode(list(tokens))
+
+    def decode_continuation(self, tokens: Sequence[int]) -> str:
+        """Text of what the model wrote after a prompt, without the one space that joins the two: to a byte-level
+        tokenizer it is part of the first token, sentencepiece takes it off itself."""
+        text = self.decode(tokens)
+        return text.removeprefix(" ") if self.keeps_space else text

@@ -6,12 +6,14 @@ from pathlib import Path
 from llama.errors import CheckpointError
 from llama.formats.appearance import appearance
 from llama.formats.config import args_of, read_config
-from llama.formats.files import TensorFiles
+from llama.formats.files import TensorFiles, read_json
 from llama.formats.hugging_face import HuggingFaceWeights, find_weight_files, is_tied
 from llama.formats.meta import MetaWeights, find_shards, read_args
 from llama.formats.weights import Weights
 from llama.params import ModelArgs
 from llama.tokenizer import Tokenizer
+from llama.tokenizers.backend import open_backend
+from llama.tokenizers.sentencepiece import SentencePieceBackend
 
 
 @dataclass(frozen=True)
@@ -60,13 +62,33 @@ def open_hugging_face(folder: Path, tokenizer_path: str | None, max_seq_len: int
     files = TensorFiles(paths)
     args = replace(args, tied_output=args.tied_output and is_tied(files))
     weights = HuggingFaceWeights(files, args)
-    tokenizer = Tokenizer(find_tokenizer(folder, tokenizer_path, ("tokenizer.json", "tokenizer.model")))
+    tokenizer = open_tokenizer(folder, tokenizer_path)
     if tokenizer.n_words > args.vocab_size:
         raise CheckpointError(
             f"{tokenizer.backend.files[0]}: has ids up to {tokenizer.n_words - 1}, {path} an embedding of"
             f" {args.vocab_size} rows; they do not belong together"
         )
     return Contents(args, tokenizer, weights, (path,))
+
+
+def open_tokenizer(folder: Path, tokenizer_path: str | None) -> Tokenizer:
+    """The tokenizer of a Hugging Face folder, with what its other files say of the begin and the ends."""
+    backend = open_backend(find_tokenizer(folder, tokenizer_path, ("tokenizer.json", "tokenizer.model")))
+    if isinstance(backend, SentencePieceBackend) and (folder / "tokenizer_config.json").is_file():
+        backend.configure(folder / "tokenizer_config.json")
+    return Tokenizer(backend, read_ends(folder))
+
+
+def read_ends(folder: Path) -> list[int] | None:
+    """The ids that end a generation, by generation_config.json, else by config.json; None: neither says."""
+    for path in (folder / "generation_config.json", folder / "config.json"):
+        stated = read_json(path, "").get("eos_token_id") if path.is_file() else None
+        ids = stated if isinstance(stated, list) else [stated]
+        if stated is not None and not all(type(number) is int and number >= 0 for number in ids):
+            raise CheckpointError(f"{path}: eos_token_id is {stated!r}, expected a whole number or a list of them")
+        if stated is not None:
+            return ids
+    return None
 
 
 def find_tokenizer(folder: Path, tokenizer_path: str | None, names: tuple[str, str]) -> Path:

@@ -1,7 +1,7 @@
 """What every kind of tokenizer offers, and which kind a file is of."""
 
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from llama.errors import CheckpointError
 from llama.formats.files import check_pointer
@@ -53,3 +53,9 @@ def is_ranks(content: bytes) -> bool:
     """Whether a file begins with a line of base64 and a rank, as tiktoken's do."""
     parts = content[:1000].split(b"\n", 1)[0].split()
     return len(parts) == 2 and parts[1].isdigit()
+
+
+def content_of(token: Any) -> str | None:
+    """A special token's text; configurations hold it as it is, or as an object."""
+    content = token.get("content") if isinstance(token, dict) else token
+    return content if isinstance(content, str) else None

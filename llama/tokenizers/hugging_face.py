@@ -1,10 +1,10 @@
 """tokenizer.json of a Hugging Face folder, read by the package `tokenizers`."""
 
 from pathlib import Path
-from typing import Any
 
 from llama.errors import CheckpointError
 from llama.formats.files import first_line, missing_package, read_json
+from llama.tokenizers.backend import content_of
 
 # How vocabularies write white space: ▁ sentencepiece's, the others those of bytes.
 WHITE_SPACE = str.maketrans("▁ĠĊĉčċČ", "  \n\t\r\v\f")
@@ -14,8 +14,7 @@ class HuggingFaceBackend:
     """See `llama.tokenizers.backend.Backend`.
 
     Args:
-        path: tokenizer.json. Beside it may lie tokenizer_config.json, special_tokens_map.json, generation_config.json
-            and config.json: they say what ends a sequence.
+        path: tokenizer.json. tokenizer_config.json or special_tokens_map.json beside it says what ends a sequence.
     """
 
     def __init__(self, path: Path):
@@ -33,16 +32,14 @@ class HuggingFaceBackend:
         self.model.no_padding()
         self.model.encode_special_tokens = True  # a text that holds "</s>" does not end there
         self.n_words = 1 + max(self.model.get_vocab(with_added_tokens=True).values(), default=-1)
-        described: dict[str, Any] = {}
-        for file in reversed(beside):
-            described |= read_json(file, "") if file.is_file() else {}
-        self.eos_id = self.find_eos(path, described)
-        self.bos_id = self.find_bos(described)
+        self.eos_id = self.find_eos(path)
+        self.bos_id = self.find_bos()
         self.end_ids = frozenset([self.eos_id])
 
-    def find_eos(self, path: Path, described: dict[str, Any]) -> int:
+    def find_eos(self, path: Path) -> int:
         """The id of the token that ends a sequence."""
-        token = content_of(described.get("eos_token"))
+        stated = (content_of(read_json(file, "").get("eos_token")) for file in self.files[1:])
+        token = next((token for token in stated if token is not None), None)
         if token is None:
             raise CheckpointError(
                 f"{path}: no eos_token beside it, in tokenizer_config.json or special_tokens_map.json"
@@ -52,12 +49,8 @@ class HuggingFaceBackend:
             raise CheckpointError(f"{path}: eos_token {token!r} is none of its tokens")
         return number
 
-    def find_bos(self, described: dict[str, Any]) -> int | None:
-        """What the tokenizer puts before a text: as `add_bos_token` says, else what its post-processor does."""
-        added = described.get("add_bos_token")
-        if isinstance(added, bool):
-            token = content_of(described.get("bos_token"))
-            return self.model.token_to_id(token) if added and token is not None else None
+    def find_bos(self) -> int | None:
+        """What the post-processor puts before a text. As to transformers, `add_bos_token` beside it says nothing."""
         alone = self.model.encode("a", add_special_tokens=False).ids
         whole = self.model.encode("a", add_special_tokens=True).ids
         return whole[0] if whole[: len(alone)] != alone else None
@@ -74,9 +67,3 @@ class HuggingFaceBackend:
         for token, number in self.model.get_vocab(with_added_tokens=True).items():
             found[number] = token.translate(WHITE_SPACE)
         return found
-
-
-def content_of(token: Any) -> str | None:
-    """A special token's text; configurations hold it as it is, or as an object."""
-    content = token.get("content") if isinstance(token, dict) else token
-    return content if isinstance(content, str) else None

@@ -5,6 +5,8 @@ from pathlib import Path
 from sentencepiece import SentencePieceProcessor
 
 from llama.errors import CheckpointError
+from llama.formats.files import read_json
+from llama.tokenizers.backend import content_of
 
 
 class SentencePieceBackend:
@@ -29,6 +31,25 @@ class SentencePieceBackend:
         self.end_ids = frozenset([self.eos_id])
         if self.bos_id < 0 or self.eos_id < 0:
             raise CheckpointError(f"{path}: the tokenizer has no begin- and end-of-sequence pieces")
+
+    def configure(self, path: Path) -> None:
+        """Take over what tokenizer_config.json of a Hugging Face folder says, where there is no tokenizer.json.
+
+        Raises:
+            CheckpointError: It names a token that the sentencepiece model has not.
+        """
+        stated = read_json(path, "")
+        if stated.get("add_bos_token") is False:
+            self.bos_id = None
+        token = content_of(stated.get("eos_token"))
+        if token is not None:
+            self.eos_id = self.sp_model.piece_to_id(token)
+            if self.sp_model.id_to_piece(self.eos_id) != token:
+                raise CheckpointError(
+                    f"{path}: eos_token {token!r} is not in {self.files[0].name}; transformers makes a tokenizer.json"
+                    " that holds it: AutoTokenizer, then save_pretrained"
+                )
+            self.end_ids = frozenset([self.eos_id])
 
     def encode(self, text: str) -> list[int]:
         return self.sp_model.encode(text)

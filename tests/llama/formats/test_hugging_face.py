@@ -232,3 +232,52 @@ def test_index_of_shards(save_model, refusal, tmp_path) -> None:
     assert refusal(tmp_path) == f"{index}: expected files beside it, found ../elsewhere.safetensors"
     index.write_text("{}")
     assert re.match(f"{index}: expected a weight_map", refusal(tmp_path))
+
+
+def test_a_sentencepiece_tokenizer(save_model, tokenizer_path, refusal, tmp_path) -> None:
+    """Where there is no tokenizer.json; tokenizer_config.json says whether a sequence has a begin."""
+    save_model(tmp_path)
+    (tmp_path / "tokenizer.json").unlink()
+    (tmp_path / "tokenizer.model").write_bytes(tokenizer_path.read_bytes())
+    tokenizer = open_checkpoint(str(tmp_path)).tokenizer
+    assert (tokenizer.n_words, tokenizer.bos_id, tokenizer.eos_id) == (384, 1, 2)
+    (tmp_path / "tokenizer_config.json").write_text('{"add_bos_token": false}')
+    assert open_checkpoint(str(tmp_path)).tokenizer.encode_pair("", "") == ((2,), ())
+    (tmp_path / "tokenizer_config.json").write_text('{"eos_token": "<|im_end|>"}')
+    assert refusal(tmp_path).startswith(
+        f"{tmp_path / 'tokenizer_config.json'}: eos_token '<|im_end|>' is not in tokeni"
+    )
+
+
+def test_ends_of_a_generation(save_model, refusal, tmp_path) -> None:
+    save_model(tmp_path)
+    path = tmp_path / "generation_config.json"
+    for stated, expected in ((7, {7}), ([7, 2], {7, 2}), (None, {2})):
+        path.write_text(json.dumps({"eos_token_id": stated}))
+        assert open_checkpoint(str(tmp_path)).tokenizer.end_ids == expected
+    change(tmp_path, eos_token_id=None)
+    path.unlink()
+    assert open_checkpoint(str(tmp_path)).tokenizer.end_ids == {2}  # the tokenizer's own
+    path.write_text('{"eos_token_id": "</s>"}')
+    assert refusal(tmp_path) == f"{path}: eos_token_id is '</s>', expected a whole number or a list of them"
+
+
+def test_a_tokenizer_of_another_model(save_model, refusal, tmp_path) -> None:
+    save_model(tmp_path, vocab_size=400)
+    assert open_checkpoint(str(tmp_path)).args.vocab_size == 400  # rows without a token are common
+    save_model(tmp_path, vocab_size=380)
+    expected = f"{tmp_path / 'tokenizer.json'}: has ids up to 383, {tmp_path / 'config.json'} an embedding of 380 rows"
+    assert refusal(tmp_path).startswith(expected)
+
+
+def test_no_tokenizer(save_model, refusal, tmp_path) -> None:
+    save_model(tmp_path)
+    path = tmp_path / "tokenizer.json"
+    path.unlink()
+    line = f"--tokenizer_path: not given, and neither {path} nor {tmp_path / 'tokenizer.model'} exists"
+    assert refusal(tmp_path) == line
+    (tmp_path / "vocab.json").touch()
+    (tmp_path / "merges.txt").touch()
+    assert refusal(tmp_path).startswith(f"{line}; transformers makes a tokenizer.json of vocab.json and merges.txt")
+    (tmp_path / "trainer_state.json").touch()
+    assert refusal(tmp_path).startswith(f"{line}; a Trainer's checkpoint holds none")
