@@ -18,8 +18,9 @@ ALLOWED = {
     "evaluate": {"llama", "preprocess"},
     "pretrain": {"llama", "preprocess"},
     "finetune": {"evaluate", "preprocess", "llama"},
+    "convert": {"llama", "preprocess"},
     "options": set(),
-    "run_*": {"options", "preprocess", "llama", "evaluate", "finetune", "pretrain"},
+    "run_*": {"options", "preprocess", "llama", "evaluate", "finetune", "pretrain", "convert"},
 }
 PACKAGES = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
 SCRIPTS = sorted(ROOT.glob("run_*.py"))
@@ -30,7 +31,7 @@ MODULE_OF = {  # where the name to import is not the name to install
     "huggingface-hub": "huggingface_hub",
 }
 TOOLS = {"pytest", "pytest-xdist", "ruff"}
-ASKED_FOR = {"accelerate", "tensorboard"}  # by transformers' Trainer and by torch, not imported by us
+ASKED_FOR = {"accelerate", "tensorboard"}  # by transformers and by torch, not imported by us
 REQUIREMENTS = sorted(ROOT.glob("requirements*.txt"))
 
 
@@ -118,11 +119,12 @@ def test_evaluate_is_ours():
 def test_requirements_are_imported(path):
     """By the product, or by the tests where only they need it; a tool is not imported."""
     assert not requirements(path) & {"evaluate", "setfit", "lm-eval", "lm_eval"}
-    where = {"requirements": set(PACKAGES) - {"pretrain", "finetune"} | {"options"}}
+    where = {"requirements": set(PACKAGES) - {"pretrain", "finetune", "convert"} | {"options"}}
     where |= {
         "requirements-dev": {"tests"},
         "requirements-pretrain": {"pretrain"},
         "requirements-finetune": {"finetune"},
+        "requirements-convert": {"convert"},
     }
     imported = imports([file for name in where[path.stem] for file in files_of(name)])
     assert {MODULE_OF.get(name, name) for name in requirements(path) - TOOLS - ASKED_FOR} <= imported
