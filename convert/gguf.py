@@ -38,15 +38,15 @@ class GgufConfig:
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
-        for flag in ("gguf", "output_dir"):
-            if not getattr(self, flag):
-                raise InputError(f"--{flag}: expected, found none; --help explains it")
         if self.dtype not in DTYPES:
             raise InputError(f"--dtype {self.dtype}: expected {', '.join(DTYPES)}")
 
 
 def convert(config: GgufConfig) -> None:
     """Make the folder, whole or not at all, and say what was made. One that is there already is not made again."""
+    for flag in ("gguf", "output_dir"):
+        if not getattr(config, flag):
+            raise InputError(f"--{flag}: expected, found none; --help explains it")
     path, folder = Path(config.gguf), Path(config.output_dir)
     metadata = Metadata(path)
     record = {"gguf": path.name, "sha256": sha256(path), "dtype": config.dtype}

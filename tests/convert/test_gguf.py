@@ -184,9 +184,9 @@ def test_a_file_that_is_cut_off(make_model: Make, write_gguf: Make, tmp_path: Pa
 
 def test_flags() -> None:
     with pytest.raises(InputError, match="--gguf: expected"):
-        GgufConfig(output_dir="x")
+        convert(GgufConfig(output_dir="x"))
     with pytest.raises(InputError, match="--output_dir: expected"):
-        GgufConfig("x")
+        convert(GgufConfig("x"))
     with pytest.raises(InputError, match="--dtype int8: expected float32, bfloat16, float16"):
         GgufConfig("x", "y", "int8")
 
