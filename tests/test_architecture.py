@@ -30,7 +30,7 @@ MODULE_OF = {  # where the name to import is not the name to install
     "pillow": "PIL",
     "huggingface-hub": "huggingface_hub",
 }
-TOOLS = {"pytest", "pytest-xdist", "ruff"}
+TOOLS = {"pytest", "pytest-xdist", "ruff", "setuptools"}
 ASKED_FOR = {"accelerate", "tensorboard"}  # by transformers and by torch, not imported by us
 REQUIREMENTS = sorted(ROOT.glob("requirements*.txt"))
 
@@ -112,7 +112,8 @@ def test_evaluate_is_ours():
     """A package of that name is on PyPI; ours is found first because it is a real package in the checkout."""
     assert Path(evaluate.__file__) == ROOT / "evaluate/__init__.py"
     assert "PyPI" in evaluate.__doc__
-    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"] == []
+    include = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]["include"]
+    assert include == ["llama", "llama.*"]
 
 
 @pytest.mark.parametrize("path", REQUIREMENTS, ids=lambda path: path.stem)
