@@ -14,10 +14,11 @@ from weights import SHAPES
 from evaluate.requests import encode
 from llama import Tokenizer
 from llama.checkpoint import DTYPES
+from llama.prompts import LABEL_WORD, TEXT, fill
 from preprocess.ag_news import preprocess_channel, preprocess_direct
 from preprocess.build import PromptOptions
 from preprocess.errors import InputError
-from preprocess.prompts import LABEL_WORD, TEXT, Prompt, fill, read_prompts
+from preprocess.prompts import Prompt, read_prompts
 
 METHODS = ("direct", "channel", "generate")
 MAX_GEN_LEN = 8

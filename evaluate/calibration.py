@@ -177,7 +177,7 @@ def calibrate_alone(config: CalibrateConfig, source: Source, method: str, path: 
         "ties": ties,
     }
     write_predictions(path, rows, source.meta | identity | own_meta)
-    print(summary(rows, source.meta.get("seconds"), source.meta.get("cut") or [], path))
+    print(summary(rows, source.meta.get("seconds"), {"ties": ties, "cut": source.meta.get("cut")}, path))
 
 
 def free_prompts(config: CalibrateConfig, prompts: Sequence[Prompt]) -> tuple[dict[Key, list[Prompt]], dict[str, Any]]:

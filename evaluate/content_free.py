@@ -13,12 +13,12 @@ from preprocess.prompts import TEXT, Prompt
 DEFAULT_TEXTS = ("N/A",)
 RANDOM_TEXTS = 20  # of domain calibration, as in the paper
 
-Key = tuple[str, str, tuple[str, ...]]
+Key = tuple[str, str, str, tuple[str, ...]]
 
 
 def without_text(prompt: Prompt) -> Key:
     """What a content-free score depends on: the prompt without its text."""
-    return prompt.prompt, prompt.completion, prompt.label_words
+    return prompt.prompt, prompt.separator, prompt.completion, prompt.label_words
 
 
 def with_texts(prompts: Sequence[Prompt], texts: Sequence[str]) -> dict[Key, list[Prompt]]:

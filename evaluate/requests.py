@@ -1,4 +1,4 @@
-"""Prompts to requests: fields filled, text encoded, over-long texts cut. Below here nothing knows the method."""
+"""A prompt file to requests, with texts cut that are too long."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -9,8 +9,9 @@ from tqdm import tqdm
 
 from llama import Request, Tokenizer
 from llama.parallel import is_rank_0
+from llama.prompts import build_requests
 from preprocess.errors import InputError
-from preprocess.prompts import LABEL_WORD, TEXT, Prompt, fill
+from preprocess.prompts import Prompt
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,12 @@ def encode(
     # A bar where it takes more than a second: a whole test split does.
     for prompt in tqdm(prompts, desc="encoding", unit="example", delay=1, leave=False, disable=not is_rank_0()):
 
-        def build(text: str, prompt: Prompt = prompt) -> list[Request]:
-            return build_requests(prompt, text, method, tokenizer)
+        def build(text: str, words: Sequence[str], prompt: Prompt = prompt) -> list[Request]:
+            return build_requests(method, tokenizer, prompt.prompt, prompt.completion, text, words, prompt.separator)
 
-        built, was_cut = fit(build, prompt.text, max_seq_len - room)
+        built, was_cut = fit(build, prompt.text, prompt.label_words, max_seq_len - room)
         if built is None:
-            needed = longest(build("")) + room
+            needed = max(map(length, build("", prompt.label_words))) + room
             raise InputError(
                 f"{path}: id {prompt.id!r} needs {needed} tokens even without its text,"
                 f" --max_seq_len allows {max_seq_len}"
@@ -59,37 +60,43 @@ def encode(
     return Encoded(requests, cut)
 
 
-def build_requests(prompt: Prompt, text: str, method: str, tokenizer: Tokenizer) -> list[Request]:
-    """The requests of one example with `text` as its text: one a label word; for generate the context alone."""
-    if method == "generate":
-        return [Request(*tokenizer.encode_pair(fill(prompt.prompt, TEXT, text), ""))]
-    if method == "direct":
-        filled = [(fill(prompt.prompt, TEXT, text), fill(prompt.completion, LABEL_WORD, w)) for w in prompt.label_words]
-    else:
-        filled = [(fill(prompt.prompt, LABEL_WORD, w), fill(prompt.completion, TEXT, text)) for w in prompt.label_words]
-    return [Request(*tokenizer.encode_pair(*pair)) for pair in filled]
+def length(request: Request) -> int:
+    return len(request.context) + len(request.target)
 
 
-def longest(requests: Sequence[Request]) -> int:
-    return max(len(request.context) + len(request.target) for request in requests)
-
-
-def fit(build: Callable[[str], list[Request]], text: str, max_tokens: int) -> tuple[list[Request] | None, bool]:
+def fit(
+    build: Callable[[str, Sequence[str]], list[Request]], text: str, label_words: Sequence[str], max_tokens: int
+) -> tuple[list[Request] | None, bool]:
     """The requests with as many words of `text` as fit, and whether words were cut; None where not even none fits.
 
     One cut for all label words, so that they are compared on the same text: the longest decides.
+
+    Args:
+        build: Gives the requests of a text with some label words.
     """
-    built = build(text)
-    if longest(built) <= max_tokens:
-        return built, False
+
+    def fits(text: str, word: str) -> bool:
+        return max(map(length, build(text, [word]))) <= max_tokens
+
+    word = label_words[0]
+    if fits(text, word):
+        built = build(text, label_words)
+        lengths = list(map(length, built))
+        if max(lengths) <= max_tokens:
+            return built, False
+        word = label_words[lengths.index(max(lengths))]
     ends = [0, *(word.end() for word in re.finditer(r"\S+", text))]
-    # `low` words fit, if any number does; `high` do not. All of them may: without the white space at the end.
-    low, high = 0, len(ends)
-    while high - low > 1:
-        middle = (low + high) // 2
-        if longest(build(text[: ends[middle]])) <= max_tokens:
-            low = middle
-        else:
-            high = middle
-    built = build(text[: ends[low]])
-    return (built, True) if longest(built) <= max_tokens else (None, True)
+    high = len(ends)
+    while high:
+        # `low` words fit with this label word, if any number does; `high` do not. All of them may: without the white
+        # space at the end.
+        low = 0
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if fits(text[: ends[middle]], word) else (low, middle)
+        built = build(text[: ends[low]], label_words)
+        lengths = list(map(length, built))
+        if max(lengths) <= max_tokens:
+            return built, True
+        word, high = label_words[lengths.index(max(lengths))], low  # a longer one
+    return None, True

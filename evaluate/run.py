@@ -185,7 +185,7 @@ class Run:
         """
         write_predictions(self.output_path, rows, self.meta(rows, seconds) | counters, self.journal.folder)
         self.journal.remove()
-        print(summary(rows, seconds, counters.get("cut") or [], self.output_path))
+        print(summary(rows, seconds, counters, self.output_path))
 
     def meta(self, rows: Sequence[dict[str, Any]], seconds: float | None) -> dict[str, Any]:
         return self.identity | {
@@ -235,7 +235,8 @@ def git_commit() -> str | None:
     return found.stdout.strip() or None if found.returncode == 0 else None
 
 
-def summary(rows: Sequence[dict[str, Any]], seconds: float | None, cut: Sequence[str], path: Path) -> str:
+def summary(rows: Sequence[dict[str, Any]], seconds: float | None, counters: dict[str, Any], path: Path) -> str:
+    """What the screen says of a result; `counters` as of `Run.write`."""
     predictions, truths = [row["prediction"] for row in rows], [row["ground_truth"] for row in rows]
     confusion = confusion_matrix(predictions, truths, classes_of(predictions, truths))
     took = "time unknown" if seconds is None else f"{seconds:.1f} s"
@@ -243,6 +244,12 @@ def summary(rows: Sequence[dict[str, Any]], seconds: float | None, cut: Sequence
         f"accuracy {accuracy(confusion):.4f}, macro-F1 {macro_f1(confusion):.4f},"
         f" {predictions.count(None)} of {len(rows)} unanswered, {took}",
     ]
+    if counters.get("ties"):
+        lines.append(
+            f"warning: {counters['ties']} of {len(rows)} predictions are ties: several label words have the highest"
+            " score, the first of them is taken"
+        )
+    cut = counters.get("cut")
     if cut:
         named = ", ".join(cut[:3]) + (", ..." if len(cut) > 3 else "")
         lines.append(

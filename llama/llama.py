@@ -12,6 +12,7 @@ from llama.model import Transformer
 from llama.parallel import Launch, start, world_size
 from llama.scoring import Request, Scoring
 from llama.shared import all_batches
+from llama.stops import cut_at_stop, find_stop
 from llama.tokenizer import Tokenizer
 
 TOKENS = {"cpu": 2048, "cuda": 16384}  # of a batch: enough for the matrices to run at full rate
@@ -44,14 +45,20 @@ class LLaMA:
         self.check_lengths([len(request.context) + len(request.target) for request in requests])
         return Scoring(self.model, requests, self.tokenizer.eos_id, self.limits)
 
-    def generation(self, contexts: Sequence[tuple[int, ...]], seeds: Sequence[int], sampling: Sampling) -> Generation:
-        """Contexts to continue, in batches; `seeds` one a context."""
+    def generation(
+        self, contexts: Sequence[tuple[int, ...]], seeds: Sequence[int], sampling: Sampling, stop: Sequence[str] = ()
+    ) -> Generation:
+        """Contexts to continue, in batches; `seeds` one a context. A `stop` string ends a continuation."""
+
+        def is_complete(new: list[int]) -> bool:
+            return bool(stop) and find_stop(self.tokenizer.decode(new), stop) is not None
+
         if sampling.temperature < 0:
             raise ValueError(f"temperature {sampling.temperature}: expected 0 or more")
         if not 0 <= sampling.top_p <= 1:
             raise ValueError(f"top_p {sampling.top_p}: expected 0 to 1")
         self.check_lengths([len(context) + sampling.max_gen_len for context in contexts])
-        return Generation(self.model, contexts, seeds, self.tokenizer.eos_id, sampling, self.limits)
+        return Generation(self.model, contexts, seeds, self.tokenizer.end_ids, sampling, self.limits, is_complete)
 
     def check_lengths(self, lengths: Sequence[int]) -> None:
         limit = self.model.args.max_seq_len
@@ -60,26 +67,34 @@ class LLaMA:
                 raise ValueError(f"row {row}: {length} tokens, the model takes at most {limit} (max_seq_len)")
 
     def compute_log_probs(
-        self, prompts: Sequence[str], completions: Sequence[str], score_eos: bool = True
+        self, prompts: Sequence[str], completions: Sequence[str], score_eos: bool = True, separator: str = " "
     ) -> list[float]:
-        """Log-probability in nats of each completion after its prompt, joined by one space.
+        """Log-probability in nats of each completion after its prompt.
 
         Args:
             prompts: Texts; BOS is put before each.
             completions: As many texts.
             score_eos: Include the end of sequence after the completion.
+            separator: Stands between the two, see `Tokenizer.encode_pair`.
 
         Raises:
             ValueError: A prompt with its completion is longer than the model takes.
         """
-        requests = [Request(*self.tokenizer.encode_pair(*pair)) for pair in zip(prompts, completions, strict=True)]
+        pairs = zip(prompts, completions, strict=True)
+        requests = [Request(*self.tokenizer.encode_pair(*pair, separator)) for pair in pairs]
         sums = [0.0] * len(requests)
         for index, log_probs in all_batches(self.scoring(requests)):
             sums[index] = float((log_probs if score_eos else log_probs[:-1]).double().sum())
         return sums
 
     def generate(
-        self, prompts: Sequence[str], max_gen_len: int, temperature: float = 0.8, top_p: float = 0.95, seed: int = 0
+        self,
+        prompts: Sequence[str],
+        max_gen_len: int,
+        temperature: float = 0.8,
+        top_p: float = 0.95,
+        seed: int = 0,
+        stop: Sequence[str] = (),
     ) -> list[str]:
         """Continue each prompt; the new text only, without the space that follows the prompt.
 
@@ -88,6 +103,8 @@ class LLaMA:
             temperature: 0 is greedy.
             top_p: Mass of the most probable tokens to draw from.
             seed: Row i draws from a generator of its own, seeded with seed + i.
+            stop: Strings that end a text; they and what follows are left out. One of white space alone counts once
+                something else was written.
 
         Raises:
             ValueError: A prompt leaves no room for `max_gen_len` tokens, or an option is out of range.
@@ -96,8 +113,8 @@ class LLaMA:
         seeds = range(seed, seed + len(contexts))
         sampling = Sampling(max_gen_len, temperature, top_p)
         texts = [""] * len(contexts)
-        for index, new in all_batches(self.generation(contexts, seeds, sampling)):
-            texts[index] = self.tokenizer.decode(new)
+        for index, new in all_batches(self.generation(contexts, seeds, sampling, stop)):
+            texts[index] = cut_at_stop(self.tokenizer.decode(new), stop)
         return texts
 
 
@@ -112,6 +129,8 @@ def load_model(checkpoint: Checkpoint, launch: Launch, dtype: torch.dtype) -> Tr
     rotary = model.rotary
     model.to("meta")  # gives back the memory that fairscale's layers took: the weights are put in their place
     weights = load_weights(checkpoint, get_model_parallel_rank(), get_model_parallel_world_size(), dtype, launch.device)
+    if checkpoint.args.tied_output:
+        weights["output.weight"] = weights["tok_embeddings.weight"]  # the same memory
     model.load_state_dict(weights, strict=True, assign=True)
     model.rotary = rotary
     return model.to(launch.device).eval().requires_grad_(False)
@@ -126,7 +145,7 @@ def load(
     dtype: str = "auto",
     model_parallel_size: int | None = None,
 ) -> LLaMA:
-    """Open, check and load a checkpoint in Meta's format.
+    """Open, check and load a checkpoint.
 
     >>> llama = load("checkpoints/tiny")
     >>> llama.compute_log_probs(["Article: Rain stopped play.\\nCategory:"], ["Sports"])

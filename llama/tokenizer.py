@@ -1,66 +1,116 @@
-"""Text to token ids and back: a thin layer over sentencepiece with LLaMA's conventions."""
+"""Text to token ids and back: what all kinds of tokenizers share."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 
-from sentencepiece import SentencePieceProcessor
-
-from llama.errors import CheckpointError
+from llama.tokenizers.backend import Backend, open_backend
 from llama.tree import common_length
+
+LINE_BREAK, SPACE = r"(?<=\S\n)(?=\S)", r"(?<=\S)(?= \S)"  # where a text is cut into pieces
+PIECE = 256  # characters of a piece within a line, at least
+PROBES = ("Aa:\nBb 1.\n(c) dé\n12 3 x\n'll y", "the rain, the (rain) 12 34 «é» 's\nend")
 
 
 class Tokenizer:
-    """A sentencepiece model.
+    """Encodes texts, and prompts with their completions.
 
-    Its pad id is -1 in LLaMA's model: padding is never an id that is fed to the model, so none is offered here.
+    Args:
+        model: A file - a sentencepiece model, tiktoken's ranks, a tokenizer.json - or what was made of one.
 
     Raises:
-        CheckpointError: The file is missing or is no sentencepiece model (Llama 3's are tiktoken's).
+        CheckpointError: The file is missing or is no tokenizer.
     """
 
-    def __init__(self, model_path: str | Path):
-        self.model_path = Path(model_path)
-        if not self.model_path.is_file():
-            raise CheckpointError(f"{model_path}: no such tokenizer file (--tokenizer_path)")
-        try:
-            self.sp_model = SentencePieceProcessor()
-            self.sp_model.LoadFromSerializedProto(self.model_path.read_bytes())
-        except (RuntimeError, OSError) as error:
-            raise CheckpointError(
-                f"{model_path}: not a sentencepiece model (--tokenizer_path); Llama 3's tokenizer is not supported"
-            ) from error
+    def __init__(self, model: str | Path | Backend):
+        self.backend: Backend = open_backend(Path(model)) if isinstance(model, str | Path) else model
         self.encode = lru_cache(maxsize=256)(self._encode)  # prompts come back with every label word
         self.lead = lru_cache(maxsize=256)(self._lead)  # so do contexts: the requests of an example hold one
-        self.n_words: int = self.sp_model.vocab_size()
+        self.encode_piece = lru_cache(maxsize=2**14)(self._encode_piece)  # demonstrations: with every example
+        self.n_words = self.backend.n_words
         self.ids = tuple(range(self.n_words))  # one object an id: requests of a whole test split hold millions
-        self.bos_id: int = self.sp_model.bos_id()
-        self.eos_id: int = self.sp_model.eos_id()
-        if self.bos_id < 0 or self.eos_id < 0:
-            raise CheckpointError(f"{model_path}: the tokenizer has no begin- and end-of-sequence pieces")
+        self.bos_id = self.backend.bos_id
+        self.eos_id = self.backend.eos_id
+        self.end_ids = self.backend.end_ids
+        self.line_break = tuple(self.encode_whole("\n"))
+        self.lines, self.spaces = self.borders()
+
+    def encode_whole(self, text: str) -> list[int]:
+        """Ids of `text`, by the tokenizer itself."""
+        return self.backend.encode(text)
+
+    def borders(self) -> tuple[re.Pattern[str] | None, re.Pattern[str] | None]:
+        """Where a text may be cut so that its pieces have the ids of the whole: between lines, between words.
+
+        A border is one that no token of the vocabulary spans: then neither the merges of BPE nor the best path of a
+        unigram model cross it. None where there is no such border.
+        """
+        tokens = self.backend.texts()
+        found: list[re.Pattern[str] | None] = []
+        kept = "\n" in self.decode(self.line_break)  # some tokenizers make a space of it
+        for border, spanning in ((LINE_BREAK, r"\n\S" if kept else r"\S "), (SPACE, r"\S ")):
+            spanned = any(map(re.compile(spanning).search, tokens))
+            self.lines, self.spaces = None if spanned else re.compile(border), None
+            same = all(self._encode(probe) == tuple(self.encode_whole(probe)) for probe in PROBES)
+            found.append(self.lines if same else None)
+        return found[0], found[1]
 
     def _encode(self, text: str) -> tuple[int, ...]:
         """Ids of `text`, without BOS and EOS. Half a surrogate pair, which JSON can hold, becomes U+FFFD."""
-        ids = self.sp_model.encode(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+        if not text.isascii():
+            text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        first, *others = self.pieces(text)
+        return tuple(chain(self.encode_piece(first, True), *(self.encode_piece(piece, False) for piece in others)))
+
+    def pieces(self, text: str) -> Iterator[str]:
+        """`text` cut at borders: into lines, long lines into pieces of about 256 characters. They end at the same
+        places whatever follows, so that texts with the same beginning share pieces."""
+        lines = [text] if self.lines is None else self.lines.split(text)
+        for line in lines:
+            start = 0
+            while self.spaces is not None and len(line) - start > PIECE:
+                border = self.spaces.search(line, start + PIECE)
+                if border is None:
+                    break
+                yield line[start : border.start()]
+                start = border.start()
+            yield line[start:]
+
+    def _encode_piece(self, piece: str, first: bool) -> tuple[int, ...]:
+        """Ids of a piece of a text; all but the first are encoded after a line break, since a tokenizer may put a space
+        before the first word of a text."""
+        ids = self.encode_whole(piece) if first else self.encode_whole("\n" + piece)[len(self.line_break) :]
         return tuple(map(self.ids.__getitem__, ids))
 
     def _lead(self, ids: tuple[int, ...]) -> tuple[int, ...]:
-        """`ids` after BOS."""
+        """`ids` after BOS. Where the tokenizer puts none, an empty context is EOS: something must stand there."""
+        if self.bos_id is None:
+            return ids or (self.eos_id,)
         return (self.bos_id, *ids)
 
-    def encode_pair(self, prompt: str, completion: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Context and target ids of `prompt` followed by `completion`; BOS leads the context, EOS is not added.
+    def encode_pair(
+        self, prompt: str, completion: str, separator: str = " "
+    ) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Context and target ids of `prompt` followed by `completion`. BOS leads the context where the tokenizer puts
+        it there; EOS is not added.
 
-        The two are encoded as one text, joined by one space, and split where the prompt's own tokens end: encoded
-        apart, the completion would start with a piece that running text never has (lm-evaluation-harness issue 531).
-        Where a piece spans the border, the split is before it. Spaces at the border are that one space: more would be
-        a piece of their own. An empty completion has no target ids.
+        The two are encoded as one text and split where the prompt's own tokens end: encoded apart, the completion would
+        start with a piece that running text never has (lm-evaluation-harness issue 531). Where a piece spans the
+        border, the split is before it. An empty completion has no target ids.
+
+        Args:
+            separator: What stands between the two. One space takes in the spaces that stand there already: more would
+                be a piece of their own. Any other is put between the two as they are.
         """
-        prompt, completion = prompt.rstrip(" "), completion.lstrip(" ")
+        if separator == " ":
+            prompt, completion = prompt.rstrip(" "), completion.lstrip(" ")
+            separator = " " if prompt else ""
         alone = self.encode(prompt)
-        joint = self.encode(f"{prompt} {completion}" if prompt and completion else prompt or completion)
+        joint = self.encode(prompt + separator + completion) if completion else alone
         border = common_length(alone, joint[: len(alone)])
         return self.lead(joint[:border]), joint[border:]
 
     def decode(self, tokens: Sequence[int]) -> str:
-        return self.sp_model.decode(list(tokens))
+        return self.backend.decode(list(tokens))

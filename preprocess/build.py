@@ -9,7 +9,8 @@ from typing import TypeVar
 from preprocess.demonstrations import Draw, cut_words, draw_demonstrations
 from preprocess.errors import InputError
 from preprocess.files import check_writable, encode_json, meta_path, write_bytes, write_json
-from preprocess.prompts import Example, Prompt, template, to_rows
+from preprocess.prompts import DEFAULTS, Example, Prompt, to_rows
+from preprocess.templates import Template
 
 Split = TypeVar("Split")
 Read = Callable[[str, str, str], Split | None]
@@ -52,7 +53,7 @@ class DataSet:
     Args:
         name: In meta files, tables and the names of prompt files.
         path: A hub id, or a folder or file.
-        noun, label_noun: What a text and its class are called in the prompt.
+        template: How an example reads.
         label_words: In their fixed order.
         draw: How demonstrations are drawn from the train split.
         sample: Folder of the sample set shipped for it; empty where there is none.
@@ -63,8 +64,7 @@ class DataSet:
 
     name: str
     path: str
-    noun: str
-    label_noun: str
+    template: Template
     label_words: tuple[str, ...]
     draw: Draw
     sample: str = ""
@@ -111,6 +111,10 @@ class Plan:
 def locate(dataset: DataSet, options: PromptOptions, method: str) -> Plan:
     """Where to read and where to write; the last is checked now, before any work."""
     options = replace(options, k=dataset.k if options.k is None else options.k)
+    try:
+        dataset.template.form(method)
+    except ValueError as error:
+        raise InputError(f"--method {method}: {error}{dataset.cite('template')}") from None
     sample = dataset.sample if options.sample else ""
     origin = options.dataset_path or sample or dataset.path
     flag = "--dataset_path"
@@ -198,15 +202,15 @@ def write_prompt_file(
     shown = draw_demonstrations(dataset.draw, train, test, dataset.label_words, options.k, options.seed)
     if max_demo_words is not None:
         shown = [cut_words(example, max_demo_words) for example in shown]
-    prompt, completion = template(plan.method, dataset.noun, shown, dataset.label_noun)
+    prompt, completion, separator = dataset.template.open(plan.method, shown)
+    about = [(example.text, dataset.label_words, example.label_word, example.group) for example in test]
     prompts = [
-        Prompt(example.id, prompt, completion, example.text, dataset.label_words, example.label_word, example.group)
-        for example in test
+        Prompt(example.id, prompt, completion, *fields, separator) for example, fields in zip(test, about, strict=True)
     ]
     repeated, number = Counter(prompt.id for prompt in prompts).most_common(1)[0]
     if number > 1:
         raise InputError(f"{plan.origin}: {number} test examples have the id {repeated!r}: a page stands there twice")
-    open_prompt, _ = template(plan.method, dataset.noun, [], dataset.label_noun)
+    zero_shot = dataset.template.open(plan.method, [])
     dropped = dropped or {}
     meta = {
         "dataset": plan.name,
@@ -218,7 +222,7 @@ def write_prompt_file(
         "limit": options.limit,
         "demonstrations_path": options.demonstrations or plan.origin,
         **(more or {}),
-        "template": {"prompt": open_prompt, "completion": completion},
+        "template": {key: value for key, value in zero_shot._asdict().items() if (key, value) not in DEFAULTS.items()},
         "demonstrations": [example.id for example in shown],
         "label_words": list(dataset.label_words),
         "num_examples": len(prompts),

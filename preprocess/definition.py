@@ -5,12 +5,16 @@ r"""A data set without code: a small YAML file that says where its rows lie, how
     text: sentence                      the column of the text, or a list of columns, joined by a space
     label: label                        the column of the label
     label_words: [Negative, Positive]   of the labels 0, 1, ...; or a mapping: value in the column -> label word
-    template: |                         the channel method turns the two lines round
+    template: |                         one example, as the direct method shows it
       Review: {text}
       Sentiment: {label_word}
 
 These are needed. The others, with their defaults:
 
+    instruction: |           what stands before the demonstrations; {label_words} in it, and in the template, is the
+      Choose: {label_words}  list of the label words
+    channel_template         the example as the channel method shows it; without it, the template is turned round: the
+                             line with the label word comes before those with the text
     split: test              the split to classify
     train_split: train       the split to draw demonstrations from
     k: 1                     demonstrations of each class, where --k is not given
@@ -24,6 +28,7 @@ false).
 """
 
 import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,13 +38,25 @@ from preprocess.build import DataSet
 from preprocess.demonstrations import draw_per_class, draw_stratified
 from preprocess.errors import InputError
 from preprocess.files import read_text
+from preprocess.templates import Template, read_template, with_channel, with_instruction
 
 REQUIRED = ("dataset", "path", "text", "label", "label_words", "template")
-OPTIONAL = ("split", "train_split", "k", "draw", "config", "revision", "sample", "headerless")
-LONGER = ("text", "label_words", "template", "headerless")  # values that may be more than one word
+OPTIONAL = (
+    "instruction",
+    "channel_template",
+    "split",
+    "train_split",
+    "k",
+    "draw",
+    "config",
+    "revision",
+    "sample",
+    "headerless",
+)
+TEMPLATES = ("template", "channel_template", "instruction")
+LONGER = ("text", "label_words", "headerless", *TEMPLATES)  # values that may be more than one word
 DRAWS = {"per_class": draw_per_class, "stratified": draw_stratified}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # such names become part of file names
-LINES = (re.compile(r"([^{}]*[^{}\s]): \{text\}"), re.compile(r"([^{}]*[^{}\s]): \{label_word\}"))
 UNUSABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")  # line breaks; what no tokenizer reads
 WRITTEN = {f"tag:yaml.org,2002:{tag}" for tag in ("str", "int", "float", "bool", "timestamp", "value", "merge")}
 
@@ -72,7 +89,6 @@ def read_table(path: str | Path, flag: str = "--config") -> Table:
     """
     entries = read_entries(path, flag)
     found = {key: node for key, (_, node) in entries.items()}
-    noun, label_noun = read_template(found["template"])
     words = read_label_words(found["label_words"])
     one = {key: read_word(node, key) for key, node in found.items() if key not in LONGER}
     for key in ("dataset", "split", "train_split"):
@@ -86,8 +102,7 @@ def read_table(path: str | Path, flag: str = "--config") -> Table:
     dataset = DataSet(
         name=one["dataset"],
         path=one["path"],
-        noun=noun,
-        label_noun=label_noun,
+        template=read_templates(found, text, tuple(words.values())),
         label_words=tuple(words.values()),
         draw=DRAWS[one.get("draw", "per_class")],
         sample=one.get("sample", ""),
@@ -140,15 +155,30 @@ def read_node(path: str | Path, flag: str) -> yaml.Node | None:
         raise InputError(f"{path}:1: not usable: nested too deep") from None
 
 
-def read_template(node: yaml.Node) -> tuple[str, str]:
-    """What a text and its class are called, from the two lines of a template."""
-    found = [line.strip() for line in node.value.splitlines()] if isinstance(node, yaml.ScalarNode) else []
-    matched = [line.fullmatch(text) for line, text in zip(LINES, found, strict=False)]
-    if len(found) != 2 or not all(matched):
-        shown = f"the lines {found}" if found else "none" if isinstance(node, yaml.ScalarNode) else kind(node)
-        raise mistake(node, f"template: found {shown}, expected two lines, 'NAME: {{text}}' and 'NAME: {{label_word}}'")
-    noun, label_noun = (match[1].strip() for match in matched)
-    return noun, label_noun
+def read_templates(found: Mapping[str, yaml.Node], columns: Sequence[str], label_words: Sequence[str]) -> Template:
+    """The template, with the instruction and the order of the channel method where the file has them."""
+    template = of_lines(found, "template", lambda source: read_template(source, columns, label_words))
+    if "channel_template" in found:
+        template = of_lines(
+            found, "channel_template", lambda source: with_channel(template, source, columns, label_words)
+        )
+    if "instruction" in found:
+        template = of_lines(found, "instruction", lambda source: with_instruction(template, source, label_words))
+    return template
+
+
+def of_lines(found: Mapping[str, yaml.Node], key: str, read: Callable[[str], Template]) -> Template:
+    """What `read` makes of the lines of a key; what it finds wrong names the line of the file."""
+    node = found[key]
+    if not isinstance(node, yaml.ScalarNode) or node.tag not in WRITTEN:
+        raise mistake(node, f"{key} is {kind(node)}, expected lines of text")
+    unusable = UNUSABLE.search(node.value.replace("\n", "").replace("\t", ""))
+    if unusable or not node.value.strip():
+        raise mistake(node, f"{key} holds {unusable[0]!r}" if unusable else f"{key} is empty, expected lines of text")
+    try:
+        return read(node.value)
+    except ValueError as error:
+        raise mistake(node, f"{key}: {error}") from None
 
 
 def read_label_words(node: yaml.Node) -> dict[str, str]:

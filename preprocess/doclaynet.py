@@ -17,12 +17,12 @@ from preprocess.errors import InputError
 from preprocess.files import read_json
 from preprocess.prompts import Example
 from preprocess.sources import load_rows
+from preprocess.templates import read_template
 
 DOCLAYNET = DataSet(
     "doclaynet",
     "docling-project/DocLayNet-v1.2",
-    "Block",
-    "Category",
+    read_template("Block: {text}\nCategory: {label_word}", ["text"], LABEL_WORDS),
     LABEL_WORDS,
     draw_per_class,
     sample="samples/doclaynet",

@@ -1,16 +1,11 @@
-"""Prompts: the text that a model continues, and the prompt JSON in which preprocessing hands it to evaluation.
-
-direct   Article: <demonstration>        channel   Category: <its label word>
-         Category: <its label word>                Article: <demonstration>
-         Article: {text}                           Category: {label_word}
-         Category:                                 Article:
-         -> {label_word}                           -> {text}
+"""The prompt JSON in which preprocessing hands prompts to evaluation. `preprocess.templates` makes its strings.
 
 `{text}` and `{label_word}` are fields. Only the last occurrence of a field is one, and it is filled by plain
-replacement: braces in a demonstration or in a text are text.
+replacement: braces in a demonstration or in a text are text. Prompt, separator and completion are one text.
 """
 
-from collections.abc import Iterable, Sequence
+import unicodedata
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +15,7 @@ from preprocess.files import read_json
 
 TEXT, LABEL_WORD = "{text}", "{label_word}"
 METHODS = ("direct", "channel")
+DEFAULTS = {"group": None, "separator": " "}  # of fields that a row may lack
 
 
 @dataclass(frozen=True)
@@ -47,6 +43,7 @@ class Prompt:
         prompt: What the model is given. Holds {text} (direct) or {label_word} (channel).
         completion: What is scored after it: {label_word} (direct) or {text} (channel).
         text, label_words, ground_truth: The values of the fields, and which label word is right.
+        separator: Stands between prompt and completion. One space takes in the spaces that stand there already.
     """
 
     id: str
@@ -56,39 +53,13 @@ class Prompt:
     label_words: tuple[str, ...]
     ground_truth: str
     group: str | None = None
-
-
-def fill(template: str, field: str, value: str) -> str:
-    """`template` with the last occurrence of `field` replaced by `value`; unchanged where there is none."""
-    head, found, tail = template.rpartition(field)
-    return head + value + tail if found else template
-
-
-def exchange(method: str, noun: str, text: str, label_word: str, label_noun: str = "Category") -> str:
-    """One text with its label word, in the order of `method`.
-
-    Args:
-        noun, label_noun: What a text and its class are called: Article, Block, Review; Category, Sentiment.
-    """
-    if method == "direct":
-        return f"{noun}: {text}\n{label_noun}: {label_word}\n"
-    return f"{label_noun}: {label_word}\n{noun}: {text}\n"
-
-
-def template(
-    method: str, noun: str, demonstrations: Iterable[Example], label_noun: str = "Category"
-) -> tuple[str, str]:
-    """The prompt and the completion of a method, with their fields open, after the demonstrations."""
-    shown = "".join(exchange(method, noun, example.text, example.label_word, label_noun) for example in demonstrations)
-    if method == "direct":
-        return f"{shown}{noun}: {TEXT}\n{label_noun}:", LABEL_WORD
-    return f"{shown}{label_noun}: {LABEL_WORD}\n{noun}:", TEXT
+    separator: str = " "
 
 
 def to_rows(prompts: Sequence[Prompt]) -> list[dict[str, Any]]:
-    """Prompts as the objects of a prompt file."""
+    """Prompts as the objects of a prompt file, without what is at its default."""
     rows = [asdict(prompt) for prompt in prompts]
-    return [{key: value for key, value in row.items() if key != "group" or value is not None} for row in rows]
+    return [{key: value for key, value in row.items() if (key, value) not in DEFAULTS.items()} for row in rows]
 
 
 def read_prompts(path: str | Path, method: str, flag: str = "--data_path") -> list[Prompt]:
@@ -123,8 +94,8 @@ def read_row(row: Any, number: int, method: str, place: str) -> Prompt:
     for field in ("prompt", "completion", "text", "label_words", "ground_truth"):
         if field not in row:
             raise InputError(f"{place}: field {field!r} is missing")
-    values = {"id": str(number), "group": None} | row
-    for field in ("id", "prompt", "completion", "text", "ground_truth"):
+    values = {"id": str(number)} | DEFAULTS | row
+    for field in ("id", "prompt", "completion", "text", "ground_truth", "separator"):
         if not isinstance(values[field], str):
             raise InputError(f"{place}: {field!r} is {kind(values[field])}, expected a string")
     if values["group"] is not None and not isinstance(values["group"], str):
@@ -148,11 +119,16 @@ def check_label_words(label_words: Any, place: str) -> None:
         raise InputError(f"{place}: 'label_words' is no list of strings")
     if len(label_words) < 2:
         raise InputError(f"{place}: 'label_words' has {len(label_words)}, expected at least two")
+    seen: dict[str, str] = {}
     for word in label_words:
-        if not word.strip():
+        read = unicodedata.normalize("NFC", word.strip())
+        if not read:
             raise InputError(f"{place}: 'label_words' holds an empty one")
-        if label_words.count(word) > 1:
+        if seen.get(read) == word:
             raise InputError(f"{place}: 'label_words' holds {word!r} twice")
+        if read in seen:
+            raise InputError(f"{place}: 'label_words' holds {seen[read]!r} and {word!r}, which read the same")
+        seen[read] = word
 
 
 def kind(value: Any) -> str:

@@ -13,10 +13,12 @@ import numpy as np
 
 from llama import Tokenizer
 from preprocess.ag_news import LABEL_WORDS as NEWS_LABEL_WORDS
-from preprocess.ag_news import read_headerless_csv
+from preprocess.ag_news import ag_news, read_headerless_csv
 from preprocess.blocks import LABEL_WORDS
 from preprocess.docbank import page_files, read_page
-from preprocess.prompts import METHODS, exchange
+from preprocess.doclaynet import DOCLAYNET
+from preprocess.prompts import METHODS
+from preprocess.templates import Template
 from pretrain.written_blocks import written_block
 
 CHAINS = (1, 1, 1, 1, 2, 3, 5)  # lengths of the chains with independent labels
@@ -29,9 +31,9 @@ MAX_DEMO_WORDS = 40  # of a block that is a demonstration, as in evaluation
 
 @dataclass(frozen=True)
 class Labelled:
-    """Texts of one kind: what a text is called in a prompt, its label words, and (text, label word) pairs."""
+    """Texts of one kind: how one reads in a prompt, its label words, and (text, label word) pairs."""
 
-    noun: str
+    template: Template
     label_words: tuple[str, ...]
     pairs: list[tuple[str, str]]
     max_demo_words: int | None = None
@@ -48,7 +50,7 @@ class Document:
 def news(path: Path) -> Labelled:
     """AG News' training rows in the original headerless form."""
     pairs = [(one_line(text), NEWS_LABEL_WORDS[label]) for text, label in read_headerless_csv(path)]
-    return Labelled("Article", NEWS_LABEL_WORDS, pairs)
+    return Labelled(ag_news().dataset.template, NEWS_LABEL_WORDS, pairs)
 
 
 def blocks(docbank: Path, written: int, generator: np.random.Generator) -> Labelled:
@@ -57,7 +59,7 @@ def blocks(docbank: Path, written: int, generator: np.random.Generator) -> Label
     pages = [read_page(path) for path in page_files(docbank) if path not in held_out]
     pairs = [(one_line(block.text), block.label_word) for page in pages for block in page if block.text]
     pairs += [(written_block(word, generator), word) for word in LABEL_WORDS for _ in range(written)]
-    return Labelled("Block", LABEL_WORDS, pairs, MAX_DEMO_WORDS)
+    return Labelled(DOCLAYNET.template, LABEL_WORDS, pairs, MAX_DEMO_WORDS)
 
 
 def one_line(text: str) -> str:
@@ -83,7 +85,7 @@ def documents(
         else:
             length = min(CHAINS[generator.integers(len(CHAINS))], len(order))
             chain = [labelled.pairs[order.pop()] for _ in range(length)]
-        yield chain_document(chain, method, labelled.noun, tokenizer, max_length)
+        yield chain_document(chain, method, labelled.template, tokenizer, max_length)
 
 
 def balanced_demonstrations(
@@ -101,12 +103,12 @@ def cut(pair: tuple[str, str], max_words: int | None) -> tuple[str, str]:
 
 
 def chain_document(
-    chain: Sequence[tuple[str, str]], method: str, noun: str, tokenizer: Tokenizer, max_length: int
+    chain: Sequence[tuple[str, str]], method: str, template: Template, tokenizer: Tokenizer, max_length: int
 ) -> Document:
     """A chain as one document. Where it is too long, the first demonstrations go."""
     made = None
     for first in range(len(chain)):
-        text = "".join(exchange(method, noun, *pair) for pair in chain[first:]).removesuffix("\n")
+        text = "".join(template.show(method, *pair) for pair in chain[first:]).removesuffix("\n")
         label_words = [word for _, word in chain[first:]] if method == "direct" else []
         made = document(text, label_words, tokenizer, max_length)
         if len(made.tokens) < max_length:

@@ -16,10 +16,12 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from llama import LLaMA, ModelArgs, Tokenizer, Transformer
+from llama import LLaMA, Tokenizer, Transformer
+from llama.formats.meta import Params
 from llama.parallel import Launch, finish, start
+from llama.prompts import LABEL_WORD, TEXT, fill
 from preprocess.errors import InputError
-from preprocess.prompts import LABEL_WORD, METHODS, TEXT, exchange, fill, template
+from preprocess.prompts import METHODS
 from pretrain.corpus import Document, Labelled, batches, blocks, documents, news
 from pretrain.state import Log, draw_loss, resume, save_state, write_checkpoint
 from pretrain.tokenizer import train_tokenizer
@@ -73,8 +75,9 @@ class PretrainConfig:
     compile: bool = False
     limit: int = 0
 
-    def model_args(self) -> ModelArgs:
-        return ModelArgs(
+    def params(self) -> Params:
+        """What goes into params.json."""
+        return Params(
             self.dim,
             self.n_layers,
             self.n_heads,
@@ -103,7 +106,7 @@ def pretrain(config: PretrainConfig) -> None:
     tokenizer = prepare_tokenizer(config, articles, launch)
 
     steps = [step for epoch in range(config.epochs) for step in epoch_steps(config, articles, tokenizer, epoch)]
-    model = Transformer(config.model_args())
+    model = Transformer(config.params().model_args(config.vocab_size))
     initialise(model)
     optimizer = make_optimizer(model, config)
     done = resume(model, optimizer, run / "state.pth", asdict(config))
@@ -127,7 +130,7 @@ def pretrain(config: PretrainConfig) -> None:
             dist.barrier()
     bar.close()
     if launch.rank == 0:
-        write_checkpoint(model, run / "tokenizer.model", Path(config.output_dir))
+        write_checkpoint(model, config.params(), run / "tokenizer.model", Path(config.output_dir))
         draw_loss(run / "log.jsonl", run / "loss.png")
         print(f"checkpoint in {config.output_dir}, loss curve in {run / 'loss.png'}")
     finish()
@@ -138,7 +141,7 @@ def prepare_tokenizer(config: PretrainConfig, articles: Labelled, launch: Launch
     path = Path(config.run_dir) / "tokenizer.model"
     if launch.rank == 0 and not path.exists():
         kinds = (articles, blocks(Path(config.docbank_path), config.written_blocks, np.random.default_rng(config.seed)))
-        texts = (exchange(method, kind.noun, *pair) for method in METHODS for kind in kinds for pair in kind.pairs)
+        texts = (kind.template.show(method, *pair) for method in METHODS for kind in kinds for pair in kind.pairs)
         train_tokenizer(texts, path, config.vocab_size)
     dist.barrier()
     return Tokenizer(path)
@@ -247,7 +250,7 @@ def held_out_accuracy(
     for text, _ in held_out:
         for word in articles.label_words:
             shown = " ".join(text.split()[:HELD_OUT_WORDS])
-            prompt, completion = template(method, articles.noun, [])
+            prompt, completion, _ = articles.template.open(method, [])
             prompts.append(fill(fill(prompt, TEXT, shown), LABEL_WORD, word))
             completions.append(fill(fill(completion, TEXT, shown), LABEL_WORD, word))
     scores = np.array(LLaMA(model, tokenizer, max_batch_size=32).compute_log_probs(prompts, completions))

@@ -50,7 +50,7 @@ def to_set(section: Section, files: dict[str, list[dict[str, Any]]]) -> dict[str
     systems = []
     for result, name, rows in zip(section.results, section.names, prompts, strict=True):
         sets = [label_sets.of(tuple(labels.of(word) for word in row.get("label_words", ()))) for row in result.rows]
-        shown = [templates.of((row.get("prompt"), row.get("completion"))) for row in rows or ()]
+        shown = [templates.of(tuple(map(row.get, ("prompt", "completion", "separator")))) for row in rows or ()]
         cut = set(result.meta.get("cut") or ())
         systems.append({
             "name": name,

@@ -172,15 +172,19 @@
       users.set(place, [...(users.get(place) || []), system.name]);
     }
     return [...users].map(([place, names]) => {
-      const [prompt, completion] = set.templates[place];
+      const [prompt, completion, separator] = set.templates[place];
       const scored = (completion || "").includes(FIELD); // then a field's name in the prompt is a demonstration's text
-      const body = make("pre", {}, ...(scored ? [prompt] : filled(prompt, set.texts[n])), "\n\n→ ",
+      const body = make("pre", {}, ...(scored ? [prompt] : filled(prompt, set.texts[n])), arrow(separator),
         ...filled(completion || "", set.texts[n]));
       return make("details", {}, make("summary", {}, `Prompt of ${names.join(", ")}`), body);
     });
   }
 
-  // The last occurrence is the field, as in preprocess/prompts.py; {label_word} stays open: each of them stands there.
+  function arrow(separator) { // one space goes without saying
+    return separator === null ? "\n\n→ " : `\n\n→ (joined by ${JSON.stringify(separator)}) `;
+  }
+
+  // The last occurrence is the field, as in llama/prompts.py; {label_word} stays open: each of them stands there.
   function filled(template, text) {
     const place = template.lastIndexOf(FIELD);
     if (place < 0) return [template];

@@ -20,7 +20,7 @@ COMPLETIONS = ["Sports", "Science and technology", "rain", ""]
 def test_compute_log_probs_is_the_sum_over_the_completion(score_eos, folder, to_transformers, one_process) -> None:
     llama, theirs = load(str(folder)), to_transformers(folder)
     sums = llama.compute_log_probs(PROMPTS, COMPLETIONS, **{} if score_eos else {"score_eos": False})
-    encode = llama.tokenizer.sp_model.encode
+    encode = llama.tokenizer.backend.sp_model.encode
     for found, prompt, completion in zip(sums, PROMPTS, COMPLETIONS, strict=True):
         context = [llama.tokenizer.bos_id, *encode(prompt.strip())]
         ids = [llama.tokenizer.bos_id, *encode(f"{prompt.strip()} {completion}".strip())]

@@ -10,8 +10,10 @@ from preprocess.build import DataSet, PromptOptions, locate, shorten
 from preprocess.demonstrations import draw_per_class
 from preprocess.errors import InputError
 from preprocess.prompts import read_prompts
+from preprocess.templates import read_template
 
-SET = DataSet("set", "owner/set", "Text", "Category", ("A", "B"), draw_per_class, sample="samples/set")
+TEMPLATE = read_template("Text: {text}\nCategory: {label_word}", ["text"], ("A", "B"))
+SET = DataSet("set", "owner/set", TEMPLATE, ("A", "B"), draw_per_class, sample="samples/set")
 
 
 @pytest.mark.parametrize(

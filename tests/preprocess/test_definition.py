@@ -9,6 +9,7 @@ from preprocess.build import DataSet
 from preprocess.definition import Table, read_table
 from preprocess.demonstrations import draw_per_class, draw_stratified
 from preprocess.errors import InputError
+from preprocess.templates import read_template
 
 VALID = """\
 dataset: films
@@ -32,7 +33,8 @@ def test_what_is_needed_is_enough(tmp_path: Path):
     path = write(tmp_path, VALID)
     lines = {"dataset": 1, "path": 2, "text": 3, "label": 4, "label_words": 5, "template": 6}
     places = {key: f"{path}:{line}" for key, line in lines.items()}
-    dataset = DataSet("films", "owner/films", "Review", "Verdict", ("Bad", "Good"), draw_per_class, places=places)
+    template = read_template("Review: {text}\nVerdict: {label_word}", ["review"], ("Bad", "Good"))
+    dataset = DataSet("films", "owner/films", template, ("Bad", "Good"), draw_per_class, places=places)
     assert read_table(path) == Table(dataset, ("review",), "stars", {"0": "Bad", "1": "Good"}, {}, ())
     assert (dataset.split, dataset.train_split, dataset.k, dataset.sample) == ("test", "train", 1, "")
 
@@ -40,7 +42,7 @@ def test_what_is_needed_is_enough(tmp_path: Path):
 def test_every_key_is_read(tmp_path: Path):
     more = (
         "split: dev\ntrain_split: fit\nk: 3\ndraw: stratified\nconfig: short\nrevision: v2\nsample: samples/films\n"
-        "headerless: [title, review]\n"
+        "headerless: [title, review]\ninstruction: Judge.\nchannel_template: '{label_word}! {text}'\n"
     )
     table = read_table(write(tmp_path, VALID + more))
     dataset = table.dataset
@@ -48,6 +50,8 @@ def test_every_key_is_read(tmp_path: Path):
     assert dataset.draw is draw_stratified
     assert table.hub == {"name": "short", "revision": "v2"}
     assert table.headerless == ("title", "review")
+    assert dataset.template.open("direct", [])[0] == "Judge.\nReview: {text}\nVerdict:"
+    assert dataset.template.open("channel", []) == ("Judge.\n{label_word}!", "{text}", " ")
 
 
 @pytest.mark.parametrize(
@@ -75,7 +79,7 @@ def test_text_may_be_several_columns(tmp_path: Path):
 )
 def test_templates_may_be_written_in_other_ways(template: str, tmp_path: Path):
     dataset = read_table(write(tmp_path, VALID.partition("|\n")[0] + template)).dataset
-    assert (dataset.noun, dataset.label_noun) == ("Review", "Verdict")
+    assert dataset.template.open("direct", []) == ("Review: {text}\nVerdict:", "{label_word}", " ")
 
 
 @pytest.mark.parametrize(
@@ -111,13 +115,25 @@ def test_templates_may_be_written_in_other_ways(template: str, tmp_path: Path):
         ("[Bad, Good]", "\n  0: Bad\n  1: Bad", 7, "label_words: the label word 'Bad' stands there twice"),
         ("[Bad, Good]", "\n  0: Bad\n  [1]: Good", 7, "a value of label_words is a list, expected a text"),
         ("[Bad, Good]", '[Bad, "\\ud800"]', 5, "a label word is '\\ud800', expected one line of text"),
-        ("Verdict: {label_word}", "Verdict:", 6, "template: found the lines ['Review: {text}', 'Verdict:'], expected"),
-        ("Verdict: {label_word}", "", 6, "two lines, 'NAME: {text}' and 'NAME: {label_word}'"),
-        ("Review: {text}", ": {text}", 6, "two lines, 'NAME: {text}' and 'NAME: {label_word}'"),
-        ("Review: {text}", "{text}: {text}", 6, "two lines, 'NAME: {text}' and 'NAME: {label_word}'"),
-        ("Review: {text}", "Verdict: {label_word}", 6, "two lines, 'NAME: {text}' and 'NAME: {label_word}'"),
-        ("template: |", "template: [a, b]\nk: |", 6, "template: found a list, expected two lines"),
-        ("template: |", "template:\nk: |", 6, "template: found none, expected two lines"),
+        ("Verdict: {label_word}", "Verdict:", 6, "template: {label_word} is in it 0 times, expected once"),
+        ("Review: {text}", "Review:", 6, "template: no field of the text in it, expected {text}"),
+        ("Review: {text}", "Review: {stars}", 6, "template: unknown field {stars}, expected {text},"),
+        ("template: |", "template: [a, b]\ninstruction: |", 6, "template is a list, expected lines of text"),
+        ("template: |", "template:\ninstruction: |", 6, "template is empty, expected lines of text"),
+        ("template: |", 'template: "{text}\\n{label_word}\\ud800"\ninstruction: |', 6, "template holds '\\ud800'"),
+        ("label: stars", "label: stars\ninstruction: ' '", 5, "instruction is empty, expected lines of text"),
+        (
+            "label: stars",
+            "label: stars\ninstruction: '{text}'",
+            5,
+            "instruction: unknown field {text}, expected {label_words}",
+        ),
+        (
+            "label: stars",
+            "label: stars\nchannel_template: '{text}{label_word}'",
+            5,
+            "channel_template: its text stands",
+        ),
         ("label: stars", "label: stars\nk: two", 5, "k is 'two', expected a whole number, 0 or more"),
         ("label: stars", "label: stars\nk: -1", 5, "k is '-1', expected a whole number, 0 or more"),
         ("label: stars", "label: stars\nk: [1]", 5, "k is a list, expected a text"),

@@ -1,4 +1,4 @@
-"""The templates, and the prompt file with every message for a broken one."""
+"""The prompt file, with every message for a broken one."""
 
 import json
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from preprocess.errors import InputError
-from preprocess.prompts import METHODS, Example, Prompt, fill, read_prompts, template, to_rows
+from preprocess.prompts import METHODS, Prompt, read_prompts, to_rows
 
 ROW = {
     "id": "test-0",
@@ -19,46 +19,6 @@ ROW = {
     "ground_truth": "Sports",
 }
 CHANNEL = {"prompt": "Category: {label_word}\nArticle:", "completion": "{text}"}
-DEMONSTRATIONS = [
-    Example("train-3", "Rain {text} stopped {0}", "Sports"),
-    Example("train-1", "A {label_word}", "World"),
-]
-
-
-@pytest.mark.parametrize(
-    ("method", "prompt", "completion"),
-    [
-        (
-            "direct",
-            "Article: Rain {text} stopped {0}\nCategory: Sports\nArticle: A {label_word}\nCategory: World\n"
-            "Article: {text}\nCategory:",
-            "{label_word}",
-        ),
-        (
-            "channel",
-            "Category: Sports\nArticle: Rain {text} stopped {0}\nCategory: World\nArticle: A {label_word}\n"
-            "Category: {label_word}\nArticle:",
-            "{text}",
-        ),
-    ],
-)
-def test_the_template_to_the_letter(method: str, prompt: str, completion: str):
-    assert template(method, "Article", DEMONSTRATIONS) == (prompt, completion)
-    assert template(method, "Block", []) == (prompt.split("\n", 4)[-1].replace("Article", "Block"), completion)
-
-
-@pytest.mark.parametrize(
-    ("before", "field", "value", "after"),
-    [
-        ("a {text} b {text} c", "{text}", "X", "a {text} b X c"),
-        ("a {text} b", "{text}", "{text} {0} \\1 $& %s", "a {text} {0} \\1 $& %s b"),
-        ("{label_word} {text}", "{label_word}", "", " {text}"),
-        ("{} {0} {x!r} }{", "{text}", "X", "{} {0} {x!r} }{"),
-        ("{{text}}", "{text}", "X", "{X}"),
-    ],
-)
-def test_a_field_is_its_last_occurrence_and_braces_are_text(before: str, field: str, value: str, after: str):
-    assert fill(before, field, value) == after
 
 
 @pytest.fixture
@@ -74,14 +34,19 @@ def read(tmp_path: Path) -> Callable[..., list[Prompt]]:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_what_is_written_is_what_is_read(method: str, read):
-    prompt, completion = template(method, "Block", DEMONSTRATIONS)
+    prompt, completion = ROW["prompt"], ROW["completion"]
+    if method == "channel":
+        prompt, completion = CHANNEL.values()
     texts = ["{text}", "\x00\x07 é 👩‍👩‍👧 \u202eمرحبا", ""]
     prompts = [
-        Prompt(f"p-{number}", prompt, completion, text, ("a", "b {c}"), "a", group)
-        for number, (text, group) in enumerate(zip(texts, ["page 1", None, "page 2"], strict=True))
+        Prompt(f"p-{number}", prompt, completion, text, ("a", "b {c}"), "a", group, separator)
+        for number, (text, group, separator) in enumerate(
+            zip(texts, ["page 1", None, "page 2"], [" ", "", "\n"], strict=True)
+        )
     ]
     rows = to_rows(prompts)
     assert ["group" in row for row in rows] == [True, False, True]
+    assert [row.get("separator") for row in rows] == [None, "", "\n"]  # one space goes without saying
     assert read(rows, method) == prompts
 
 
@@ -111,6 +76,7 @@ def without(field: str) -> dict[str, Any]:
         ([ROW | {"prompt": True}], "row 0: 'prompt' is true or false, expected a string"),
         ([ROW | {"completion": {}}], "row 0: 'completion' is an object, expected a string"),
         ([ROW | {"ground_truth": 1}], "row 0: 'ground_truth' is a number, expected a string"),
+        ([ROW | {"separator": None}], "row 0: 'separator' is null, expected a string"),
         ([ROW | {"group": 3}], "row 0: 'group' is a number, expected a string"),
         ([ROW, ROW | {"id": "x"}, ROW], "row 2: id 'test-0' stands at row 0 already"),
         ([ROW | {"id": "1"}, without("id")], "row 1: id '1' stands at row 0 already"),
@@ -122,6 +88,8 @@ def without(field: str) -> dict[str, Any]:
         ([ROW | {"label_words": ["Sports"]}], "'label_words' has 1, expected at least two"),
         ([ROW | {"label_words": ["Sports", " "]}], "'label_words' holds an empty one"),
         ([ROW | {"label_words": ["World", "Sports", "World"]}], "'label_words' holds 'World' twice"),
+        ([ROW | {"label_words": ["Sports", " Sports"]}], "holds 'Sports' and ' Sports', which read the same"),
+        ([ROW | {"label_words": ["Sports", "caf\u00e9", "cafe\u0301"]}], "which read the same"),
         ([ROW | {"prompt": "Article: {texts}"}], "'prompt' has no {text}, which the direct method fills"),
         ([ROW | CHANNEL], "'prompt' has no {text}, which the direct method fills"),
         ([ROW | {"completion": "World"}], "'completion' has no {label_word}, which the direct method fills"),

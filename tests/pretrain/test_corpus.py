@@ -10,8 +10,11 @@ import pytest
 from llama import Tokenizer
 from preprocess.blocks import LABEL_WORDS
 from preprocess.docbank import page_files, read_page
+from preprocess.templates import read_template
 from pretrain.corpus import LABEL_WEIGHT, Labelled, batches, blocks, chain_document, document, documents, news
 from pretrain.written_blocks import written_block
+
+ARTICLE = read_template("Article: {text}\nCategory: {label_word}", ["text"], ["World"])
 
 
 @pytest.fixture
@@ -21,23 +24,23 @@ def tokenizer(root: Path) -> Tokenizer:
 
 def test_labels_of_direct_documents_weigh_more(tokenizer: Tokenizer) -> None:
     chain = [("Rain stopped play.", "Sports"), ("A new comet", "Science and technology")]
-    made = chain_document(chain, "direct", "Article", tokenizer, 200)
+    made = chain_document(chain, "direct", ARTICLE, tokenizer, 200)
     heavy = tokenizer.decode(made.tokens[made.weights == LABEL_WEIGHT].tolist())
     assert heavy.split() == ["Sports", "Science", "and", "technology"]
-    channel = chain_document(chain, "channel", "Article", tokenizer, 200)
+    channel = chain_document(chain, "channel", ARTICLE, tokenizer, 200)
     assert set(channel.weights) == {1.0}
 
 
 def test_document_is_what_evaluation_shows(tokenizer: Tokenizer) -> None:
     """The tokens of a training document are those of a scored prompt and completion, then EOS."""
-    made = chain_document([("Rain stopped play.", "Sports")], "direct", "Article", tokenizer, 200)
+    made = chain_document([("Rain stopped play.", "Sports")], "direct", ARTICLE, tokenizer, 200)
     context, target = tokenizer.encode_pair("Article: Rain stopped play.\nCategory:", "Sports")
     assert made.tokens.tolist() == [*context, *target, tokenizer.eos_id]
 
 
 def test_long_chain_loses_its_first_demonstrations(tokenizer: Tokenizer) -> None:
     chain = [(f"number {number} " * 8, "World") for number in range(9)]
-    made = chain_document(chain, "direct", "Article", tokenizer, 120)
+    made = chain_document(chain, "direct", ARTICLE, tokenizer, 120)
     text = tokenizer.decode(made.tokens.tolist())
     assert len(made.tokens) < 120
     assert "number 8" in text and "number 0" not in text
@@ -45,7 +48,7 @@ def test_long_chain_loses_its_first_demonstrations(tokenizer: Tokenizer) -> None
 
 def test_every_pair_once_an_epoch(tokenizer: Tokenizer) -> None:
     pairs = [(f"text{number}x", ("World", "Sports")[number % 2]) for number in range(200)]
-    labelled = Labelled("Article", ("World", "Sports"), pairs)
+    labelled = Labelled(ARTICLE, ("World", "Sports"), pairs)
     made = list(documents(labelled, tokenizer, 1024, np.random.default_rng(0)))
     words = Counter(word for one in made for word in tokenizer.decode(one.tokens.tolist()).split())
     assert all(words[text] >= 1 for text, _ in pairs)
@@ -63,7 +66,7 @@ def test_batches_hold_every_document_within_the_budget(tokenizer: Tokenizer) -> 
 
 def test_same_seed_same_documents(tokenizer: Tokenizer) -> None:
     labelled = Labelled(
-        "Block", LABEL_WORDS, [(written_block(w, np.random.default_rng(1)), w) for w in LABEL_WORDS], 40
+        ARTICLE, LABEL_WORDS, [(written_block(w, np.random.default_rng(1)), w) for w in LABEL_WORDS], 40
     )
     runs = [list(documents(labelled, tokenizer, 512, np.random.default_rng(7))) for _ in range(2)]
     assert [one.tokens.tolist() for one in runs[0]] == [one.tokens.tolist() for one in runs[1]]

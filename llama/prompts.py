@@ -1,0 +1,53 @@
+"""From a prompt, a text and label words to requests: fields filled, text encoded.
+
+direct    prompt "... {text}\\nCategory:"          completion "{label_word}"     one request a label word
+channel   prompt "... {label_word}\\nArticle:"     completion "{text}"           one request a label word
+generate  prompt as for direct                    no completion                 one request
+
+Only the last occurrence of a field is one, and it is filled by plain replacement: braces in a demonstration or in a
+text are text. Below the request nothing knows the method.
+"""
+
+from collections.abc import Sequence
+
+from llama.scoring import Request
+from llama.tokenizer import Tokenizer
+
+TEXT, LABEL_WORD = "{text}", "{label_word}"
+
+
+def fill(template: str, field: str, value: str) -> str:
+    """`template` with the last occurrence of `field` replaced by `value`; unchanged where there is none."""
+    head, found, tail = template.rpartition(field)
+    return head + value + tail if found else template
+
+
+def build_requests(
+    method: str,
+    tokenizer: Tokenizer,
+    prompt: str,
+    completion: str,
+    text: str,
+    label_words: Sequence[str],
+    separator: str = " ",
+) -> list[Request]:
+    """The requests of one text.
+
+    Args:
+        method: direct, channel or generate.
+        prompt, completion: With their fields open.
+        separator: Stands between the two, see `Tokenizer.encode_pair`.
+
+    Returns:
+        One request a label word; for generate the context alone, which ends before the spaces of the separator: a space
+        belongs to the word that follows it.
+    """
+    if method == "generate":
+        return [Request(*tokenizer.encode_pair(fill(prompt, TEXT, text) + separator, ""))]
+    if method == "direct":
+        given = fill(prompt, TEXT, text)
+        pairs = [(given, fill(completion, LABEL_WORD, word)) for word in label_words]
+    else:
+        scored = fill(completion, TEXT, text)
+        pairs = [(fill(prompt, LABEL_WORD, word), scored) for word in label_words]
+    return [Request(*tokenizer.encode_pair(*pair, separator)) for pair in pairs]

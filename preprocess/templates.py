@@ -1,0 +1,203 @@
+"""Templates: how one example reads in a prompt, and the prompt that a model continues.
+
+    Article: {text}               a template, its text above its label word
+    Category: {label_word}
+
+    direct   Article: <demonstration>        channel   Category: <its label word>
+             Category: <its label word>                Article: <demonstration>
+             Article: {text}                           Category: {label_word}
+             Category:                                 Article:
+             -> {label_word}                           -> {text}
+
+The channel method turns the template round: the lines down to the text, and the lines from there down to the label
+word, change places. What is scored is the field and what follows it in its line; the white space before it is the
+separator.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from preprocess.prompts import LABEL_WORD, TEXT, Example
+
+LABEL_WORDS = "{label_words}"
+NAMED = re.compile(r"\{[^\W\d][\w.-]*\}")  # what looks like a field; other braces are text
+
+
+class Form(NamedTuple):
+    """A template in the order of one method: `before`, the given field, `between`, the scored field, `after`."""
+
+    before: str
+    between: str
+    after: str
+
+    def show(self, given: str, scored: str) -> str:
+        """An example with both fields filled, as a demonstration."""
+        return self.before + given + self.between + scored + self.after
+
+
+class Opened(NamedTuple):
+    """The prompt and the completion of a method with their fields open, and what stands between the two."""
+
+    prompt: str
+    completion: str
+    separator: str
+
+
+@dataclass(frozen=True)
+class Template:
+    """How the prompts of a data set read. Made by `read_template`.
+
+    Args:
+        direct, channel: The example in the order of either method; None where the template cannot be turned round.
+        text: The text of an example out of its columns: their names in braces, and what stands between them.
+        instruction: What stands before the demonstrations, as it is.
+    """
+
+    direct: Form | None
+    channel: Form | None
+    text: str = TEXT
+    instruction: str = ""
+
+    def form(self, method: str) -> Form:
+        """The example in the order of `method`.
+
+        Raises:
+            ValueError: The template cannot be turned round.
+        """
+        form = self.direct if method == "direct" else self.channel
+        if form is None:
+            raise ValueError(
+                f"the {method} method needs the text and the label word on lines of their own, or a {method} template"
+            )
+        return form
+
+    def show(self, method: str, text: str, label_word: str) -> str:
+        """A text with its label word, in the order of `method`."""
+        given, scored = (text, label_word) if method == "direct" else (label_word, text)
+        return self.form(method).show(given, scored)
+
+    def open(self, method: str, demonstrations: Iterable[Example]) -> Opened:
+        """The prompt after the demonstrations, and what is scored.
+
+        Raises:
+            ValueError: The template cannot be turned round.
+        """
+        form = self.form(method)
+        given, scored = (TEXT, LABEL_WORD) if method == "direct" else (LABEL_WORD, TEXT)
+        shown = "".join(self.show(method, example.text, example.label_word) for example in demonstrations)
+        whole = self.instruction + shown + form.before + given + form.between
+        prompt = whole.rstrip()
+        return Opened(prompt, scored + form.after.split("\n")[0].rstrip(), whole[len(prompt) :])
+
+    def text_of(self, columns: Mapping[str, str]) -> str:
+        """The text of an example.
+
+        Args:
+            columns: Values by name; empty ones leave their place empty.
+        """
+        return fields(columns).sub(lambda field: columns[field[0][1:-1]], self.text)
+
+
+def read_template(source: str, columns: Sequence[str], label_words: Sequence[str]) -> Template:
+    """A template out of its text.
+
+    Args:
+        source: One example with {text}, or the names of its columns in braces, and {label_word}.
+        columns: The columns of the text; {text} stands for all of them.
+        label_words: Stand for {label_words}, with commas.
+
+    Raises:
+        ValueError: A field that is missing, unknown, or there twice.
+    """
+    return Template(*split(prepare(source, label_words), columns))
+
+
+def with_channel(template: Template, source: str, columns: Sequence[str], label_words: Sequence[str]) -> Template:
+    """The template with another order for the channel method, as `read_template` takes it.
+
+    Raises:
+        ValueError: As there; the text stands before the label word, or is another.
+    """
+    other = Template(*split(prepare(source, label_words), columns))
+    if source.index(LABEL_WORD) > fields(columns).search(source).start():
+        raise ValueError("its text stands before its label word, expected it after")
+    if other.text != template.text:
+        raise ValueError(f"its text is {other.text!r}, that of the template {template.text!r}")
+    return replace(template, channel=other.channel)
+
+
+def with_instruction(template: Template, source: str, label_words: Sequence[str]) -> Template:
+    """The template with an instruction before the demonstrations, on lines of its own.
+
+    Raises:
+        ValueError: A field other than {label_words} in it.
+    """
+    check_fields(source, [LABEL_WORDS])
+    return replace(template, instruction=prepare(source, label_words))
+
+
+def prepare(source: str, label_words: Sequence[str]) -> str:
+    """Lines that end in no space, with at least one line break at the end, and with the label words filled in."""
+    listed = ", ".join(label_words)
+    if any(field in listed for field in (TEXT, LABEL_WORD)) and LABEL_WORDS in source:
+        raise ValueError(f"{LABEL_WORDS} would put {TEXT} or {LABEL_WORD} into the prompt: a label word holds it")
+    lines = "\n".join(line.rstrip() for line in source.strip("\n").split("\n"))
+    return lines.replace(LABEL_WORDS, listed) + "\n" * max(1, ends(source))
+
+
+def fields(columns: Iterable[str]) -> re.Pattern[str]:
+    """What finds the fields of a text."""
+    return re.compile("|".join(re.escape(f"{{{column}}}") for column in ("text", *columns)))
+
+
+def check_fields(source: str, known: Sequence[str]) -> None:
+    """Raises ValueError where something else than `known` looks like a field."""
+    unknown = next((field for field in NAMED.findall(source) if field not in known), None)
+    if unknown is not None:
+        raise ValueError(f"unknown field {unknown}, expected {', '.join(known)}; braces around other text are text")
+
+
+def ends(source: str) -> int:
+    """How many line breaks a text ends with."""
+    return len(source) - len(source.rstrip("\n"))
+
+
+def split(source: str, columns: Sequence[str]) -> tuple[Form | None, Form | None, str]:
+    """The forms of the direct and the channel method, and the text in terms of its columns.
+
+    The text is what stands from the first to the last of its fields.
+    """
+    texts, labels = list(fields(columns).finditer(source)), list(re.finditer(re.escape(LABEL_WORD), source))
+    check_fields(source, [TEXT, *(f"{{{column}}}" for column in columns), LABEL_WORD, LABEL_WORDS])
+    if len(labels) != 1:
+        raise ValueError(f"{LABEL_WORD} is in it {len(labels)} times, expected once")
+    if not texts:
+        raise ValueError(f"no field of the text in it, expected {TEXT} or the names of its columns in braces")
+    if len({match[0] for match in texts}) != len(texts) or (len(texts) > 1 and TEXT in {m[0] for m in texts}):
+        raise ValueError("a field of the text is in it twice, expected each once")
+    (label,), begin, end = labels, texts[0].start(), texts[-1].end()
+    if begin < label.start() < end:
+        raise ValueError(f"{LABEL_WORD} stands between fields of the text, expected it before or after them")
+    text = TEXT if texts[0][0] == TEXT else source[begin:end]
+    written, turned = cut(source, (begin, end), label.span()), turn(source, (begin, end), label.span())
+    return (written, turned, text) if end <= label.start() else (turned, written, text)
+
+
+def cut(source: str, *fields: tuple[int, int]) -> Form:
+    """A template cut at its two fields, which stand in it from ... to ..., in their order."""
+    first, second = sorted(fields)
+    return Form(source[: first[0]], source[first[1] : second[0]], source[second[1] :])
+
+
+def turn(source: str, *fields: tuple[int, int]) -> Form | None:
+    """The template turned round; None where a line holds both fields."""
+    first, second = sorted(fields)
+    middle = source.find("\n", first[1]) + 1  # the line after the first field
+    if middle > second[0]:
+        return None
+    last = source.find("\n", second[1]) + 1
+    upper, lower, rest = source[:middle], source[middle:last], source[last:]
+    moved = [(place - middle) for place in second], [(place + len(lower)) for place in first]
+    return cut(lower + upper + rest, *map(tuple, moved))
