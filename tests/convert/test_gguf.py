@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from convert import gguf as conversion
 from convert.gguf import GgufConfig, convert
+from llama import load
 from preprocess.errors import InputError
 
 Make = Callable[..., Any]
@@ -61,7 +62,7 @@ def test_logits_are_those_of_the_model(
 
 def llama3_divisors(factor: float) -> torch.Tensor:
     """What llama.cpp's converter puts into rope_freqs.weight: plain over scaled frequencies."""
-    config = conversion.AutoConfig.for_model("llama", head_dim=64, rope_parameters=LLAMA3 | {"factor": factor})
+    config = AutoConfig.for_model("llama", head_dim=64, rope_parameters=LLAMA3 | {"factor": factor})
     scaled, _ = ROPE_INIT_FUNCTIONS["llama3"](config, torch.device("cpu"))
     return 10000.0 ** -(torch.arange(0, 64, 2) / 64) / scaled
 
@@ -105,20 +106,37 @@ def test_no_half_of_a_folder_is_left(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(conversion, "check_opens", full)
+    monkeypatch.setattr(conversion, "open_checkpoint", full)
     with pytest.raises(OSError, match="No space left"):
         convert(GgufConfig(str(path), str(tmp_path / "made")))
     assert [file.name for file in tmp_path.iterdir()] == ["model.gguf"]
 
 
-def test_a_weight_that_is_lost_is_found(make_model: Make, write_gguf: Make, tmp_path: Path) -> None:
-    """The check of the folder, on one whose configuration asks for a layer more."""
+def test_a_folder_that_does_not_open_is_not_left(
+    make_model: Make, write_gguf: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever transformers writes is opened as --ckpt_dir opens it: here a tokenizer got lost."""
     path = write_gguf(tmp_path / "model.gguf", make_model())
+    monkeypatch.setattr(conversion, "read_tokenizer", lambda *_: GenerationConfig())
+    with pytest.raises(InputError, match=r"cannot be converted: .*tokenizer"):
+        convert(GgufConfig(str(path), str(tmp_path / "made")))
+    assert [file.name for file in tmp_path.iterdir()] == ["model.gguf"]
+
+
+def test_the_engine_computes_the_same(make_model: Make, write_gguf: Make, tmp_path: Path) -> None:
+    model = make_model()
+    path = write_gguf(tmp_path / "model.gguf", model)
     convert(GgufConfig(str(path), str(tmp_path / "made")))
-    config = json.loads((tmp_path / "made/config.json").read_text())
-    (tmp_path / "made/config.json").write_text(json.dumps(config | {"num_hidden_layers": 3}))
-    with pytest.raises(InputError, match=r"layers\.2"):
-        conversion.check_opens(tmp_path / "made")
+    prompt, completion = "The capital of France is", "Paris"
+    engine = load(str(tmp_path / "made"))
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "made")
+    tokens = torch.tensor([tokenizer(f"{prompt} {completion}").input_ids])
+    start = len(tokenizer(prompt).input_ids)
+    with torch.no_grad():
+        steps = model(tokens).logits[0].log_softmax(-1)
+    expected = steps[:-1].gather(1, tokens[0, 1:, None])[start - 1 :].sum()
+    (found,) = engine.compute_log_probs([prompt], [completion], score_eos=False)
+    assert found == pytest.approx(float(expected), abs=1e-4)
 
 
 @pytest.mark.parametrize(
