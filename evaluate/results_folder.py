@@ -22,30 +22,29 @@ def checkpoint_name(ckpt_dir: str) -> str:
     tells it from another checkpoint whose results are there already.
 
     Args:
-        ckpt_dir: A checkpoint that is not here can have left results.
+        ckpt_dir: A checkpoint that is not here can have left results: those that name it, else those of its name.
     """
-    place = locate(ckpt_dir)
-    parts = [part for part in Path(place).parts if part != "/"]
-    names = ["-".join(parts[-count:]) for count in range(1, len(parts) + 1)]
-    return next((name for name in names if is_free_for(place, RESULTS / name)), names[-1])
-
-
-def locate(ckpt_dir: str) -> str:
-    """The whole path of a checkpoint; a name, such as a hub id, where there is no folder."""
     try:
-        return str(find_folder(ckpt_dir).resolve())
+        place, is_here = find_folder(ckpt_dir).resolve(), True
     except CheckpointError:
-        return ckpt_dir
+        place, is_here = Path(ckpt_dir).absolute(), False
+    parts = [part for part in place.parts if part != place.anchor]
+    names = ["-".join(parts[-count:]) for count in range(1, len(parts) + 1)]
+    for name in names:
+        owners = owners_of(RESULTS / name)
+        if place in owners or (is_here and not owners):
+            return name
+    return names[-1] if is_here else names[0]
 
 
-def is_free_for(place: str, folder: Path) -> bool:
-    """Whether a folder of results holds some of the checkpoint at `place`, or none at all."""
+def owners_of(folder: Path) -> set[Path]:
+    """The checkpoints whose results a folder holds."""
     owners = set()
     for path in folder.rglob("outputs_*.meta.json"):
         try:
             meta = read_meta(path.with_name(path.name.replace(".meta.json", ".json")), "results") or {}
         except InputError:
             continue
-        owner = meta.get("checkpoint_path")
-        owners |= {locate(owner)} if isinstance(owner, str) and owner else set()
-    return not owners or place in owners
+        if isinstance(meta.get("checkpoint_path"), str):
+            owners.add(Path(meta["checkpoint_path"]).resolve())
+    return owners

@@ -91,9 +91,9 @@ def test_checkpoints_of_one_name_have_folders_of_their_own(
         flags = {"direct_input_path": inputs, "output_path": "", "ckpt_dir": folder}
         evaluate("direct_calibrate", Path(f"results/{name}/outputs_direct_calibrate_news.json"), **flags)
     assert checkpoint_name("a/original") == "original"  # seen from here
-    assert checkpoint_name("meta-llama/original") == "meta-llama-original"  # not here: a hub id
-    shutil.rmtree(folders[0])
-    assert checkpoint_name(str(folders[0])) == "original"
+    shutil.rmtree(folders[1])
+    assert checkpoint_name(str(folders[1])) == "b-original"  # it has left results
+    assert checkpoint_name("elsewhere/original") == "original"
 
 
 def test_outputs_go_to_a_folder_of_the_checkpoint(evaluate, write_prompts, tmp_path, monkeypatch):
