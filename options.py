@@ -22,14 +22,63 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import fire
-from fire.core import FireExit
-from fire.decorators import SetParseFns
-from fire.docstrings import parse as parse_docstring
-
 USAGE_ERROR, INTERRUPTED = 2, 130
 SECONDS_FOR_RANK_0 = 10.0  # to say the line that all ranks have to say, before torchrun ends it
 BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+
+def leave(status: int, line: str) -> None:
+    """Say the line once, on rank 0, and end at once: after an error there is no barrier to wait at."""
+    on_rank_0 = int(os.environ.get("RANK", 0)) == 0
+    if not on_rank_0 and status != INTERRUPTED:  # a terminal interrupts all ranks at once
+        time.sleep(SECONDS_FOR_RANK_0)
+    sys.stdout.flush()
+    if on_rank_0 or status != INTERRUPTED:
+        print(line, file=sys.stderr, flush=True)
+    if "torch" in sys.modules:  # its threads and process groups abort a normal exit
+        os._exit(status)
+    sys.exit(status)
+
+
+def in_one_line(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    """The excepthook: what ends a script while it imports, before `run`, is one line as well."""
+    if issubclass(kind, KeyboardInterrupt):
+        leave(INTERRUPTED, "interrupted")
+    requirements = requirements_of(error, trace) if isinstance(error, ImportError) and error.name else None
+    if requirements is not None:
+        leave(USAGE_ERROR, f"error: {' '.join(str(error).split())}: {environment_hint()}pip install -r {requirements}")
+    sys.__excepthook__(kind, error, trace)
+
+
+sys.excepthook = in_one_line
+
+
+def environment_hint() -> str:
+    """Where `make demo` has made an environment that this Python is not of, its packages may be all that is missing."""
+    environment = Path(__file__).resolve().parent / ".venv"
+    outside = environment.is_dir() and Path(sys.prefix).resolve() != environment.resolve()
+    return ". .venv/bin/activate, or " if outside else ""
+
+
+def requirements_of(error: ImportError, trace: Any) -> str | None:
+    """The requirements file of the folder whose import failed; None where the module is one of ours.
+
+    Of a module that is there, it may be what it lacks: another version than the pinned one.
+    """
+    here = Path(__file__).resolve().parent
+    name = (error.name or "").partition(".")[0]
+    if (here / name).is_dir() or (here / f"{name}.py").exists():
+        return None
+    folders = [Path(frame.filename).resolve().parent for frame in traceback.extract_tb(trace)]
+    own = [f"requirements-{folder.name}.txt" for folder in folders if folder.parent == here]
+    return next((file for file in reversed(own) if (here / file).exists()), "requirements.txt")
+
+
+# After the hook: a first command outside of the environment ends here.
+import fire  # noqa: E402
+from fire.core import FireExit  # noqa: E402
+from fire.decorators import SetParseFns  # noqa: E402
+from fire.docstrings import parse as parse_docstring  # noqa: E402
 
 
 def run(config_type: type, function: Callable[[Any], None], argv: Sequence[str] | None = None) -> None:
@@ -49,47 +98,10 @@ def run(config_type: type, function: Callable[[Any], None], argv: Sequence[str] 
         leave(status, f"error: {' '.join(str(error).split())}")
 
 
-def in_one_line(kind: type[BaseException], error: BaseException, trace: Any) -> None:
-    """The excepthook: what ends a script while it imports, before `run`, is one line as well."""
-    if issubclass(kind, KeyboardInterrupt):
-        leave(INTERRUPTED, "interrupted")
-    requirements = requirements_of(error, trace) if isinstance(error, ModuleNotFoundError) else None
-    if requirements is not None:
-        leave(USAGE_ERROR, f"error: {error}: pip install -r {requirements}")
-    sys.__excepthook__(kind, error, trace)
-
-
-sys.excepthook = in_one_line
-
-
-def requirements_of(error: ModuleNotFoundError, trace: Any) -> str | None:
-    """The requirements file of the folder whose import failed; None where the missing module is one of ours."""
-    here = Path(__file__).resolve().parent
-    name = (error.name or "").partition(".")[0]
-    if (here / name).is_dir() or (here / f"{name}.py").exists():
-        return None
-    folders = [Path(frame.filename).resolve().parent for frame in traceback.extract_tb(trace)]
-    own = [f"requirements-{folder.name}.txt" for folder in folders if folder.parent == here]
-    return next((file for file in reversed(own) if (here / file).exists()), "requirements.txt")
-
-
 class FlagError(ValueError):
     """A command line that cannot be parsed."""
 
     exit_status = USAGE_ERROR
-
-
-def leave(status: int, line: str) -> None:
-    """Say the line once, on rank 0, and end at once: after an error there is no barrier to wait at."""
-    on_rank_0 = int(os.environ.get("RANK", 0)) == 0
-    if not on_rank_0 and status != INTERRUPTED:  # a terminal interrupts all ranks at once
-        time.sleep(SECONDS_FOR_RANK_0)
-    sys.stdout.flush()
-    if on_rank_0 or status != INTERRUPTED:
-        print(line, file=sys.stderr, flush=True)
-    if "torch" in sys.modules:  # its threads and process groups abort a normal exit
-        os._exit(status)
-    sys.exit(status)
 
 
 def parse(config_type: type, argv: list[str]) -> Any:

@@ -5,18 +5,22 @@ python benchmarks/calibration.py --direct outputs_direct.json --calibrated outpu
 Nothing is scored: the label distributions of all examples are there, and test sets are drawn from them.
 """
 
-import math
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from options import run
+
+# isort: split
+
+import math
+from dataclasses import dataclass
+
 import numpy as np
 
-from options import run
-from evaluate.corrections import divide, divide_by_batch, match_prior, normalise
 from evaluate.result import Result, read_checked
+from llama.corrections import divide, divide_by_batch, match_prior, normalise
 from preprocess.errors import InputError
 
 

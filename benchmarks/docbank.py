@@ -49,10 +49,7 @@ def compare(config: DocBankConfig) -> None:
     folder = Path(config.output_dir)
     split_pages(Path(config.dataset_path), folder / "pages")
     for command in commands(config, folder):
-        print("python", shlex.join(command), flush=True)
-        done = subprocess.run([sys.executable, ROOT / command[0], *command[1:]], check=False)
-        if done.returncode:
-            raise InputError(f"{command[0]}: ended with {done.returncode}")
+        run_command(command)
 
 
 def split_pages(source: Path, pages: Path) -> None:
@@ -95,11 +92,7 @@ def commands(config: DocBankConfig, folder: Path) -> list[list[str]]:
         ],
     ]
     fine_tuning = [
-        [
-            *["run_finetune_llama_layout.py", "--model", config.ckpt_dir, "--dataset_path", pages],
-            *["--output_dir", lora, "--batch_size", "4", "--learning_rate", "2e-3"],
-            *["--steps", str(config.lora_steps), "--eval_steps", str(max(1, config.lora_steps // 8))],
-        ],
+        lora_command(config.ckpt_dir, pages, lora, config.lora_steps, 2e-3),
         [
             *["run_finetune_layoutlmv3.py", "--model", "random", "--dataset", "doclaynet", "--dataset_path", pages],
             *["--train_path", str(folder / "pages/illustrated"), "--output_dir", layout, "--batch_size", "4"],
@@ -113,6 +106,27 @@ def commands(config: DocBankConfig, folder: Path) -> list[list[str]]:
     scoring = [command if "preprocess" in command[0] else [*command, *again] for command in prompting]
     training = [[*command, *again] for command in fine_tuning]
     return [*scoring, *training, ["run_results_table.py", *told.values(), *trained]]
+
+
+def lora_command(model: str, pages: str, folder: str, steps: int, learning_rate: float) -> list[str]:
+    """Fine-tune LLaMA with LoRA on the train pages, eight looks at the validation pages, and predict the test pages."""
+    return [
+        *["run_finetune_llama_layout.py", "--model", model, "--dataset_path", pages, "--output_dir", folder],
+        *["--batch_size", "4", "--learning_rate", f"{learning_rate:g}"],
+        *["--steps", str(steps), "--eval_steps", str(max(1, steps // 8))],
+    ]
+
+
+def run_command(command: list[str]) -> None:
+    """Show a command of the project, then run it.
+
+    Raises:
+        InputError: It failed; it has said why.
+    """
+    print("python", shlex.join(command), flush=True)
+    done = subprocess.run([sys.executable, ROOT / command[0], *command[1:]], check=False)
+    if done.returncode:
+        raise InputError(f"{command[0]}: ended with {done.returncode}")
 
 
 if __name__ == "__main__":

@@ -97,8 +97,8 @@ def compute_limit(
         pairs = [(context, tokens[: MAX_GEN_LEN - 1]) for (context, _), tokens in zip(pairs, new, strict=True)]
     tokens, positions = count_work(pairs)
     numbers = {key: math.prod(size) for key, size in sizes(workload["shape"]) if len(size) == 2}
-    blocks = sum(number for key, number in numbers.items() if key.startswith("layers."))
-    flop = 2 * (blocks * tokens + numbers["output.weight"] * positions)
+    blocks = sum(number for key, number in numbers.items() if key.startswith("model.layers."))
+    flop = 2 * (blocks * tokens + numbers["lm_head.weight"] * positions)
     rate, rows = max(rates)
     return {
         "distinct_tokens": tokens,

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import torch
 from serve import Process
 from torch import Tensor
-from weights import hugging_face_config, random_weights, to_hugging_face
+from weights import hugging_face_config, random_weights
 
 ROWS = 16  # of a batch
 BATCH_SIZES = (1, 2, 4, 8, 16)  # that CAPPr is tried with
@@ -32,7 +32,7 @@ def load_model(process: Process):
         model = LlamaForCausalLM(LlamaConfig(**hugging_face_config(workload["shape"], workload["max_seq_len"])))
     torch.set_default_dtype(torch.float32)
     weights = random_weights(workload["shape"], workload["seed"], process.dtype, process.device)
-    model.load_state_dict(to_hugging_face(weights, workload["shape"]), strict=True)
+    model.load_state_dict(weights, strict=True)
     return model.eval()
 
 

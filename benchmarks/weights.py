@@ -20,18 +20,6 @@ SHAPES = {
     "7B": {"dim": 4096, "n_layers": 32, "n_heads": 32, "multiple_of": 256},
     "13B": {"dim": 5120, "n_layers": 40, "n_heads": 40, "multiple_of": 256},
 }
-BLOCK_NAMES = {
-    "attention.wq": "self_attn.q_proj",
-    "attention.wk": "self_attn.k_proj",
-    "attention.wv": "self_attn.v_proj",
-    "attention.wo": "self_attn.o_proj",
-    "feed_forward.w1": "mlp.gate_proj",
-    "feed_forward.w2": "mlp.down_proj",
-    "feed_forward.w3": "mlp.up_proj",
-    "attention_norm": "input_layernorm",
-    "ffn_norm": "post_attention_layernorm",
-}
-OTHER_NAMES = {"tok_embeddings": "model.embed_tokens", "norm": "model.norm", "output": "lm_head"}
 
 
 def hidden_dim(shape: dict[str, int]) -> int:
@@ -44,32 +32,36 @@ def kv_dim(shape: dict[str, int]) -> int:
 
 
 def sizes(shape: dict[str, int]) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Meta's key and the size of every weight, in the order in which they are drawn."""
+    """Hugging Face's key and the size of every weight, in the order in which they are drawn."""
     dim, hidden = shape["dim"], hidden_dim(shape)
-    yield "tok_embeddings.weight", (VOCABULARY, dim)
+    yield "model.embed_tokens.weight", (VOCABULARY, dim)
     for layer in range(shape["n_layers"]):
-        yield f"layers.{layer}.attention.wq.weight", (dim, dim)
-        yield f"layers.{layer}.attention.wk.weight", (kv_dim(shape), dim)
-        yield f"layers.{layer}.attention.wv.weight", (kv_dim(shape), dim)
-        yield f"layers.{layer}.attention.wo.weight", (dim, dim)
-        yield f"layers.{layer}.feed_forward.w1.weight", (hidden, dim)
-        yield f"layers.{layer}.feed_forward.w2.weight", (dim, hidden)
-        yield f"layers.{layer}.feed_forward.w3.weight", (hidden, dim)
-        yield f"layers.{layer}.attention_norm.weight", (dim,)
-        yield f"layers.{layer}.ffn_norm.weight", (dim,)
-    yield "norm.weight", (dim,)
-    yield "output.weight", (VOCABULARY, dim)
+        block = f"model.layers.{layer}"
+        yield f"{block}.self_attn.q_proj.weight", (dim, dim)
+        yield f"{block}.self_attn.k_proj.weight", (kv_dim(shape), dim)
+        yield f"{block}.self_attn.v_proj.weight", (kv_dim(shape), dim)
+        yield f"{block}.self_attn.o_proj.weight", (dim, dim)
+        yield f"{block}.mlp.gate_proj.weight", (hidden, dim)
+        yield f"{block}.mlp.down_proj.weight", (dim, hidden)
+        yield f"{block}.mlp.up_proj.weight", (hidden, dim)
+        yield f"{block}.input_layernorm.weight", (dim,)
+        yield f"{block}.post_attention_layernorm.weight", (dim,)
+    yield "model.norm.weight", (dim,)
+    yield "lm_head.weight", (VOCABULARY, dim)
 
 
 def random_weights(shape: dict[str, int], seed: int, dtype: torch.dtype, device: str) -> dict[str, Tensor]:
-    """Weights under Meta's keys. What a matrix gives has the variance of what it takes, so scores differ visibly."""
+    """Weights under Hugging Face's keys, which all systems read.
+
+    What a matrix gives has the variance of what it takes, so scores differ visibly.
+    """
     generator = torch.Generator(device).manual_seed(seed)
     weights = {}
     for key, size in sizes(shape):
         drawn = torch.randn(size, generator=generator, device=device)
         if len(size) == 1:
             drawn = 1 + 0.1 * drawn
-        elif key != "tok_embeddings.weight":
+        elif key != "model.embed_tokens.weight":
             drawn *= size[1] ** -0.5
         weights[key] = drawn.to(dtype)
     return weights
@@ -77,24 +69,7 @@ def random_weights(shape: dict[str, int], seed: int, dtype: torch.dtype, device:
 
 def matrices(weights: dict[str, Tensor]) -> list[Tensor]:
     """Of all blocks and of the output layer, in the order in which a token passes them."""
-    return [weight for key, weight in weights.items() if weight.dim() == 2 and key != "tok_embeddings.weight"]
-
-
-def to_hugging_face(weights: dict[str, Tensor], shape: dict[str, int]) -> dict[str, Tensor]:
-    """The same weights under Hugging Face's keys."""
-    heads = {"wq": shape["n_heads"], "wk": shape.get("n_kv_heads", shape["n_heads"])}
-    converted = {}
-    for key, weight in weights.items():
-        name = key.removesuffix(".weight")
-        if not name.startswith("layers."):
-            converted[f"{OTHER_NAMES[name]}.weight"] = weight
-            continue
-        _, layer, name = name.split(".", 2)
-        kind = name.split(".")[-1]
-        if kind in heads:  # its rotary embedding pairs i with i + E / 2 where Meta's pairs neighbours
-            weight = weight.view(heads[kind], -1, 2, weight.shape[1]).transpose(1, 2).reshape_as(weight)
-        converted[f"model.layers.{layer}.{BLOCK_NAMES[name]}.weight"] = weight
-    return converted
+    return [weight for key, weight in weights.items() if weight.dim() == 2 and key != "model.embed_tokens.weight"]
 
 
 def hugging_face_config(shape: dict[str, int], max_seq_len: int) -> dict[str, Any]:

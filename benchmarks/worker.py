@@ -11,10 +11,13 @@ from collections.abc import Sequence
 import naive
 import torch
 from serve import Process
-from weights import VOCABULARY, random_weights
+from weights import VOCABULARY, hugging_face_config, random_weights
 
-from llama import LLaMA, ModelArgs, Request, Tokenizer
+from llama import LLaMA, Request, Tokenizer
 from llama.checkpoint import Checkpoint
+from llama.formats.config import args_of, with_defaults
+from llama.formats.files import HeldTensors
+from llama.formats.hugging_face import HuggingFaceWeights
 from llama.generation import Sampling
 from llama.llama import load_model
 from llama.parallel import finish, start
@@ -52,9 +55,12 @@ def main() -> None:
     drawn = random_weights(workload["shape"], workload["seed"], process.dtype, process.device)
     dtype = torch.float32 if process.system == "reference" else process.dtype
     tokenizer = Tokenizer(workload["tokenizer_path"])
-    args = ModelArgs(**workload["shape"], vocab_size=tokenizer.n_words, max_seq_len=workload["max_seq_len"])
-    model = load_model(Checkpoint(Path(), args, tokenizer, [drawn]), launch, dtype)
-    del drawn
+    length = workload["max_seq_len"]
+    config = with_defaults(Path(), hugging_face_config(workload["shape"], length))
+    args = args_of(Path(), config, length)
+    weights = HuggingFaceWeights(HeldTensors([drawn]), args)
+    model = load_model(Checkpoint("random", Path(), args, tokenizer, weights), launch, dtype)
+    del drawn, weights
     llama, eos_id = LLaMA(model, tokenizer), tokenizer.eos_id
     method, max_gen_len = workload["method"], workload["max_gen_len"]
     requests = read_requests(workload["requests"])

@@ -1,7 +1,7 @@
 """Calibration: what direct or channel wrote, corrected for what the model prefers whatever the text is.
 
 Where the correction is read off content-free prompts, these alone are scored; else no model is needed. The formulas
-stand in `evaluate.corrections`.
+stand in `llama.corrections`.
 """
 
 import math
@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from evaluate.content_free import Key, premises, random_texts, read_texts, with_texts, without_text
-from evaluate.corrections import divide, divide_by_batch, match_prior, normalise
 from evaluate.predictions import (
     finished,
     prediction_row,
@@ -22,9 +21,11 @@ from evaluate.predictions import (
     write_predictions,
 )
 from evaluate.requests import encode
-from evaluate.run import Run, RunOptions, checkpoint_name, default_output, summary
+from evaluate.results_folder import checkpoint_name, default_output
+from evaluate.run import Run, RunOptions, summary
 from evaluate.scoring import label_scores, score
 from evaluate.source import Source, read_source
+from llama.corrections import divide, divide_by_batch, match_prior, normalise
 from llama.parallel import finish, is_rank_0
 from preprocess.errors import InputError
 from preprocess.files import check_writable, read_json
@@ -177,7 +178,7 @@ def calibrate_alone(config: CalibrateConfig, source: Source, method: str, path: 
         "ties": ties,
     }
     write_predictions(path, rows, source.meta | identity | own_meta)
-    print(summary(rows, source.meta.get("seconds"), source.meta.get("cut") or [], path))
+    print(summary(rows, source.meta.get("seconds"), {"ties": ties, "cut": source.meta.get("cut")}, path))
 
 
 def free_prompts(config: CalibrateConfig, prompts: Sequence[Prompt]) -> tuple[dict[Key, list[Prompt]], dict[str, Any]]:
@@ -215,7 +216,10 @@ def corrected_rows(
             corrected = divide_by_batch(log_probs, config.batch_mean, config.batch_examples)
         elif prior is not None:
             shares = np.array([prior[word] for word in words])
-            corrected = match_prior(log_probs, shares / shares.sum())
+            try:
+                corrected = match_prior(log_probs, shares / shares.sum())
+            except ValueError as error:
+                raise InputError(f"--method prior: {error}") from None
         else:
             corrected = normalise(log_probs)
         for number, row in zip(numbers, corrected.tolist(), strict=True):

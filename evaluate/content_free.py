@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from llama.classify import CONTENT_FREE
 from preprocess.errors import InputError
 from preprocess.files import read_json
 from preprocess.prompts import TEXT, Prompt
 
-DEFAULT_TEXTS = ("N/A",)
+DEFAULT_TEXTS = (CONTENT_FREE,)
 RANDOM_TEXTS = 20  # of domain calibration, as in the paper
 
 Key = tuple[str, str, str, tuple[str, ...]]

@@ -1,19 +1,29 @@
 """Generate: the label word that the model writes first, if it writes one."""
 
 import hashlib
+import json
 import re
+import sys
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from evaluate.predictions import prediction_row
 from evaluate.requests import encode
 from evaluate.run import Run, RunOptions
 from evaluate.work import Examples
+from llama import Tokenizer
 from llama.generation import Sampling
-from llama.parallel import finish
+from llama.parallel import finish, is_rank_0
+from llama.stops import cut_at_stop
 from preprocess.errors import InputError
-from preprocess.prompts import read_prompts
+from preprocess.prompts import Prompt, read_prompts
+
+UNSPACED = re.compile(  # Thai, Lao, Tibetan, Burmese, Khmer; Hangul, whose particles follow a noun; kana, Han
+    "[\u0e00-\u0fff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u3005-\u3007\u3040-\u318f\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
+    "\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff\uff66-\uffdc\U0001b000-\U0001b16f\U00020000-\U0003ffff]"
+)
 
 
 @dataclass(frozen=True)
@@ -26,6 +36,9 @@ class GenerateConfig:
         temperature: Divides the logits; 0 is greedy.
         top_p: Draw from the most probable tokens that together have this probability.
         max_gen_len: Tokens to generate at most.
+        stop: The answer is what stands before this string, and generation ends there: by default a line break, once
+            something other than white space was written. \\n and \\t are a line break and a tab; a JSON list holds
+            several strings; "" turns it off.
         seed: Each example draws from a generator of its own, made from this and its id.
         run: The options that all methods share.
     """
@@ -35,6 +48,7 @@ class GenerateConfig:
     temperature: float = 0.8
     top_p: float = 0.95
     max_gen_len: int = 8
+    stop: str = "\\n"
     seed: int = 1
     run: RunOptions = field(default_factory=RunOptions)
 
@@ -45,6 +59,23 @@ class GenerateConfig:
             raise InputError(f"--top_p {self.top_p}: expected 0 to 1")
         if self.max_gen_len < 1:
             raise InputError(f"--max_gen_len {self.max_gen_len}: expected 1 or more")
+        self.stops()
+
+    def stops(self) -> list[str]:
+        """The stop strings.
+
+        Raises:
+            InputError: A JSON list of something else.
+        """
+        if not self.stop.startswith("["):
+            return [self.stop.replace("\\n", "\n").replace("\\t", "\t")] if self.stop else []
+        try:
+            stops = json.loads(self.stop)
+        except ValueError:
+            stops = None
+        if not isinstance(stops, list) or not all(isinstance(stop, str) and stop for stop in stops):
+            raise InputError(f'--stop {self.stop}: expected a string, or a JSON list of strings such as ["\\n", "###"]')
+        return stops
 
 
 def evaluate_generate(config: GenerateConfig) -> None:
@@ -57,23 +88,27 @@ def generate(config: GenerateConfig) -> None:
     """Read, check, generate, write."""
     prompts = read_prompts(config.data_path, "direct")
     sampling = {"temperature": config.temperature, "top_p": config.top_p}
-    settings = sampling | {"max_gen_len": config.max_gen_len, "seed": config.seed}
+    stops = config.stops()
+    settings = sampling | {"max_gen_len": config.max_gen_len, "stop": stops, "seed": config.seed}
     run = Run("generate", config.data_path, config.run, config.dtype, settings, config)
     encoded = encode(
         prompts, "generate", run.checkpoint.tokenizer, run.max_seq_len, run.prompt_path, config.max_gen_len
     )
     if run.is_finished():
         return
+    warn_of_long_words(prompts, run.checkpoint.tokenizer, config.max_gen_len)
     with run.alone():
         llama = run.load()
         contexts = [request.context for (request,) in encoded.requests]
         seeds = [example_seed(config.seed, prompt.id) for prompt in prompts]
-        generation = llama.generation(contexts, seeds, Sampling(config.max_gen_len, config.temperature, config.top_p))
+        generation = llama.generation(
+            contexts, seeds, Sampling(config.max_gen_len, config.temperature, config.top_p), stops
+        )
         tokens: dict[int, int] = {}
 
         def decide(example: int, results: list[list[int]]) -> dict[str, Any]:
             prompt, (new,) = prompts[example], results
-            text = llama.tokenizer.decode(new)
+            text = cut_at_stop(llama.tokenizer.decode_continuation(new), stops)
             tokens[example] = len(new)
             return prediction_row(prompt, first_label_word(text, prompt.label_words), {"generation": text})
 
@@ -88,16 +123,63 @@ def example_seed(seed: int, example_id: str) -> int:
     return int.from_bytes(digest[:7])
 
 
-def first_label_word(generation: str, label_words: Sequence[str]) -> str | None:
-    """The label word that occurs first in `generation` as a whole word, case ignored; None where none does.
+def warn_of_long_words(prompts: Sequence[Prompt], tokenizer: Tokenizer, max_gen_len: int) -> None:
+    """Say on rank 0 which label words have more tokens than are generated: they can never be the answer."""
+    words = {word: prompt for prompt in prompts for word in prompt.label_words}
+    lengths = {word: len(tokenizer.encode_pair(":", word, prompt.separator)[1]) for word, prompt in words.items()}
+    longest = max(lengths, key=lambda word: lengths[word])
+    if lengths[longest] > max_gen_len and is_rank_0():
+        number = sum(length > max_gen_len for length in lengths.values())
+        print(
+            f"warning: --max_gen_len {max_gen_len} is too small for {number} of {len(lengths)} label words, which can"
+            f" never be the answer: {longest!r} has {lengths[longest]} tokens",
+            file=sys.stderr,
+        )
 
-    Where two begin at the same place, the longer one.
+
+def first_label_word(generation: str, label_words: Sequence[str]) -> str | None:
+    """The label word that occurs first in `generation` as a whole word; None where none does.
+
+    As it is written, else with case ignored, but for label words of one letter: "a" is a word of its own. What is a
+    part of a longer label word is not meant itself. Scripts without spaces between words (Chinese, Japanese, Thai) have
+    no whole words: there a label word is found within a text.
     """
-    by_length = sorted(label_words, key=len, reverse=True)
-    pattern = "|".join(re.escape(word) for word in by_length)
-    found = re.search(rf"(?<!\w)(?:{pattern})(?!\w)", generation, re.IGNORECASE)
-    if found is None:
-        return None
-    if found[0] in label_words:
-        return found[0]
-    return next(word for word in label_words if re.fullmatch(re.escape(word), found[0], re.IGNORECASE))
+    text = unicodedata.normalize("NFC", generation)
+    exact, ignored = (occurrences(text, label_words, flags) for flags in (re.NOFLAG, re.IGNORECASE))
+    longest = [one for one in exact + ignored if not any(is_part(one, other) for other in ignored)]
+    # Where several begin at the same place, the longer one; of equal ones, as they are written, else the first.
+    found = min(longest, key=lambda one: (one not in exact, one.begin, -one.end, one.number), default=None)
+    return None if found is None else label_words[found.number]
+
+
+class Occurrence(NamedTuple):
+    """Label word `number` at text[begin:end]."""
+
+    begin: int
+    end: int
+    number: int
+
+
+def is_part(one: Occurrence, other: Occurrence) -> bool:
+    return other.begin <= one.begin and one.end <= other.end and other.end - other.begin > one.end - one.begin
+
+
+def occurrences(text: str, label_words: Sequence[str], flags: re.RegexFlag) -> list[Occurrence]:
+    """Where each label word stands in `text` as a whole word."""
+    found = []
+    for number, word in enumerate(label_words):
+        composed = unicodedata.normalize("NFC", word)
+        case = re.NOFLAG if len(composed) == 1 else flags
+        for match in re.finditer(rf"(?=({re.escape(composed)}))", text, case):
+            begin, end = match.span(1)
+            before = continues_word(text[begin - 1 : begin] if begin else "", composed[0])
+            if not before and not continues_word(text[end : end + 1], composed[-1]):
+                found.append(Occurrence(begin, end, number))
+    return found
+
+
+def continues_word(neighbour: str, edge: str) -> bool:
+    """Whether the character beside a label word makes it a part of a longer word, given the word's own at that end."""
+    if not neighbour or UNSPACED.match(edge) or UNSPACED.match(neighbour):
+        return False
+    return neighbour == "_" or unicodedata.category(neighbour)[0] in "LMN"  # letters, marks, digits

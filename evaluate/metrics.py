@@ -61,9 +61,14 @@ def class_f1(confusion: np.ndarray) -> np.ndarray:
 
 
 def macro_f1(confusion: np.ndarray) -> np.ndarray:
-    """Unweighted mean of the F1 of the classes that occur as ground truth (...)."""
-    occurs = confusion.sum(-1) > 0
-    return np.where(occurs, class_f1(confusion), 0).sum(-1) / occurs.sum(-1)
+    """Unweighted mean of F1 over the classes that occur as ground truth or prediction (...): scikit-learn's default."""
+    return np.nanmean(class_f1(confusion), axis=-1)
+
+
+def macro_f1_of_all(confusion: np.ndarray, classes: int) -> np.ndarray:
+    """Unweighted mean of the F1 of all `classes` label words (...); that of one that neither occurs nor is predicted is
+    0, as scikit-learn has it where it is given the labels."""
+    return np.nansum(class_f1(confusion), axis=-1) / classes
 
 
 def weighted_f1(confusion: np.ndarray) -> np.ndarray:

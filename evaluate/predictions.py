@@ -123,13 +123,13 @@ def check_row(row: Any, place: str) -> None:
             raise InputError(f"{place}: {field!r} is {row[field]!r}, expected a string")
     for field in ("log_probs", "score"):
         if row.get(field) is not None:
-            check_numbers(row, field, len(words) if words else -1, place)
+            check_numbers(row, field, len(words) if words else None, place)
 
 
-def check_numbers(row: dict[str, Any], field: str, count: int, place: str) -> None:
-    """Raises InputError where `field` is no list of `count` finite numbers."""
+def check_numbers(row: dict[str, Any], field: str, count: int | None, place: str) -> None:
+    """Raises InputError where `field` is no list of `count` finite numbers; None: of any number of them."""
     values = row.get(field)
-    if not isinstance(values, list) or len(values) != count:
+    if not isinstance(values, list) or (count is not None and len(values) != count):
         raise InputError(f"{place}: expected {field!r}, one a label word")
     if not all(isinstance(value, float | int) and math.isfinite(value) for value in values):
         raise InputError(f"{place}: {field!r} holds something other than finite numbers")
@@ -160,7 +160,9 @@ def check_same(what: str, found: dict[str, Any], wanted: dict[str, Any]) -> None
     for key in wanted:
         if found.get(key) != wanted[key]:
             other, ours = difference(found.get(key), wanted[key])
-            raise InputError(f"{what} with {key} {other}, now {ours}; --overwrite replaces it")
+            raise InputError(
+                f"{what} with {key} {other}, now {ours}; --overwrite replaces it, another --output_path keeps it"
+            )
 
 
 def difference(found: Any, wanted: Any) -> tuple[Any, Any]:

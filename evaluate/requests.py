@@ -1,7 +1,6 @@
 """A prompt file to requests, with texts cut that are too long."""
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +8,7 @@ from tqdm import tqdm
 
 from llama import Request, Tokenizer
 from llama.parallel import is_rank_0
-from llama.prompts import build_requests
+from llama.prompts import build_requests, fit, length
 from preprocess.errors import InputError
 from preprocess.prompts import Prompt
 
@@ -58,45 +57,3 @@ def encode(
         if was_cut:
             cut.append(prompt.id)
     return Encoded(requests, cut)
-
-
-def length(request: Request) -> int:
-    return len(request.context) + len(request.target)
-
-
-def fit(
-    build: Callable[[str, Sequence[str]], list[Request]], text: str, label_words: Sequence[str], max_tokens: int
-) -> tuple[list[Request] | None, bool]:
-    """The requests with as many words of `text` as fit, and whether words were cut; None where not even none fits.
-
-    One cut for all label words, so that they are compared on the same text: the longest decides.
-
-    Args:
-        build: Gives the requests of a text with some label words.
-    """
-
-    def fits(text: str, word: str) -> bool:
-        return max(map(length, build(text, [word]))) <= max_tokens
-
-    word = label_words[0]
-    if fits(text, word):
-        built = build(text, label_words)
-        lengths = list(map(length, built))
-        if max(lengths) <= max_tokens:
-            return built, False
-        word = label_words[lengths.index(max(lengths))]
-    ends = [0, *(word.end() for word in re.finditer(r"\S+", text))]
-    high = len(ends)
-    while high:
-        # `low` words fit with this label word, if any number does; `high` do not. All of them may: without the white
-        # space at the end.
-        low = 0
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (middle, high) if fits(text[: ends[middle]], word) else (low, middle)
-        built = build(text[: ends[low]], label_words)
-        lengths = list(map(length, built))
-        if max(lengths) <= max_tokens:
-            return built, True
-        word, high = label_words[lengths.index(max(lengths))], low  # a longer one
-    return None, True

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from evaluate import metrics
-from evaluate.predictions import Predictions, read_predictions, sha256
+from evaluate.predictions import Predictions, check_row, read_predictions, sha256
 from evaluate.statistics import bootstrap_interval
 from preprocess.errors import InputError
 from preprocess.files import read_json
@@ -140,6 +141,14 @@ class Result:
         """A metric of the confusion matrix."""
         return None if self.confusion is None else float(metric(self.confusion))
 
+    @property
+    def macro_f1_of_all(self) -> float | None:
+        """Of all label words; None where the file does not tell them."""
+        words = {word for words in self.label_words for word in words}
+        if self.confusion is None or not words:
+            return None
+        return float(metrics.macro_f1_of_all(self.confusion, len(words)))
+
     def interval_of(self, metric: Callable[[np.ndarray], np.ndarray]) -> Interval | None:
         """Its 95 % interval."""
         if self.truths is None or self.confusion is None:
@@ -228,7 +237,11 @@ def read_checked(path: Path) -> Predictions:
     """
     predictions = read_predictions(path, "FILES")
     meta = predictions.meta
-    if meta is None:
+    if meta is None:  # an earlier file, or one of another program: nothing but its name says what it was made from
+        inputs = inputs_beside(path)
+        prompts = [] if inputs is None else read_json(inputs, "FILES")
+        if inputs is not None and difference_from(predictions.rows, prompts, inputs) is None:
+            complete(predictions, prompts)
         return predictions
     if meta.get("num_examples") != len(predictions.rows):
         raise InputError(f"{path}: {len(predictions.rows)} rows, its meta file says {meta.get('num_examples')}")
@@ -237,11 +250,43 @@ def read_checked(path: Path) -> Predictions:
         if sha256(inputs) != meta.get("prompt_sha256"):
             raise InputError(f"{path}: was made from another version of {inputs}; evaluate again or restore that file")
         prompts = read_json(inputs, "FILES")
-        if len(prompts) != len(predictions.rows):
-            raise InputError(f"{path}: {len(predictions.rows)} rows for {len(prompts)} examples of {inputs}")
-        for number, (prompt, row) in enumerate(zip(prompts, predictions.rows, strict=True)):
-            expected = prompt.get("id", str(number)), prompt["ground_truth"]
-            found = row["id"], row.get("ground_truth", prompt["ground_truth"])
-            if found != expected:
-                raise InputError(f"{path}: row {number} is {found}, in {inputs} it is {expected}")
+        differs = difference_from(predictions.rows, prompts, inputs)
+        if differs is not None:
+            raise InputError(f"{path}: {differs}")
+        complete(predictions, prompts)
     return predictions
+
+
+def inputs_beside(path: Path) -> Path | None:
+    """The prompt file that the name of a predictions file tells, in the same folder; None where there is none."""
+    parts = path.name.removeprefix("outputs_").split("_")
+    kind = "channel" if parts[0] == "channel" else "direct"
+    candidates = [path.with_name(f"inputs_{kind}_{'_'.join(parts[begin:])}") for begin in range(1, len(parts))]
+    return next((candidate for candidate in candidates if candidate.is_file()), None)
+
+
+def difference_from(rows: Sequence[dict[str, Any]], prompts: Sequence[dict[str, Any]], inputs: Path) -> str | None:
+    """What says that predictions were not made from these prompts; None where nothing does. Rows of other programs may
+    have no ids."""
+    if len(prompts) != len(rows):
+        return f"{len(rows)} rows for {len(prompts)} examples of {inputs}"
+    for number, (prompt, row) in enumerate(zip(prompts, rows, strict=True)):
+        expected = prompt.get("id", str(number)), prompt["ground_truth"]
+        found = row["id"], row.get("ground_truth", prompt["ground_truth"])
+        if found != expected and found != (str(number), expected[1]):
+            return f"row {number} is {found}, in {inputs} it is {expected}"
+    return None
+
+
+def complete(predictions: Predictions, prompts: Sequence[dict[str, Any]]) -> None:
+    """Fill in what rows leave out and the prompt file tells: id, label words, ground truth, page.
+
+    Raises:
+        InputError: The scores are not as many as the label words.
+    """
+    for number, (prompt, row) in enumerate(zip(prompts, predictions.rows, strict=True)):
+        row["id"] = prompt.get("id", str(number))
+        for field in ("label_words", "ground_truth", "group"):
+            if prompt.get(field) is not None:
+                row.setdefault(field, prompt[field])
+        check_row(row, f"{predictions.path}: row {number}")

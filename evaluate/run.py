@@ -1,7 +1,6 @@
 """What the four methods share: open a checkpoint, know whether the result is there already, write it, say so."""
 
 import importlib.metadata
-import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -16,11 +15,11 @@ import torch
 from evaluate.journal import Journal
 from evaluate.metrics import accuracy, classes_of, confusion_matrix, macro_f1
 from evaluate.predictions import finished, read_meta, sha256, write_predictions
+from evaluate.results_folder import checkpoint_name, default_output
 from evaluate.work import Examples, Outcome, compute_all
 from llama import LLaMA
 from llama.batches import count_tokens, digest
-from llama.checkpoint import Checkpoint, find_folder, open_checkpoint, resolve_dtype
-from llama.errors import CheckpointError
+from llama.checkpoint import Checkpoint, open_checkpoint, resolve_dtype
 from llama.llama import load_model
 from llama.model import Transformer
 from llama.parallel import check_replicas, is_rank_0, own_device, start, world_size
@@ -37,7 +36,8 @@ class RunOptions:
     """The options that all methods share.
 
     Args:
-        output_path: The predictions file to write; default results/CHECKPOINT/outputs_METHOD_DATASET.json.
+        output_path: The predictions file to write; default results/CHECKPOINT/outputs_METHOD_DATASET.json, where
+            CHECKPOINT has as much of the path as tells checkpoints apart.
         ckpt_dir: Folder of a checkpoint in Meta's format, or its name below checkpoints/ or checkpoints/llama/.
         tokenizer_path: Default tokenizer.model in the checkpoint's folder or its parent.
         max_seq_len: Tokens that a prompt with its completion may have; default that of params.json, else 1024.
@@ -103,7 +103,8 @@ class Run:
         self.max_seq_len = self.checkpoint.args.max_seq_len
         self.settings = settings | {"dtype": dtype_name(self.dtype), "max_seq_len": self.max_seq_len}
         self.configuration = asdict(configuration)
-        self.output_path = Path(options.output_path or default_output(method, self.prompt_path, self.checkpoint.name))
+        self.checkpoint_name = checkpoint_name(options.ckpt_dir)
+        self.output_path = Path(options.output_path or default_output(method, self.prompt_path, self.checkpoint_name))
         if self.output_path.resolve() == self.prompt_path.resolve():
             raise InputError(f"--output_path {self.output_path}: is the prompt file")
         check_writable(self.output_path, "--output_path")
@@ -185,7 +186,7 @@ class Run:
         """
         write_predictions(self.output_path, rows, self.meta(rows, seconds) | counters, self.journal.folder)
         self.journal.remove()
-        print(summary(rows, seconds, counters.get("cut") or [], self.output_path))
+        print(summary(rows, seconds, counters, self.output_path))
 
     def meta(self, rows: Sequence[dict[str, Any]], seconds: float | None) -> dict[str, Any]:
         return self.identity | {
@@ -194,7 +195,7 @@ class Run:
             "seconds": None if seconds is None else round(seconds, 3),
             "tokens_computed": self.tokens_computed,
             "prompt_path": str(self.prompt_path),
-            "checkpoint": self.checkpoint.name,
+            "checkpoint": self.checkpoint_name,
             "checkpoint_path": str(self.checkpoint.folder),
             "dtype": dtype_name(self.dtype),
             "device": torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu",
@@ -211,20 +212,6 @@ def dtype_name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-def default_output(method: str, prompt_path: Path, checkpoint: str) -> str:
-    """results/<checkpoint>/outputs_<method>_<data set>.json: a checkpoint never overwrites another's results."""
-    dataset = re.sub(r"^inputs_(direct|channel)_", "", prompt_path.stem)
-    return f"results/{checkpoint}/outputs_{method}_{dataset}.json"
-
-
-def checkpoint_name(ckpt_dir: str) -> str:
-    """The name of its folder; a checkpoint that is not here can have left results."""
-    try:
-        return find_folder(ckpt_dir).resolve().name
-    except CheckpointError:
-        return Path(ckpt_dir).name
-
-
 def git_commit() -> str | None:
     """The commit that the code is at, None outside of a repository."""
     command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
@@ -235,7 +222,8 @@ def git_commit() -> str | None:
     return found.stdout.strip() or None if found.returncode == 0 else None
 
 
-def summary(rows: Sequence[dict[str, Any]], seconds: float | None, cut: Sequence[str], path: Path) -> str:
+def summary(rows: Sequence[dict[str, Any]], seconds: float | None, counters: dict[str, Any], path: Path) -> str:
+    """What the screen says of a result; `counters` as of `Run.write`."""
     predictions, truths = [row["prediction"] for row in rows], [row["ground_truth"] for row in rows]
     confusion = confusion_matrix(predictions, truths, classes_of(predictions, truths))
     took = "time unknown" if seconds is None else f"{seconds:.1f} s"
@@ -243,6 +231,12 @@ def summary(rows: Sequence[dict[str, Any]], seconds: float | None, cut: Sequence
         f"accuracy {accuracy(confusion):.4f}, macro-F1 {macro_f1(confusion):.4f},"
         f" {predictions.count(None)} of {len(rows)} unanswered, {took}",
     ]
+    if counters.get("ties"):
+        lines.append(
+            f"warning: {counters['ties']} of {len(rows)} predictions are ties: several label words have the highest"
+            " score, the first of them is taken"
+        )
+    cut = counters.get("cut")
     if cut:
         named = ", ".join(cut[:3]) + (", ..." if len(cut) > 3 else "")
         lines.append(

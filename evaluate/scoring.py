@@ -4,6 +4,8 @@ direct    argmax over label words y of log p(y | prompt with the text x)
 channel   argmax over label words y of log p(x | prompt with the label word y)    (Min et al. 2022, section 3)
 """
 
+import math
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +16,8 @@ from evaluate.predictions import prediction_row
 from evaluate.requests import Encoded, encode
 from evaluate.run import Run, RunOptions
 from evaluate.work import Examples, Outcome
-from llama.parallel import finish
+from llama.parallel import finish, is_rank_0
+from llama.scoring import Scoring
 from preprocess.prompts import read_prompts
 
 Score = tuple[float, float, int]  # see `sum_log_probs`
@@ -77,8 +80,42 @@ def score(
     tokens are scored, EOS among them."""
     requests = [request for example in encoded.requests for request in example]
     owners = [example for example, built in enumerate(encoded.requests) for _ in built]
-    outcome = run.compute(run.load().scoring(requests), sum_log_probs, Examples(owners, decide))
+    llama = run.load()
+    work = Watched(llama.scoring(requests), llama.tokenizer.n_words)
+    outcome = run.compute(work, sum_log_probs, Examples(owners, decide))
     return outcome, sum(len(request.target) + 1 for request in requests)
+
+
+class Watched:
+    """Requests that are scored, with a look at the first batch: whether tokenizer and weights belong together.
+
+    Where they do not, but have the same number of tokens, nothing else tells: the weights then call real text less
+    probable than any drawing of lots would.
+
+    Args:
+        work: What is scored.
+        n_words: Size of the vocabulary.
+    """
+
+    def __init__(self, work: Scoring, n_words: int):
+        self.work = work
+        self.batches = work.batches
+        self.uniform = -math.log(n_words)
+        self.seen = False
+
+    def compute(self, number: int) -> list[tuple[int, torch.Tensor]]:
+        """Batch `number`."""
+        results = self.work.compute(number)
+        scored = torch.cat([log_probs[:-1] for _, log_probs in results])  # without EOS
+        if not self.seen and len(scored) and scored.mean() < self.uniform and is_rank_0():
+            print(
+                f"warning: a token's log-probability is {scored.mean():.1f} nats on average, below the"
+                f" {self.uniform:.1f} of a uniform distribution: does this tokenizer belong to these weights?"
+                " (--tokenizer_path)",
+                file=sys.stderr,
+            )
+        self.seen = True
+        return results
 
 
 def sum_log_probs(log_probs: torch.Tensor) -> Score:

@@ -6,7 +6,8 @@ from pathlib import Path
 from evaluate.calibration import CalibrateConfig, calibrate
 from evaluate.generation import GenerateConfig, generate
 from evaluate.result import read_results
-from evaluate.run import RunOptions, checkpoint_name
+from evaluate.results_folder import checkpoint_name
+from evaluate.run import RunOptions
 from evaluate.scoring import ScoreConfig, evaluate
 from evaluate.table import check_format, draws_table
 from llama.checkpoint import open_checkpoint

@@ -61,6 +61,7 @@ COLUMNS = {
     "wilson": Column("Wilson interval", lambda result: result.wilson_interval, from_to),
     "macro_f1": Column("macro-F1", lambda result: result.of_confusion(metrics.macro_f1), four_digits),
     "macro_f1_interval": Column("of macro-F1", lambda result: result.interval_of(metrics.macro_f1), from_to),
+    "macro_f1_all": Column("macro-F1 of all", lambda result: result.macro_f1_of_all, four_digits),
     "weighted_f1": Column("weighted F1", lambda result: result.of_confusion(metrics.weighted_f1), four_digits),
     "mcc": Column("MCC", lambda result: result.of_confusion(metrics.matthews_correlation), four_digits),
     "ece": Column("ECE", lambda result: result.calibration_error, four_digits),
@@ -110,9 +111,10 @@ class TableConfig:
         paths: Predictions files, or folders that hold outputs_*.json at any depth.
         format: markdown, latex (needs the package booktabs) or csv.
         columns: Of dataset, num_examples, k, seed, method, accuracy, interval, wilson, macro_f1, macro_f1_interval,
-            weighted_f1, mcc, ece, brier, nll, unanswered, tokens, time, checkpoint, with commas; all takes all. The
-            intervals are of the bootstrap (2,000 resamples, whole pages where examples stand on pages), wilson that of
-            the accuracy of independent examples.
+            macro_f1_all, weighted_f1, mcc, ece, brier, nll, unanswered, tokens, time, checkpoint, with commas; all
+            takes all. The intervals are of the bootstrap (2,000 resamples, whole pages where examples stand on pages),
+            wilson that of the accuracy of independent examples. macro_f1 averages the classes that occur as ground
+            truth or prediction, macro_f1_all all label words.
         draws: One row for all results of a method that differ in --seed alone: mean, deviation, worst.
     """
 

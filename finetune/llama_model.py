@@ -7,7 +7,6 @@ from pathlib import Path
 
 import sentencepiece
 import torch
-from torch import Tensor
 from transformers import (
     AutoModelForTokenClassification,
     AutoTokenizer,
@@ -18,26 +17,15 @@ from transformers import (
 )
 
 from finetune.pretrained import RANDOM, check_weights, is_classifier, label_options, one_line, read_config
-from llama import ModelArgs, Tokenizer, open_checkpoint
+from llama import ModelArgs, open_checkpoint
 from llama.checkpoint import load_weights
+from llama.formats.names import to_hugging_face
+from llama.tokenizers.sentencepiece import SentencePieceBackend
 from preprocess.errors import InputError
 
 RANDOM_SHAPE = {"hidden_size": 64, "intermediate_size": 176, "num_hidden_layers": 2, "num_attention_heads": 4}
 RANDOM_VOCABULARY = 1000
 RANDOM_LENGTH = 512
-TRANSFORMERS_NAMES = {
-    "attention.wq": "self_attn.q_proj",
-    "attention.wk": "self_attn.k_proj",
-    "attention.wv": "self_attn.v_proj",
-    "attention.wo": "self_attn.o_proj",
-    "feed_forward.w1": "mlp.gate_proj",
-    "feed_forward.w2": "mlp.down_proj",
-    "feed_forward.w3": "mlp.up_proj",
-    "attention_norm": "input_layernorm",
-    "ffn_norm": "post_attention_layernorm",
-    "tok_embeddings": "embed_tokens",
-    "norm": "norm",
-}
 
 
 @dataclass(frozen=True)
@@ -99,11 +87,16 @@ def load_transformers(
 def load_meta(folder: Path, label_words: Sequence[str], dtype: torch.dtype) -> Base:
     """A checkpoint in Meta's format, of any number of shards."""
     checkpoint = open_checkpoint(str(folder))
+    tokenizer = checkpoint.tokenizer.backend
+    if not isinstance(tokenizer, SentencePieceBackend):
+        raise InputError(f"--model {folder}: Llama 3 in Meta's form is not fine-tuned; take its Hugging Face folder")
     config = config_of(checkpoint.args, label_words)
     model = AutoModelForTokenClassification.from_config(config, dtype=dtype)  # .to(dtype) would round rotary tables
     weights = load_weights(checkpoint, 0, 1, dtype, torch.device("cpu"))
-    model.model.load_state_dict(converted(weights, checkpoint.args))
-    return Base(checkpoint.name, model, converted_tokenizer(checkpoint.tokenizer), checkpoint.fingerprint())
+    del weights["output.weight"]  # a classifier has none
+    converted = to_hugging_face(weights, checkpoint.args)
+    model.model.load_state_dict({key.removeprefix("model."): weight for key, weight in converted.items()})
+    return Base(checkpoint.name, model, converted_tokenizer(tokenizer), checkpoint.fingerprint())
 
 
 def config_of(args: ModelArgs, label_words: Sequence[str]) -> LlamaConfig:
@@ -114,7 +107,8 @@ def config_of(args: ModelArgs, label_words: Sequence[str]) -> LlamaConfig:
         intermediate_size=args.hidden_dim,
         num_hidden_layers=args.n_layers,
         num_attention_heads=args.n_heads,
-        num_key_value_heads=args.kv_heads,
+        num_key_value_heads=args.n_kv_heads,
+        head_dim=args.head_dim,
         rms_norm_eps=args.norm_eps,
         rope_parameters={"rope_type": "default", "rope_theta": args.rope_theta},
         max_position_embeddings=args.max_seq_len,
@@ -123,26 +117,7 @@ def config_of(args: ModelArgs, label_words: Sequence[str]) -> LlamaConfig:
     )
 
 
-def converted(weights: dict[str, Tensor], args: ModelArgs) -> dict[str, Tensor]:
-    """Meta's weights under transformers' names, without the output layer, which a classifier has not."""
-    renamed = {}
-    for key, weight in weights.items():
-        parts = key.removesuffix(".weight").split(".")
-        if parts == ["output"]:
-            continue
-        prefix, name = (".".join(parts[:2]) + ".", ".".join(parts[2:])) if parts[0] == "layers" else ("", parts[0])
-        heads = {"attention.wq": args.n_heads, "attention.wk": args.kv_heads}.get(name)
-        weight = weight if heads is None else rotary_halves(weight, heads)
-        renamed[f"{prefix}{TRANSFORMERS_NAMES[name]}.weight"] = weight
-    return renamed
-
-
-def rotary_halves(weight: Tensor, heads: int) -> Tensor:
-    """wq or wk with its rows reordered: Meta rotates neighbours (2i, 2i + 1), transformers (i, i + E / 2)."""
-    return weight.unflatten(0, (heads, -1, 2)).transpose(1, 2).flatten(0, 2)
-
-
-def converted_tokenizer(tokenizer: Tokenizer) -> LlamaTokenizer:
+def converted_tokenizer(tokenizer: SentencePieceBackend) -> LlamaTokenizer:
     """transformers' tokenizer with the ids of a sentencepiece model.
 
     sentencepiece joins the pair whose piece has the highest score. The order of merges is made from the scores, for
@@ -188,7 +163,7 @@ def make_random(label_words: Sequence[str], texts: Sequence[str], folder: Path) 
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "tokenizer.model"
     path.write_bytes(model.getvalue())
-    tokenizer = converted_tokenizer(Tokenizer(path))
+    tokenizer = converted_tokenizer(SentencePieceBackend(path))
     path.unlink()  # transformers would prefer it to its own file
     tokenizer.save_pretrained(folder)
     config = LlamaConfig(

@@ -1,8 +1,9 @@
-"""LLaMA in Meta's form: the model, its checkpoints, scoring and generation.
+"""LLaMA and its relatives: the model, its checkpoints, scoring and generation.
 
 model.py        token ids -> hidden states -> logits
-checkpoint.py   a folder in Meta's format, checked and cut to the ranks
-tokenizer.py    text <-> token ids
+formats/        what lies on the disk or on the hub -> shape, tokenizer, weights by Meta's names
+checkpoint.py   a checkpoint of any format, checked and cut to the ranks
+tokenizer.py    text <-> token ids, by one of tokenizers/
 scoring.py      requests -> log-probabilities
 generation.py   contexts -> new tokens
 llama.py        all of them together: `load`, `LLaMA`

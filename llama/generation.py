@@ -1,6 +1,6 @@
 """Continuations drawn from the model: contexts in, new token ids out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -31,15 +31,16 @@ class Sampling:
 
 
 class Generation:
-    """Contexts to continue until EOS, in batches of which each is computed alone.
+    """Contexts to continue until an end, in batches of which each is computed alone.
 
     Args:
         model: In evaluation mode, on this device; all ranks of a model-parallel group compute the same batches.
         contexts: Token ids; each with `max_gen_len` more fits into `model.args.max_seq_len`.
         seeds: One a context: its draws depend on nothing else in the batch.
-        eos_id: Ends a continuation.
+        end_ids: Each ends a continuation.
         sampling: How tokens are drawn.
         limits: Of a batch.
+        is_complete: Whether the new ids of a continuation are all that is wanted of it, see `llama.stops`.
     """
 
     def __init__(
@@ -47,15 +48,17 @@ class Generation:
         model: Transformer,
         contexts: Sequence[tuple[int, ...]],
         seeds: Sequence[int],
-        eos_id: int,
+        end_ids: Collection[int],
         sampling: Sampling,
         limits: Limits,
+        is_complete: Callable[[list[int]], bool] = lambda new: False,
     ):
         self.model = model
         self.contexts = contexts
         self.seeds = seeds
-        self.eos_id = eos_id
+        self.end_ids = end_ids
         self.sampling = sampling
+        self.is_complete = is_complete
         self.path = SharedPath(model)
         # Without the last tokens: each row computes its own, since its hidden state is asked for.
         self.tree = build_tree(context[:-1] for context in contexts)
@@ -63,7 +66,7 @@ class Generation:
 
     @torch.inference_mode()
     def compute(self, number: int) -> list[tuple[int, list[int]]]:
-        """Batch `number`: for each of its contexts the index and the new ids, without EOS."""
+        """Batch `number`: for each of its contexts the index and the new ids, without the end."""
         return in_parts(self.compute_rows, self.batches[number])
 
     def compute_rows(self, batch: Batch) -> list[tuple[int, list[int]]]:
@@ -84,9 +87,11 @@ class Generation:
         for step in range(self.sampling.max_gen_len):
             logits = self.model.output(hidden[:, 0]).float()
             chosen = choose(logits, [generators[row] for row in active], self.sampling)
-            going = [place for place, token in enumerate(chosen.tolist()) if token != self.eos_id]
-            for place in going:
-                new[active[place]].append(int(chosen[place]))
+            going = []
+            for place, token in enumerate(chosen.tolist()):
+                if token not in self.end_ids:
+                    new[active[place]].append(token)
+                    going += [] if self.is_complete(new[active[place]]) else [place]
             if not going or step == self.sampling.max_gen_len - 1:
                 break
             if len(going) < len(active):
@@ -110,7 +115,10 @@ def choose(logits: Tensor, generators: Sequence[torch.Generator], sampling: Samp
     if sampling.temperature == 0:
         chosen = logits.argmax(dim=-1)
     else:
-        probabilities = torch.softmax(logits / sampling.temperature, dim=-1).cpu()
+        logits = logits - logits.amax(
+            dim=-1, keepdim=True
+        )  # so that the most probable token stays at 0, not at infinity
+        probabilities = torch.softmax((logits.double() / sampling.temperature).float(), dim=-1).cpu()
         rows = zip(probabilities, generators, strict=True)
         chosen = torch.stack([draw(row, generator, sampling.top_p) for row, generator in rows]).to(logits.device)
     dist.broadcast(chosen, get_model_parallel_src_rank(), group=get_model_parallel_group())

@@ -1,17 +1,20 @@
 """LLaMA for people who import it: a loaded checkpoint that scores and continues texts."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from fairscale.nn.model_parallel.initialize import get_model_parallel_rank, get_model_parallel_world_size
 
 from llama.batches import Limits
 from llama.checkpoint import Checkpoint, load_weights, open_checkpoint, resolve_dtype
+from llama.classify import Classification, Question, classify
 from llama.generation import Generation, Sampling
 from llama.model import Transformer
 from llama.parallel import Launch, start, world_size
 from llama.scoring import Request, Scoring
 from llama.shared import all_batches
+from llama.stops import cut_at_stop, find_stop
 from llama.tokenizer import Tokenizer
 
 TOKENS = {"cpu": 2048, "cuda": 16384}  # of a batch: enough for the matrices to run at full rate
@@ -39,47 +42,120 @@ class LLaMA:
         tokens = TOKENS[model.norm.weight.device.type] if max_batch_tokens is None else max_batch_tokens
         self.limits = Limits(tokens, max_batch_size)
 
+    @property
+    def max_seq_len(self) -> int:
+        """Tokens that a prompt with its completion may have."""
+        return self.model.args.max_seq_len
+
     def scoring(self, requests: Sequence[Request]) -> Scoring:
         """Requests to score, in batches."""
         self.check_lengths([len(request.context) + len(request.target) for request in requests])
         return Scoring(self.model, requests, self.tokenizer.eos_id, self.limits)
 
-    def generation(self, contexts: Sequence[tuple[int, ...]], seeds: Sequence[int], sampling: Sampling) -> Generation:
-        """Contexts to continue, in batches; `seeds` one a context."""
+    def generation(
+        self, contexts: Sequence[tuple[int, ...]], seeds: Sequence[int], sampling: Sampling, stop: Sequence[str] = ()
+    ) -> Generation:
+        """Contexts to continue, in batches; `seeds` one a context. A `stop` string ends a continuation."""
+
+        def is_complete(new: list[int]) -> bool:
+            return bool(stop) and find_stop(self.tokenizer.decode_continuation(new), stop) is not None
+
         if sampling.temperature < 0:
             raise ValueError(f"temperature {sampling.temperature}: expected 0 or more")
         if not 0 <= sampling.top_p <= 1:
             raise ValueError(f"top_p {sampling.top_p}: expected 0 to 1")
         self.check_lengths([len(context) + sampling.max_gen_len for context in contexts])
-        return Generation(self.model, contexts, seeds, self.tokenizer.eos_id, sampling, self.limits)
+        return Generation(self.model, contexts, seeds, self.tokenizer.end_ids, sampling, self.limits, is_complete)
 
     def check_lengths(self, lengths: Sequence[int]) -> None:
-        limit = self.model.args.max_seq_len
         for row, length in enumerate(lengths):
-            if length > limit:
-                raise ValueError(f"row {row}: {length} tokens, the model takes at most {limit} (max_seq_len)")
+            if length > self.max_seq_len:
+                raise ValueError(
+                    f"row {row}: {length} tokens, the model takes at most {self.max_seq_len} (max_seq_len)"
+                )
 
     def compute_log_probs(
-        self, prompts: Sequence[str], completions: Sequence[str], score_eos: bool = True
-    ) -> list[float]:
-        """Log-probability in nats of each completion after its prompt, joined by one space.
+        self,
+        prompts: Sequence[str],
+        completions: Sequence[str] | Sequence[Sequence[str]],
+        score_eos: bool = True,
+        separator: str = " ",
+    ) -> list[Any]:
+        """Log-probabilities in nats of completions after their prompts.
+
+        >>> llama.compute_log_probs(["The capital of France is"], [["Paris", "Rome"]])
 
         Args:
-            prompts: Texts; BOS is put before each.
-            completions: As many texts.
+            prompts: Texts; BOS is put before each where the tokenizer has one.
+            completions: For each prompt a list of texts, or one text.
             score_eos: Include the end of sequence after the completion.
+            separator: Stands between the two, see `Tokenizer.encode_pair`.
+
+        Returns:
+            For each prompt a list of numbers, or one number.
 
         Raises:
             ValueError: A prompt with its completion is longer than the model takes.
         """
-        requests = [Request(*self.tokenizer.encode_pair(*pair)) for pair in zip(prompts, completions, strict=True)]
+        lists = [[given] if isinstance(given, str) else list(given) for given in completions]
+        pairs = [(prompt, text) for prompt, texts in zip(prompts, lists, strict=True) for text in texts]
+        sums = iter(self.sum_log_probs([Request(*self.tokenizer.encode_pair(*p, separator)) for p in pairs], score_eos))
+        nested = [[next(sums) for _ in texts] for texts in lists]
+        return [row[0] if isinstance(given, str) else row for row, given in zip(nested, completions, strict=True)]
+
+    def sum_log_probs(self, requests: Sequence[Request], score_eos: bool) -> list[float]:
+        """Log-probability in nats of the target of each request, summed in float64.
+
+        Args:
+            score_eos: With that of the end of sequence after it.
+        """
         sums = [0.0] * len(requests)
         for index, log_probs in all_batches(self.scoring(requests)):
             sums[index] = float((log_probs if score_eos else log_probs[:-1]).double().sum())
         return sums
 
+    def classify(
+        self,
+        texts: Sequence[str],
+        label_words: Sequence[str],
+        prompt: str = "Article: {text}\nCategory:",
+        method: str = "direct",
+        demonstrations: Sequence[tuple[str, str]] = (),
+        calibrate: str | None = None,
+        score_eos: bool = True,
+        separator: str = " ",
+    ) -> Classification:
+        """The most probable label word of each text; see `llama.classify`.
+
+        >>> llama.classify(["Rain stopped play."], ["World", "Sports"]).labels
+        ['Sports']
+
+        Args:
+            texts: To classify. One that is too long loses words at its end.
+            label_words: The classes, at least two.
+            prompt: Holds {text}; the label word follows it. For channel it may hold {label_word} instead, and the text
+                follows it.
+            method: direct: p(label word | text). channel: p(text | label word).
+            demonstrations: Pairs of a text and its label word, shown before each text.
+            calibrate: None; contextual: divide by the distribution of the text "N/A" (direct alone); batch: by the mean
+                distribution of the texts, which assumes that the classes are balanced.
+            score_eos: Include the end of sequence in what is compared.
+            separator: Stands between prompt and label word (or text), see `Tokenizer.encode_pair`.
+
+        Raises:
+            ValueError: Names the argument, what was found and what was expected.
+        """
+        question = Question(tuple(label_words), prompt, method, tuple(demonstrations), separator)
+        return classify(self, texts, question, calibrate, score_eos)
+
     def generate(
-        self, prompts: Sequence[str], max_gen_len: int, temperature: float = 0.8, top_p: float = 0.95, seed: int = 0
+        self,
+        prompts: Sequence[str],
+        max_gen_len: int,
+        temperature: float = 0.8,
+        top_p: float = 0.95,
+        seed: int = 0,
+        stop: Sequence[str] = (),
     ) -> list[str]:
         """Continue each prompt; the new text only, without the space that follows the prompt.
 
@@ -88,6 +164,8 @@ class LLaMA:
             temperature: 0 is greedy.
             top_p: Mass of the most probable tokens to draw from.
             seed: Row i draws from a generator of its own, seeded with seed + i.
+            stop: Strings that end a text; they and what follows are left out. One of white space alone counts once
+                something else was written.
 
         Raises:
             ValueError: A prompt leaves no room for `max_gen_len` tokens, or an option is out of range.
@@ -96,8 +174,8 @@ class LLaMA:
         seeds = range(seed, seed + len(contexts))
         sampling = Sampling(max_gen_len, temperature, top_p)
         texts = [""] * len(contexts)
-        for index, new in all_batches(self.generation(contexts, seeds, sampling)):
-            texts[index] = self.tokenizer.decode(new)
+        for index, new in all_batches(self.generation(contexts, seeds, sampling, stop)):
+            texts[index] = cut_at_stop(self.tokenizer.decode_continuation(new), stop)
         return texts
 
 
@@ -112,6 +190,8 @@ def load_model(checkpoint: Checkpoint, launch: Launch, dtype: torch.dtype) -> Tr
     rotary = model.rotary
     model.to("meta")  # gives back the memory that fairscale's layers took: the weights are put in their place
     weights = load_weights(checkpoint, get_model_parallel_rank(), get_model_parallel_world_size(), dtype, launch.device)
+    if checkpoint.args.tied_output:
+        weights["output.weight"] = weights["tok_embeddings.weight"]  # the same memory
     model.load_state_dict(weights, strict=True, assign=True)
     model.rotary = rotary
     return model.to(launch.device).eval().requires_grad_(False)
@@ -126,7 +206,7 @@ def load(
     dtype: str = "auto",
     model_parallel_size: int | None = None,
 ) -> LLaMA:
-    """Open, check and load a checkpoint in Meta's format.
+    """Open, check and load a checkpoint.
 
     >>> llama = load("checkpoints/tiny")
     >>> llama.compute_log_probs(["Article: Rain stopped play.\\nCategory:"], ["Sports"])

@@ -1,8 +1,8 @@
-"""Meta's LLaMA, from token ids to hidden states and logits.
+"""Meta's LLaMA, from token ids to hidden states and logits, and its relatives Mistral, Qwen2 and Qwen3.
 
-Touvron et al. 2023, "LLaMA: Open and Efficient Foundation Language Models" and "Llama 2". The names of the modules are
-the keys of Meta's checkpoints. The matrices are fairscale's model-parallel layers, so that each of P ranks holds 1 / P
-of them.
+Touvron et al. 2023, "LLaMA: Open and Efficient Foundation Language Models" and "Llama 2"; Llama 3: Grattafiori et al.
+2024. The names of the modules are the keys of Meta's checkpoints. The matrices are fairscale's model-parallel layers,
+so that each of P ranks holds 1 / P of them.
 
 This file knows nothing about tokens' meaning, files or processes. Shapes in comments:
 
@@ -10,13 +10,13 @@ This file knows nothing about tokens' meaning, files or processes. Shapes in com
     head, V vocabulary
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from fairscale.nn.model_parallel.initialize import get_model_parallel_world_size
-from fairscale.nn.model_parallel.layers import ColumnParallelLinear, ParallelEmbedding, RowParallelLinear
+from fairscale.nn.model_parallel.layers import ColumnParallelLinear, RowParallelLinear, VocabParallelEmbedding
 from torch import Tensor, nn
 
 from llama.attention import Packing, attend, make_bias
@@ -29,12 +29,14 @@ def keep(weight: Tensor) -> Tensor:
     return weight
 
 
-def column_parallel(in_features: int, out_features: int, gather_output: bool = False) -> ColumnParallelLinear:
-    return ColumnParallelLinear(in_features, out_features, bias=False, gather_output=gather_output, init_method=keep)
+def column_parallel(
+    in_features: int, out_features: int, bias: bool = False, gather_output: bool = False
+) -> ColumnParallelLinear:
+    return ColumnParallelLinear(in_features, out_features, bias, gather_output=gather_output, init_method=keep)
 
 
-def row_parallel(in_features: int, out_features: int) -> RowParallelLinear:
-    return RowParallelLinear(in_features, out_features, bias=False, input_is_parallel=True, init_method=keep)
+def row_parallel(in_features: int, out_features: int, bias: bool = False) -> RowParallelLinear:
+    return RowParallelLinear(in_features, out_features, bias, input_is_parallel=True, init_method=keep)
 
 
 class RMSNorm(nn.Module):
@@ -48,13 +50,6 @@ class RMSNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
         return (x * torch.rsqrt(norm.square() / x.shape[-1] + self.eps)).type_as(x) * self.weight
-
-
-def rotary_table(head_dim: int, length: int, theta: float) -> Tensor:
-    """Cosines and sines of position x frequency, float32, (length, head_dim / 2, 2) (Su et al. 2021, equation 15)."""
-    frequencies = theta ** -(torch.arange(0, head_dim, 2).float() / head_dim)
-    angles = torch.outer(torch.arange(length).float(), frequencies)
-    return torch.stack([angles.cos(), angles.sin()], dim=-1)
 
 
 def rotate(x: Tensor, rotary: Tensor) -> Tensor:
@@ -123,15 +118,17 @@ class Attention(nn.Module):
         self.layer = layer
         self.head_dim = args.head_dim
         self.n_heads = args.n_heads // ranks
-        self.n_kv_heads = args.kv_heads // ranks
-        self.wq = column_parallel(args.dim, args.n_heads * args.head_dim)
-        self.wk = column_parallel(args.dim, args.kv_heads * args.head_dim)
-        self.wv = column_parallel(args.dim, args.kv_heads * args.head_dim)
-        self.wo = row_parallel(args.n_heads * args.head_dim, args.dim)
+        self.n_kv_heads = args.n_kv_heads // ranks
+        self.wq = column_parallel(args.dim, args.n_heads * args.head_dim, "wq" in args.biases)
+        self.wk = column_parallel(args.dim, args.n_kv_heads * args.head_dim, "wk" in args.biases)
+        self.wv = column_parallel(args.dim, args.n_kv_heads * args.head_dim, "wv" in args.biases)
+        self.wo = row_parallel(args.n_heads * args.head_dim, args.dim, "wo" in args.biases)
+        self.q_norm = RMSNorm(args.head_dim, args.norm_eps) if args.head_norms else nn.Identity()
+        self.k_norm = RMSNorm(args.head_dim, args.norm_eps) if args.head_norms else nn.Identity()
 
     def forward(self, x: Tensor, queries: Queries, keys: Keys) -> Tensor:
-        q = self.wq(queries.select(x)).unflatten(-1, (self.n_heads, self.head_dim))  # (B, T, H, E)
-        k = self.wk(x).unflatten(-1, (self.n_kv_heads, self.head_dim))  # (B, T, G, E)
+        q = self.q_norm(self.wq(queries.select(x)).unflatten(-1, (self.n_heads, self.head_dim)))  # (B, T, H, E)
+        k = self.k_norm(self.wk(x).unflatten(-1, (self.n_kv_heads, self.head_dim)))  # (B, T, G, E)
         v = self.wv(x).unflatten(-1, (self.n_kv_heads, self.head_dim))
         k, v, shared = keys.gather(self.layer, rotate(k, keys.rotary), v)
         out = attend(rotate(q, queries.rotary), k, v, queries.bias, shared, queries.packing, keys.packing)
@@ -141,11 +138,11 @@ class Attention(nn.Module):
 class FeedForward(nn.Module):
     """SwiGLU: w2(silu(w1 x) * w3 x) (Shazeer 2020, equation 6)."""
 
-    def __init__(self, dim: int, hidden_dim: int):
+    def __init__(self, dim: int, hidden_dim: int, biases: Collection[str] = ()):
         super().__init__()
-        self.w1 = column_parallel(dim, hidden_dim)
-        self.w2 = row_parallel(hidden_dim, dim)
-        self.w3 = column_parallel(dim, hidden_dim)
+        self.w1 = column_parallel(dim, hidden_dim, "w1" in biases)
+        self.w2 = row_parallel(hidden_dim, dim, "w2" in biases)
+        self.w3 = column_parallel(dim, hidden_dim, "w3" in biases)
 
     def forward(self, x: Tensor) -> Tensor:
         reuse = not torch.is_grad_enabled()  # memory that is in the cache already, instead of new pages
@@ -157,7 +154,7 @@ class TransformerBlock(nn.Module):
     def __init__(self, layer: int, args: ModelArgs):
         super().__init__()
         self.attention = Attention(layer, args)
-        self.feed_forward = FeedForward(args.dim, args.hidden_dim)
+        self.feed_forward = FeedForward(args.dim, args.hidden_dim, args.biases)
         self.attention_norm = RMSNorm(args.dim, args.norm_eps)
         self.ffn_norm = RMSNorm(args.dim, args.norm_eps)
 
@@ -174,11 +171,11 @@ class Transformer(nn.Module):
     def __init__(self, args: ModelArgs):
         super().__init__()
         self.args = args
-        self.tok_embeddings = ParallelEmbedding(args.vocab_size, args.dim, init_method=keep)
+        self.tok_embeddings = VocabParallelEmbedding(args.vocab_size, args.dim, init_method=keep)
         self.layers = nn.ModuleList(TransformerBlock(layer, args) for layer in range(args.n_layers))
         self.norm = RMSNorm(args.dim, args.norm_eps)
         self.output = column_parallel(args.dim, args.vocab_size, gather_output=True)
-        self.register_buffer("rotary", rotary_table(args.head_dim, args.max_seq_len, args.rope_theta), persistent=False)
+        self.register_buffer("rotary", args.rotary_table(), persistent=False)
 
     def forward(
         self,

@@ -1,97 +1,137 @@
-"""The shape of a model: params.json, read, checked key by key, and held against the number of ranks."""
+"""The shape of a model, whatever format it comes from, and what follows from it: its weights and the rotary angles."""
 
-import json
-from dataclasses import dataclass, fields
-from pathlib import Path
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
 
 from llama.errors import CheckpointError
 
 
 @dataclass(frozen=True)
+class RopeScaling:
+    """Rotary frequencies for contexts that are longer than those of the pretraining.
+
+    Args:
+        kind: linear, which divides all frequencies by `factor` (Chen et al. 2023), or llama3, which divides those of
+            long waves alone (Llama 3.1).
+        factor: What frequencies are divided by.
+        low_freq_factor: Waves longer than `original_length` / this are divided (llama3).
+        high_freq_factor: Waves shorter than `original_length` / this are kept; what lies between is blended (llama3).
+        original_length: Context of the pretraining, in tokens (llama3).
+    """
+
+    kind: str
+    factor: float
+    low_freq_factor: float = 1.0
+    high_freq_factor: float = 4.0
+    original_length: int = 8192
+
+    def scale(self, frequencies: Tensor) -> Tensor:
+        """The scaled ones of `frequencies` (E / 2), in radians a token."""
+        if self.kind == "linear":
+            return frequencies / self.factor
+        waves = self.original_length * frequencies / (2 * math.pi)  # in a context of the original length
+        kept = (waves - self.low_freq_factor) / (self.high_freq_factor - self.low_freq_factor)
+        kept = kept.clamp(0, 1)
+        return (1 - kept) * frequencies / self.factor + kept * frequencies
+
+
+@dataclass(frozen=True)
 class ModelArgs:
-    """The keys of params.json.
+    """What is computed.
 
     Args:
         dim: Width of the residual stream.
         n_layers: Number of blocks.
         n_heads: Attention heads.
-        n_kv_heads: Heads of keys and values (grouped-query attention); None: as many as n_heads.
-        vocab_size: Rows of the embedding. -1 in a file stands for the tokenizer's size and is resolved on loading.
-        multiple_of: The feed-forward width is rounded up to a multiple of it.
-        ffn_dim_multiplier: Factor on the feed-forward width before rounding (Llama 2 70B).
+        n_kv_heads: Heads of keys and values; fewer than n_heads: grouped-query attention.
+        head_dim: Width of a head.
+        hidden_dim: Width of the feed-forward layer.
+        vocab_size: Rows of the embedding; the tokenizer may have fewer ids.
         norm_eps: Added to the mean square in RMSNorm.
         rope_theta: Base of the rotary frequencies.
+        rope_scaling: How they are scaled.
         max_seq_len: Longest sequence, in tokens.
-        max_batch_size: In Meta's own ModelArgs; read and not used, batches are the caller's business.
+        biases: The matrices of a block that have one: wq, wk, wv, wo, w1, w2, w3.
+        head_norms: RMSNorm over each head of queries and keys before they are rotated (Qwen3).
+        tied_output: The output layer is the embedding.
     """
 
     dim: int
     n_layers: int
     n_heads: int
-    n_kv_heads: int | None = None
-    vocab_size: int = -1
-    multiple_of: int = 256
-    ffn_dim_multiplier: float | None = None
+    n_kv_heads: int
+    head_dim: int
+    hidden_dim: int
+    vocab_size: int
     norm_eps: float = 1e-5
     rope_theta: float = 10000.0
+    rope_scaling: RopeScaling | None = None
     max_seq_len: int = 1024
-    max_batch_size: int | None = None
+    biases: tuple[str, ...] = ()
+    head_norms: bool = False
+    tied_output: bool = False
 
-    @property
-    def kv_heads(self) -> int:
-        return self.n_heads if self.n_kv_heads is None else self.n_kv_heads
-
-    @property
-    def head_dim(self) -> int:
-        return self.dim // self.n_heads
-
-    @property
-    def hidden_dim(self) -> int:
-        """Width of the feed-forward layer: 2/3 of 4 dim, scaled, rounded up to a multiple of `multiple_of`."""
-        hidden = 2 * 4 * self.dim // 3
-        if self.ffn_dim_multiplier is not None:
-            hidden = int(self.ffn_dim_multiplier * hidden)
-        return -(-hidden // self.multiple_of) * self.multiple_of
+    def rotary_table(self) -> Tensor:
+        """Cosines and sines of position x frequency, float32, (max_seq_len, E / 2, 2) (Su et al. 2021, equation 15)."""
+        frequencies = self.rope_theta ** -(torch.arange(0, self.head_dim, 2).float() / self.head_dim)
+        if self.rope_scaling is not None:
+            frequencies = self.rope_scaling.scale(frequencies)
+        angles = torch.outer(torch.arange(self.max_seq_len).float(), frequencies)
+        return torch.stack([angles.cos(), angles.sin()], dim=-1)
 
 
-def read_params(path: Path, max_seq_len: int | None = None) -> ModelArgs:
-    """params.json as ModelArgs; every key must be known and of its type. `max_seq_len` can only shorten its own."""
-    try:
-        params = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CheckpointError(f"{path}: no such file; a checkpoint in Meta's format has one") from None
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path}: not readable as JSON ({error})") from None
-    if not isinstance(params, dict):
-        raise CheckpointError(f"{path}: expected a JSON object, found {type(params).__name__}")
-    known = {field.name: field.type for field in fields(ModelArgs)}
-    for key, value in params.items():
-        if key not in known:
-            raise CheckpointError(f"{path}: unknown key {key!r}; known are {', '.join(known)}")
-        number, expected = (int | float, "a number") if "float" in str(known[key]) else (int, "a whole number")
-        nullable = value is None and "None" in str(known[key])
-        if not nullable and (not isinstance(value, number) or isinstance(value, bool)):
-            raise CheckpointError(f"{path}: {key} is {value!r}, expected {expected}")
-        if value is not None and not value > 0 and (key, value) != ("vocab_size", -1):
-            raise CheckpointError(f"{path}: {key} is {value!r}, expected a number above 0")
-    missing = [key for key in ("dim", "n_layers", "n_heads") if key not in params]
-    if missing:
-        raise CheckpointError(f"{path}: key {missing[0]!r} is missing")
-    if max_seq_len is not None and max_seq_len > params.get("max_seq_len", max_seq_len):
-        raise CheckpointError(f"--max_seq_len {max_seq_len}: {path} allows at most {params['max_seq_len']}")
-    args = ModelArgs(**params | ({"max_seq_len": max_seq_len} if max_seq_len else {}))
-    if args.dim % args.n_heads or args.head_dim % 2:
-        raise CheckpointError(f"{path}: dim {args.dim} over n_heads {args.n_heads} is no even width of a head")
-    if args.n_heads % args.kv_heads:
-        raise CheckpointError(f"{path}: n_kv_heads {args.kv_heads} does not divide n_heads {args.n_heads}")
-    return args
+def weight_shapes(args: ModelArgs) -> dict[str, tuple[tuple[int, ...], int | None]]:
+    """Meta's key of every weight: the shape of the whole, and the dimension along which ranks cut it (None: copied)."""
+    q_dim, kv_dim = args.n_heads * args.head_dim, args.n_kv_heads * args.head_dim
+    matrices = {
+        "wq": ("attention", q_dim, args.dim, 0),
+        "wk": ("attention", kv_dim, args.dim, 0),
+        "wv": ("attention", kv_dim, args.dim, 0),
+        "wo": ("attention", args.dim, q_dim, 1),
+        "w1": ("feed_forward", args.hidden_dim, args.dim, 0),
+        "w2": ("feed_forward", args.dim, args.hidden_dim, 1),
+        "w3": ("feed_forward", args.hidden_dim, args.dim, 0),
+    }
+    shapes: dict[str, tuple[tuple[int, ...], int | None]] = {
+        "tok_embeddings.weight": ((args.vocab_size, args.dim), 0),
+        "norm.weight": ((args.dim,), None),
+    }
+    if not args.tied_output:
+        shapes["output.weight"] = ((args.vocab_size, args.dim), 0)
+    for layer in range(args.n_layers):
+        block = f"layers.{layer}"
+        for name, (module, rows, columns, cut) in matrices.items():
+            shapes[f"{block}.{module}.{name}.weight"] = ((rows, columns), cut)
+            if name in args.biases:
+                shapes[f"{block}.{module}.{name}.bias"] = ((rows,), None if cut else 0)
+        if args.head_norms:
+            shapes[f"{block}.attention.q_norm.weight"] = ((args.head_dim,), None)
+            shapes[f"{block}.attention.k_norm.weight"] = ((args.head_dim,), None)
+        shapes[f"{block}.attention_norm.weight"] = ((args.dim,), None)
+        shapes[f"{block}.ffn_norm.weight"] = ((args.dim,), None)
+    return shapes
+
+
+def check_shape(args: ModelArgs, source: object) -> None:
+    """Heads must be of an even width and share keys evenly.
+
+    Args:
+        source: The file that states them, for the message.
+    """
+    if args.head_dim % 2:
+        raise CheckpointError(f"{source}: head_dim {args.head_dim} is odd; rotary embeddings turn pairs")
+    if args.n_heads % args.n_kv_heads:
+        raise CheckpointError(f"{source}: {args.n_kv_heads} key-value heads do not divide {args.n_heads} heads")
 
 
 def check_division(args: ModelArgs, model_parallel_size: int) -> None:
     """The model-parallel size must divide all that is cut."""
     cut = {
         "n_heads": args.n_heads,
-        "n_kv_heads": args.kv_heads,
+        "n_kv_heads": args.n_kv_heads,
         "the hidden dimension": args.hidden_dim,
         "the vocabulary": args.vocab_size,
     }

@@ -1,56 +1,48 @@
-"""Text to token ids and back: a thin layer over sentencepiece with LLaMA's conventions."""
+"""Text to token ids and back: what all kinds of tokenizers share."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 
-from sentencepiece import SentencePieceProcessor
-
-from llama.errors import CheckpointError
+from llama.tokenizers.backend import Backend, open_backend
 from llama.tree import common_length
 
 LINE_BREAK, SPACE = r"(?<=\S\n)(?=\S)", r"(?<=\S)(?= \S)"  # where a text is cut into pieces
 PIECE = 256  # characters of a piece within a line, at least
+LEADS = ("x", "x\n")  # what a piece is encoded after, to have the ids that it has within a text
 PROBES = ("Aa:\nBb 1.\n(c) dé\n12 3 x\n'll y", "the rain, the (rain) 12 34 «é» 's\nend")
 
 
 class Tokenizer:
-    """A sentencepiece model.
+    """Encodes texts, and prompts with their completions.
 
-    Its pad id is -1 in LLaMA's model: padding is never an id that is fed to the model, so none is offered here.
+    Args:
+        model: A file - a sentencepiece model, tiktoken's ranks, a tokenizer.json - or what was made of one.
+        end_ids: Each ends a generation; None: as the kind of tokenizer has them.
 
     Raises:
-        CheckpointError: The file is missing or is no sentencepiece model (Llama 3's are tiktoken's).
+        CheckpointError: The file is missing or is no tokenizer.
     """
 
-    def __init__(self, model_path: str | Path):
-        self.model_path = Path(model_path)
-        if not self.model_path.is_file():
-            raise CheckpointError(f"{model_path}: no such tokenizer file (--tokenizer_path)")
-        try:
-            self.sp_model = SentencePieceProcessor()
-            self.sp_model.LoadFromSerializedProto(self.model_path.read_bytes())
-        except (RuntimeError, OSError) as error:
-            raise CheckpointError(
-                f"{model_path}: not a sentencepiece model (--tokenizer_path); Llama 3's tokenizer is not supported"
-            ) from error
+    def __init__(self, model: str | Path | Backend, end_ids: Collection[int] | None = None):
+        self.backend: Backend = open_backend(Path(model)) if isinstance(model, str | Path) else model
         self.encode = lru_cache(maxsize=256)(self._encode)  # prompts come back with every label word
         self.lead = lru_cache(maxsize=256)(self._lead)  # so do contexts: the requests of an example hold one
         self.encode_piece = lru_cache(maxsize=2**14)(self._encode_piece)  # demonstrations: with every example
-        self.n_words: int = self.sp_model.vocab_size()
+        self.n_words = self.backend.n_words
         self.ids = tuple(range(self.n_words))  # one object an id: requests of a whole test split hold millions
-        self.bos_id: int = self.sp_model.bos_id()
-        self.eos_id: int = self.sp_model.eos_id()
-        if self.bos_id < 0 or self.eos_id < 0:
-            raise CheckpointError(f"{model_path}: the tokenizer has no begin- and end-of-sequence pieces")
-        self.line_break = tuple(self.encode_whole("\n"))
+        self.bos_id = self.backend.bos_id
+        self.eos_id = self.backend.eos_id
+        self.end_ids = self.backend.end_ids if end_ids is None else frozenset(end_ids)
+        self.leads = {lead: len(self.encode_whole(lead)) for lead in ("", *LEADS)}
         self.lines, self.spaces = self.borders()
+        self.keeps_space = self.decode(self.encode_pair("a", "a")[1]) == " a"
 
     def encode_whole(self, text: str) -> list[int]:
         """Ids of `text`, by the tokenizer itself."""
-        return self.sp_model.encode(text)
+        return self.backend.encode(text)
 
     def borders(self) -> tuple[re.Pattern[str] | None, re.Pattern[str] | None]:
         """Where a text may be cut so that its pieces have the ids of the whole: between lines, between words.
@@ -58,9 +50,9 @@ class Tokenizer:
         A border is one that no token of the vocabulary spans: then neither the merges of BPE nor the best path of a
         unigram model cross it. None where there is no such border.
         """
-        tokens = [self.sp_model.id_to_piece(token).replace("▁", " ") for token in self.ids]
+        tokens = self.backend.texts()
         found: list[re.Pattern[str] | None] = []
-        kept = "\n" in self.decode(self.line_break)  # some tokenizers make a space of it
+        kept = "\n" in self.decode(self.encode_whole("x\nx"))  # some tokenizers make a space of it
         for border, spanning in ((LINE_BREAK, r"\n\S" if kept else r"\S "), (SPACE, r"\S ")):
             spanned = any(map(re.compile(spanning).search, tokens))
             self.lines, self.spaces = None if spanned else re.compile(border), None
@@ -73,7 +65,8 @@ class Tokenizer:
         if not text.isascii():
             text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         first, *others = self.pieces(text)
-        return tuple(chain(self.encode_piece(first, True), *(self.encode_piece(piece, False) for piece in others)))
+        later = (self.encode_piece(piece, LEADS[not piece.startswith(" ")]) for piece in others)
+        return tuple(chain(self.encode_piece(first, ""), *later))
 
     def pieces(self, text: str) -> Iterator[str]:
         """`text` cut at borders: into lines, long lines into pieces of about 256 characters. They end at the same
@@ -89,20 +82,22 @@ class Tokenizer:
                 start = border.start()
             yield line[start:]
 
-    def _encode_piece(self, piece: str, first: bool) -> tuple[int, ...]:
-        """Ids of a piece of a text; all but the first are encoded after a line break, since a tokenizer may put a space
-        before the first word of a text."""
-        ids = self.encode_whole(piece) if first else self.encode_whole("\n" + piece)[len(self.line_break) :]
-        return tuple(map(self.ids.__getitem__, ids))
+    def _encode_piece(self, piece: str, lead: str) -> tuple[int, ...]:
+        """Ids of a piece of a text after `lead`: all but the first stand after another, at the same kind of border. A
+        tokenizer may put a space before the first word of a text."""
+        return tuple(map(self.ids.__getitem__, self.encode_whole(lead + piece)[self.leads[lead] :]))
 
     def _lead(self, ids: tuple[int, ...]) -> tuple[int, ...]:
-        """`ids` after BOS."""
+        """`ids` after BOS. Where the tokenizer puts none, an empty context is EOS: something must stand there."""
+        if self.bos_id is None:
+            return ids or (self.eos_id,)
         return (self.bos_id, *ids)
 
     def encode_pair(
         self, prompt: str, completion: str, separator: str = " "
     ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Context and target ids of `prompt` followed by `completion`; BOS leads the context, EOS is not added.
+        """Context and target ids of `prompt` followed by `completion`. BOS leads the context where the tokenizer puts
+        it there; EOS is not added.
 
         The two are encoded as one text and split where the prompt's own tokens end: encoded apart, the completion would
         start with a piece that running text never has (lm-evaluation-harness issue 531). Where a piece spans the
@@ -121,4 +116,10 @@ class Tokenizer:
         return self.lead(joint[:border]), joint[border:]
 
     def decode(self, tokens: Sequence[int]) -> str:
-        return self.sp_model.decode(list(tokens))
+        return self.backend.decode(list(tokens))
+
+    def decode_continuation(self, tokens: Sequence[int]) -> str:
+        """Text of what the model wrote after a prompt, without the one space that joins the two: to a byte-level
+        tokenizer it is part of the first token, sentencepiece takes it off itself."""
+        text = self.decode(tokens)
+        return text.removeprefix(" ") if self.keeps_space else text

@@ -4,6 +4,7 @@
 replacement: braces in a demonstration or in a text are text. Prompt, separator and completion are one text.
 """
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -118,11 +119,16 @@ def check_label_words(label_words: Any, place: str) -> None:
         raise InputError(f"{place}: 'label_words' is no list of strings")
     if len(label_words) < 2:
         raise InputError(f"{place}: 'label_words' has {len(label_words)}, expected at least two")
+    seen: dict[str, str] = {}
     for word in label_words:
-        if not word.strip():
+        read = unicodedata.normalize("NFC", word.strip())
+        if not read:
             raise InputError(f"{place}: 'label_words' holds an empty one")
-        if label_words.count(word) > 1:
+        if seen.get(read) == word:
             raise InputError(f"{place}: 'label_words' holds {word!r} twice")
+        if read in seen:
+            raise InputError(f"{place}: 'label_words' holds {seen[read]!r} and {word!r}, which read the same")
+        seen[read] = word
 
 
 def kind(value: Any) -> str:

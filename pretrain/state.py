@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from llama import Transformer
+from llama.formats.meta import Params
 from preprocess.errors import InputError
 from preprocess.files import write_bytes, write_json
 from preprocess.prompts import METHODS
@@ -63,11 +64,11 @@ def resume(model: Transformer, optimizer: torch.optim.Optimizer, path: Path, con
     return state["step"]
 
 
-def write_checkpoint(model: Transformer, tokenizer: Path, folder: Path) -> None:
+def write_checkpoint(model: Transformer, params: Params, tokenizer: Path, folder: Path) -> None:
     """Meta's three files. Weights in float16, as LLaMA's are."""
     folder.mkdir(parents=True, exist_ok=True)
-    args = {key: value for key, value in asdict(model.args).items() if value is not None}
-    write_json(folder / "params.json", args)
+    stated = {key: value for key, value in asdict(params).items() if value not in (None, False)}
+    write_json(folder / "params.json", stated)
     weights = io.BytesIO()
     torch.save({name: weight.half() for name, weight in model.state_dict().items()}, weights)
     write_bytes(folder / "consolidated.00.pth", weights.getvalue())

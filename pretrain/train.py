@@ -16,7 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from llama import LLaMA, ModelArgs, Tokenizer, Transformer
+from llama import LLaMA, Tokenizer, Transformer
+from llama.formats.meta import Params
 from llama.parallel import Launch, finish, start
 from llama.prompts import LABEL_WORD, TEXT, fill
 from preprocess.errors import InputError
@@ -74,8 +75,9 @@ class PretrainConfig:
     compile: bool = False
     limit: int = 0
 
-    def model_args(self) -> ModelArgs:
-        return ModelArgs(
+    def params(self) -> Params:
+        """What goes into params.json."""
+        return Params(
             self.dim,
             self.n_layers,
             self.n_heads,
@@ -104,7 +106,7 @@ def pretrain(config: PretrainConfig) -> None:
     tokenizer = prepare_tokenizer(config, articles, launch)
 
     steps = [step for epoch in range(config.epochs) for step in epoch_steps(config, articles, tokenizer, epoch)]
-    model = Transformer(config.model_args())
+    model = Transformer(config.params().model_args(config.vocab_size))
     initialise(model)
     optimizer = make_optimizer(model, config)
     done = resume(model, optimizer, run / "state.pth", asdict(config))
@@ -128,7 +130,7 @@ def pretrain(config: PretrainConfig) -> None:
             dist.barrier()
     bar.close()
     if launch.rank == 0:
-        write_checkpoint(model, run / "tokenizer.model", Path(config.output_dir))
+        write_checkpoint(model, config.params(), run / "tokenizer.model", Path(config.output_dir))
         draw_loss(run / "log.jsonl", run / "loss.png")
         print(f"checkpoint in {config.output_dir}, loss curve in {run / 'loss.png'}")
     finish()

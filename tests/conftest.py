@@ -13,9 +13,9 @@ import pytest
 import sentencepiece
 import torch
 
-from llama import ModelArgs
-from llama.checkpoint import weight_shapes
+from llama.formats.meta import Params
 from llama.parallel import start
+from llama.params import weight_shapes
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / os.environ.get("LLAMA_CLASSIFICATION_DATA", "../shared/data")
@@ -74,9 +74,10 @@ def make_checkpoint(tokenizer_path: Path) -> Callable[..., Path]:
     def make(folder: Path, shards: int = 1, seed: int = 0, **params: object) -> Path:
         stored = {"dim": 32, "n_layers": 2, "n_heads": 4, "multiple_of": 8, "norm_eps": 1e-5, "vocab_size": -1} | params
         generator = torch.Generator().manual_seed(seed)
-        args = ModelArgs(**stored | {"vocab_size": 384})
+        args = Params(**stored).model_args(vocab_size=384)
         parts: list[dict[str, torch.Tensor]] = [{} for _ in range(shards)]
         for key, (shape, cut) in weight_shapes(args).items():
+            cut = 1 if key == "tok_embeddings.weight" else cut  # as in LLaMA 1 and 2
             weight = torch.randn(shape, generator=generator) * (0.3 if cut is not None else 0.1) + (cut is None)
             pieces = [weight] * shards if cut is None else weight.chunk(shards, dim=cut)
             for part, piece in zip(parts, pieces, strict=True):

@@ -18,8 +18,9 @@ ALLOWED = {
     "evaluate": {"llama", "preprocess"},
     "pretrain": {"llama", "preprocess"},
     "finetune": {"evaluate", "preprocess", "llama"},
+    "convert": {"llama", "preprocess"},
     "options": set(),
-    "run_*": {"options", "preprocess", "llama", "evaluate", "finetune", "pretrain"},
+    "run_*": {"options", "preprocess", "llama", "evaluate", "finetune", "pretrain", "convert"},
 }
 PACKAGES = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
 SCRIPTS = sorted(ROOT.glob("run_*.py"))
@@ -29,8 +30,8 @@ MODULE_OF = {  # where the name to import is not the name to install
     "pillow": "PIL",
     "huggingface-hub": "huggingface_hub",
 }
-TOOLS = {"pytest", "pytest-xdist", "ruff"}
-ASKED_FOR = {"accelerate", "tensorboard"}  # by transformers' Trainer and by torch, not imported by us
+TOOLS = {"pytest", "pytest-xdist", "ruff", "setuptools"}
+ASKED_FOR = {"accelerate", "tensorboard"}  # by transformers and by torch, not imported by us
 REQUIREMENTS = sorted(ROOT.glob("requirements*.txt"))
 
 
@@ -111,18 +112,20 @@ def test_evaluate_is_ours():
     """A package of that name is on PyPI; ours is found first because it is a real package in the checkout."""
     assert Path(evaluate.__file__) == ROOT / "evaluate/__init__.py"
     assert "PyPI" in evaluate.__doc__
-    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"] == []
+    include = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]["include"]
+    assert include == ["llama", "llama.*"]
 
 
 @pytest.mark.parametrize("path", REQUIREMENTS, ids=lambda path: path.stem)
 def test_requirements_are_imported(path):
     """By the product, or by the tests where only they need it; a tool is not imported."""
     assert not requirements(path) & {"evaluate", "setfit", "lm-eval", "lm_eval"}
-    where = {"requirements": set(PACKAGES) - {"pretrain", "finetune"} | {"options"}}
+    where = {"requirements": set(PACKAGES) - {"pretrain", "finetune", "convert"} | {"options"}}
     where |= {
         "requirements-dev": {"tests"},
         "requirements-pretrain": {"pretrain"},
         "requirements-finetune": {"finetune"},
+        "requirements-convert": {"convert"},
     }
     imported = imports([file for name in where[path.stem] for file in files_of(name)])
     assert {MODULE_OF.get(name, name) for name in requirements(path) - TOOLS - ASKED_FOR} <= imported

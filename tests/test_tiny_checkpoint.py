@@ -18,7 +18,7 @@ def test_is_small_and_loads(root: Path) -> None:
     assert sum(path.stat().st_size for path in folder.iterdir()) <= MAX_BYTES
     checkpoint = open_checkpoint(str(folder))
     assert checkpoint.args.max_seq_len == 1024
-    assert checkpoint.tokenizer.sp_model.pad_id() == -1
+    assert checkpoint.tokenizer.backend.sp_model.pad_id() == -1
 
 
 def test_tokenizer_loses_nothing(root: Path) -> None:

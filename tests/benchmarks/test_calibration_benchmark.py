@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluate.corrections import divide_by_batch
 from evaluate.result import Result, read_checked
+from llama.corrections import divide_by_batch
 
 
 @pytest.fixture

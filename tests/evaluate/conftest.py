@@ -46,7 +46,7 @@ class Definition:
     def __init__(self, folder: Path):
         checkpoint = open_checkpoint(str(folder))
         self.model = load_model(checkpoint, start(), torch.float32)
-        self.sp = checkpoint.tokenizer.sp_model
+        self.sp = checkpoint.tokenizer.backend.sp_model
         self.max_seq_len = checkpoint.args.max_seq_len
 
     def tokens(self, prompt: str, completion: str) -> list[int]:

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from evaluate.generation import example_seed, first_label_word
+from evaluate.generation import GenerateConfig, example_seed, first_label_word
+from preprocess.errors import InputError
 
 FIELDS = ["id", "label_words", "ground_truth", "prediction", "correct", "generation"]
 NEWS = ["World", "Sports", "Business", "Science and technology"]
@@ -26,7 +27,7 @@ BLOCKS = ["Page-header", "Page", "Text", "Title", "List-item", "Section-header"]
         # the longer one at the same place, else the first
         ("Page-header", BLOCKS, "Page-header"),
         ("Page-headers", BLOCKS, "Page"),
-        ("page Page-header", BLOCKS, "Page"),
+        ("page Page-header", BLOCKS, "Page-header"),
         ("Text Page-header", BLOCKS, "Text"),
         ("Science and technology", ["Science", "Science and technology"], "Science and technology"),
         ("Science and", ["Science and technology", "Science"], "Science"),
@@ -44,10 +45,28 @@ BLOCKS = ["Page-header", "Page", "Text", "Title", "List-item", "Section-header"]
         # other scripts
         ("ÉCONOMIE", ["Économie", "Sport"], "Économie"),
         ("это СПОРТ", ["спорт", "мир"], "спорт"),
+        ("答案是B。", ["A", "B"], "B"),
+        ("答案是体育新闻", ["体育", "财经"], "体育"),
+        ("これはスポーツです", ["政治", "スポーツ"], "スポーツ"),
+        ("정답은 긍정입니다", ["부정", "긍정"], "긍정"),
+        ("คำตอบคือกีฬา", ["กีฬา", "ธุรกิจ"], "กีฬา"),
+        ("不可", ["可", "不可"], "不可"),
+        ("Sports新闻", ["World", "Sports"], "Sports"),
+        ("खेलों", ["खेल", "x"], None),
+        ("cafe\u0301", ["cafe", "café"], "café"),
+        # as it is written before any other case
+        ("it may be World", ["May", "World"], "World"),
+        ("may", ["May", "World"], "May"),
+        ("I would pick a B", ["A", "B"], "B"),
+        ("a day", ["A", "B"], None),
+        ("Option b", ["A", "B"], None),
+        ("B or A", ["A", "B"], "B"),
+        ("(A)", ["A", "B"], "A"),
     ],
 )
 def test_first_label_word(generation, label_words, expected):
-    """First as a whole word, in any case; the longer one where two start at the same place; None where none does.
+    """First as a whole word, as it is written before any other case; the longer one where two start at the same place;
+    None where none does.
 
     The order of the label words does not matter.
     """
@@ -97,6 +116,46 @@ def test_top_p_0_is_greedy(evaluate, write_prompts, tmp_path):
     greedy, _ = evaluate("generate", tmp_path / "a.json", temperature=0, **flags)
     narrow, _ = evaluate("generate", tmp_path / "b.json", temperature=0.8, top_p=0, **flags)
     assert narrow == greedy
+
+
+def test_the_answer_ends_at_the_stop_string(evaluate, write_prompts, definition, tmp_path, capsys):
+    """The greedy continuation, cut by hand; an answer is not taken from what follows."""
+    inputs = write_prompts("direct")
+    flags = {"data_path": inputs, "temperature": 0, "max_gen_len": 12}
+    free, free_meta = evaluate("generate", tmp_path / "free.json", **flags, stop="")
+    assert free_meta["settings"]["stop"] == []
+    generated = [row["generation"] for row in free]
+    stop = next(text[3:5] for text in generated if text[3:5].strip() == text[3:5] and len(text) > 5)
+    rows, meta = evaluate("generate", tmp_path / "cut.json", **flags, stop=json.dumps([stop, "\\n"]))
+    assert meta["settings"]["stop"] == [stop, "\\n"]
+    assert [row["generation"] for row in rows] == [text.partition(stop)[0] for text in generated]
+    assert all(row["prediction"] == first_label_word(row["generation"], row["label_words"]) for row in rows)
+    assert meta["tokens_scored"] < free_meta["tokens_scored"]
+
+
+@pytest.mark.parametrize(
+    ("stop", "expected"),
+    [(r"\n", ["\n"]), ("", []), ("###", ["###"]), (r"\n\tx", ["\n\tx"]), ('["\\n", "a b"]', ["\n", "a b"]), ("[]", [])],
+)
+def test_stop_strings(stop, expected):
+    assert GenerateConfig(stop=stop).stops() == expected
+    assert GenerateConfig().stops() == ["\n"]
+
+
+@pytest.mark.parametrize("stop", ["[", '["a", 1]', '[""]', "[x]"])
+def test_what_is_no_list_of_stop_strings(stop):
+    with pytest.raises(InputError, match=r"--stop .*: expected a string, or a JSON list of strings"):
+        GenerateConfig(stop=stop)
+
+
+def test_a_label_word_that_can_never_be_written(evaluate, write_prompts, make_rows, tmp_path, capsys):
+    flags = {"data_path": write_prompts("direct", make_rows("direct", {"a": "rain"})), "temperature": 0}
+    evaluate("generate", tmp_path / "a.json", **flags, max_gen_len=2)
+    said = capsys.readouterr().err
+    assert "warning: --max_gen_len 2 is too small for " in said
+    assert "'Science and technology' has " in said
+    evaluate("generate", tmp_path / "b.json", **flags, max_gen_len=100)
+    assert "max_gen_len" not in capsys.readouterr().err
 
 
 def test_seeds_of_examples():

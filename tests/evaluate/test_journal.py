@@ -196,7 +196,9 @@ def test_what_belongs_to_another_result_is_refused(write, output, other, message
     with pytest.raises(InputError) as refused:
         Journal(output).read(IDENTITY)
     folder = output.with_name("outputs.partial")
-    assert str(refused.value) == f"{folder}: begun with {message}; --overwrite replaces it"
+    assert (
+        str(refused.value) == f"{folder}: begun with {message}; --overwrite replaces it, another --output_path keeps it"
+    )
     Journal(output).clear()
     assert not Journal(output).exists()
     assert Journal(output).read(IDENTITY).results == {}

@@ -25,6 +25,7 @@ from evaluate.metrics import (
     classes_of,
     confusion_matrix,
     macro_f1,
+    macro_f1_of_all,
     matthews_correlation,
     negative_log_likelihood,
     probabilities,
@@ -53,8 +54,11 @@ def test_metrics_of_a_confusion_matrix_agree_with_scikit_learn(answers):
     expected = sklearn_confusion(truths, given, labels=[*WORDS, NO_ANSWER])
     assert confusion.tolist() == expected[:-1].tolist()
     assert accuracy(confusion) == pytest.approx(accuracy_score(truths, given))
-    labels = sorted(set(truths))
+    labels = sorted({*truths, *predictions} - {None})
     assert macro_f1(confusion) == pytest.approx(f1_score(truths, given, labels=labels, average="macro"))
+    of_all = f1_score(truths, given, labels=[*WORDS, "never"], average="macro", zero_division=0)
+    assert macro_f1_of_all(confusion, len(WORDS) + 1) == pytest.approx(of_all)
+    labels = sorted(set(truths))
     assert weighted_f1(confusion) == pytest.approx(f1_score(truths, given, labels=labels, average="weighted"))
     assert matthews_correlation(confusion) == pytest.approx(matthews_corrcoef(truths, given))
     each = f1_score(truths, given, labels=WORDS, average=None, zero_division=np.nan)

@@ -51,7 +51,10 @@ def test_other_options_are_an_error_that_names_them(run, without_model, tmp_path
     before = path.read_bytes()
     with without_model(), pytest.raises(InputError) as error:
         run(method, **flags)
-    assert str(error.value) == f"{path}: exists with settings {named}; --overwrite replaces it"
+    assert (
+        str(error.value)
+        == f"{path}: exists with settings {named}; --overwrite replaces it, another --output_path keeps it"
+    )
     assert path.read_bytes() == before
     _, meta = run(method, **flags, overwrite=True)
     assert meta["settings"].items() >= flags.items()
@@ -128,7 +131,8 @@ def test_writing_that_is_cut_off_leaves_no_meta_file_of_another_run(tmp_path, mo
         ([ROW | {"ground_truth": 3}], "row 0: 'ground_truth' is 3, expected a string"),
         ([ROW | {"generation": None}], "row 0: 'generation' is None, expected a string"),
         ([ROW | {"log_probs": 3}], "row 0: expected 'log_probs', one a label word"),
-        ([ROW | {"log_probs": [-1.0]}], "row 0: expected 'log_probs', one a label word"),
+        ([ROW | {"log_probs": [-1.0, "x"]}], "row 0: 'log_probs' holds something other than finite numbers"),
+        ([WORDED | {"log_probs": [-1.0]}], "row 0: expected 'log_probs', one a label word"),
         ([WORDED | {"score": [-1.0]}], "row 0: expected 'score', one a label word"),
         ([WORDED | {"score": [-1.0, "x"]}], "row 0: 'score' holds something other than finite numbers"),
         ([WORDED | {"score": [-1.0, float("nan")]}], "row 0: 'score' holds something other than finite numbers"),

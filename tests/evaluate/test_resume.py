@@ -313,7 +313,7 @@ def test_begun_with_other_options(run, tmp_path, stopping_after, other, differen
         run("direct", **{"max_batch_tokens": 100} | other)
     assert refused.value.exit_status == 2
     assert str(refused.value).startswith(f"{tmp_path / 'outputs.partial'}: begun with {difference}")
-    assert str(refused.value).endswith("; --overwrite replaces it")
+    assert str(refused.value).endswith("; --overwrite replaces it, another --output_path keeps it")
     assert len(batches_of(tmp_path / "outputs.partial")) == 3
     assert not (tmp_path / "outputs.json").exists()
     run("direct", "other.json", **{"max_batch_tokens": 100} | other)

@@ -3,12 +3,13 @@
 import hashlib
 import importlib.metadata
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from evaluate.run import default_output
+from evaluate.results_folder import checkpoint_name, default_output
 from evaluate.work import Bar
 from llama import open_checkpoint
 from llama.parallel import start
@@ -69,6 +70,30 @@ def test_meta_file(run, checkpoint, root, tmp_path, method):
     rest |= {"ties"} if method != "generate" else set()
     rest |= {"content_free"} if method == "direct_calibrate" else set()
     assert meta.keys() == expected.keys() | rest
+
+
+def test_checkpoints_of_one_name_have_folders_of_their_own(
+    evaluate, write_prompts, make_checkpoint, tmp_path, monkeypatch
+):
+    """Each finds its own again, the calibration too; the table tells them apart."""
+    monkeypatch.chdir(tmp_path)
+    inputs = write_prompts("direct")
+    folders = [
+        make_checkpoint(tmp_path / name / "original", seed=seed, max_seq_len=160) for seed, name in enumerate("ab")
+    ]
+    shown = ["original", "b-original"]
+    for folder, name in zip(folders, shown, strict=True):
+        output = Path(f"results/{name}/outputs_direct_news.json")
+        _, meta = evaluate("direct", output, data_path=inputs, output_path="", ckpt_dir=folder)
+        assert meta["checkpoint"] == name
+    for folder, name in zip(folders, shown, strict=True):
+        assert checkpoint_name(str(folder)) == checkpoint_name(f"{folder}/.") == name
+        flags = {"direct_input_path": inputs, "output_path": "", "ckpt_dir": folder}
+        evaluate("direct_calibrate", Path(f"results/{name}/outputs_direct_calibrate_news.json"), **flags)
+    assert checkpoint_name("a/original") == "original"  # seen from here
+    shutil.rmtree(folders[1])
+    assert checkpoint_name(str(folders[1])) == "b-original"  # it has left results
+    assert checkpoint_name("elsewhere/original") == "original"
 
 
 def test_outputs_go_to_a_folder_of_the_checkpoint(evaluate, write_prompts, tmp_path, monkeypatch):

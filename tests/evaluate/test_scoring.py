@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from sentencepiece.sentencepiece_model_pb2 import ModelProto
 
 from evaluate.scoring import label_scores, sum_log_probs
 from llama import CheckpointError
 
+OTHER_WORDS = ["today", "of", "market"]  # of one token each
 FIELDS = ["id", "label_words", "ground_truth", "prediction", "correct", "log_probs", "eos_log_probs", "num_tokens"]
 
 
@@ -47,6 +49,67 @@ def test_rows_are_in_order_and_hold_these_fields(evaluate, write_prompts, tmp_pa
         assert all(len(row[key]) == len(example["label_words"]) for key in FIELDS[5:])
         assert {type(value) for key in FIELDS[5:7] for value in row[key]} == {float}
         assert {type(value) for value in row["num_tokens"]} == {int}
+
+
+@pytest.mark.parametrize("separator", ["", "\n", ": "])
+@pytest.mark.parametrize("method", ["direct", "channel"])
+def test_the_separator_is_that_of_the_row(evaluate, write_prompts, make_rows, definition, tmp_path, method, separator):
+    """For both methods, and for calibration, whose prompts without content have it as well."""
+    plain = make_rows(method, {"a": "rain stopped play", "b": "the market"})
+    rows = [row | {"separator": separator} for row in plain]
+    scored, _ = evaluate(method, tmp_path / "outputs.json", data_path=write_prompts(method, rows))
+
+    def log_prob(prompt: str, completion: str) -> float:
+        ids = [1, *definition.sp.encode(prompt + separator + completion), 2]
+        table = definition.logits(ids[:-1]).double().log_softmax(-1)
+        first = len(definition.sp.encode(prompt)) + 1
+        return sum(float(table[place - 1, ids[place]]) for place in range(first, len(ids)))
+
+    for example, row in zip(rows, scored, strict=True):
+        expected = [log_prob(*pair) for pair in definition.pairs(example, example["text"])]
+        assert row["log_probs"] == pytest.approx(expected, abs=1e-3)
+    if method == "direct":
+        flags = {"direct_input_path": tmp_path / "inputs_direct_news.json"}
+        flags["direct_output_path"] = tmp_path / "outputs.json"
+        calibrated, meta = evaluate("direct_calibrate", tmp_path / "calibrated.json", **flags)
+        expected = [log_prob(*pair) for pair in definition.pairs(rows[0], "N/A")]
+        (free,) = meta["content_free"]
+        assert free["log_probs"] == pytest.approx(expected, abs=1e-3)
+        assert [row["id"] for row in calibrated] == ["a", "b"]
+
+
+def test_ties_are_said_on_the_screen(evaluate, write_prompts, make_rows, make_checkpoint, tmp_path, capsys):
+    """Without an output matrix all tokens are as probable, and so are the words of one token: the first is taken."""
+    folder = make_checkpoint(tmp_path / "even")
+    weights = torch.load(folder / "consolidated.00.pth")
+    weights["output.weight"].zero_()
+    torch.save(weights, folder / "consolidated.00.pth")
+    path = write_prompts("direct", make_rows("direct", {"a": "rain", "b": "play"}, OTHER_WORDS))
+    rows, meta = evaluate("direct", tmp_path / "outputs.json", data_path=path, ckpt_dir=folder)
+    assert (meta["ties"], [row["prediction"] for row in rows]) == (2, OTHER_WORDS[:1] * 2)
+    said = (
+        "warning: 2 of 2 predictions are ties: several label words have the highest score, the first of them is taken"
+    )
+    assert said in capsys.readouterr().out.splitlines()
+    rows, meta = evaluate("direct", tmp_path / "other.json", data_path=path)
+    assert meta["ties"] == 0
+    assert "are ties" not in capsys.readouterr().out
+
+
+def test_a_tokenizer_of_other_weights(evaluate, write_prompts, make_rows, root, tmp_path, capsys):
+    """One of the same size, its pieces in another order: the weights call everything improbable."""
+    tiny = root / "checkpoints/tiny"
+    model = ModelProto.FromString((tiny / "tokenizer.model").read_bytes())
+    pieces = [piece for piece in model.pieces if piece.type == 1]
+    for piece, other in zip(pieces, [piece.piece for piece in pieces][::-1], strict=True):
+        piece.piece = other
+    (tmp_path / "tokenizer.model").write_bytes(model.SerializeToString())
+    flags = {"ckpt_dir": tiny, "data_path": write_prompts("direct", make_rows("direct", {"a": "Rain stopped play."}))}
+    evaluate("direct", tmp_path / "right.json", **flags)
+    assert "tokenizer" not in capsys.readouterr().err
+    evaluate("direct", tmp_path / "wrong.json", **flags, tokenizer_path=tmp_path / "tokenizer.model")
+    said = capsys.readouterr().err
+    assert "nats on average, below the -8.3 of a uniform distribution: does this tokenizer belong" in said
 
 
 def test_sums_are_taken_in_float64():

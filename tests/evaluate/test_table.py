@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import random
 import re
 import shutil
@@ -57,7 +58,8 @@ def test_columns_are_computed_from_the_file(write_outputs, table):
         path = write_outputs("outputs_direct_news.json", seed, count, seconds=3600 * seed + 59.5, prompt={"k": seed})
         rows = json.loads(path.read_text())
         truths, answers = [row["ground_truth"] for row in rows], [row["prediction"] or "none" for row in rows]
-        f1 = f1_score(truths, answers, labels=sorted(set(truths)), average="macro", zero_division=0)
+        occurring = sorted({*truths, *answers} - {"none"})
+        f1 = f1_score(truths, answers, labels=occurring, average="macro", zero_division=0)
         assert table(path) == [
             {
                 "dataset": "-",
@@ -145,6 +147,34 @@ def test_rows_of_the_original_form(tmp_path, table):
     path.write_text(json.dumps([{"prediction": "World", "correct": True}, {"prediction": None, "correct": False}]))
     (row,) = table(path)
     assert (row["accuracy"], row["unanswered"], row["macro-F1"]) == ("0.5000", "1", "-")
+
+
+@pytest.mark.parametrize("name", ["outputs_channel_news.json", "outputs_channel_calibrate_batch_news.json"])
+def test_rows_without_label_words_are_read_by_the_prompt_file(name, tmp_path, table):
+    """Earlier files, and those of other programs: with scores, without ids and ground truths."""
+    words = ["World", "Sports"]
+    prompt = {"prompt": "", "completion": "", "text": "", "label_words": words}
+    prompts = [prompt | {"id": f"test-{n}", "ground_truth": words[n % 2], "group": f"p{n}"} for n in range(4)]
+    rows = [{"prediction": "World", "correct": n % 2 == 0, "log_probs": [-1.0, -2.0]} for n in range(4)]
+    path = tmp_path / name
+    path.write_text(json.dumps(rows))
+    (row,) = table(path, columns="accuracy,macro_f1,nll")
+    assert (row["accuracy"], row["macro-F1"], row["NLL"]) == ("0.5000", "-", "-")
+    (tmp_path / "inputs_channel_news.json").write_text(json.dumps(prompts))
+    (row,) = table(path, columns="accuracy,macro_f1,nll")
+    assert (row["accuracy"], row["macro-F1"]) == ("0.5000", f"{(2 / 3 + 0) / 2:.4f}")
+    assert row["NLL"] == f"{(math.log(1 + math.exp(-1)) * 2 + math.log(1 + math.e) * 2) / 4:.4f}"
+    found = read_checked(path)
+    assert [(row["id"], row["group"], row["label_words"]) for row in found.rows] == [
+        (f"test-{n}", f"p{n}", words) for n in range(4)
+    ]
+    (tmp_path / "inputs_channel_news.json").write_text(json.dumps(prompts[1:]))  # another file of that name
+    assert "label_words" not in read_checked(path).rows[0]
+    rows[1]["log_probs"] = [0.0]
+    path.write_text(json.dumps(rows))
+    (tmp_path / "inputs_channel_news.json").write_text(json.dumps(prompts))
+    with pytest.raises(InputError, match="row 1: expected 'log_probs', one a label word"):
+        read_checked(path)
 
 
 def test_folders_and_files_together(write_outputs, table, tmp_path):

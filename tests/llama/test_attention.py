@@ -15,10 +15,11 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from llama import ModelArgs, Transformer
+from llama import Transformer
 from llama.attention import Packing, attend, attend_shared, kernel, make_bias
 from llama.batches import Row
 from llama.cache import KeyValueCache
+from llama.formats.meta import Params
 from llama.layout import PackedRows
 from llama.model import FeedForward, RMSNorm
 from llama.tree import build_tree
@@ -241,7 +242,7 @@ def test_shapes_on_cuda(heads, tree, dtype) -> None:
 @pytest.fixture(scope="module", params=[True, False], ids=["grouped-query", "multi-head"])
 def model(request, one_process) -> Transformer:
     """A random model in float32."""
-    args = ModelArgs(dim=32, n_layers=3, n_heads=4, vocab_size=64, multiple_of=8, max_seq_len=64)
+    args = Params(dim=32, n_layers=3, n_heads=4, multiple_of=8).model_args(vocab_size=64, max_seq_len=64)
     made = Transformer(replace(args, n_kv_heads=2) if request.param else args)
     generator = torch.Generator().manual_seed(0)
     for weight in made.parameters():

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from llama import CheckpointError, load, open_checkpoint
-from llama.checkpoint import SAMPLED_VALUES, find_folder, find_tokenizer, load_weights, part, resolve_dtype
+from llama.checkpoint import SAMPLED_VALUES, find_folder, load_weights, resolve_dtype
+from llama.formats.weights import part
 
 EMBEDDING, NORM = "tok_embeddings.weight", "norm.weight"
 
@@ -29,12 +30,12 @@ def test_folder_missing_lists_the_candidates(tmp_path, monkeypatch, refusal) -> 
 def test_tokenizer_given_or_in_the_folder_or_its_parent(folder, tmp_path, refusal) -> None:
     own, parents = folder / "tokenizer.model", tmp_path / "tokenizer.model"
     parents.write_bytes(own.read_bytes())
-    assert find_tokenizer(folder, "elsewhere.model") == Path("elsewhere.model")
-    assert find_tokenizer(folder, None) == own
+    assert open_checkpoint(str(folder)).tokenizer.backend.files == (own,)
     own.unlink()
-    assert open_checkpoint(str(folder)).tokenizer.model_path == parents
+    assert open_checkpoint(str(folder)).tokenizer.backend.files == (parents,)
     parents.unlink()
     assert refusal(folder) == f"--tokenizer_path: not given, and neither {own} nor {parents} exists"
+    assert refusal(folder, tokenizer_path="else.model") == "else.model: no such tokenizer file (--tokenizer_path)"
 
 
 def test_metas_own_extras_are_ignored(folder, change_weights, change_params) -> None:
@@ -45,7 +46,7 @@ def test_metas_own_extras_are_ignored(folder, change_weights, change_params) -> 
     change_params(folder, vocab_size=-1)
     checkpoint = open_checkpoint(str(folder))
     assert checkpoint.args.vocab_size == checkpoint.tokenizer.n_words == 384
-    assert not [key for key in checkpoint.shards[0] if "rope" in key]
+    assert not [key for key, _ in checkpoint.weights.stored() if "rope" in key]
     assert checkpoint.name == "random"
 
 
@@ -58,21 +59,24 @@ def test_max_seq_len(folder, sharded, refusal) -> None:
     assert message == f"--max_seq_len 65: {folder / 'params.json'} allows at most 64"
 
 
+@pytest.mark.parametrize("joined", [0, 1])
 @pytest.mark.parametrize("cut", [0, 1])
 @pytest.mark.parametrize("ranks", [1, 2, 3, 4])
 @pytest.mark.parametrize("shards", [1, 2, 3, 4])
-def test_part_is_a_chunk_of_the_whole(shards, ranks, cut) -> None:
+def test_part_is_a_chunk_of_the_whole(shards, ranks, cut, joined) -> None:
+    """Llama 1 and 2 shard the embedding along its columns, and ranks cut all embeddings along the vocabulary."""
     whole = torch.arange(24 * 36).view(24, 36)
-    pieces = list(whole.chunk(shards, dim=cut))
+    pieces = list(whole.chunk(shards, dim=joined))
     for rank, expected in enumerate(whole.chunk(ranks, dim=cut)):
-        assert torch.equal(part(pieces, cut, rank, ranks), expected)
+        assert torch.equal(part(pieces, joined, cut, rank, ranks), expected)
 
 
 def test_weights_are_read_and_not_mapped(folder) -> None:
     checkpoint = open_checkpoint(str(folder))
     weights = load_weights(checkpoint, 0, 1, torch.float32, torch.device("cpu"))
-    assert weights.keys() == checkpoint.shards[0].keys()
-    for key, mapped in checkpoint.shards[0].items():
+    stored = dict(checkpoint.weights.stored())
+    assert weights.keys() == stored.keys()
+    for key, mapped in stored.items():
         assert torch.equal(weights[key], mapped)
         assert weights[key].untyped_storage().data_ptr() != mapped.untyped_storage().data_ptr()
 
@@ -92,15 +96,16 @@ def test_fingerprint_sees_every_sampled_value(dtype, folder, change_weights) -> 
     change_weights(folder, lambda weights: weights.update({key: weights[key].to(dtype) for key in weights}))
     checkpoint = open_checkpoint(str(folder))
     fingerprints = {checkpoint.fingerprint()}
-    size = checkpoint.shards[0][EMBEDDING].numel()
+    shard = checkpoint.weights.files.tensors[0]
+    size = shard[EMBEDDING].numel()
     spaced = [round(sample * (size - 1) / (SAMPLED_VALUES - 1)) for sample in (0, 1, 500, SAMPLED_VALUES - 1)]
     places = [(EMBEDDING, place) for place in spaced] + [(NORM, place) for place in range(32)]  # NORM has but 32
     for key, place in places:
-        weight = checkpoint.shards[0][key].clone()
+        weight = shard[key].clone()
         weight.view(-1)[place] += 1
-        checkpoint.shards[0][key], kept = weight, checkpoint.shards[0][key]
+        shard[key], kept = weight, shard[key]
         fingerprints.add(checkpoint.fingerprint())
-        checkpoint.shards[0][key] = kept
+        shard[key] = kept
     assert len(fingerprints) == 1 + len(places)
 
 

@@ -17,7 +17,7 @@ GREEDY, SAMPLED = {"temperature": 0.0, "top_p": 1.0}, {"temperature": 0.9, "top_
 def continued(small, contexts=CONTEXTS, seeds=SEEDS, eos_id=EOS, max_gen_len=12, max_batch_size=16, **how):
     """The new ids of each context, in order."""
     limits = Limits(1024, max_batch_size)
-    new = dict(all_batches(Generation(small.model, contexts, seeds, eos_id, Sampling(max_gen_len, **how), limits)))
+    new = dict(all_batches(Generation(small.model, contexts, seeds, {eos_id}, Sampling(max_gen_len, **how), limits)))
     return [new[index] for index in range(len(contexts))]
 
 
@@ -61,6 +61,41 @@ def test_each_row_stops_at_its_own_end_of_sequence(how, small) -> None:
     stopped = continued(small, eos_id=eos_id, **how)
     assert stopped == [row[: row.index(eos_id)] if eos_id in row else row for row in free]
     assert len({len(row) for row in stopped}) > 1
+
+
+@pytest.mark.parametrize("how", [GREEDY, SAMPLED], ids=["greedy", "sampled"])
+def test_each_row_stops_once_it_is_complete(how, small) -> None:
+    """With the token that completes it; nothing is computed after that, and the other rows go on as before."""
+    free = continued(small, eos_id=-1, **how)
+    fed: list[int] = []
+
+    def is_complete(new: list[int]) -> bool:
+        fed.append(len(new))
+        return sum(new) % 3 == 0
+
+    limits = Limits(1024, 16)
+    sampling = Sampling(12, **how)
+    work = Generation(small.model, CONTEXTS, SEEDS, (), sampling, limits, is_complete)
+    new = dict(all_batches(work))
+    ends = [next((end for end in range(1, 13) if sum(row[:end]) % 3 == 0), 12) for row in free]
+    assert [new[index] for index in range(len(CONTEXTS))] == [row[:end] for row, end in zip(free, ends, strict=True)]
+    assert len(set(ends)) > 2
+    assert len(fed) == sum(ends)
+
+
+def test_a_text_ends_before_its_stop_string(small) -> None:
+    """The definition: the free text, cut; a stop string counts whatever tokens it is made of."""
+    prompts = ["Category: World", "rain", "Article: stopped play"]
+    free = small.generate(prompts, 20, temperature=0)
+    stops = [free[0][4:6], free[2][9:12]]
+    cut = [min([text.find(stop) for stop in stops if stop in text], default=None) for text in free]
+    expected = [text[:place] for text, place in zip(free, cut, strict=True)]
+    assert small.generate(prompts, 20, temperature=0, stop=stops) == expected != free
+
+
+@pytest.mark.parametrize("temperature", [1e-40, 5e-324])
+def test_a_temperature_that_is_hardly_one_is_greedy(temperature, small) -> None:
+    assert continued(small, temperature=temperature, top_p=1.0) == continued(small, **GREEDY)
 
 
 @pytest.mark.parametrize("max_gen_len", [0, 1, 5])

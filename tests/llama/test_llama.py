@@ -20,7 +20,7 @@ COMPLETIONS = ["Sports", "Science and technology", "rain", ""]
 def test_compute_log_probs_is_the_sum_over_the_completion(score_eos, folder, to_transformers, one_process) -> None:
     llama, theirs = load(str(folder)), to_transformers(folder)
     sums = llama.compute_log_probs(PROMPTS, COMPLETIONS, **{} if score_eos else {"score_eos": False})
-    encode = llama.tokenizer.sp_model.encode
+    encode = llama.tokenizer.backend.sp_model.encode
     for found, prompt, completion in zip(sums, PROMPTS, COMPLETIONS, strict=True):
         context = [llama.tokenizer.bos_id, *encode(prompt.strip())]
         ids = [llama.tokenizer.bos_id, *encode(f"{prompt.strip()} {completion}".strip())]
@@ -30,6 +30,15 @@ def test_compute_log_probs_is_the_sum_over_the_completion(score_eos, folder, to_
         expected = sum(float(table[place - 1, ids[place]]) for place in range(len(context), len(ids)))
         assert found == pytest.approx(expected, abs=1e-4)
     assert score_eos or sums[-1] == 0.0  # nothing to score
+
+
+def test_several_completions_of_a_prompt(small) -> None:
+    """Lists in, lists out: the numbers of each pair alone."""
+    lists = [["Sports", "World", ""], [], ["rain"], ["Sports"]]
+    found = small.compute_log_probs(PROMPTS, lists)
+    assert list(map(len, found)) == [3, 0, 1, 1]
+    for prompt, texts, row in zip(PROMPTS, lists, found, strict=True):
+        assert row == pytest.approx(small.compute_log_probs([prompt] * len(texts), texts), abs=1e-4)
 
 
 def test_compute_log_probs_wants_as_many_completions(small) -> None:

@@ -41,7 +41,7 @@ def scoring(small: LLaMA) -> Scoring:
 
 def generation(small: LLaMA) -> Generation:
     contexts = [request.context for request in requests(24)[::3]]
-    return Generation(small.model, contexts, range(len(contexts)), EOS, Sampling(4, 0.9, 0.9), Limits(200))
+    return Generation(small.model, contexts, range(len(contexts)), {EOS}, Sampling(4, 0.9, 0.9), Limits(200))
 
 
 WORK = {"scoring": scoring, "generation": generation}
@@ -277,7 +277,7 @@ def test_what_rows_share_is_not_copied_to_each(kind, make_checkpoint, one_proces
     if kind == "scoring":
         work = Scoring(model, [Request(context, (7,)) for context in contexts], EOS, Limits(520))
     else:
-        work = Generation(model, contexts, [0] * 64, -1, Sampling(3, 0, 1), Limits(520))
+        work = Generation(model, contexts, [0] * 64, (), Sampling(3, 0, 1), Limits(520))
     (batch,) = work.batches
     assert (len(batch.rows), [segment.tokens for segment in batch.path]) == (64, [shared])
     with Largest() as largest:

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from llama import ModelArgs, load
+from llama import load
+from llama.formats.meta import Params
 from llama.generation import Sampling
 from llama.shared import all_batches
 
@@ -53,7 +54,7 @@ def test_agrees_with_transformers(
     ],
 )
 def test_hidden_dim_is_that_of_metas_models(params, hidden_dim) -> None:
-    assert ModelArgs(n_layers=1, n_heads=32, **params).hidden_dim == hidden_dim
+    assert Params(n_layers=1, n_heads=32, **params).hidden_dim == hidden_dim
 
 
 @torch.inference_mode()

@@ -1,8 +1,9 @@
 """Fields filled, and the requests of a text held against the tokenizer on the whole string."""
 
 import pytest
+import torch
 
-from llama import Tokenizer
+from llama import Tokenizer, load
 from llama.prompts import build_requests, fill
 
 WORDS = ["World", "Sports", "Science and technology"]
@@ -33,8 +34,24 @@ def test_what_is_scored_is_the_whole_text(separator: str, tail: str, tokenizer_p
     (generate,) = build_requests("generate", tokenizer, f"Article: {{text}}\n{tail}", "", text, WORDS, separator)
     for number, word in enumerate(WORDS):
         whole = f"Article: {text}\n{tail}{separator}{word})"
-        assert [*direct[number].context, *direct[number].target][1:] == tokenizer.sp_model.encode(whole)
+        assert [*direct[number].context, *direct[number].target][1:] == tokenizer.backend.sp_model.encode(whole)
         whole = f"{tail}{word}{separator}{text}!"
-        assert [*channel[number].context, *channel[number].target][1:] == tokenizer.sp_model.encode(whole)
+        assert [*channel[number].context, *channel[number].target][1:] == tokenizer.backend.sp_model.encode(whole)
     before = f"Article: {text}\n{tail}{separator}".rstrip(" ")
-    assert (list(generate.context[1:]), generate.target) == (tokenizer.sp_model.encode(before), ())
+    assert (list(generate.context[1:]), generate.target) == (tokenizer.backend.sp_model.encode(before), ())
+
+
+@pytest.mark.parametrize("separator", [" ", "", "\n"])
+@torch.inference_mode()
+def test_scores_are_those_of_transformers(separator: str, folder, to_transformers) -> None:
+    """Prompt, separator and completion as one string; what follows the prompt's own tokens is scored."""
+    llama, model = load(str(folder)), to_transformers(folder)
+    sp = llama.tokenizer.backend.sp_model
+    pairs = [(f"Article: {text}\nAnswer: (", word + ")") for text in ("rain", "play (x)") for word in WORDS]
+    for prompt, completion in pairs:
+        ids = [sp.bos_id(), *sp.encode(prompt + separator + completion), sp.eos_id()]
+        first = len(sp.encode(prompt)) + 1
+        log_probs = model(torch.tensor([ids[:-1]])).logits[0].double().log_softmax(-1)
+        expected = sum(float(log_probs[place - 1, ids[place]]) for place in range(first, len(ids)))
+        (found,) = llama.compute_log_probs([prompt], [completion], separator=separator)
+        assert found == pytest.approx(expected, abs=1e-4 * len(ids), rel=0)

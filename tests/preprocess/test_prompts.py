@@ -88,6 +88,8 @@ def without(field: str) -> dict[str, Any]:
         ([ROW | {"label_words": ["Sports"]}], "'label_words' has 1, expected at least two"),
         ([ROW | {"label_words": ["Sports", " "]}], "'label_words' holds an empty one"),
         ([ROW | {"label_words": ["World", "Sports", "World"]}], "'label_words' holds 'World' twice"),
+        ([ROW | {"label_words": ["Sports", " Sports"]}], "holds 'Sports' and ' Sports', which read the same"),
+        ([ROW | {"label_words": ["Sports", "caf\u00e9", "cafe\u0301"]}], "which read the same"),
         ([ROW | {"prompt": "Article: {texts}"}], "'prompt' has no {text}, which the direct method fills"),
         ([ROW | CHANNEL], "'prompt' has no {text}, which the direct method fills"),
         ([ROW | {"completion": "World"}], "'completion' has no {label_word}, which the direct method fills"),

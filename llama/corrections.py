@@ -7,8 +7,6 @@ be below what exp can express, so nothing is exponentiated before it is normalis
 
 import numpy as np
 
-from preprocess.errors import InputError
-
 TOLERANCE = 1e-9  # of a class's mean probability, relative
 ITERATIONS = 20_000
 
@@ -51,7 +49,7 @@ def match_prior(log_probs: np.ndarray, prior: np.ndarray) -> np.ndarray:
     weights: each class is raised by what it lacks, again and again (Sinkhorn's scaling; it converges).
 
     Raises:
-        InputError: It did not, within 20,000 rounds.
+        ValueError: It did not, within 20,000 rounds.
     """
     corrected = normalise(log_probs)
     for _ in range(ITERATIONS):
@@ -59,7 +57,7 @@ def match_prior(log_probs: np.ndarray, prior: np.ndarray) -> np.ndarray:
         if np.abs(np.expm1(-lack)).max() < TOLERANCE:
             return corrected
         corrected = normalise(corrected + lack)
-    raise InputError(
-        f"--method prior: after {ITERATIONS} rounds a class still differs from its prior by a factor of"
+    raise ValueError(
+        f"after {ITERATIONS} rounds a class still differs from its prior by a factor of"
         f" {np.exp(np.abs(lack).max()):.6f}"
     )

@@ -5,9 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from evaluate import corrections
-from evaluate.corrections import divide, divide_by_batch, match_prior, normalise
-from preprocess.errors import InputError
+from llama import corrections
+from llama.corrections import divide, divide_by_batch, match_prior, normalise
 
 
 @pytest.fixture
@@ -94,7 +93,5 @@ def test_prior_of_examples_that_are_certain():
 
 def test_prior_that_is_not_reached(log_probs, monkeypatch):
     monkeypatch.setattr(corrections, "ITERATIONS", 2)
-    with pytest.raises(
-        InputError, match=r"--method prior: after 2 rounds a class still differs .* by a factor of 2\.\d"
-    ):
+    with pytest.raises(ValueError, match=r"^after 2 rounds a class still differs .* by a factor of 2\.\d"):
         match_prior(log_probs, np.array([0.1, 0.1, 0.8]))

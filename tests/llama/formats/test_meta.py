@@ -68,8 +68,9 @@ def test_last_shard_missing(sharded, refusal) -> None:
     assert "has shape (384, 16), params.json and 1 shard(s) make it (384, 32)" in refusal(sharded)
 
 
-def test_empty_folder(tmp_path, refusal) -> None:
-    assert refusal(tmp_path) == f"{tmp_path}: no consolidated.NN.pth in it"
+def test_folder_without_weights(folder, refusal) -> None:
+    (folder / "consolidated.00.pth").unlink()
+    assert refusal(folder) == f"{folder}: no consolidated.NN.pth in it"
 
 
 def test_params_are_checked(folder, change_params, refusal) -> None:
@@ -81,8 +82,7 @@ def test_params_are_checked(folder, change_params, refusal) -> None:
 
 def test_vocabulary_of_params_is_not_the_tokenizers(folder, change_params, refusal) -> None:
     change_params(folder, vocab_size=400)
-    tokenizer = folder / "tokenizer.model"
-    assert refusal(folder) == f"{folder / 'params.json'}: vocab_size is 400, {tokenizer} has 384 pieces"
+    assert refusal(folder) == f"{folder / 'params.json'}: vocab_size is 400, the tokenizer has 384 pieces"
 
 
 class Code:
@@ -114,22 +114,16 @@ def test_damaged_files(folder, refusal) -> None:
         assert refusal(folder).startswith(f"{path}: damaged or cut off: ")
     path.write_bytes(whole.replace(b"norm.weight", b"norm\xff\xffeight", 1))  # no text any more: another exception
     assert refusal(folder).startswith(f"{path}: damaged or cut off: ")
-    for other in (b"", b"PK", b"version https://git-lfs.github.com/spec/v1\n"):
+    for other in (b"", b"PK"):
         path.write_bytes(other)
         assert refusal(folder).startswith(f"{path}: no archive of torch.save")
 
 
-def test_llama_3_is_refused(sharded, change_weights, change_params, refusal) -> None:
-    """Its tokenizer is tiktoken's, params.json may have keys of its own, and it shards the embedding's rows."""
-    change_params(sharded, use_scaled_rope=True)
-    sentencepiece = (sharded / "tokenizer.model").read_bytes()
-    (sharded / "tokenizer.model").write_bytes(b"IQ== 0\nIg== 1\nIw== 2\n")
-    assert refusal(sharded).endswith("Llama 3's tokenizer is not supported")
-    (sharded / "tokenizer.model").write_bytes(sentencepiece)
-    (sharded / "params.json").write_text('{"dim": 32, "n_layers": 2, "n_heads": 4, "multiple_of": 8}')
-    for shard in (0, 1):
-        change_weights(sharded, lambda weights: weights.update({EMBEDDING: torch.ones(192, 32)}), shard)
-    assert refusal(sharded).endswith("sharded along the vocabulary, as in Llama 3, which is not supported")
+@pytest.mark.parametrize("name", ["consolidated.00.pth", "tokenizer.model", "params.json"])
+def test_git_lfs_pointers(name, folder, refusal) -> None:
+    (folder / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    expected = f"{folder / name}: is a Git LFS pointer, not the file itself; `git lfs pull` fetches it"
+    assert refusal(folder) == expected
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,243 @@
+"""What a pretrained model really gives: every method, three draws of demonstrations, three data sets, LoRA beside them.
+
+python benchmarks/real_results.py --ckpt_dir checkpoints/smollm2-135m --news_path data/ag_news \
+    --doclaynet_path data/doclaynet --docbank_path data/docbank --output_dir runs/real_results
+
+It can be stopped and goes on where it was. What tells most for its time comes first; after each step the tables of what
+is there are in tables.md. One process, one model in memory; LoRA alone is a command of its own.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from options import run
+
+# isort: split
+
+import contextlib
+import io
+import itertools
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from docbank import lora_command, run_command, split_pages
+
+from evaluate.calibration import CalibrateConfig, calibrate
+from evaluate.comparison import CompareConfig, print_comparison
+from evaluate.result import Result, read_checked
+from evaluate.run import RunOptions
+from evaluate.sweep import SweepConfig, numbers, score_draw
+from evaluate.table import TableConfig, print_table
+from llama.checkpoint import open_checkpoint
+from llama.parallel import Launch, finish, start
+from preprocess.errors import InputError
+from preprocess.files import write_bytes
+
+OTHER = {"float32": "bfloat16", "bfloat16": "float32"}
+DEMONSTRATIONS = "samples/doclaynet"  # real pages that are at hand lack classes; these have all eleven
+LORA = tuple(f"outputs_{system}_docbank.json" for system in ("llama_lora", "tfidf", "majority"))
+COLUMNS = "dataset,num_examples,k,seed,method,accuracy,interval,macro_f1,nll,ece,unanswered,time"
+# Pair by pair: the main methods without demonstrations, direct and its batch calibration with one draw, and LoRA.
+COMPARED = re.compile(
+    r"outputs_((direct|calibrated|direct_batch|channel|channel_batch|generate)_(ag_news|doclaynet)_k0_\w+"
+    r"|(direct|direct_batch)_(ag_news|doclaynet)_k1_seed1|llama_lora_docbank|tfidf_docbank)\.json$"
+)
+CORRECTIONS: dict[str, dict[str, str]] = {  # of direct; contextual is the sweep's own
+    "domain": {"method": "domain"},
+    "pmi": {"method": "pmi"},
+    "batch": {"method": "batch"},
+    "prior": {"method": "prior"},
+    "tokens": {"method": "none", "normalize": "tokens"},
+    "characters": {"method": "none", "normalize": "characters"},
+}
+
+
+@dataclass(frozen=True)
+class RealConfig:
+    """Score three data sets by every method with one checkpoint, and write the tables of what came out.
+
+    Args:
+        ckpt_dir: The checkpoint.
+        news_path: AG News: train.csv and test.csv.
+        doclaynet_path: Pages of DocLayNet.
+        docbank_path: The folder of DocBank's 100 samples; the 2nd, 4th, ... 40th are classified.
+        output_dir: Prompts, predictions, tables.
+        dtype: float32 or bfloat16; the other one is compared once.
+        k: Demonstrations of each class on AG News, with commas; on pages those of 0 and 1.
+        seed: Of the draws, with commas; without demonstrations there is nothing to draw, and the first alone counts.
+        limit: Of AG News, the first so many rows; 0 keeps all.
+        block_limit: Of either set of pages, the first so many blocks; 0 keeps all.
+        all_rows: Direct and its calibrations on all rows of AG News as well.
+        lora_steps: Steps of LoRA on DocBank's other pages; 0 leaves it out.
+        lora_learning_rate: Its learning rate.
+    """
+
+    ckpt_dir: str = "checkpoints/smollm2-135m"
+    news_path: str = "data/ag_news"
+    doclaynet_path: str = "data/doclaynet"
+    docbank_path: str = "data/docbank"
+    output_dir: str = "runs/real_results"
+    dtype: str = "bfloat16"
+    k: str = "0,1,4"
+    seed: str = "1,2,3"
+    limit: int = 1000
+    block_limit: int = 0
+    all_rows: bool = False
+    lora_steps: int = 400
+    lora_learning_rate: float = 5e-4
+
+    def __post_init__(self) -> None:
+        if self.dtype not in OTHER:
+            raise InputError(f"--dtype {self.dtype}: expected {', '.join(OTHER)}")
+        for flag in ("limit", "block_limit", "lora_steps"):
+            if getattr(self, flag) < 0:
+                raise InputError(f"--{flag} {getattr(self, flag)}: expected 0 or more")
+        for flag in ("k", "seed"):
+            numbers(flag, getattr(self, flag))
+
+
+class Task(NamedTuple):
+    """A data set and how often it is drawn from.
+
+    Args:
+        name: Of its folder.
+        sweep: How its prompts are made and scored.
+        k: Demonstrations of each class, one number after the other.
+        seeds: Of the draws.
+    """
+
+    name: str
+    sweep: SweepConfig
+    k: tuple[int, ...]
+    seeds: tuple[int, ...]
+
+    def draws(self) -> Iterator[tuple[int, int]]:
+        """k and seed of each; without demonstrations there is nothing to draw, and one is all."""
+        return ((k, seed) for k in self.k for seed in (self.seeds if k else self.seeds[:1]))
+
+
+def measure(config: RealConfig) -> None:
+    """Take every step of the plan that is not finished, and write the tables after each."""
+    folder = Path(config.output_dir)
+    open_checkpoint(config.ckpt_dir)
+    for flag in ("news_path", "doclaynet_path"):
+        if not Path(getattr(config, flag)).exists():
+            raise InputError(f"--{flag} {getattr(config, flag)}: no such folder")
+    split_pages(Path(config.docbank_path), folder / "pages")
+    launch, began = start(), time.monotonic()
+    for title, step in plan(config, folder, launch):
+        print(f"== {title} ({time.monotonic() - began:.0f} s so far)", flush=True)
+        step()
+        write_bytes(folder / "tables.md", tables(config, folder).encode())
+    print(f"written to {folder / 'tables.md'}")
+    finish()
+
+
+def plan(config: RealConfig, folder: Path, launch: Launch) -> Iterator[tuple[str, Callable[[], None]]]:
+    """The steps, in their order: title and what to do."""
+    news, layout, docbank = tasks(config, folder)
+
+    def step(task: Task, method: str) -> tuple[str, Callable[[], None]]:
+        shown = ", ".join(map(str, task.k))
+        return f"{task.name}, {method}, k = {shown}", lambda: score(task, folder, launch, method)
+
+    news_by_k = [news._replace(k=(k,)) for k in news.k]
+    yield from (step(task, "calibrated") for task in news_by_k)
+    yield from (step(task, "generate") for task in news_by_k)
+    yield from (step(task, method) for task in (docbank, layout) for method in ("calibrated", "generate", "channel"))
+    yield from (step(task, "channel") for task in news_by_k if max(task.k) <= 1)
+    if config.lora_steps:
+        made = (str(folder / "pages"), str(folder / "lora"), config.lora_steps, config.lora_learning_rate)
+        yield "docbank, LoRA", lambda: run_command(lora_command(config.ckpt_dir, *made))
+    yield from (step(task, "channel") for task in news_by_k if max(task.k) > 1)
+    if config.all_rows:
+        yield step(news._replace(name="ag_news_all", sweep=replace(news.sweep, limit=0)), "calibrated")
+    other = replace(news.sweep, dtype=OTHER[config.dtype])  # last: it is another model in memory
+    few = tuple(k for k in news.k if k <= 1)
+    yield step(Task(f"ag_news_{OTHER[config.dtype]}", other, few, news.seeds[:1]), "calibrated")
+
+
+def tasks(config: RealConfig, folder: Path) -> tuple[Task, Task, Task]:
+    """AG News, DocLayNet's pages, DocBank's."""
+    base = SweepConfig(dtype=config.dtype, run=RunOptions(ckpt_dir=config.ckpt_dir))
+    news = replace(base, dataset="ag_news", dataset_path=config.news_path, limit=config.limit)
+    pages = replace(base, dataset="doclaynet", demonstrations=DEMONSTRATIONS, limit=config.block_limit)
+    layout = replace(pages, dataset_path=config.doclaynet_path)
+    docbank = replace(pages, dataset_path=str(folder / "pages/test"))
+    k, seeds = tuple(numbers("k", config.k)), tuple(numbers("seed", config.seed))
+    few = tuple(number for number in k if number <= 1)
+    return (
+        Task("ag_news", news, k, seeds),
+        Task("doclaynet", layout, few, seeds),
+        Task("docbank", docbank, few, seeds),
+    )
+
+
+def score(task: Task, folder: Path, launch: Launch, method: str) -> None:
+    """All draws of a task by one method; `calibrated` is direct with all its calibrations, channel has its own."""
+    for k, seed in task.draws():
+        (output,) = score_draw(replace(task.sweep, methods=method), launch, folder / task.name, k, seed)
+        kind, scored = ("channel", "channel") if method == "channel" else ("direct", "calibrated")
+        corrections = {"calibrated": CORRECTIONS, "channel": {"batch": CORRECTIONS["batch"]}}.get(method, {})
+        inputs = output.replace(f"outputs_{method}", f"inputs_{kind}")
+        source = output.replace(f"outputs_{scored}", f"outputs_{kind}")
+        for name, options in corrections.items():
+            made = output.replace(f"outputs_{method}", f"outputs_{kind}_{name}")
+            calibrate(CalibrateConfig(inputs, source, run=replace(task.sweep.run, output_path=made), **options))
+
+
+def tables(config: RealConfig, folder: Path) -> str:
+    """The tables of what is there, as Markdown."""
+    found = {path.name: outputs(path) for path in sorted(folder.iterdir()) if path.name not in ("pages", "lora")}
+    found = {name: paths for name, paths in found.items() if paths}
+    trained = [folder / "lora" / name for name in LORA]
+    if "docbank" in found and not config.block_limit:  # of the same blocks
+        found["docbank"] += tuple(str(path) for path in trained if path.exists())
+    parts = [f"# {config.ckpt_dir}, {config.dtype}"]
+    for name, paths in found.items():
+        parts += [f"## {name}: means over the draws", printed(print_table, TableConfig(paths, draws=True))]
+    for name, paths in found.items():
+        parts += [f"## {name}: every result", printed(print_table, TableConfig(paths, columns=COLUMNS))]
+    for name, paths in found.items():
+        compared = tuple(path for path in paths if COMPARED.search(path))
+        if len(compared) > 1:
+            parts += [f"## {name}: pair by pair", printed(print_comparison, CompareConfig(compared))]
+    parts += agreement(folder, OTHER[config.dtype])
+    return "\n\n".join(parts) + "\n"
+
+
+def outputs(folder: Path) -> tuple[str, ...]:
+    """The predictions files that are finished: those with a meta file."""
+    paths = sorted(folder.glob("outputs_*.json"))
+    return tuple(str(path) for path in paths if not path.name.endswith(".meta.json"))
+
+
+def printed(function: Callable[[Any], None], config: Any) -> str:
+    """What a command of the product prints."""
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text):
+        function(config)
+    return text.getvalue().strip()
+
+
+def agreement(folder: Path, other: str) -> list[str]:
+    """How far the predictions are the same where the weights have the other type."""
+    rows = []
+    for path in outputs(folder / f"ag_news_{other}"):
+        pair = [Result(read_checked(place)) for place in (folder / "ag_news" / Path(path).name, Path(path))]
+        same = sum(itertools.starmap(str.__eq__, zip(*(result.predicted for result in pair), strict=True)))
+        first, second = (result.accuracy for result in pair)
+        rows.append(f"| {pair[0].k} | {pair[0].method} | {first:.4f} | {second:.4f} | {same} of {len(pair[0].rows)} |")
+    if not rows:
+        return []
+    head = f"| k | method | accuracy | in {other} | same predictions |\n|--:|---|---:|---:|---:|\n"
+    return [f"## ag_news: {other} beside it, one draw", head + "\n".join(rows)]
+
+
+if __name__ == "__main__":
+    run(RealConfig, measure)

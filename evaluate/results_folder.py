@@ -1,0 +1,50 @@
+"""Where results go that no --output_path names: results/<checkpoint>/, one folder for each checkpoint."""
+
+import re
+from pathlib import Path
+
+from evaluate.predictions import read_meta
+from llama.checkpoint import find_folder
+from llama.errors import CheckpointError
+from preprocess.errors import InputError
+
+RESULTS = Path("results")
+
+
+def default_output(method: str, prompt_path: Path, checkpoint: str) -> str:
+    """results/<checkpoint>/outputs_<method>_<data set>.json: a checkpoint never overwrites another's results."""
+    dataset = re.sub(r"^inputs_(direct|channel)_", "", prompt_path.stem)
+    return f"{RESULTS}/{checkpoint}/outputs_{method}_{dataset}.json"
+
+
+def checkpoint_name(ckpt_dir: str) -> str:
+    """What the results of a checkpoint are called by: the name of its folder, with as much of the path before it as
+    tells it from another checkpoint whose results are there already.
+
+    Args:
+        ckpt_dir: A checkpoint that is not here can have left results: those that name it, else those of its name.
+    """
+    try:
+        place, is_here = find_folder(ckpt_dir).resolve(), True
+    except CheckpointError:
+        place, is_here = Path(ckpt_dir).absolute(), False
+    parts = [part for part in place.parts if part != place.anchor]
+    names = ["-".join(parts[-count:]) for count in range(1, len(parts) + 1)]
+    for name in names:
+        owners = owners_of(RESULTS / name)
+        if place in owners or (is_here and not owners):
+            return name
+    return names[-1] if is_here else names[0]
+
+
+def owners_of(folder: Path) -> set[Path]:
+    """The checkpoints whose results a folder holds."""
+    owners = set()
+    for path in folder.rglob("outputs_*.meta.json"):
+        try:
+            meta = read_meta(path.with_name(path.name.replace(".meta.json", ".json")), "results") or {}
+        except InputError:
+            continue
+        if isinstance(meta.get("checkpoint_path"), str):
+            owners.add(Path(meta["checkpoint_path"]).resolve())
+    return owners

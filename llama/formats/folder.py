@@ -1,0 +1,117 @@
+"""A folder's format: Meta's, Hugging Face's, or none that is read, with a line that says what it looks like."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from llama.errors import CheckpointError
+from llama.formats.appearance import appearance
+from llama.formats.config import args_of, read_config
+from llama.formats.files import TensorFiles, read_json
+from llama.formats.hugging_face import HuggingFaceWeights, find_weight_files, is_tied
+from llama.formats.meta import MetaWeights, find_shards, read_args
+from llama.formats.weights import Weights
+from llama.params import ModelArgs
+from llama.tokenizer import Tokenizer
+from llama.tokenizers.backend import open_backend
+from llama.tokenizers.sentencepiece import SentencePieceBackend
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What every format gives.
+
+    Args:
+        args: The shape of the model.
+        tokenizer: Its tokenizer.
+        weights: Its weights, mapped and not yet read.
+        files: What the shape was read from.
+    """
+
+    args: ModelArgs
+    tokenizer: Tokenizer
+    weights: Weights
+    files: tuple[Path, ...]
+
+
+def open_folder(folder: Path, tokenizer_path: str | None, max_seq_len: int | None) -> Contents:
+    """The contents of a checkpoint's folder.
+
+    Raises:
+        CheckpointError: It is of no format that is read, or something in it is wrong.
+    """
+    if any(folder.glob("consolidated.*.pth")) or (folder / "params.json").is_file():
+        return open_meta(folder, tokenizer_path, max_seq_len)
+    if (folder / "config.json").is_file():
+        return open_hugging_face(folder, tokenizer_path, max_seq_len)
+    raise CheckpointError(f"{folder}: {appearance(folder)}")
+
+
+def open_meta(folder: Path, tokenizer_path: str | None, max_seq_len: int | None) -> Contents:
+    paths = find_shards(folder)
+    tokenizer = Tokenizer(find_tokenizer(folder, tokenizer_path, ("tokenizer.model", "../tokenizer.model")))
+    args = read_args(folder / "params.json", tokenizer.n_words, max_seq_len)
+    return Contents(args, tokenizer, MetaWeights(TensorFiles(paths), args), (folder / "params.json",))
+
+
+def open_hugging_face(folder: Path, tokenizer_path: str | None, max_seq_len: int | None) -> Contents:
+    path = folder / "config.json"
+    args = args_of(path, read_config(path), max_seq_len)
+    paths = find_weight_files(folder)
+    if not paths:
+        raise CheckpointError(f"{folder}: {appearance(folder)}")
+    files = TensorFiles(paths)
+    args = replace(args, tied_output=args.tied_output and is_tied(files))
+    weights = HuggingFaceWeights(files, args)
+    tokenizer = open_tokenizer(folder, tokenizer_path)
+    if tokenizer.n_words > args.vocab_size:
+        raise CheckpointError(
+            f"{tokenizer.backend.files[0]}: has ids up to {tokenizer.n_words - 1}, {path} an embedding of"
+            f" {args.vocab_size} rows; they do not belong together"
+        )
+    return Contents(args, tokenizer, weights, (path,))
+
+
+def open_tokenizer(folder: Path, tokenizer_path: str | None) -> Tokenizer:
+    """The tokenizer of a Hugging Face folder, with what its other files say of the begin and the ends."""
+    backend = open_backend(find_tokenizer(folder, tokenizer_path, ("tokenizer.json", "tokenizer.model")))
+    if isinstance(backend, SentencePieceBackend) and (folder / "tokenizer_config.json").is_file():
+        backend.configure(folder / "tokenizer_config.json")
+    return Tokenizer(backend, read_ends(folder))
+
+
+def read_ends(folder: Path) -> list[int] | None:
+    """The ids that end a generation, by generation_config.json, else by config.json; None: neither says."""
+    for path in (folder / "generation_config.json", folder / "config.json"):
+        stated = read_json(path, "").get("eos_token_id") if path.is_file() else None
+        ids = stated if isinstance(stated, list) else [stated]
+        if stated is not None and not all(type(number) is int and number >= 0 for number in ids):
+            raise CheckpointError(f"{path}: eos_token_id is {stated!r}, expected a whole number or a list of them")
+        if stated is not None:
+            return ids
+    return None
+
+
+def find_tokenizer(folder: Path, tokenizer_path: str | None, names: tuple[str, str]) -> Path:
+    """`tokenizer_path`, else the first of two files that is there.
+
+    Args:
+        names: Relative to `folder`.
+    """
+    if tokenizer_path:
+        return Path(tokenizer_path)
+    candidates = [folder.parent / Path(name).name if name.startswith("..") else folder / name for name in names]
+    for path in candidates:
+        if path.is_file():
+            return path
+    first, second = candidates
+    reason = without_tokenizer(folder)
+    raise CheckpointError(f"--tokenizer_path: not given, and neither {first} nor {second} exists{reason}")
+
+
+def without_tokenizer(folder: Path) -> str:
+    """Why a tokenizer may be missing, and what to do."""
+    if (folder / "trainer_state.json").is_file():
+        return "; a Trainer's checkpoint holds none: give that of the model it was trained from"
+    if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
+        return "; transformers makes a tokenizer.json of vocab.json and merges.txt: AutoTokenizer, then save_pretrained"
+    return ""

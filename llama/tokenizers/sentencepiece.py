@@ -1,0 +1,61 @@
+"""A sentencepiece model: LLaMA 1 and 2, Mistral."""
+
+from pathlib import Path
+
+from sentencepiece import SentencePieceProcessor
+
+from llama.errors import CheckpointError
+from llama.formats.files import read_json
+from llama.tokenizers.backend import content_of
+
+
+class SentencePieceBackend:
+    """See `llama.tokenizers.backend.Backend`.
+
+    Its pad id is -1 in LLaMA's model: padding is never an id that is fed to the model, so none is offered here.
+    """
+
+    def __init__(self, path: Path):
+        self.files: tuple[Path, ...] = (path,)
+        try:
+            self.sp_model = SentencePieceProcessor()
+            self.sp_model.LoadFromSerializedProto(path.read_bytes())
+        except (RuntimeError, OSError) as error:
+            raise CheckpointError(
+                f"{path}: not a tokenizer (--tokenizer_path): expected a sentencepiece model, tiktoken's ranks or a"
+                " tokenizer.json"
+            ) from error
+        self.n_words: int = self.sp_model.vocab_size()
+        self.bos_id: int | None = self.sp_model.bos_id()
+        self.eos_id: int = self.sp_model.eos_id()
+        self.end_ids = frozenset([self.eos_id])
+        if self.bos_id < 0 or self.eos_id < 0:
+            raise CheckpointError(f"{path}: the tokenizer has no begin- and end-of-sequence pieces")
+
+    def configure(self, path: Path) -> None:
+        """Take over what tokenizer_config.json of a Hugging Face folder says, where there is no tokenizer.json.
+
+        Raises:
+            CheckpointError: It names a token that the sentencepiece model has not.
+        """
+        stated = read_json(path, "")
+        if stated.get("add_bos_token") is False:
+            self.bos_id = None
+        token = content_of(stated.get("eos_token"))
+        if token is not None:
+            self.eos_id = self.sp_model.piece_to_id(token)
+            if self.sp_model.id_to_piece(self.eos_id) != token:
+                raise CheckpointError(
+                    f"{path}: eos_token {token!r} is not in {self.files[0].name}; transformers makes a tokenizer.json"
+                    " that holds it: AutoTokenizer, then save_pretrained"
+                )
+            self.end_ids = frozenset([self.eos_id])
+
+    def encode(self, text: str) -> list[int]:
+        return self.sp_model.encode(text)
+
+    def decode(self, ids: list[int]) -> str:
+        return self.sp_model.decode(ids)
+
+    def texts(self) -> list[str]:
+        return [self.sp_model.id_to_piece(token).replace("▁", " ") for token in range(self.n_words)]

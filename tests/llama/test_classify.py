@@ -1,0 +1,105 @@
+"""Classification of a list of texts: labels and probabilities against the definition, one sequence at a time."""
+
+import numpy as np
+import pytest
+
+from llama import load
+
+TEXTS = ["rain stopped play", "the market today", " a {label_word} of {text} ", ""]
+WORDS = ["World", "Sports", "Science and technology"]
+DEMONSTRATIONS = [("It rained", "World"), ("The market {text}", "Sports")]
+SHOWN = {
+    "direct": "Article: It rained\nCategory: World\nArticle: The market {text}\nCategory: Sports\n",
+    "channel": "Category: World\nArticle: It rained\nCategory: Sports\nArticle: The market {text}\n",
+}
+
+
+@pytest.fixture(scope="module")
+def llama(make_checkpoint, tmp_path_factory, one_process):
+    return load(str(make_checkpoint(tmp_path_factory.mktemp("classify"), max_seq_len=160)))
+
+
+def definition(llama, method, shown, text, **options):
+    """The log-probability of each label word, or of the text after it."""
+    if method == "direct":
+        pairs = [(f"{shown}Article: {text}\nCategory:", word) for word in WORDS]
+    else:
+        pairs = [(f"{shown}Category: {word}\nArticle:", text) for word in WORDS]
+    return [llama.compute_log_probs([prompt], [scored], **options)[0] for prompt, scored in pairs]
+
+
+def softmax(rows):
+    odds = np.exp(rows - rows.max(axis=1, keepdims=True))
+    return odds / odds.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("score_eos", [True, False])
+@pytest.mark.parametrize("demonstrations", [[], DEMONSTRATIONS])
+@pytest.mark.parametrize("method", ["direct", "channel"])
+def test_scores_are_the_definition(llama, method, demonstrations, score_eos) -> None:
+    found = llama.classify(TEXTS, WORDS, method=method, demonstrations=demonstrations, score_eos=score_eos)
+    shown = SHOWN[method] if demonstrations else ""
+    expected = np.array([definition(llama, method, shown, text.strip(), score_eos=score_eos) for text in TEXTS])
+    np.testing.assert_allclose(found.log_probs, expected, atol=1e-3)
+    np.testing.assert_allclose(found.probabilities, softmax(expected), atol=1e-3)
+    assert found.labels == [WORDS[place] for place in found.log_probs.argmax(axis=1)]
+    assert found.cut == []
+
+
+def test_calibrations_divide(llama) -> None:
+    plain = llama.classify(TEXTS, WORDS)
+    contextual = llama.classify(TEXTS, WORDS, calibrate="contextual")
+    free = softmax(np.array([definition(llama, "direct", "", "N/A")]))
+    expected = plain.probabilities / free
+    np.testing.assert_allclose(contextual.probabilities, expected / expected.sum(axis=1, keepdims=True), atol=1e-4)
+    np.testing.assert_allclose(contextual.log_probs, plain.log_probs, atol=1e-4)
+    for method in ("direct", "channel"):
+        plain, batch = (llama.classify(TEXTS, WORDS, method=method, calibrate=kind) for kind in (None, "batch"))
+        expected = plain.probabilities / plain.probabilities.mean(axis=0)
+        np.testing.assert_allclose(batch.probabilities, expected / expected.sum(axis=1, keepdims=True), atol=1e-4)
+        assert batch.labels == [WORDS[place] for place in expected.argmax(axis=1)] or method == "direct"
+
+
+@pytest.mark.parametrize(
+    ("method", "prompt", "separator", "given", "scored"),
+    [
+        ("direct", "{text} It was (", "", "{text} It was (", "{word}"),
+        ("channel", "Review: {text}!\nSo it was", " ", "So it was {word}\nReview:", "{text}!"),
+        ("channel", "It was {label_word}. Review:", " ", "It was {word}. Review:", "{text}"),
+        ("channel", "{text}\n答案：", "", "答案：{word}\n", "{text}"),
+    ],
+)
+def test_other_prompts(llama, method, prompt, separator, given, scored) -> None:
+    found = llama.classify(["rain"], WORDS, prompt, method, separator=separator)
+    filled = [(given.format(text="rain", word=word), scored.format(text="rain", word=word)) for word in WORDS]
+    expected = [llama.compute_log_probs([one], [[other]], separator=separator)[0][0] for one, other in filled]
+    np.testing.assert_allclose(found.log_probs, [expected], atol=1e-3)
+
+
+def test_a_long_text_loses_words_and_is_named(llama) -> None:
+    found = llama.classify(["rain", "rain stopped " * 100], WORDS)
+    assert found.cut == [1]
+    assert np.isfinite(found.log_probs).all()
+    assert llama.classify([], WORDS).labels == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"texts": "rain"}, "texts: expected a list of texts, found one"),
+        ({"label_words": ["World"]}, "label_words ['World']: expected at least two different words"),
+        ({"label_words": ["World", "World"]}, "expected at least two different words"),
+        ({"label_words": ["World", " "]}, "expected at least two different words"),
+        ({"method": "generate"}, "method 'generate': expected direct or channel"),
+        ({"prompt": "Category:"}, "prompt 'Category:': has no {text}, which the direct method fills"),
+        ({"prompt": "{text} is", "method": "channel"}, "the channel method needs {label_word} in it, or {text} with"),
+        ({"demonstrations": [("rain", "Rain")]}, "demonstrations: label word 'Rain', expected one of ['World', "),
+        ({"calibrate": "domain"}, "calibrate 'domain': expected None, 'contextual' or 'batch'"),
+        ({"calibrate": "contextual", "method": "channel"}, "belongs to the direct method; channel takes 'batch'"),
+        ({"prompt": "rain " * 200 + "{text}"}, "prompt: with the demonstrations it is longer than 160 tokens"),
+    ],
+)
+def test_what_cannot_be_classified(llama, options, message) -> None:
+    with pytest.raises(ValueError) as error:
+        llama.classify(**{"texts": ["rain"], "label_words": WORDS} | options)
+    assert message in str(error.value)
