@@ -33,8 +33,8 @@ class PromptOptions:
         k: Demonstrations of each class; 0 is zero-shot; default 1, or what the file of the data set says.
         seed: Of the draw of demonstrations.
         limit: Keep so many test examples, the first ones; 0 keeps all.
-        shuffle: Seed of a random order of the test examples, before --limit: those of a smaller limit are among those
-            of a larger one. Default: the order of the data set.
+        shuffle: Seed of a random order of the test examples, in which --limit then takes the first ones; default is the
+            order of the data set.
     """
 
     dataset_path: str = ""
