@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / os.environ.get("LLAMA_CLASSIFICATION_DATA", "../shared/data")
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # several tests run at once
+os.environ["HF_HUB_OFFLINE"] = "1"  # no test asks the hub
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it, as would what tests start
 torch.set_num_threads(1)
 
