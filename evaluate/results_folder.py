@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from evaluate.predictions import read_meta
-from llama.formats.hub import is_hub_id
+from llama.formats.hub import is_cached
 from llama.formats.location import find_folder
 from preprocess.errors import InputError
 
@@ -26,7 +26,7 @@ def checkpoint_name(ckpt_dir: str) -> str:
             on the hub is known by OWNER/NAME.
     """
     folder = find_folder(ckpt_dir)
-    on_hub = folder is None and is_hub_id(ckpt_dir)
+    on_hub = folder is None and is_cached(ckpt_dir)
     is_here = folder is not None or on_hub
     place = Path(ckpt_dir) if on_hub else Path(folder or ckpt_dir).resolve()
     parts = [part for part in place.parts if part != place.anchor]

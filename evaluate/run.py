@@ -194,8 +194,9 @@ class Run:
         print(summary(rows, seconds, counters, self.output_path))
 
     def meta(self, rows: Sequence[dict[str, Any]], seconds: float | None) -> dict[str, Any]:
-        scaling = self.checkpoint.args.rope_scaling
-        return self.identity | {
+        scaling = self.checkpoint.args.rope_scaling  # Meta's files leave it to the reader
+        stated = {} if scaling is None else {"rope_scaling": asdict(scaling)}
+        return self.identity | stated | {
             "configuration": self.configuration,
             "num_examples": len(rows),
             "seconds": None if seconds is None else round(seconds, 3),
@@ -203,7 +204,6 @@ class Run:
             "prompt_path": str(self.prompt_path),
             "checkpoint": self.checkpoint_name,
             "checkpoint_path": str(self.checkpoint.folder),
-            "rope_scaling": None if scaling is None else asdict(scaling),
             "dtype": dtype_name(self.dtype),
             "device": torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu",
             "world_size": world_size(),

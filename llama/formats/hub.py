@@ -97,6 +97,17 @@ def fetch_files(files: Collection[str], get: Callable[[str], Path]) -> Path:
     return folders.pop()
 
 
+def is_cached(name: str) -> bool:
+    """Whether something of OWNER/NAME is in the cache, at whatever revision."""
+    if not is_hub_id(name):
+        return False
+    try:
+        from huggingface_hub import constants
+    except ImportError:
+        return False
+    return Path(constants.HF_HUB_CACHE, f"models--{name.replace('/', '--')}").is_dir()
+
+
 def cached(name: str, revision: str | None) -> Path | None:
     """The folder in the cache, if it is there."""
     import huggingface_hub

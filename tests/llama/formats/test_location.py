@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from llama.formats.appearance import EXPECTED
-from llama.formats.location import checkpoint_name, locate
+from llama.formats.location import locate
 
 LOOKS = {
     "nothing": ([], f"it is empty; {EXPECTED}"),
@@ -75,5 +75,4 @@ def test_names(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("checkpoints/owner/Model-1B").mkdir(parents=True)
     assert locate("owner/Model-1B").folder == Path("checkpoints/owner/Model-1B")
-    assert checkpoint_name("owner/Model-1B") == checkpoint_name("other/Model-1B") == "Model-1B"
-    assert checkpoint_name("checkpoints/owner/Model-1B/../Model-1B/") == "Model-1B"
+    assert locate("checkpoints/owner/Model-1B/../Model-1B/").name == "Model-1B"
