@@ -69,7 +69,7 @@ def preprocess(config: DocLayNetConfig, method: str) -> None:
     for page in tqdm(read_test(read_pages, plan), desc="pages", unit="page", disable=None):
         dropped += Counter(block.label_word for block in page.blocks if not block.text)
         blocks += [block.example() for block in page.blocks if block.text]
-        if plan.options.limit and len(blocks) >= plan.options.limit:
+        if plan.options.shuffle is None and plan.options.limit and len(blocks) >= plan.options.limit:
             break
     test = limited(blocks, plan)
     train = train_blocks(plan, config.train_pages) if plan.options.k else []
