@@ -13,9 +13,10 @@ pytest.importorskip("PIL", reason="needs requirements-finetune.txt")
 
 from PIL import Image
 
-from finetune.documents import FUNSD_WORDS, source_of
-from finetune.images import open_image
-from finetune.pages import PageOptions, Source, flat, read_splits
+from documents.forms import FUNSD_WORDS
+from documents.images import open_image
+from documents.pages import PageOptions, Source, flat, read_splits
+from documents.sources import source_of
 from preprocess.blocks import Page
 from preprocess.errors import InputError
 
