@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from preprocess.blocks import Corners, on_page, scale
-from preprocess.doclaynet import is_number
 from preprocess.errors import InputError
+from preprocess.layout import is_number
 
 
 def read_token(text: Any, place: str) -> str:

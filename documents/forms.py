@@ -11,9 +11,9 @@ from documents.boxes import corners_on_page, hull, read_corners, read_token
 from documents.images import image_size
 from documents.pages import Source
 from preprocess.blocks import Block, Corners, Page
-from preprocess.doclaynet import find_image
 from preprocess.errors import InputError
 from preprocess.files import read_json
+from preprocess.pages import find_image
 
 FUNSD_WORDS = ("O", "B-HEADER", "I-HEADER", "B-QUESTION", "I-QUESTION", "B-ANSWER", "I-ANSWER")
 FUNSD_LABELS = ("header", "question", "answer", "other")

@@ -12,8 +12,8 @@ from typing import Any
 from documents.boxes import corners_on_page, hull, read_corners, read_token
 from documents.pages import Source
 from preprocess.blocks import Block, Page
-from preprocess.doclaynet import row_image
 from preprocess.errors import InputError
+from preprocess.pages import row_image
 from preprocess.sources import Table, find_table
 
 COLUMNS = ("id", "tokens", "bboxes", "ner_tags")

@@ -3,20 +3,20 @@
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 from documents.boxes import count
 from documents.forms import forms_folder, forms_source
 from documents.pages import Source, dataset_of
 from documents.rows import rows_source
 from preprocess.blocks import LABEL_WORDS, Page
-from preprocess.doclaynet import DOCLAYNET, docbank_files, read_pages
+from preprocess.doclaynet import DOCLAYNET
 from preprocess.errors import InputError
+from preprocess.pages import read_pages
 
 FUNSD_PATH = "nielsr/funsd-layoutlmv3"
 
 
-def source_of(dataset: str, dataset_path: str = "") -> Source:
+def source_of(dataset: str, dataset_path: str = "", box_unit: str = "") -> Source:
     """The data set that is meant by `--dataset` and `--dataset_path`; without a path that of the hub.
 
     Raises:
@@ -26,7 +26,7 @@ def source_of(dataset: str, dataset_path: str = "") -> Source:
         path = dataset_path or DOCLAYNET.path
         known = dataset_of(path)
         repairs: Counter[str] = Counter()
-        read = partial(read_layout, repairs)
+        read = partial(read_layout, repairs, box_unit)
         return Source(known.name, LABEL_WORDS, read, path, known.table_name(path), repairs=repairs)
     if dataset == "funsd":
         path = dataset_path or FUNSD_PATH
@@ -38,10 +38,11 @@ def source_of(dataset: str, dataset_path: str = "") -> Source:
     return rows_source(dataset, dataset_path)
 
 
-def read_layout(repairs: Counter[str], path: str, split: str, flag: str, images: bool) -> Iterator[Page] | None:
-    """As `read_pages`; a split of DocBank may also be a folder of its name."""
-    inside = str(Path(path) / split)
-    pages = read_pages(inside, "test", flag, images) if docbank_files(inside) else read_pages(path, split, flag, images)
+def read_layout(
+    repairs: Counter[str], box_unit: str, path: str, split: str, flag: str, images: bool
+) -> Iterator[Page] | None:
+    """As `read_pages`, with what was mended counted."""
+    pages = read_pages(path, split, flag, images, box_unit)
     return None if pages is None else counted(pages, repairs)
 
 

@@ -14,7 +14,7 @@ from documents.chunks import IGNORED, NOWHERE, Encoded, chunk_layout, chunk_page
 from finetune.llama_model import converted_tokenizer
 from llama import Tokenizer
 from preprocess.blocks import LABEL_WORDS, Block, Page
-from preprocess.doclaynet import row_blocks
+from preprocess.layout import row_blocks
 
 PAGE = [
     "Title of it",
