@@ -196,23 +196,27 @@ class Run:
     def meta(self, rows: Sequence[dict[str, Any]], seconds: float | None) -> dict[str, Any]:
         scaling = self.checkpoint.args.rope_scaling  # Meta's files leave it to the reader
         stated = {} if scaling is None else {"rope_scaling": asdict(scaling)}
-        return self.identity | stated | {
-            "configuration": self.configuration,
-            "num_examples": len(rows),
-            "seconds": None if seconds is None else round(seconds, 3),
-            "tokens_computed": self.tokens_computed,
-            "prompt_path": str(self.prompt_path),
-            "checkpoint": self.checkpoint_name,
-            "checkpoint_path": str(self.checkpoint.folder),
-            "dtype": dtype_name(self.dtype),
-            "device": torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu",
-            "world_size": world_size(),
-            "model_parallel_size": self.model_parallel_size,
-            "threads": torch.get_num_threads(),
-            "versions": {package: importlib.metadata.version(package) for package in PACKAGES},
-            "git_commit": git_commit(),
-            "prompt": self.prompt_meta,
-        }
+        return (
+            self.identity
+            | stated
+            | {
+                "configuration": self.configuration,
+                "num_examples": len(rows),
+                "seconds": None if seconds is None else round(seconds, 3),
+                "tokens_computed": self.tokens_computed,
+                "prompt_path": str(self.prompt_path),
+                "checkpoint": self.checkpoint_name,
+                "checkpoint_path": str(self.checkpoint.folder),
+                "dtype": dtype_name(self.dtype),
+                "device": torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu",
+                "world_size": world_size(),
+                "model_parallel_size": self.model_parallel_size,
+                "threads": torch.get_num_threads(),
+                "versions": {package: importlib.metadata.version(package) for package in PACKAGES},
+                "git_commit": git_commit(),
+                "prompt": self.prompt_meta,
+            }
+        )
 
 
 def dtype_name(dtype: torch.dtype) -> str:

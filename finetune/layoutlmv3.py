@@ -12,17 +12,17 @@ import torch
 from lightning.pytorch import seed_everything
 from torch import Tensor
 
+from documents.chunks import SPECIAL_TOKENS, Encoded, chunk_layout, collate
+from documents.images import ImageFile
+from documents.pages import PageOptions, Splits, flat
+from documents.sources import source_of
 from finetune import lightning_training, training
-from finetune.chunks import SPECIAL_TOKENS, Encoded, chunk_layout, collate
-from finetune.documents import source_of
 from finetune.hub import check_push
-from finetune.images import ImageFile
 from finetune.layoutlmv3_model import LayoutBase, load_image_processor, load_layout, load_transformers, normalised
 from finetune.lightning_modules import ChunkData, TokenClassifier
 from finetune.lightning_training import LightningOptions
 from finetune.model_card import push, write_card
 from finetune.outputs import Results, circumstances, device_name, finish, settings_of, sha256_of, write_results
-from finetune.pages import PageOptions, Splits, flat
 from finetune.predicting import predict_scores
 from finetune.prepared import prepare
 from finetune.run_folder import base_folder, begin, quiet_libraries

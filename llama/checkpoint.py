@@ -100,11 +100,10 @@ def load_weights(
     """The part of the weights that belongs to `rank` of `ranks`, one tensor at a time: no second copy is held."""
     weights = {}
     for key, (whole, cut) in weight_shapes(checkpoint.args).items():
-        weight = checkpoint.weights.read(key, cut, rank, ranks)
-        # A copy even where dtype and device are the file's: a mapped tensor would read the disk during the run.
-        weight = weight.to(device=device, dtype=dtype, copy=True, memory_format=torch.contiguous_format)
         shape = [size // ranks if dim == cut else size for dim, size in enumerate(whole)]
-        weights[key] = weight.view(shape)
+        # A copy even where dtype and device are the file's: a mapped tensor would read the disk during the run.
+        weights[key] = torch.empty(shape, dtype=dtype, device=device)
+        checkpoint.weights.read(key, cut, rank, ranks).copy_to(weights[key])
     return weights
 
 

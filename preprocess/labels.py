@@ -6,8 +6,9 @@ mapping, 1.0 is 1; `01` is not 1. Nothing is guessed: what is not certain is ref
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import yaml
@@ -67,11 +68,23 @@ class Column:
     def mistake(self, message: str, row: int | None = None) -> InputError:
         return InputError(f"{self.place(row)}: {message}{self.cite}")
 
+    @cached_property
+    def distinct(self) -> dict[tuple[type, Any], int]:
+        """Each value, with its type since 1 equals True, and the row where it stands first."""
+        first: dict[tuple[type, Any], int] = {}
+        for row, value in enumerate(self.values):
+            first.setdefault(key_of(value), row)
+        return first
+
     def refuse(self, wrong: Callable[[Any], bool], expected: str) -> None:
         """Raises InputError for the first value that is `wrong`."""
-        for row, value in enumerate(self.values):
-            if wrong(value):
-                raise self.mistake(f"{self.name} {value!r}, expected {expected}", row)
+        for row in self.distinct.values():
+            if wrong(self.values[row]):
+                raise self.mistake(f"{self.name} {self.values[row]!r}, expected {expected}", row)
+
+
+def key_of(value: Any) -> tuple[type, Any]:
+    return type(value), value if isinstance(value, Hashable) else repr(value)
 
 
 def normal(text: str) -> str:
@@ -113,19 +126,17 @@ def read_labels(labels: Labels, column: Column) -> list[str]:
         words = words_of_classes(labels, column)
         column.refuse(lambda value: words[value] is None, one_of(labels.values))
         return [words[value] for value in column.values]
+    nested = next((name for value in column.values if isinstance(value, dict) for name in value), None)
+    if nested is not None:
+        expected = f"a label; one in it is written with a dot, as in `label: {column.name}.{nested}`"
+        column.refuse(lambda value: isinstance(value, dict), expected)
     column.refuse(lambda value: not any(spellings(value)), one_of(labels.values) if labels.values else "a label")
-    found: dict[tuple[type, Any], str] = {}
-    unknown = []
-    for value in dict.fromkeys((type(value), value) for value in column.values):
-        word = labels.known(value[1])
-        if word is None:
-            unknown.append(value[1])
-        else:
-            found[value] = word
+    found = {key: labels.known(key[1]) for key in column.distinct}
+    unknown = [value for (_, value), word in found.items() if word is None]
     if unknown:
         words = words_of_list(labels, column, unknown)
-        found |= {(type(value), value): words[spellings(value)[-1]] for value in unknown}
-    return [found[type(value), value] for value in column.values]
+        found |= {key_of(value): words[spellings(value)[-1]] for value in unknown}
+    return [found[key_of(value)] for value in column.values]
 
 
 def words_of_classes(labels: Labels, column: Column) -> list[str | None]:

@@ -98,6 +98,7 @@ def preprocess(table: Table, options: PromptOptions, method: str, adapt: Adapt |
     if not table.id:  # a lone file says test, also of those that are drawn from
         train = [replace(example, id=f"train-{example.id.rpartition('-')[2]}") for example in train]
     more = {} if table.test_size is None else {"test_size": table.test_size, "split_seed": table.split_seed}
+    more |= {} if table.labels.first is None else {"first_label": table.labels.first}
     write_prompt_file(plan, examples, train, dropped=test.dropped, more=more)
 
 
@@ -109,7 +110,8 @@ def read_divided(table: Table, read: Callable[..., Split | None], plan: Plan) ->
     """
     dataset, path = plan.dataset, Path(plan.origin)
     name = dataset.split if is_lone(path) else dataset.train_split
-    if path.is_dir() and not is_lone(path) and find_table(plan.origin, dataset.split, plan.flag) is not None:
+    has_splits = path.is_dir() and not is_lone(path)
+    if has_splits and find_table(plan.origin, dataset.split, plan.flag, form=table.form, **table.hub) is not None:
         raise InputError(
             f"{path}: has a {dataset.split} split, so that test_size divides nothing{dataset.cite('test_size')}"
         )

@@ -15,8 +15,9 @@ from torch import Tensor
 
 from llama.errors import CheckpointError
 from llama.formats.files import TensorFiles, read_json
-from llama.formats.names import hugging_face_key, is_rotated, neighbours
-from llama.formats.weights import Weights, part
+from llama.formats.hugging_face import in_metas_order
+from llama.formats.names import hugging_face_key
+from llama.formats.weights import Part, Weights, part, span
 from llama.params import ModelArgs, weight_shapes
 
 CONFIG = "adapter_config.json"
@@ -164,23 +165,23 @@ class AdaptedWeights:
                 break
         return alpha / (math.sqrt(rank) if self.config.get("use_rslora") else rank)
 
-    def read(self, key: str, cut: int | None, rank: int, ranks: int) -> Tensor:
+    def read(self, key: str, cut: int | None, rank: int, ranks: int) -> Part:
         """See `llama.formats.weights.Weights`."""
         if key in self.whole:
-            weight = self.arranged(key, part([self.whole[key]], 0, cut, rank, ranks))
+            found = in_metas_order(part([self.whole[key]], 0, cut, rank, ranks), key, self.head_dim)
         else:
-            weight = self.base.read(key, cut, rank, ranks)
+            found = self.base.read(key, cut, rank, ranks)
         if key not in self.factors:
-            return weight
+            return found
         a, b = self.factors[key]["A"].float(), self.factors[key]["B"].float()
-        b = part([b], 0, cut, rank, ranks) if cut == 0 else b
-        a = part([a], 0, cut, rank, ranks) if cut == 1 else a
-        change = self.arranged(key, (b @ a) * self.scaling(key, a.shape[0]))
-        return torch.add(change.reshape(weight.shape), weight)
-
-    def arranged(self, key: str, weight: Tensor) -> Tensor:
-        """Rows, which are in Hugging Face's order, in Meta's."""
-        return neighbours(weight, self.head_dim) if is_rotated(key) else weight
+        if cut is not None:
+            first, end = span((b.shape[0], a.shape[1])[cut], rank, ranks)
+            a, b = (a[:, first:end], b) if cut else (a, b[first:end])
+        change = (b @ a) * self.scaling(key, a.shape[0])
+        rows = in_metas_order(Part([change]), key, self.head_dim).pieces[0].reshape(change.shape)
+        merged = torch.empty_like(change)
+        found.copy_to(merged)
+        return Part([merged.add_(rows)])
 
     def stored(self) -> Iterator[tuple[str, Tensor]]:
         yield from self.base.stored()

@@ -110,6 +110,12 @@ def test_names_that_are_known_go_beside_numbers():
         (mapped(a="A", b="B"), ["a", "c"], None, "set row 1: label 'c', expected one of a, b (films.yaml:5)"),
         (mapped(a="A", b="B"), ["a", None], None, "set row 1: label None, expected one of a, b (films.yaml:5)"),
         (mapped(a="A", b="B"), [["a"]], None, "set row 0: label ['a'], expected one of a, b (films.yaml:5)"),
+        (
+            mapped(a="A", b="B"),
+            ["a", {"name": "b", "id": 1}],
+            None,
+            "set row 1: label {'name': 'b', 'id': 1}, expected a label; one in it is written with a dot, as in",
+        ),
         (mapped(a="A", b="B"), [""], None, "set row 0: label '', expected one of a, b (films.yaml:5)"),
         (mapped(**{"1": "A", "2": "B"}), ["01"], None, "set row 0: label '01', expected one of 1, 2 (films.yaml:5)"),
         (mapped(**{"1": "A", "2": "B"}), [float("nan")], None, "set row 0: label nan, expected one of 1, 2"),

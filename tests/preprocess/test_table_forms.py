@@ -11,7 +11,7 @@ from datasets import Dataset
 
 from preprocess.build import PromptOptions
 from preprocess.errors import InputError
-from preprocess.files import read_json
+from preprocess.files import meta_path, read_json
 from preprocess.tables import TableConfig, preprocess_config
 
 Write = Callable[..., tuple[list[dict[str, Any]], dict[str, Any]]]
@@ -221,6 +221,7 @@ def test_the_first_label_may_be_a_flag(tmp_path: Path, write: Write):
     for first, word in ((0, "Good"), (1, "Bad")):
         path = tmp_path / f"{first}.json"
         preprocess_config(TableConfig(str(config), "direct", PromptOptions(data_path=str(path)), first_label=first))
+        assert read_json(meta_path(path), "")["first_label"] == first
         assert read_json(path, "")[0]["ground_truth"] == word
     with pytest.raises(InputError, match="--first_label 2: expected 0 or 1"):
         TableConfig(first_label=2)

@@ -211,7 +211,7 @@ def test_labels_are_matched_as_they_are_written(tmp_path: Path, write: Write):
         ('{"title": "a", "body": "b", "verdict": 2.5}', "verdict 2.5, expected one of bad, 2 ({config}:5)"),
         ('{"title": "a", "body": "b", "verdict": true}', "verdict True, expected one of bad, 2 ({config}:5)"),
         ('{"title": "a", "body": "b", "verdict": null}', "verdict None, expected one of bad, 2 ({config}:5)"),
-        ('{"title": "a", "body": "b", "verdict": {"a": 1}}', "verdict {{'a': 1}}, expected one of bad, 2 ({config}:5)"),
+        ('{"title": "a", "body": "b", "verdict": {"a": 1}}', "verdict {{'a': 1}}, expected a label; one in it is"),
     ],
 )
 def test_a_row_that_does_not_fit_names_the_row_and_the_line(row: str, message: str, tmp_path: Path, write: Write):

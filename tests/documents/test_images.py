@@ -10,7 +10,7 @@ pytest.importorskip("PIL", reason="needs requirements-finetune.txt")
 
 from PIL import Image
 
-from finetune.images import ImageFile, image_size, open_image
+from documents.images import ImageFile, image_size, open_image
 from preprocess.errors import InputError
 
 RED, GRAY = (200, 30, 40), (120, 120, 120)

@@ -12,8 +12,9 @@ from tqdm import tqdm
 
 from preprocess.blocks import Block, Page
 from preprocess.build import DataSet
-from preprocess.doclaynet import DOCBANK, DOCLAYNET, docbank_files
+from preprocess.doclaynet import DOCBANK, DOCLAYNET
 from preprocess.errors import InputError
+from preprocess.pages import docbank_files
 
 Read = Callable[[str, str, str, bool], Iterator[Page] | None]
 Keep = Callable[[Page], Page]
@@ -121,8 +122,7 @@ class Split:
 
 def dataset_of(dataset_path: str) -> DataSet:
     """The data set that lies there, for its names."""
-    is_docbank = docbank_files(dataset_path) or docbank_files(str(Path(dataset_path) / "test"))
-    return DOCBANK if is_docbank else DOCLAYNET
+    return DOCLAYNET if docbank_files(dataset_path) is None else DOCBANK
 
 
 def read_splits(options: PageOptions, seed: int, source: Source, keep: Keep | None = None) -> Splits:
