@@ -73,7 +73,7 @@ def finetune_llama(config: LlamaLayoutConfig) -> None:
     if begin(config, ("metrics.json", "merged") if config.merge else ("metrics.json",)):
         return
     quiet_libraries()
-    source = source_of(DATASET, config.pages.dataset_path)
+    source = source_of(DATASET, config.pages.path, config.pages.box_unit)
     config.training.check_labels(source.label_words)
     splits = read_splits(config.pages, config.training.seed, source)
     set_seed(config.training.seed)

@@ -259,7 +259,7 @@ WORD = word("a", 1, 2, 3, 4)
         ({"form": {}}, "no form: expected an object with a list 'form'"),
         ([FORM[1], {"label": "other", "text": "a"}], "entity 1: expected an object with label and a list of words"),
         (["a"], "entity 0: expected an object with label and a list of words"),
-        ([entity("title", WORD)], "entity 0: label 'title' is none of header, question, answer, other"),
+        ([entity(" ", WORD)], "entity 0: label ' ' is none of header, question, answer, other"),
         ([entity(["a"], WORD)], "entity 0: label ['a'] is none of header, question, answer, other"),
         ([entity("other", WORD, {"text": "b"})], "entity 0: word 1: box None, expected [x0, y0, x1, y1]"),
         ([entity("other", word("a", 1, 2, 3))], "entity 0: word 0: box [1, 2, 3], expected [x0, y0, x1, y1]"),
