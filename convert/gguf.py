@@ -88,9 +88,11 @@ def read_model(metadata: Metadata, folder: Path, dtype: torch.dtype) -> PreTrain
     """The model with its weights, in a form that can be saved: one that was opened from GGUF cannot."""
     config = read_config(metadata)
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config, dtype=dtype)
+        model = AutoModelForCausalLM.from_config(config, dtype=dtype, trust_remote_code=False)
     check_tensors(metadata, list(model.state_dict()))
-    opened = AutoModelForCausalLM.from_pretrained(folder, gguf_file=NAME, config=config, dtype=dtype)
+    opened = AutoModelForCausalLM.from_pretrained(
+        folder, gguf_file=NAME, config=config, dtype=dtype, trust_remote_code=False
+    )
     model.load_state_dict(opened.state_dict(), assign=True)
     model.tie_weights()
     ends = [metadata.get(f"tokenizer.ggml.{name}_token_id") for name in ("eos", "eot", "eom")]
