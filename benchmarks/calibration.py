@@ -22,6 +22,7 @@ import numpy as np
 from evaluate.result import Result, read_checked
 from llama.corrections import divide, divide_by_batch, match_prior, normalise
 from preprocess.errors import InputError
+from preprocess.files import PathFlag
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,8 @@ class CalibrationConfig:
         seed: Of the draws.
     """
 
-    direct: str = "results/tiny/outputs_direct_ag_news_test.json"
-    calibrated: str = ""
+    direct: PathFlag = "results/tiny/outputs_direct_ag_news_test.json"
+    calibrated: PathFlag = ""
     examples: int = 1000
     skews: str = "0,0.25,0.5,0.75,0.9"
     draws: int = 20

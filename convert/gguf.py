@@ -17,7 +17,7 @@ from convert.metadata import Metadata, check_tensors, read_config
 from convert.tokenizer import read_tokenizer
 from llama.checkpoint import open_checkpoint
 from preprocess.errors import InputError, first_line
-from preprocess.files import current_umask, read_json, write_json
+from preprocess.files import PathFlag, current_umask, read_json, write_json
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 RECORD = "conversion.json"  # in the folder: what it was made from
@@ -34,8 +34,8 @@ class GgufConfig:
         dtype: Of the weights that are written: float32, bfloat16 or float16; float32 holds every number of the file.
     """
 
-    gguf: str = ""
-    output_dir: str = ""
+    gguf: PathFlag = ""
+    output_dir: PathFlag = ""
     dtype: str = "float32"
 
     def __post_init__(self) -> None:

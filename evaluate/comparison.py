@@ -12,6 +12,7 @@ from evaluate.result import Result, read_results
 from evaluate.statistics import Comparison, compare, holm
 from evaluate.table import FORMATS, Column, check_format
 from preprocess.errors import InputError
+from preprocess.files import PathFlag
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class CompareConfig:
         format: markdown, latex (needs the package booktabs) or csv.
     """
 
-    paths: tuple[str, ...] = ("results",)
+    paths: tuple[PathFlag, ...] = ("results",)
     format: str = "markdown"
 
     def __post_init__(self) -> None:

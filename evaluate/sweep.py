@@ -15,6 +15,7 @@ from llama.parallel import Launch, finish, start, world_size
 from preprocess import ag_news, doclaynet, tables
 from preprocess.build import PromptOptions
 from preprocess.errors import InputError
+from preprocess.files import PathFlag
 
 METHODS = ("direct", "calibrated", "channel", "generate")
 DATASETS = ("ag_news", "doclaynet")  # others by a YAML file
@@ -45,10 +46,10 @@ class SweepConfig:
     methods: str = "direct,calibrated,channel,generate"
     k: str = "1"
     seed: str = "1,2,3,4,5"
-    dataset_path: str = ""
-    demonstrations: str = ""
+    dataset_path: PathFlag = ""
+    demonstrations: PathFlag = ""
     limit: int = 0
-    output_dir: str = ""
+    output_dir: PathFlag = ""
     dtype: str = "auto"
     score_eos: bool = True
     format: str = "markdown"

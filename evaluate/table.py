@@ -13,6 +13,7 @@ import numpy as np
 from evaluate import metrics
 from evaluate.result import Result, read_results
 from preprocess.errors import InputError
+from preprocess.files import PathFlag
 
 UNKNOWN = "-"
 
@@ -118,7 +119,7 @@ class TableConfig:
         draws: One row for all results of a method that differ in --seed alone: mean, deviation, worst.
     """
 
-    paths: tuple[str, ...] = ("results",)
+    paths: tuple[PathFlag, ...] = ("results",)
     format: str = "markdown"
     columns: str = DEFAULT
     draws: bool = False
