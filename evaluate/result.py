@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from evaluate import metrics
+from evaluate.intervals import Groups, Interval, grouped, mean_interval
 from evaluate.predictions import Predictions, check_row, read_predictions, sha256
-from evaluate.statistics import bootstrap_interval
 from preprocess.errors import InputError
 from preprocess.files import read_json
 
@@ -25,7 +25,13 @@ METHODS = {
     "tfidf": "TF-IDF",
 }
 
-Interval = tuple[float, float]
+
+class ClassF1(NamedTuple):
+    """F1 of a class with its 95 % interval; None where it occurs on too few pages."""
+
+    name: str
+    value: float
+    interval: Interval | None
 
 
 class Result:
@@ -54,6 +60,11 @@ class Result:
         return self.prompt_meta.get("seed")
 
     @property
+    def order(self) -> int:
+        """0 for the demonstrations in the order of the draw, else which permutation of them."""
+        return self.prompt_meta.get("order") or 0
+
+    @property
     def checkpoint(self) -> str | None:
         return self.meta.get("checkpoint")
 
@@ -80,7 +91,8 @@ class Result:
         method = self.meta.get("method")
         place = list(METHODS).index(method) if method in METHODS else len(METHODS)
         k, seed = (-1 if value is None else value for value in (self.k, self.seed))
-        return (self.dataset or "~", self.checkpoint or "~", k, seed, place, self.method or "", str(self.path))
+        about = (self.dataset or "~", self.checkpoint or "~", k, seed, self.order)
+        return (*about, place, self.method or "", str(self.path))
 
     @cached_property
     def ids(self) -> list[str]:
@@ -112,6 +124,10 @@ class Result:
         return None if None in groups else groups
 
     @cached_property
+    def grouping(self) -> Groups:
+        return grouped(self.groups, len(self.rows))
+
+    @cached_property
     def classes(self) -> tuple[str, ...]:
         order = [word for words in self.label_words for word in words]
         return metrics.classes_of(self.predicted, self.truths or [], order)
@@ -130,12 +146,17 @@ class Result:
         return float(self.correct.mean())
 
     @cached_property
-    def accuracy_interval(self) -> Interval:
-        return bootstrap_interval(lambda counts: counts[:, 1] / counts.sum(-1), self.correct * 1, (2,), self.groups)
+    def accuracy_interval(self) -> Interval | None:
+        return mean_interval(self.correct[None], self.grouping)
 
     @cached_property
     def wilson_interval(self) -> Interval:
         return metrics.wilson_interval(int(self.correct.sum()), len(self.rows))
+
+    @property
+    def majority(self) -> float | None:
+        """The accuracy of always answering the most frequent class."""
+        return None if self.confusion is None else float(self.confusion.sum(-1).max() / self.confusion.sum())
 
     def of_confusion(self, metric: Callable[[np.ndarray], np.ndarray]) -> float | None:
         """A metric of the confusion matrix."""
@@ -149,12 +170,41 @@ class Result:
             return None
         return float(metrics.macro_f1_of_all(self.confusion, len(words)))
 
-    def interval_of(self, metric: Callable[[np.ndarray], np.ndarray]) -> Interval | None:
-        """Its 95 % interval."""
-        if self.truths is None or self.confusion is None:
+    @cached_property
+    def places(self) -> tuple[np.ndarray, np.ndarray]:
+        """Of ground truths and predictions among the classes (N), C for no answer."""
+        place = {word: number for number, word in enumerate([*self.classes, None])}
+        return np.array([place[word] for word in self.truths or []]), np.array([place[w] for w in self.predicted])
+
+    @property
+    def macro_f1_values(self) -> np.ndarray | None:
+        """For each example macro-F1 and by how much the example moves it (N): their mean is macro-F1, and its variance
+        that of macro-F1 (the infinitesimal jackknife, Efron 1982)."""
+        if self.confusion is None:
             return None
-        cells = metrics.confusion_cells(self.predicted, self.truths, self.classes)
-        return bootstrap_interval(metric, cells, self.confusion.shape, self.groups)
+        return metrics.macro_f1(self.confusion) + metrics.macro_f1_influence(self.confusion, *self.places)
+
+    @cached_property
+    def class_f1(self) -> list[ClassF1]:
+        """In the order of the classes; empty without ground truths. The interval of a class is of the pages, or the
+        examples, where it occurs or is predicted."""
+        if self.confusion is None:
+            return []
+        values = metrics.class_f1(self.confusion)
+        return [ClassF1(name, float(values[n]), self.class_f1_interval(n)) for n, name in enumerate(self.classes)]
+
+    def class_f1_interval(self, word: int) -> Interval | None:
+        truths, predicted = self.places
+        concerned = np.flatnonzero((truths == word) | (predicted == word))
+        moved = metrics.class_f1_influence(self.confusion, truths, predicted, word)[concerned]
+        value = float(metrics.class_f1(self.confusion)[word])
+        groups = self.grouping
+        if groups.are_pages:
+            _, place = np.unique(groups.place[concerned], return_inverse=True)
+            groups = Groups(place, np.bincount(place).astype(float), True)
+        else:
+            groups = Groups(np.arange(len(concerned)), np.ones(len(concerned)), False)
+        return mean_interval((value + moved * len(concerned) / len(truths))[None], groups)
 
     @cached_property
     def scores(self) -> list[list[float]] | None:
