@@ -4,6 +4,6 @@ python run_preprocess_channel_ag_news.py
 """
 
 from options import run
-from preprocess.ag_news import PromptOptions, preprocess_channel
+from preprocess.ag_news import AgNewsConfig, preprocess_channel
 
-run(PromptOptions, preprocess_channel)
+run(AgNewsConfig, preprocess_channel)

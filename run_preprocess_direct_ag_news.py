@@ -4,6 +4,6 @@ python run_preprocess_direct_ag_news.py
 """
 
 from options import run
-from preprocess.ag_news import PromptOptions, preprocess_direct
+from preprocess.ag_news import AgNewsConfig, preprocess_direct
 
-run(PromptOptions, preprocess_direct)
+run(AgNewsConfig, preprocess_direct)

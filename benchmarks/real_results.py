@@ -149,11 +149,12 @@ def plan(config: RealConfig, folder: Path, launch: Launch) -> Iterator[tuple[str
     news_by_k = [news._replace(k=(k,)) for k in news.k]
     yield from (step(task, "calibrated") for task in news_by_k)
     yield from (step(task, "generate") for task in news_by_k)
-    yield from (step(task, method) for task in (docbank, layout) for method in ("calibrated", "generate", "channel"))
-    yield from (step(task, "channel") for task in news_by_k if max(task.k) <= 1)
+    yield from (step(task, method) for task in (docbank, layout) for method in ("calibrated", "generate"))
+    yield from (step(task, "channel") for task in (*news_by_k, layout) if max(task.k) <= 1)
     if config.lora_steps:
         made = (str(folder / "pages"), str(folder / "lora"), config.lora_steps, config.lora_learning_rate)
         yield "docbank, LoRA", lambda: run_command(lora_command(config.ckpt_dir, *made))
+    yield step(docbank, "channel")  # eleven label words, long texts
     yield from (step(task, "channel") for task in news_by_k if max(task.k) > 1)
     if config.all_rows:
         yield step(news._replace(name="ag_news_all", sweep=replace(news.sweep, limit=0)), "calibrated")

@@ -15,7 +15,7 @@ from evaluate.requests import encode
 from llama import Tokenizer
 from llama.checkpoint import DTYPES
 from llama.prompts import LABEL_WORD, TEXT, fill
-from preprocess.ag_news import preprocess_channel, preprocess_direct
+from preprocess.ag_news import preprocess
 from preprocess.build import PromptOptions
 from preprocess.errors import InputError
 from preprocess.prompts import Prompt, read_prompts
@@ -124,11 +124,9 @@ def make_prompts(setting: Setting, folder: Path) -> list[Prompt]:
     options = PromptOptions(
         dataset_path=str(data / "ag_news"), data_path=str(path), k=setting.k, limit=setting.examples
     )
-    method, preprocess = (
-        ("channel", preprocess_channel) if setting.method == "channel" else ("direct", preprocess_direct)
-    )
+    method = "channel" if setting.method == "channel" else "direct"
     with contextlib.redirect_stdout(io.StringIO()):
-        preprocess(options)
+        preprocess(options, method)
     prompts = read_prompts(path, method)
     if not setting.labels:
         return prompts

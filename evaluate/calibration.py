@@ -130,7 +130,8 @@ def calibrate_with_model(
     if fingerprint != run.identity["fingerprint"]:
         raise InputError(
             f"--ckpt_dir {run.checkpoint.folder}: fingerprint {run.identity['fingerprint'][:12]}…,"
-            f" {source.predictions.path} was made with {fingerprint[:12]}… ({meta.get('checkpoint')})"
+            f" {source.predictions.path} was made with {fingerprint[:12]}… ({meta.get('checkpoint')});"
+            " the same weights in another format have another one"
         )
     flat = [prompt for prompts in free.values() for prompt in prompts]
     encoded = encode(flat, "direct", run.checkpoint.tokenizer, run.max_seq_len, run.prompt_path)

@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 from evaluate.predictions import read_meta
-from llama.checkpoint import find_folder
-from llama.errors import CheckpointError
+from llama.formats.hub import is_cached
+from llama.formats.location import find_folder
 from preprocess.errors import InputError
 
 RESULTS = Path("results")
@@ -22,12 +22,13 @@ def checkpoint_name(ckpt_dir: str) -> str:
     tells it from another checkpoint whose results are there already.
 
     Args:
-        ckpt_dir: A checkpoint that is not here can have left results: those that name it, else those of its name.
+        ckpt_dir: A checkpoint that is not here can have left results: those that name it, else those of its name. One
+            on the hub is known by OWNER/NAME.
     """
-    try:
-        place, is_here = find_folder(ckpt_dir).resolve(), True
-    except CheckpointError:
-        place, is_here = Path(ckpt_dir).absolute(), False
+    folder = find_folder(ckpt_dir)
+    on_hub = folder is None and is_cached(ckpt_dir)
+    is_here = folder is not None or on_hub
+    place = Path(ckpt_dir) if on_hub else Path(folder or ckpt_dir).resolve()
     parts = [part for part in place.parts if part != place.anchor]
     names = ["-".join(parts[-count:]) for count in range(1, len(parts) + 1)]
     for name in names:
@@ -46,5 +47,11 @@ def owners_of(folder: Path) -> set[Path]:
         except InputError:
             continue
         if isinstance(meta.get("checkpoint_path"), str):
-            owners.add(Path(meta["checkpoint_path"]).resolve())
+            owners.add(owner(Path(meta["checkpoint_path"])))
     return owners
+
+
+def owner(folder: Path) -> Path:
+    """A checkpoint's folder; for one in the hub's cache OWNER/NAME, whatever its revision."""
+    cached = re.fullmatch(r"models--(.+)--(.+)", folder.parent.parent.name)
+    return Path(*cached.groups()) if cached and folder.parent.name == "snapshots" else folder.resolve()

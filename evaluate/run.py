@@ -38,9 +38,13 @@ class RunOptions:
     Args:
         output_path: The predictions file to write; default results/CHECKPOINT/outputs_METHOD_DATASET.json, where
             CHECKPOINT has as much of the path as tells checkpoints apart.
-        ckpt_dir: Folder of a checkpoint in Meta's format, or its name below checkpoints/ or checkpoints/llama/.
-        tokenizer_path: Default tokenizer.model in the checkpoint's folder or its parent.
-        max_seq_len: Tokens that a prompt with its completion may have; default that of params.json, else 1024.
+        ckpt_dir: Folder of a checkpoint in Meta's or in Hugging Face's form or of an adapter (peft), its name below
+            checkpoints/ or checkpoints/llama/, or OWNER/NAME on the Hugging Face hub.
+        revision: Branch, tag or commit of a model on the hub; default main.
+        tokenizer_path: Default that in the checkpoint's folder, or tokenizer.model in the parent of a folder in Meta's
+            form.
+        max_seq_len: Tokens that a prompt with its completion may have; default that of params.json, else 1024; all
+            positions of a model in Hugging Face's form, at most 4,096.
         max_batch_size: Rows (texts, with all that hangs on them) that the model computes at once; default as many as
             max_batch_tokens allow.
         max_batch_tokens: Tokens that the model computes at once; default 2,048 on a CPU, 16,384 on CUDA.
@@ -51,6 +55,7 @@ class RunOptions:
 
     output_path: str = ""
     ckpt_dir: str = "checkpoints/tiny"
+    revision: str = ""
     tokenizer_path: str = ""
     max_seq_len: int | None = None
     max_batch_size: int | None = None
@@ -94,7 +99,7 @@ class Run:
         self.prompt_path = Path(prompt_path)
         self.options = options
         self.checkpoint: Checkpoint = open_checkpoint(
-            options.ckpt_dir, options.tokenizer_path or None, options.max_seq_len
+            options.ckpt_dir, options.tokenizer_path or None, options.max_seq_len, options.revision or None
         )
         self.model_parallel_size = self.checkpoint.model_parallel_size(options.model_parallel_size, world_size())
         check_replicas(self.model_parallel_size)
@@ -189,23 +194,29 @@ class Run:
         print(summary(rows, seconds, counters, self.output_path))
 
     def meta(self, rows: Sequence[dict[str, Any]], seconds: float | None) -> dict[str, Any]:
-        return self.identity | {
-            "configuration": self.configuration,
-            "num_examples": len(rows),
-            "seconds": None if seconds is None else round(seconds, 3),
-            "tokens_computed": self.tokens_computed,
-            "prompt_path": str(self.prompt_path),
-            "checkpoint": self.checkpoint_name,
-            "checkpoint_path": str(self.checkpoint.folder),
-            "dtype": dtype_name(self.dtype),
-            "device": torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu",
-            "world_size": world_size(),
-            "model_parallel_size": self.model_parallel_size,
-            "threads": torch.get_num_threads(),
-            "versions": {package: importlib.metadata.version(package) for package in PACKAGES},
-            "git_commit": git_commit(),
-            "prompt": self.prompt_meta,
-        }
+        scaling = self.checkpoint.args.rope_scaling  # Meta's files leave it to the reader
+        stated = {} if scaling is None else {"rope_scaling": asdict(scaling)}
+        return (
+            self.identity
+            | stated
+            | {
+                "configuration": self.configuration,
+                "num_examples": len(rows),
+                "seconds": None if seconds is None else round(seconds, 3),
+                "tokens_computed": self.tokens_computed,
+                "prompt_path": str(self.prompt_path),
+                "checkpoint": self.checkpoint_name,
+                "checkpoint_path": str(self.checkpoint.folder),
+                "dtype": dtype_name(self.dtype),
+                "device": torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu",
+                "world_size": world_size(),
+                "model_parallel_size": self.model_parallel_size,
+                "threads": torch.get_num_threads(),
+                "versions": {package: importlib.metadata.version(package) for package in PACKAGES},
+                "git_commit": git_commit(),
+                "prompt": self.prompt_meta,
+            }
+        )
 
 
 def dtype_name(dtype: torch.dtype) -> str:

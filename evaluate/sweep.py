@@ -91,7 +91,9 @@ def numbers(flag: str, text: str) -> list[int]:
 def sweep(config: SweepConfig) -> None:
     """Make the prompts of each draw, score them by each method, print the table."""
     options = config.run
-    checkpoint = open_checkpoint(options.ckpt_dir, options.tokenizer_path or None, options.max_seq_len)
+    checkpoint = open_checkpoint(
+        options.ckpt_dir, options.tokenizer_path or None, options.max_seq_len, options.revision or None
+    )
     launch = start(checkpoint.model_parallel_size(options.model_parallel_size, world_size()))
     folder = Path(config.output_dir or f"results/{checkpoint_name(options.ckpt_dir)}/sweep")
     outputs: list[str] = []

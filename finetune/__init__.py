@@ -2,11 +2,8 @@
 
 From pages to predictions:
 
-    pages.py                a data set -> pages of blocks: train, validation, test
-    documents.py            the data sets with images: FUNSD, annotated images, DocLayNet, DocBank
-    images.py               page images, opened and kept as numbers on disk
+    documents/              a data set -> pages of blocks with images; pages -> chunks of tokens
     prepared.py             pages and images as a run uses them, on disk
-    chunks.py               pages -> chunks of tokens, with the place at which each block is read
     predicting.py           chunks -> log-probabilities of blocks
     block_metrics.py        log-probabilities -> decisions; metrics of blocks, words and entities
     floor.py                what is reached without reading, and by the words alone

@@ -13,8 +13,8 @@ import datasets
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, List, Value
 from tqdm import tqdm
 
+from documents.images import decoded, open_image
 from finetune.hub import check_push, repository
-from finetune.images import decoded, open_image
 from finetune.label_studio import LabelledPage, Notes, find_image, read_pages
 from preprocess.errors import InputError
 from preprocess.files import check_writable

@@ -9,8 +9,8 @@ import numpy as np
 from seqeval.metrics import f1_score, precision_score, recall_score
 from seqeval.scheme import IOB2
 
+from documents.chunks import Chunk
 from evaluate import metrics
-from finetune.chunks import Chunk
 from preprocess.blocks import Block
 
 Scores = list[list[float] | None]

@@ -13,9 +13,9 @@ from typing import Any
 from urllib.parse import parse_qs, unquote
 
 from preprocess.blocks import on_page
-from preprocess.doclaynet import is_number
 from preprocess.errors import InputError
 from preprocess.files import read_json
+from preprocess.layout import is_number
 
 Notes = dict[str, list[str]]  # what was left out or put right -> where
 IMAGE_KEYS = ("image", "ocr")  # what Label Studio's templates call the image in a task's data

@@ -12,17 +12,18 @@ import torch
 from lightning.pytorch import seed_everything
 from torch import Tensor
 
+from documents.boxes import SEGMENT, check_boxes_flag
+from documents.chunks import SPECIAL_TOKENS, Encoded, chunk_layout, collate
+from documents.images import ImageFile
+from documents.pages import PageOptions, Splits, flat
+from documents.sources import source_of
 from finetune import lightning_training, training
-from finetune.chunks import SPECIAL_TOKENS, Encoded, chunk_layout, collate
-from finetune.documents import source_of
 from finetune.hub import check_push
-from finetune.images import ImageFile
 from finetune.layoutlmv3_model import LayoutBase, load_image_processor, load_layout, load_transformers, normalised
 from finetune.lightning_modules import ChunkData, TokenClassifier
 from finetune.lightning_training import LightningOptions
 from finetune.model_card import push, write_card
 from finetune.outputs import Results, circumstances, device_name, finish, settings_of, sha256_of, write_results
-from finetune.pages import PageOptions, Splits, flat
 from finetune.predicting import predict_scores
 from finetune.prepared import prepare
 from finetune.run_folder import base_folder, begin, quiet_libraries
@@ -48,6 +49,8 @@ class LayoutLMv3Config:
             epoch; hf 1000 steps, batches of 6, learning rate 1e-5, cosine, evaluated every 100 steps.
         max_length: Tokens of a chunk, at most those of the model.
         stride: Tokens that a chunk shares with the one before.
+        boxes: Whose box a word has: that of its segment (segment: of its entity, or its part of a line) or its own
+            (word). The model remembers it, and run_predict_layoutlmv3.py does the same.
         overwrite: Begin anew where the run folder holds a run.
         push_to_hub: Upload the model, with its processor and its card, as USER/NAME; default nowhere.
         private: To a private repository.
@@ -62,6 +65,7 @@ class LayoutLMv3Config:
     trainer: str = "lightning"
     max_length: int = 512
     stride: int = 128
+    boxes: str = SEGMENT
     overwrite: bool = False
     push_to_hub: str = ""
     private: bool = False
@@ -75,6 +79,7 @@ class LayoutLMv3Config:
 
     def __post_init__(self) -> None:
         check_push(self.push_to_hub, self.private)
+        check_boxes_flag(self.boxes)
         if self.trainer not in DEFAULTS:
             raise InputError(f"--trainer {self.trainer}: expected {' or '.join(DEFAULTS)}")
         if self.training.gradient_checkpointing:
@@ -103,7 +108,7 @@ def finetune_layoutlmv3(config: LayoutLMv3Config) -> None:
         return
     quiet_libraries()
     lightning_training.quiet_lightning()
-    source = source_of(config.dataset, config.pages.dataset_path)
+    source = source_of(config.dataset, config.pages.path, config.pages.box_unit, config.boxes)
     config.training.check_labels(source.label_words)
     image_processor = load_image_processor(config.model)
     splits, images = prepare(config.pages, config.training.seed, source, image_processor, folder)

@@ -19,7 +19,7 @@ from transformers import (
 from transformers.models.layoutlmv3.image_processing_pil_layoutlmv3 import LayoutLMv3ImageProcessorPil
 from transformers.models.layoutlmv3.modeling_layoutlmv3 import LayoutLMv3Encoder
 
-from finetune.images import to_rgb
+from documents.images import to_rgb
 from finetune.pretrained import RANDOM, check_weights, is_classifier, label_options, labels_of, one_line, read_config
 from preprocess.errors import InputError
 

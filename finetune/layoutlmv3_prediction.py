@@ -13,13 +13,13 @@ from typing import Any
 from PIL import ImageDraw
 from PIL.Image import Image
 
+from documents.boxes import Corners, corners_on_page, hull, read_corners, read_token
+from documents.images import open_image
+from documents.pages import Splits
 from finetune.block_metrics import decisions
-from finetune.documents import Corners, corners_on_page, hull, read_corners, read_token
-from finetune.images import open_image
 from finetune.label_studio import Notes, is_named, plain_row
 from finetune.layoutlmv3 import LayoutLMv3Config, collate_layout, encode
 from finetune.layoutlmv3_model import load_classifier, pixels
-from finetune.pages import Splits
 from finetune.predicting import predict_scores
 from finetune.run_folder import quiet_libraries
 from preprocess.blocks import Block, Page

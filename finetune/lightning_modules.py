@@ -12,8 +12,8 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
 from transformers import get_scheduler
 
+from documents.chunks import IGNORED, Encoded
 from finetune.block_metrics import block_metrics
-from finetune.chunks import IGNORED, Encoded
 from finetune.training import Collator, TrainingOptions, mean_loss
 
 SEED_OF_LOADERS = 0  # they draw one from the global generator else, and a resumed run would draw once more

@@ -11,13 +11,13 @@ import torch
 from peft import PeftModel
 from transformers import set_seed
 
+from documents.chunks import Encoded, chunk_pages, collate
+from documents.pages import PageOptions, Source, Splits, flat, read_splits
+from documents.sources import source_of
 from evaluate.run import dtype_name
-from finetune.chunks import Encoded, chunk_pages, collate
-from finetune.documents import source_of
 from finetune.llama_model import Base, load_base
 from finetune.lora import LoraOptions, with_adapter
 from finetune.outputs import Results, circumstances, device_name, finish, settings_of, sha256_of, write_results
-from finetune.pages import PageOptions, Source, Splits, flat, read_splits
 from finetune.predicting import predict_scores
 from finetune.run_folder import base_folder, begin, quiet_libraries, save_whole
 from finetune.training import TrainingOptions, make_trainer, progress, train
@@ -73,7 +73,7 @@ def finetune_llama(config: LlamaLayoutConfig) -> None:
     if begin(config, ("metrics.json", "merged") if config.merge else ("metrics.json",)):
         return
     quiet_libraries()
-    source = source_of(DATASET, config.pages.dataset_path)
+    source = source_of(DATASET, config.pages.path, config.pages.box_unit)
     config.training.check_labels(source.label_words)
     splits = read_splits(config.pages, config.training.seed, source)
     set_seed(config.training.seed)

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from documents.pages import Source
 from finetune.hub import repository
-from finetune.pages import Source
 from finetune.pretrained import RANDOM
 from preprocess.files import write_bytes
 

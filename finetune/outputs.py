@@ -11,12 +11,12 @@ from typing import Any
 import torch
 from torch import nn
 
+from documents.chunks import Encoded
+from documents.pages import Source, Splits, flat
 from evaluate.predictions import prediction_row, write_predictions
 from evaluate.run import git_commit
 from finetune.block_metrics import Scores, all_metrics, block_metrics, decisions
-from finetune.chunks import Encoded
 from finetune.floor import majority, tfidf
-from finetune.pages import Source, Splits, flat
 from finetune.run_folder import comparable
 from preprocess.blocks import Block
 from preprocess.files import write_json

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from documents.chunks import Encoded
 from finetune.block_metrics import Scores, block_scores
-from finetune.chunks import Encoded
 from finetune.training import Collator
 
 

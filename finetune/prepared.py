@@ -7,9 +7,9 @@ from pathlib import Path
 
 from transformers.models.layoutlmv3.image_processing_pil_layoutlmv3 import LayoutLMv3ImageProcessorPil
 
-from finetune.images import ImageFile, open_image
+from documents.images import ImageFile, open_image
+from documents.pages import PageOptions, Source, Splits, read_splits
 from finetune.layoutlmv3_model import pixels
-from finetune.pages import PageOptions, Source, Splits, read_splits
 from preprocess.blocks import Block, Page
 from preprocess.files import read_json, write_bytes
 

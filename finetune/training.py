@@ -26,8 +26,8 @@ from transformers import (
 from transformers.integrations import TensorBoardCallback
 from transformers.modeling_outputs import TokenClassifierOutput
 
+from documents.chunks import IGNORED, Encoded, collate
 from finetune.block_metrics import block_metrics, block_scores, decisions, is_iob
-from finetune.chunks import IGNORED, Encoded, collate
 from finetune.run_folder import seconds_of, write_log
 from preprocess.errors import InputError
 from preprocess.files import read_json, write_json

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from llama.errors import CheckpointError
 from llama.formats.folder import open_folder
+from llama.formats.location import locate
 from llama.formats.weights import Weights
 from llama.params import ModelArgs, check_division, weight_shapes
 from llama.tokenizer import Tokenizer
@@ -70,33 +71,27 @@ class Checkpoint:
         return digest.hexdigest()
 
 
-def find_folder(ckpt_dir: str) -> Path:
-    """`ckpt_dir` itself if it exists, else below checkpoints/, else below checkpoints/llama/."""
-    candidates = [Path(ckpt_dir), Path("checkpoints") / ckpt_dir, Path("checkpoints/llama") / ckpt_dir]
-    for folder in candidates:
-        if folder.is_dir():
-            return folder
-    raise CheckpointError(f"--ckpt_dir {ckpt_dir}: no such folder; looked at {', '.join(map(str, candidates))}")
-
-
 def open_checkpoint(
     ckpt_dir: str,
     tokenizer_path: str | None = None,
     max_seq_len: int | None = None,
+    revision: str | None = None,
 ) -> Checkpoint:
     """Open a checkpoint and check all that can be checked without reading the weights.
 
     Args:
-        ckpt_dir: Folder, or a name below checkpoints/ or checkpoints/llama/.
-        tokenizer_path: None: tokenizer.model in the folder or its parent.
-        max_seq_len: Longest sequence in tokens; None: that of params.json, else 1024.
+        ckpt_dir: Folder, a name below checkpoints/ or checkpoints/llama/, or OWNER/NAME on the hub.
+        tokenizer_path: None: that in the folder, or tokenizer.model in the parent of Meta's.
+        max_seq_len: Longest sequence in tokens; None: that of params.json, else 1024; of Hugging Face folders all
+            positions, at most 4,096.
+        revision: Branch, tag or commit of a model on the hub; None: main.
 
     Raises:
         CheckpointError: Names the file, what was found and what was expected.
     """
-    folder = find_folder(ckpt_dir)
-    found = open_folder(folder, tokenizer_path, max_seq_len)
-    return Checkpoint(folder.resolve().name, folder, found.args, found.tokenizer, found.weights, found.files)
+    location = locate(ckpt_dir, revision)
+    found = open_folder(location.folder, tokenizer_path, max_seq_len)
+    return Checkpoint(location.name, location.folder, found.args, found.tokenizer, found.weights, found.files)
 
 
 def load_weights(
@@ -105,11 +100,10 @@ def load_weights(
     """The part of the weights that belongs to `rank` of `ranks`, one tensor at a time: no second copy is held."""
     weights = {}
     for key, (whole, cut) in weight_shapes(checkpoint.args).items():
-        weight = checkpoint.weights.read(key, cut, rank, ranks)
-        # A copy even where dtype and device are the file's: a mapped tensor would read the disk during the run.
-        weight = weight.to(device=device, dtype=dtype, copy=True, memory_format=torch.contiguous_format)
         shape = [size // ranks if dim == cut else size for dim, size in enumerate(whole)]
-        weights[key] = weight.view(shape)
+        # A copy even where dtype and device are the file's: a mapped tensor would read the disk during the run.
+        weights[key] = torch.empty(shape, dtype=dtype, device=device)
+        checkpoint.weights.read(key, cut, rank, ranks).copy_to(weights[key])
     return weights
 
 

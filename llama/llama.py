@@ -205,6 +205,7 @@ def load(
     max_batch_tokens: int | None = None,
     dtype: str = "auto",
     model_parallel_size: int | None = None,
+    revision: str | None = None,
 ) -> LLaMA:
     """Open, check and load a checkpoint.
 
@@ -212,19 +213,21 @@ def load(
     >>> llama.compute_log_probs(["Article: Rain stopped play.\\nCategory:"], ["Sports"])
 
     Args:
-        ckpt_dir: Folder, or a name below checkpoints/ or checkpoints/llama/.
-        tokenizer_path: None: tokenizer.model in the folder or its parent.
-        max_seq_len: Tokens; None: that of params.json, else 1024.
+        ckpt_dir: Folder in Meta's or Hugging Face's form or of an adapter (peft), a name below checkpoints/ or
+            checkpoints/llama/, or OWNER/NAME on the Hugging Face hub.
+        tokenizer_path: None: that in the folder, or tokenizer.model in the parent of Meta's.
+        max_seq_len: Tokens; None: that of params.json, else 1024; of Hugging Face folders all positions, at most 4,096.
         max_batch_size: Rows a batch at most; None: as many as `max_batch_tokens` allow.
         max_batch_tokens: Tokens a batch; None: 2,048 on a CPU, 16,384 on CUDA.
         dtype: auto, float32, bfloat16 or float16.
         model_parallel_size: Processes that share one copy of the weights; None: as many as there are shards where that
             divides the number of processes, else 1.
+        revision: Branch, tag or commit of a model on the hub; None: main.
 
     Raises:
         CheckpointError: See `llama.checkpoint.open_checkpoint` and `llama.parallel.start`.
     """
-    checkpoint = open_checkpoint(ckpt_dir, tokenizer_path, max_seq_len)
+    checkpoint = open_checkpoint(ckpt_dir, tokenizer_path, max_seq_len, revision)
     launch = start(checkpoint.model_parallel_size(model_parallel_size, world_size()))
     model = load_model(checkpoint, launch, resolve_dtype(dtype, checkpoint, launch.device))
     return LLaMA(model, checkpoint.tokenizer, max_batch_size, max_batch_tokens)

@@ -1,76 +1,90 @@
 """AG News (Zhang et al. 2015): title and description of a news article, four classes.
 
-`samples/datasets/ag_news.yaml` describes it; here are the forms beyond that in which it is met.
+`samples/datasets/ag_news.yaml` describes it; here are the forms beyond that in which it is met. Where its class is a
+number, it counts from 1 in the original csv, which has no header, and in the column `Class Index` of another; classes
+with names count from 0. In all other files a 0 proves that they count from 0, a 4 that they count from 1. What has
+neither is refused unless --first_label says which.
 """
 
-from dataclasses import replace
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from preprocess import tables
 from preprocess.build import PromptOptions
 from preprocess.definition import Table, read_table
 from preprocess.errors import InputError
-from preprocess.prompts import Example
+from preprocess.labels import Labels
+from preprocess.tables import Split, check_first_label
 
 CONFIG = Path(__file__).resolve().parent.parent / "samples" / "datasets" / "ag_news.yaml"
 LABEL_WORDS = ("World", "Sports", "Business", "Science and technology")  # those of the file, for import
 FIELDS = ("title", "description")
-NAMES = {word.lower(): label for label, word in enumerate(LABEL_WORDS)} | {"sci/tech": 3}
+LABEL_COLUMNS = ("label", "class index", "class")
+NAMES = {word.lower(): word for word in LABEL_WORDS} | {"sci/tech": LABEL_WORDS[3]}
 
-read_headerless_csv = partial(tables.read_headerless_csv, fields=FIELDS, classes=len(LABEL_WORDS))
+
+@dataclass(frozen=True)
+class AgNewsConfig:
+    """Turn AG News into a prompt file.
+
+    Args:
+        first_label: The number of the class World, 0 or 1; needed where neither the form of the file nor the classes
+            that occur in it tell.
+        prompts: The options that all data sets share.
+    """
+
+    first_label: int | None = None
+    prompts: PromptOptions = field(default_factory=PromptOptions)
+
+    def __post_init__(self) -> None:
+        check_first_label(self.first_label)
 
 
-def preprocess_direct(options: PromptOptions) -> None:
+def preprocess_direct(config: AgNewsConfig) -> None:
     """AG News as prompts of the direct method."""
-    preprocess(options, "direct")
+    preprocess(config.prompts, "direct", config.first_label)
 
 
-def preprocess_channel(options: PromptOptions) -> None:
+def preprocess_channel(config: AgNewsConfig) -> None:
     """AG News as prompts of the channel method."""
-    preprocess(options, "channel")
+    preprocess(config.prompts, "channel", config.first_label)
 
 
-def preprocess(options: PromptOptions, method: str) -> None:
-    tables.preprocess(ag_news(), options, method, hub_row)
+def preprocess(options: PromptOptions, method: str, first_label: int | None = None) -> None:
+    tables.preprocess(ag_news(first_label), options, method, with_columns)
 
 
-def ag_news() -> Table:
+def ag_news(first_label: int | None = None) -> Table:
     """AG News of the YAML file; messages name flags, since who runs the script has named no file."""
     table = read_table(CONFIG)
-    return replace(table, dataset=replace(table.dataset, places={}))
+    labels = Labels(LABEL_WORDS, NAMES, numbered=True, first=first_label, ignore_case=True)
+    return replace(table, dataset=replace(table.dataset, places={}), labels=labels)
 
 
-def read_split(dataset_path: str, split: str, flag: str = "--dataset_path") -> list[Example] | None:
+def read_split(
+    dataset_path: str, split: str, flag: str = "--dataset_path", first_label: int | None = None
+) -> Split | None:
     """The examples of a split in any form, in its order; None where there is no such split."""
-    return tables.read_split(ag_news(), dataset_path, split, flag, hub_row)
+    return tables.read_split(ag_news(first_label), dataset_path, split, flag, with_columns)
 
 
-def hub_row(row: dict[str, Any], place: str) -> dict[str, Any]:
-    """A row as the hub has it, text and label from 0, of one that may have title and description, class from 1, names.
+def with_columns(table: Table, columns: Sequence[str], place: str) -> Table:
+    """The table for a file with these columns, in any order: text, or title and description; label, or class.
 
     Raises:
-        InputError: Neither text nor title and description, or a label that is none; begins with `place`.
+        InputError: Neither; begins with `place`.
     """
-    values = {name.lower(): value for name, value in row.items()}
-    if "text" in values:
-        text = values["text"]
-    elif all(name in values for name in FIELDS):
-        text = f"{values['title'] or ''} {values['description'] or ''}"
-    else:
-        raise InputError(f"{place}: expected a column text, or title and description; found {', '.join(row)}")
-    first = 0 if "label" in values else 1
-    found = next((values[name] for name in ("label", "class index", "class") if name in values), None)
-    label = None
-    if isinstance(found, str) and found.strip().isdecimal():  # one name in a column makes all of it text
-        label = int(found) - first
-    elif isinstance(found, str):
-        label = NAMES.get(found.strip().lower())
-    elif isinstance(found, int) and not isinstance(found, bool):
-        label = found - first
-    if label is None or not 0 <= label < len(LABEL_WORDS):
-        raise InputError(
-            f"{place}: label {found!r}, expected 0 to 3 (or a class from 1 to 4) or one of {', '.join(NAMES)}"
-        )
-    return {"text": text, "label": label}
+    names = {name.lower(): name for name in columns}
+    label = next((name for name in LABEL_COLUMNS if name in names), None)
+    if label is None or not ("text" in names or all(name in names for name in FIELDS)):
+        expected = "a column text, or title and description, and a column label, Class Index or class"
+        raise InputError(f"{place}: expected {expected}; found {', '.join(columns)}")
+    if len(names) < len(columns):
+        raise InputError(f"{place}: columns that differ in case alone: {', '.join(columns)}")
+    labels = table.labels
+    if label == "class index" and labels.first is None:
+        labels = replace(labels, first=1)
+    spaced = "text" in names
+    text = (names["text"],) if spaced else tuple(names[name] for name in FIELDS)
+    return replace(table, text=text, label=names[label], labels=labels, spaced=spaced)

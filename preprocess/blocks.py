@@ -24,6 +24,7 @@ LABEL_WORDS = (
 Box = tuple[float, float, float, float]  # x, y, width, height
 Corners = tuple[float, float, float, float]  # x0, y0, x1, y1
 UNIT = 1 / 1000  # of a side: boxes are whole numbers of it
+INVERTED, OUTSIDE = "inverted_boxes", "boxes_outside_the_page"  # repairs, as they are counted
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,10 @@ class Block:
     n_lines: int
     inverted: bool = False
     outside: bool = False
+
+    def repairs(self) -> list[str]:
+        """What was mended of its box, as it is counted."""
+        return [INVERTED] * self.inverted + [OUTSIDE] * self.outside
 
     def example(self) -> Example:
         return Example(self.id, self.text, self.label_word, self.page)

@@ -6,10 +6,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+
 from preprocess.demonstrations import Draw, cut_words, draw_demonstrations, reordered
 from preprocess.errors import InputError
-from preprocess.files import check_writable, encode_json, meta_path, write_bytes, write_json
+from preprocess.files import check_writable, encode_json, expand_home, meta_path, write_bytes, write_json
 from preprocess.prompts import DEFAULTS, Example, Prompt, to_rows
+from preprocess.splits import SHOWN, split_names
 from preprocess.templates import Template
 
 Split = TypeVar("Split")
@@ -31,6 +34,8 @@ class PromptOptions:
         seed: Of the draw of demonstrations.
         order: 0 shows them in the order of the draw; 1, 2, ... in other orders.
         limit: Keep so many test examples, the first ones; 0 keeps all.
+        shuffle: Seed of a random order of the test examples, in which --limit then takes the first ones; default is the
+            order of the data set.
     """
 
     dataset_path: str = ""
@@ -41,11 +46,14 @@ class PromptOptions:
     seed: int = 42
     order: int = 0
     limit: int = 0
+    shuffle: int | None = None
 
     def __post_init__(self) -> None:
-        for flag in ("k", "seed", "order", "limit"):
+        for flag in ("k", "seed", "order", "limit", "shuffle"):
             if (getattr(self, flag) or 0) < 0:
                 raise InputError(f"--{flag} {getattr(self, flag)}: expected 0 or more")
+        for flag in ("dataset_path", "data_path", "demonstrations"):
+            object.__setattr__(self, flag, expand_home(getattr(self, flag)))  # the one way to set what is frozen
 
 
 @dataclass(frozen=True)
@@ -146,18 +154,28 @@ def read_test(read: Read[Split], plan: Plan) -> Split:
     """
     test = read(plan.origin, plan.dataset.split, plan.flag)
     if test is None:
-        raise InputError(f"{plan.origin}: no {plan.dataset.split} split in it{plan.dataset.cite('split', plan.flag)}")
+        cite = plan.dataset.cite("split", plan.flag)
+        raise InputError(f"{plan.origin}: no {plan.dataset.split} split in it{found_splits(plan.origin)}{cite}")
     return test
 
 
+def found_splits(origin: str) -> str:
+    """What a message that misses a split says of those that are there."""
+    names = split_names(Path(origin)) if Path(origin).is_dir() else []
+    return f"; found {', '.join(names[:SHOWN])}" if names else ""
+
+
 def limited(examples: list[Example], plan: Plan) -> list[Example]:
-    """The first `--limit` examples.
+    """The first `--limit` examples, in the order of `--shuffle` where it is given.
 
     Raises:
         InputError: There is none at all.
     """
     if not examples:
         raise InputError(f"{plan.origin}: no {plan.dataset.split} examples with text in it ({plan.flag})")
+    if plan.options.shuffle is not None:
+        order = np.random.default_rng(plan.options.shuffle).permutation(len(examples))
+        examples = [examples[place] for place in order]
     return examples[: plan.options.limit or None]
 
 
@@ -176,8 +194,9 @@ def read_train(read: Read[Split], plan: Plan) -> Split:
         train = read(where, split, flag)
         if train is not None:
             return train
+    divide = "" if plan.options.demonstrations or not dataset.places else "test_size in the YAML file, "
     raise InputError(
-        f"{where}: no {dataset.train_split} split to draw demonstrations from; name one with --demonstrations, "
+        f"{where}: no {dataset.train_split} split to draw demonstrations from; name one with --demonstrations, {divide}"
         f"or --k 0{dataset.cite('train_split')}"
     )
 
@@ -196,7 +215,7 @@ def write_prompt_file(
     Args:
         test: The examples to classify.
         train: The examples to draw demonstrations from.
-        dropped: Test blocks without text, by class.
+        dropped: Test examples without text, by label word.
         max_demo_words: Cut a demonstration's text to so many words.
         more: Options of one data set alone, for the meta file.
     """
@@ -225,6 +244,7 @@ def write_prompt_file(
         "seed": options.seed,
         **({"order": options.order} if options.order else {}),
         "limit": options.limit,
+        **({} if options.shuffle is None else {"shuffle": options.shuffle}),
         "demonstrations_path": options.demonstrations or plan.origin,
         **(more or {}),
         "template": {key: value for key, value in zero_shot._asdict().items() if (key, value) not in DEFAULTS.items()},

@@ -4,7 +4,7 @@ r"""A data set without code: a small YAML file that says where its rows lie, how
     path: stanfordnlp/sst2              a hub id, or a folder or file, seen from where the command runs
     text: sentence                      the column of the text, or a list of columns, joined by a space
     label: label                        the column of the label
-    label_words: [Negative, Positive]   of the labels 0, 1, ...; or a mapping: value in the column -> label word
+    label_words: [Negative, Positive]   in the order of the labels; or a mapping: value in the column -> label word
     template: |                         one example, as the direct method shows it
       Review: {text}
       Sentiment: {label_word}
@@ -21,44 +21,43 @@ These are needed. The others, with their defaults:
     draw: per_class          k of each class; stratified: by the stratified split of `datasets`, for balanced classes
     config, revision         which of several the hub is asked for
     sample                   folder of a sample set, read where neither --dataset_path nor --sample=False is given
+    id, group                columns: what an example is called; which examples belong together (the intervals know)
+    first_label              0 or 1: the number of the first label word of a list, where the numbers do not prove it
     headerless               text fields of a csv in the form of Zhang et al. (2015): no header, first the class from 1
+    encoding: utf-8          of csv, tsv, json and jsonl files, as Python names it
+    delimiter                of csv files, one character or tab, where the header leaves it open
+    quote: double            of csv files; none: a double quote is a character like any other
+    test_size                rows, or a share, to classify of a file that has no splits; the rest is to draw from
+    split_seed: 42           of that division; --seed is that of the draw alone
 
-Nodes are read, never constructed: so each mistake names its line, and a word stays as it is written (to YAML, `no` is
-false).
+A column inside a column is written with a dot: `label.name`. docs/datasets.md explains all of this with examples.
 """
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
 
 from preprocess.build import DataSet
+from preprocess.delimited import Format
 from preprocess.demonstrations import draw_per_class, draw_stratified
 from preprocess.errors import InputError
-from preprocess.files import read_text
+from preprocess.files import expand_home
+from preprocess.labels import Labels, normal
+from preprocess.nodes import UNUSABLE, WRITTEN, kind, mistake, place, read_count, read_node, read_word, read_words
 from preprocess.templates import Template, read_template, with_channel, with_instruction
 
 REQUIRED = ("dataset", "path", "text", "label", "label_words", "template")
-OPTIONAL = (
-    "instruction",
-    "channel_template",
-    "split",
-    "train_split",
-    "k",
-    "draw",
-    "config",
-    "revision",
-    "sample",
-    "headerless",
-)
 TEMPLATES = ("template", "channel_template", "instruction")
-LONGER = ("text", "label_words", "headerless", *TEMPLATES)  # values that may be more than one word
+SPLITS = ("split", "train_split", "test_size", "split_seed")
+FILES = ("config", "revision", "sample", "headerless", "encoding", "delimiter", "quote")
+OPTIONAL = (*TEMPLATES[1:], *SPLITS, "k", "draw", "id", "group", "first_label", *FILES)
+LONGER = ("text", "label_words", "headerless", "delimiter", *TEMPLATES)  # values that are no single word
+QUOTES = {"double": True, "none": False}
 DRAWS = {"per_class": draw_per_class, "stratified": draw_stratified}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # such names become part of file names
-UNUSABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")  # line breaks; what no tokenizer reads
-WRITTEN = {f"tag:yaml.org,2002:{tag}" for tag in ("str", "int", "float", "bool", "timestamp", "value", "merge")}
 
 
 @dataclass(frozen=True)
@@ -66,19 +65,29 @@ class Table:
     """A data set whose rows have a text and a label.
 
     Args:
-        text: The columns whose values, joined by a space, are the text.
+        text: The columns whose values are the text.
         label: The column of the label.
-        words: Value of a label as it is written -> label word.
+        labels: What its values stand for.
+        id, group: Columns of names; empty: the number of the row, and no groups.
         hub: `name` and `revision` on the hub, where they are given.
-        headerless: Text fields of its csv without a header; empty where it has no such form.
+        form: Of its text files.
+        test_size: Rows or share that are classified of a file without splits; None: it is classified as a whole.
+        split_seed: Of that division.
+        spaced: Whether the values of several text columns are stripped and joined by a space where they are not empty;
+            else they are joined as they stand.
     """
 
     dataset: DataSet
     text: tuple[str, ...]
     label: str
-    words: dict[str, str]
-    hub: dict[str, str]
-    headerless: tuple[str, ...]
+    labels: Labels
+    hub: dict[str, str] = field(default_factory=dict)
+    form: Format = field(default_factory=Format)
+    id: str = ""
+    group: str = ""
+    test_size: int | float | None = None
+    split_seed: int = 42
+    spaced: bool = True
 
 
 def read_table(path: str | Path, flag: str = "--config") -> Table:
@@ -89,31 +98,42 @@ def read_table(path: str | Path, flag: str = "--config") -> Table:
     """
     entries = read_entries(path, flag)
     found = {key: node for key, (_, node) in entries.items()}
-    words = read_label_words(found["label_words"])
+    labels = read_label_words(found["label_words"], found.get("first_label"))
     one = {key: read_word(node, key) for key, node in found.items() if key not in LONGER}
     for key in ("dataset", "split", "train_split"):
         if key in one and not NAME.fullmatch(one[key]):
             raise mistake(found[key], f"{key} is {one[key]!r}, expected letters, digits, '_', '-' and '.'")
     text = read_words(found["text"], "text")
-    if one["label"] in text:
-        raise mistake(found["label"], f"label is {one['label']!r}, which is a column of the text")
+    for key in ("label", "group"):
+        if one.get(key) in text:
+            raise mistake(found[key], f"{key} is {one[key]!r}, which is a column of the text")
     if one.get("draw", "per_class") not in DRAWS:
         raise mistake(found["draw"], f"draw is {one['draw']!r}, expected {' or '.join(DRAWS)}")
     dataset = DataSet(
         name=one["dataset"],
-        path=one["path"],
-        template=read_templates(found, text, tuple(words.values())),
-        label_words=tuple(words.values()),
+        path=expand_home(one["path"]),
+        template=read_templates(found, text, labels.words),
+        label_words=labels.words,
         draw=DRAWS[one.get("draw", "per_class")],
-        sample=one.get("sample", ""),
+        sample=expand_home(one.get("sample", "")),
         split=one.get("split", "test"),
         train_split=one.get("train_split", "train"),
         k=read_count(found["k"], "k") if "k" in found else 1,
         places={key: place(node) for key, (node, _) in entries.items()},
     )
     hub = {name: one[key] for name, key in (("name", "config"), ("revision", "revision")) if key in one}
-    headerless = read_words(found["headerless"], "headerless") if "headerless" in found else ()
-    return Table(dataset, text, one["label"], words, hub, headerless)
+    return Table(
+        dataset,
+        text,
+        one["label"],
+        labels,
+        hub,
+        read_format(found, needed=(*text, one["label"])),
+        one.get("id", ""),
+        one.get("group", ""),
+        read_size(found["test_size"]) if "test_size" in found else None,
+        read_count(found["split_seed"], "split_seed") if "split_seed" in found else 42,
+    )
 
 
 def read_entries(path: str | Path, flag: str) -> dict[str, tuple[yaml.Node, yaml.Node]]:
@@ -136,23 +156,6 @@ def read_entries(path: str | Path, flag: str) -> dict[str, tuple[yaml.Node, yaml
         if key not in entries:
             raise mistake(root, f"key {key!r} is missing")
     return entries
-
-
-def read_node(path: str | Path, flag: str) -> yaml.Node | None:
-    """The one document of a YAML file, with the marks of its nodes; None where it is empty."""
-    raw = read_text(path, flag)
-    try:
-        loader = yaml.SafeLoader(raw)
-        loader.name = str(path)  # marks name it
-        return loader.get_single_node()
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        raise InputError(f"{path}:{mark.line + 1}: not YAML: {error.problem or error.context}") from None
-    except yaml.reader.ReaderError as error:
-        line = raw.count("\n", 0, error.position) + 1
-        raise InputError(f"{path}:{line}: not YAML: character {error.character:#x}: {error.reason}") from None
-    except RecursionError:
-        raise InputError(f"{path}:1: not usable: nested too deep") from None
 
 
 def read_templates(found: Mapping[str, yaml.Node], columns: Sequence[str], label_words: Sequence[str]) -> Template:
@@ -181,72 +184,66 @@ def of_lines(found: Mapping[str, yaml.Node], key: str, read: Callable[[str], Tem
         raise mistake(node, f"{key}: {error}") from None
 
 
-def read_label_words(node: yaml.Node) -> dict[str, str]:
-    """Value of a label as it is written -> label word; from a list, the values are 0, 1, and so on."""
+def read_label_words(node: yaml.Node, first: yaml.Node | None) -> Labels:
+    """What the values of the label column stand for. Words and values are compared in Unicode's form NFC."""
     if isinstance(node, yaml.SequenceNode):
-        pairs = [(str(number), item, item) for number, item in enumerate(node.value)]
+        pairs = [("", item, item) for item in node.value]
     elif isinstance(node, yaml.MappingNode):
-        pairs = [(read_word(key, "a value of label_words"), key, item) for key, item in node.value]
+        pairs = [(normal(read_word(key, "a value of label_words")), key, item) for key, item in node.value]
     else:
         raise mistake(node, f"label_words is {kind(node)}, expected a list, or a mapping: value -> label word")
+    values: dict[str, str] = {}
     words: dict[str, str] = {}
     for value, key, item in pairs:
         word = read_word(item, "a label word")
-        if value in words:
+        if value and value in values:
             raise mistake(key, f"label_words: the value {value!r} stands there twice")
-        if word in words.values():
+        if normal(word) in words:
             raise mistake(item, f"label_words: the label word {word!r} stands there twice")
-        words[value] = word
+        values[value] = words[normal(word)] = word
     if len(words) < 2:
         raise mistake(node, f"label_words: found {len(words)}, expected at least two")
-    return words
-
-
-def read_words(node: yaml.Node, what: str) -> tuple[str, ...]:
-    """A list of different words, or one word."""
-    nodes = node.value if isinstance(node, yaml.SequenceNode) else [node]
-    words = tuple(read_word(item, what) for item in nodes)
-    if not words:
-        raise mistake(node, f"{what}: the list is empty")
-    for number, word in enumerate(words):
-        if word in words[:number]:
-            raise mistake(nodes[number], f"{what}: {word!r} stands there twice")
-    return words
-
-
-def read_count(node: yaml.Node, what: str) -> int:
-    word = read_word(node, what)
-    if not re.fullmatch(r"[0-9]{1,9}", word):
-        raise mistake(node, f"{what} is {word!r}, expected a whole number, 0 or more")
-    return int(word)
-
-
-def read_word(node: yaml.Node, what: str) -> str:
-    """A text of one line, as it is written, stripped."""
-    if not isinstance(node, yaml.ScalarNode) or node.tag not in WRITTEN:
-        raise mistake(node, f"{what} is {kind(node)}, expected a text")
-    word = node.value.strip()
-    if not word:
-        raise mistake(node, f"{what} is empty, expected a text")
-    if UNUSABLE.search(word):
-        raise mistake(node, f"{what} is {word!r}, expected one line of text")
-    return word
-
-
-def kind(node: yaml.Node) -> str:
-    """What stands there, for messages."""
-    if isinstance(node, yaml.SequenceNode):
-        return "a list"
     if isinstance(node, yaml.MappingNode):
-        return "a mapping"
-    if node.tag in WRITTEN:
-        return repr(node.value)
-    return "empty" if node.tag == "tag:yaml.org,2002:null" else f"a value with the tag {node.tag}"
+        if first is not None:
+            raise mistake(first, "first_label is for a list of label words, here they are a mapping")
+        return Labels(tuple(words.values()), values)
+    if first is not None and read_word(first, "first_label") not in ("0", "1"):
+        raise mistake(first, f"first_label is {kind(first)}, expected 0 or 1")
+    return Labels(tuple(words.values()), {}, numbered=True, first=None if first is None else int(first.value))
 
 
-def place(node: yaml.Node) -> str:
-    return f"{node.start_mark.name}:{node.start_mark.line + 1}"
+def read_format(found: dict[str, yaml.Node], needed: tuple[str, ...]) -> Format:
+    """How its text files are written."""
+    encoding = read_word(found["encoding"], "encoding") if "encoding" in found else "utf-8"
+    try:
+        "a".encode(encoding)
+    except (LookupError, ValueError):
+        raise mistake(found["encoding"], f"encoding is {encoding!r}, which is none of text that Python knows") from None
+    quote = read_word(found["quote"], "quote") if "quote" in found else "double"
+    if quote not in QUOTES:
+        raise mistake(found["quote"], f"quote is {quote!r}, expected {' or '.join(QUOTES)}")
+    return Format(
+        encoding,
+        read_delimiter(found["delimiter"]) if "delimiter" in found else "",
+        QUOTES[quote],
+        read_words(found["headerless"], "headerless") if "headerless" in found else (),
+        needed,
+    )
 
 
-def mistake(node: yaml.Node, message: str) -> InputError:
-    return InputError(f"{place(node)}: {message}")
+def read_delimiter(node: yaml.Node) -> str:
+    value = node.value if isinstance(node, yaml.ScalarNode) else ""
+    value = "\t" if value.strip() in ("tab", r"\t") else value
+    if len(value) != 1 or value.isalnum() or value in '" \r\n':
+        raise mistake(node, f"delimiter is {kind(node)}, expected one character, such as ';', in quotes, or tab")
+    return value
+
+
+def read_size(node: yaml.Node) -> int | float:
+    """A number of rows, or a share between 0 and 1."""
+    word = read_word(node, "test_size")
+    if re.fullmatch(r"[1-9][0-9]{0,8}", word):
+        return int(word)
+    if re.fullmatch(r"0?\.[0-9]*[1-9][0-9]*", word):
+        return float(word)
+    raise mistake(node, f"test_size is {word!r}, expected a number of rows, or a share between 0 and 1")

@@ -23,21 +23,48 @@ def draw_stratified(examples: Sequence[Example], label_words: Sequence[str], k: 
     Raises:
         InputError: The split does not give k of each class (it keeps proportions, so the classes must be near balance).
     """
+    count = k * len(label_words)
+    what = f"--k {k}: no stratified draw of {count} from {len(examples)} train examples"
+    drawn, _ = stratified(examples, label_words, seed, what, train_size=count)
+    demonstrations = [examples[place] for place in drawn]
+    check_counts(demonstrations, label_words, k, "the stratified draw")
+    return demonstrations
+
+
+def divide(
+    examples: Sequence[Example], label_words: Sequence[str], test_size: int | float, seed: int
+) -> tuple[list[Example], list[Example]]:
+    """(test, rest): a stratified part of so many examples, or of such a share, and the others, both in their order.
+
+    Raises:
+        InputError: The classes are too small for it.
+    """
+    what = f"test_size {test_size}: no stratified part of {len(examples)} examples"
+    rest, test = stratified(examples, label_words, seed, what, test_size=test_size)
+    return [examples[place] for place in sorted(test)], [examples[place] for place in sorted(rest)]
+
+
+def stratified(
+    examples: Sequence[Example], label_words: Sequence[str], seed: int, what: str, **size: int | float
+) -> tuple[list[int], list[int]]:
+    """The places of both parts, in the order of `train_test_split` of `datasets`.
+
+    Args:
+        what: Begins the message where there is no such split.
+        size: `train_size` or `test_size`.
+    """
     from datasets import ClassLabel, Dataset, Features, Value
 
-    count = k * len(label_words)
-    if count >= len(examples):
-        raise InputError(f"--k {k}: no stratified draw of {count} from {len(examples)} train examples: too few")
+    if max(size.values()) >= len(examples):
+        raise InputError(f"{what}: too few")
     labels = [label_words.index(example.label_word) for example in examples]
     features = Features({"place": Value("int64"), "label": ClassLabel(names=list(label_words))})
     table = Dataset.from_dict({"place": list(range(len(labels))), "label": labels}, features)
     try:
-        drawn = table.train_test_split(train_size=count, seed=seed, stratify_by_column="label")["train"]["place"]
+        parts = table.train_test_split(**size, seed=seed, stratify_by_column="label")
     except ValueError as error:
-        raise InputError(f"--k {k}: no stratified draw of {count} from {len(labels)} train examples: {error}") from None
-    demonstrations = [examples[place] for place in drawn]
-    check_counts(demonstrations, label_words, k, "the stratified draw")
-    return demonstrations
+        raise InputError(f"{what}: {error}") from None
+    return parts["train"]["place"][:], parts["test"]["place"][:]
 
 
 def draw_per_class(examples: Sequence[Example], label_words: Sequence[str], k: int, seed: int) -> list[Example]:
@@ -59,17 +86,30 @@ def draw_per_class(examples: Sequence[Example], label_words: Sequence[str], k: i
 def draw_demonstrations(
     draw: Draw, train: Sequence[Example], test: Sequence[Example], label_words: Sequence[str], k: int, seed: int
 ) -> list[Example]:
-    """`draw`, repeated without those train examples that turn out to be test examples: none demonstrates itself."""
+    """`draw`, without those train examples that are test examples, by their text: none demonstrates itself.
+
+    The first draw is from the whole train split, and where no test example is in it, it stays: so the demonstrations of
+    AG News are those of the original system, whatever test texts its train split holds elsewhere. Where one is, the
+    second draw is from the train split without all test texts.
+
+    Raises:
+        InputError: Too few are left of a class; whatever `draw` says of the train split.
+    """
     if k == 0:
         return []
     texts = {example.text for example in test}
-    candidates = list(train)
-    while True:
-        drawn = draw(candidates, label_words, k, seed)
-        shared = {example.text for example in drawn} & texts
-        if not shared:
-            return drawn
-        candidates = [example for example in candidates if example.text not in shared]
+    drawn = draw(train, label_words, k, seed)
+    if not any(example.text in texts for example in drawn):
+        return drawn
+    others = [example for example in train if example.text not in texts]
+    left = Counter(example.label_word for example in others)
+    for word in label_words:
+        if left[word] < k:
+            raise InputError(
+                f"--k {k}: class {word} has {left[word]} examples to draw demonstrations from, the test examples left "
+                f"out ({len(train) - len(others)} of {len(train)}); name others with --demonstrations, or --k 0"
+            )
+    return draw(others, label_words, k, seed)
 
 
 def reordered(drawn: Sequence[Example], seed: int, order: int) -> list[Example]:

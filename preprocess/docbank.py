@@ -1,15 +1,24 @@
-"""DocBank's samples (Li et al. 2020): one file a page, one token a line, as labelled blocks under DocLayNet's labels.
+"""DocBank (Li et al. 2020): one file a page, one token a line, as labelled blocks under DocLayNet's labels.
 
 A line: token, x0, y0, x1, y1 (0-1000), R, G, B, font, label, separated by tabs, in reading order.
+
+    txt/*.txt, ori_jpg/*_ori.jpg                              the samples
+    DocBank_500K_txt/*.txt, DocBank_500K_ori_img/*_ori.jpg    the whole of it, and what lists its splits:
+    MSCOCO_Format_Annotation/500K_{train,valid,test}.json
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 from statistics import median
 
 from preprocess.blocks import Block, Cell, page_blocks
 from preprocess.errors import InputError
+from preprocess.files import read_json
+from preprocess.layout import corners
+from preprocess.units import PIXELS, THOUSANDTHS, Unit, check_boxes
 
 LABEL_WORDS = {
     "caption": "Caption",
@@ -29,10 +38,13 @@ LABEL_WORDS = {
 FIGURE = "##LTFigure##"  # stands for a picture, which has no text here
 RULES = ("##LTLine##", "##LTRect##", "##LTCurve##")  # stand for strokes, which are no part of any block
 MAX_GAP = 1.5  # median line heights between two lines of one block
+NUMBER = re.compile(r"-?[0-9]{1,9}")
+ORIGINAL = "_ori"  # what the name of a page's image ends in
+INDEX_FOLDERS = ("", "MSCOCO_Format_Annotation", "indexed_files")
 
 
 def read_tokens(path: Path) -> list[tuple[Cell, str]]:
-    """The tokens of a page, each with its DocBank label; strokes are left out.
+    """The tokens of a page, each with its DocBank label; strokes are left out. Boxes may leave the page.
 
     Raises:
         InputError: A line that is not of the form; names file and line.
@@ -41,7 +53,7 @@ def read_tokens(path: Path) -> list[tuple[Cell, str]]:
     with path.open(encoding="utf-8", errors="replace", newline="\n") as file:
         for number, line in enumerate(file, start=1):
             columns = line.rstrip("\r\n").split("\t")
-            if len(columns) != 10 or not all(column.isdecimal() for column in columns[1:5]):
+            if len(columns) != 10 or not all(map(NUMBER.fullmatch, columns[1:5])):
                 raise InputError(f"{path}: line {number}: expected token, four numbers, R, G, B, font and label")
             if columns[9] not in LABEL_WORDS:
                 raise InputError(f"{path}: line {number}: label {columns[9]!r} is none of {', '.join(LABEL_WORDS)}")
@@ -71,19 +83,91 @@ def split_run(cells: list[Cell]) -> Iterator[list[Cell]]:
     yield block
 
 
-def read_page(path: Path) -> list[Block]:
-    """The blocks of one page; the page is called by its file's name."""
-    regions = []
-    for label, run in groupby(read_tokens(path), key=lambda token: token[1]):
+def read_page(path: Path, unit: Unit | None = None) -> list[Block]:
+    """The blocks of one page; the page is called by its file's name.
+
+    Args:
+        unit: Of the boxes, which are checked; None: 0..1000, not checked.
+
+    Raises:
+        InputError: As of `read_tokens`; boxes that are told in another unit.
+    """
+    regions, tokens = [], read_tokens(path)
+    if unit is not None and unit.name == PIXELS:
+        raise InputError(f"{path}: {unit.flag} {PIXELS}: DocBank's files do not tell the size of a page")
+    unit = unit or Unit(THOUSANDTHS, declared=True)
+    size = unit.size((1000, 1000))
+    check_boxes([corners(cell.box) for cell, _ in tokens], unit, None, str(path))
+    for label, run in groupby(tokens, key=lambda token: token[1]):
         for cells in split_run([cell for cell, _ in run]):
             x0, y0 = min(cell.box[0] for cell in cells), min(cell.box[1] for cell in cells)
             x1 = max(cell.box[0] + cell.box[2] for cell in cells)
             y1 = max(cell.box[1] + cell.box[3] for cell in cells)
             regions.append(((x0, y0, x1 - x0, y1 - y0), LABEL_WORDS[label], cells))
-    return page_blocks(regions, path.stem, "scientific_articles", (1000, 1000))
+    return page_blocks(regions, path.stem, "scientific_articles", size)
+
+
+def token_files(folder: Path, names: Sequence[str]) -> list[Path] | None:
+    """The pages of a split, by name in the C locale; None where the folder is not DocBank's.
+
+    Where no file lists the splits, all pages are `test`.
+
+    Args:
+        names: What the split may be called.
+    """
+    inside = tokens_folder(folder)
+    if inside == folder and any(folder.glob("*.json")):  # a licence beside pages of another form
+        return None
+    files = page_files(folder)
+    if not files:
+        return None
+    indexes = split_indexes(folder) or split_indexes(folder.parent)
+    if not indexes:
+        return files if "test" in names else []
+    index = next((indexes[name] for name in names if name in indexes), None)
+    listed = set() if index is None else read_index(index)
+    return [file for file in files if file.stem in listed]
 
 
 def page_files(folder: Path) -> list[Path]:
-    """The token files of a DocBank folder, by name in the C locale: those below txt/ if there is such a folder."""
-    inside = folder / "txt" if (folder / "txt").is_dir() else folder
-    return sorted(inside.glob("*.txt"), key=lambda path: path.name.encode())
+    """All token files of a DocBank folder, by name in the C locale."""
+    return sorted(tokens_folder(folder).glob("*.txt"), key=lambda path: path.name.encode())
+
+
+def tokens_folder(folder: Path) -> Path:
+    """Where the token files of a DocBank folder lie: txt/, ..._txt/, or else the folder itself."""
+    named = [folder / "txt", *sorted(folder.glob("*_txt"))]
+    for found in (path for path in named if path.is_dir()):
+        return found / found.name if (found / found.name).is_dir() else found  # unpacked into a folder of its name
+    return folder
+
+
+def split_indexes(folder: Path) -> dict[str, Path]:
+    """The files that list the pages of a split in COCO's form, by what their names end in."""
+    found = [path for name in INDEX_FOLDERS for path in sorted((folder / name).glob("*K_*.json"))]
+    return {path.stem.rpartition("_")[2]: path for path in reversed(found)}
+
+
+@lru_cache(maxsize=8)
+def read_index(path: Path) -> frozenset[str]:
+    """The names of the pages that a file in COCO's form lists."""
+    content = read_json(path, "--dataset_path")
+    images = content.get("images") if isinstance(content, dict) else None
+    names = [image.get("file_name") for image in images or [] if isinstance(image, dict)]
+    if not names or not all(isinstance(name, str) for name in names):
+        raise InputError(f"{path}: expected COCO's form: a list of images with file_name (--dataset_path)")
+    return frozenset(Path(name).stem.removesuffix(ORIGINAL) for name in names)
+
+
+def image_stems(file: Path) -> list[Path]:
+    """Where the image of a page may be, without its ending."""
+    near = [folder / f"{file.stem}{ORIGINAL}" for folder in image_folders(file.parent)]
+    return [*near, file.parent / file.stem, file.parent / f"{file.stem}{ORIGINAL}"]
+
+
+@lru_cache(maxsize=8)
+def image_folders(tokens: Path) -> tuple[Path, ...]:
+    """The folders of images beside that of the tokens, or, where it lies in one of its own name, beside that."""
+    root = tokens.parent.parent if tokens.parent.name == tokens.name else tokens.parent
+    named = [root / "ori_jpg", *sorted(root.glob("*ori_img"))]
+    return tuple(inside if (inside := path / path.name).is_dir() else path for path in named if path.is_dir())

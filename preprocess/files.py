@@ -8,21 +8,31 @@ from typing import Any
 
 from preprocess.errors import InputError
 
+BYTE_ORDER_MARK = "\ufeff"
+
+
+def expand_home(path: str) -> str:
+    """`~` at the beginning of a path as the home folder: no shell has seen a path in a file, or in `--flag=~/x`."""
+    return os.path.expanduser(path)
+
 
 def read_text(path: str | Path, flag: str) -> str:
-    """The content of `path`; `flag` is the option that named it, for the message.
+    """The content of `path`, with or without a byte order mark; `flag` is the option that named it, for the message.
 
     Raises:
         InputError: Missing, unreadable or not UTF-8.
     """
     try:
-        return Path(path).read_text(encoding="utf-8")
+        raw = Path(path).read_bytes()
     except FileNotFoundError:
         raise InputError(f"{path}: no such file ({flag})") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror} ({flag})") from None
+    try:
+        return raw.decode("utf-8").removeprefix(BYTE_ORDER_MARK)
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 at byte {error.start} ({flag})") from None
+        line = 1 + raw.count(b"\n", 0, error.start)
+        raise InputError(f"{path}: not UTF-8 at byte {error.start} in line {line} ({flag})") from None
 
 
 def read_json(path: str | Path, flag: str) -> Any:

@@ -1,18 +1,23 @@
-"""Rows of a data set, wherever it lies: the hub, or a folder or file that `datasets` reads."""
+"""Rows of a data set, wherever it lies: the hub, a folder that `datasets` saved, a folder of files, or one file."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from preprocess.delimited import Format, is_headerless, read_delimited
 from preprocess.errors import InputError, first_line
+from preprocess.records import parquet_features, read_json_lines, read_json_rows, read_parquet
+from preprocess.splits import SAVED, SAVED_SPLITS, TABLES, kind_of, split_files
 
-BUILDERS = {".csv": "csv", ".json": "json", ".jsonl": "json", ".parquet": "parquet"}
-SAVED = "dataset_dict.json"  # in a folder of splits that `datasets` saved
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
+IMAGE = "image"  # the one column that is left out unless it is asked for
+Row = dict[str, Any]
+Records = Iterator[tuple[str, Row]]
+PLAIN = Format()
 
 
 @dataclass(frozen=True)
@@ -20,47 +25,37 @@ class Table:
     """A split of a data set; opened when it is first needed.
 
     Args:
-        open: Gives what `datasets` makes of it.
+        read: (columns that are needed, or None for all; whether images are) -> where each row stands, and the row.
+        features: What `datasets` knows of its columns; None where files say nothing of them.
         place: Messages begin with it.
         flag: What named the place, for messages.
+        headerless: Whether its rows are those of csv without a header: CLASS, and the fields of the format.
     """
 
-    open: Callable[[], Any]
+    read: Callable[[Collection[str] | None, bool], Records]
+    features: Callable[[], Any]
     place: str
     flag: str
+    headerless: bool = False
 
-    @cached_property
-    def opened(self) -> Any:
-        """The `Dataset` or `IterableDataset`.
+    def records(self, columns: Collection[str] | None = None) -> Records:
+        """Its rows, each with the line of its file where that has lines; of parquet and the like, `columns` alone."""
+        return self.read(columns, False)
 
-        Raises:
-            InputError: Not found, or not readable as a table.
-        """
-        import datasets  # takes a second to import: not before it is known to be needed
-
-        datasets.disable_progress_bars()
-        with one_line(self.place, self.flag):
-            return self.open()
-
-    def rows(self, images: bool = False) -> Iterator[dict[str, Any]]:
-        """Its rows; `images` keeps the column image, as the bytes of its files or their paths.
-
-        Decoding would be most of the work, and needs Pillow. Streamed rows are decoded before remove_columns.
-        """
-        import datasets
-
-        rows = self.opened
-        with one_line(self.place, self.flag):
-            if not images and "image" in (rows.column_names or []):
-                rows = rows.select_columns([name for name in rows.column_names if name != "image"])
-            elif isinstance((rows.features or {}).get("image"), datasets.Image):
-                rows = rows.cast_column("image", datasets.Image(decode=False))
-            yield from rows
+    def rows(self, images: bool = False) -> Iterator[Row]:
+        """Its rows; `images` keeps the column image, as the bytes of its files or their paths."""
+        return (row for _, row in self.read(None, images))
 
     def class_names(self, column: str) -> list[str] | None:
-        """The names of the classes of a column of lists of classes; None where it has none."""
-        feature = (self.opened.features or {}).get(column)
-        feature = feature[0] if isinstance(feature, list) else getattr(feature, "feature", None)
+        """The names of the classes of a column, or of its lists of classes; None where it has none.
+
+        A column inside a column is written with a dot.
+        """
+        feature, rest = self.features(), column
+        while isinstance(feature, dict):
+            name, _, rest = (rest, "", "") if rest in feature else rest.partition(".")
+            feature = feature.get(name)
+        feature = feature[0] if isinstance(feature, list) else getattr(feature, "feature", feature)
         return getattr(feature, "names", None)
 
 
@@ -69,81 +64,104 @@ def one_line(place: str, flag: str) -> Iterator[None]:
     """The many exceptions of `datasets` as one line that begins with `place`."""
     try:
         yield
+    except InputError:
+        raise
     except Exception as error:  # whatever its readers raise, the cause is the file or the network
         reason = first_line(error.__cause__ or error)
         raise InputError(f"{place}: `datasets` cannot read it: {reason} ({flag})") from None
 
 
 def load_rows(
-    dataset_path: str,
-    split: str,
-    flag: str = "--dataset_path",
-    lone: str = "test",
-    images: bool = False,
-    **hub: str,
-) -> Iterator[dict[str, Any]] | None:
+    dataset_path: str, split: str, flag: str = "--dataset_path", lone: str = "test", images: bool = False
+) -> Iterator[Row] | None:
     """The rows of a split, as of `find_table`; None where the data set has no such split."""
-    table = find_table(dataset_path, split, flag, lone, **hub)
+    table = find_table(dataset_path, split, flag, lone)
     return None if table is None else table.rows(images)
 
 
 def find_table(
-    dataset_path: str, split: str, flag: str = "--dataset_path", lone: str = "test", **hub: str
+    dataset_path: str,
+    split: str,
+    flag: str = "--dataset_path",
+    lone: str = "test",
+    form: Format = PLAIN,
+    **hub: str,
 ) -> Table | None:
     """A split, or None where the data set has no such split. What the hub holds is streamed.
 
     Args:
-        dataset_path: A hub id; a folder, whose files tell their splits by their names, or which `save_to_disk` of
+        dataset_path: A hub id; a folder of files, whose names tell their splits; a folder that `save_to_disk` of
             `datasets` wrote; or one file.
         split: `train`, `test` or what else the data set has.
-        lone: The split that one file is.
+        lone: The split that one file is, or one `Dataset` that was saved.
+        form: Of its text files.
         hub: `name` and `revision` on the hub, where the data set has several.
 
     Raises:
-        InputError: Neither found here nor on the hub; when it is opened, not readable as a table.
+        InputError: Neither found here nor on the hub, or ambiguous; when it is read, not readable as a table.
     """
     path = Path(dataset_path)
-    if path.is_file():
-        if path.suffix not in BUILDERS:
-            raise InputError(f"{path}: expected {', '.join(BUILDERS)} or a folder, found {path.suffix!r} ({flag})")
-        return files_table([path], flag, path) if split == lone else None
-    if (path / SAVED).is_file():
+    if path.is_file() and not kind_of(path):
+        expected = f"expected {', '.join(TABLES)}, .gz of these texts, or a folder; found {path.suffix!r}"
+        raise InputError(f"{path}: {expected} ({flag})")
+    if is_lone(path):
+        return one_source(path, flag, form) if split == lone else None
+    if (path / SAVED_SPLITS).is_file() or (path / split / SAVED).is_file():
         return saved_table(path / split, flag) if (path / split).is_dir() else None
     if path.is_dir():
-        files = split_files(path, split)
-        return files_table(files, flag, path) if files else None
-    if not HUB_ID.fullmatch(dataset_path) or path.suffix in BUILDERS:
+        chosen = path / hub["name"] if (path / hub.get("name", "")).is_dir() and hub.get("name") else path
+        files = split_files(chosen, split, flag)
+        return files_table(files, flag, form, path) if files else None
+    if not HUB_ID.fullmatch(dataset_path) or kind_of(path):
         raise InputError(f"{dataset_path}: no such file or folder, and no id of the hub ({flag})")
-    return table(dataset_path, split, flag, f"{path}: no such folder here; on the hub", **hub)
+    return hub_table(dataset_path, split, flag, form, **hub)
 
 
-def split_files(folder: Path, split: str) -> list[Path]:
-    """The tables of a split in a folder or one level below: named for it, or in a folder of its name."""
-    files = sorted(file for file in [*folder.glob("*"), *folder.glob("*/*")] if file.suffix in BUILDERS)
-    named = re.compile(rf"(^|[^a-z]){split.lower()}([^a-z]|$)")
-    found = [file for file in files if named.search(str(file.relative_to(folder)).lower())]
-    return [file for file in found if file.suffix == found[0].suffix]
+def is_lone(path: Path) -> bool:
+    """Whether a path is one table, without splits: a file, or a `Dataset` that was saved."""
+    return path.is_file() or (path / SAVED).is_file()
 
 
-def files_table(files: list[Path], flag: str, path: Path) -> Table:
-    """Tables of one kind as one."""
+def one_source(path: Path, flag: str, form: Format) -> Table:
+    return files_table([path], flag, form, path) if path.is_file() else saved_table(path, flag)
+
+
+def files_table(files: Sequence[Path], flag: str, form: Format, path: Path) -> Table:
+    """Files of one kind as one table."""
     for file in files:
         if file.stat().st_size == 0:
             raise InputError(f"{file}: is empty ({flag})")
-    builder = BUILDERS[files[0].suffix]
-    options = {"keep_default_na": False} if builder == "csv" else {}  # no text, or the text NA, is a text
-    return table(builder, "train", flag, str(path), data_files=[str(file) for file in files], **options)
+    kind = kind_of(files[0])
+    headerless = False
+    if kind in (".csv", ".tsv"):
+        heads = {is_headerless(file, form) for file in files}
+        if len(heads) > 1:
+            raise InputError(f"{path}: some of its files have a header, others have none ({flag})")
+        headerless = heads.pop()
+
+    def read(columns: Collection[str] | None, images: bool) -> Records:
+        for file in files:
+            for line, row in read_file(file, kind, form, columns, images):
+                where = "" if line is None else f"line {line}"
+                yield (f"{file.name}, {where}".removesuffix(", ") if len(files) > 1 else where), row
+
+    return Table(read, lambda: parquet_features(files[0]) if kind == ".parquet" else None, str(path), flag, headerless)
 
 
-def table(builder: str, split: str, flag: str, place: str, **options: Any) -> Table:
-    """What `datasets.load_dataset` streams."""
+def read_file(
+    file: Path, kind: str, form: Format, columns: Collection[str] | None, images: bool
+) -> Iterator[tuple[int | None, Row]]:
+    """(line, row) of each row of one file."""
+    if kind == ".parquet":
+        return read_parquet(file, columns, () if images else (IMAGE,))
+    if kind in (".csv", ".tsv"):
+        return read_delimited(file, form)
+    rows = read_json_lines(file, form.encoding) if kind == ".jsonl" else read_json_rows(file, form.encoding)
+    return rows if images else ((line, without_image(row)) for line, row in rows)
 
-    def load() -> Any:
-        import datasets
 
-        return datasets.load_dataset(builder, split=split, streaming=True, **options)
-
-    return Table(load, place, flag)
+def without_image(row: Row) -> Row:
+    return {name: value for name, value in row.items() if name != IMAGE} if IMAGE in row else row
 
 
 def saved_table(folder: Path, flag: str) -> Table:
@@ -154,4 +172,50 @@ def saved_table(folder: Path, flag: str) -> Table:
 
         return datasets.load_from_disk(str(folder))
 
-    return Table(load, str(folder), flag)
+    return datasets_table(load, str(folder), flag)
+
+
+def hub_table(dataset_path: str, split: str, flag: str, form: Format, **hub: str) -> Table:
+    """What `datasets.load_dataset` streams. Of csv there, all columns are read as text."""
+
+    def load() -> Any:
+        import datasets
+
+        rows = datasets.load_dataset(dataset_path, split=split, streaming=True, **hub)
+        if rows.info.builder_name != "csv" or rows.features:  # a card that names types has the last word
+            return rows
+        names = next(iter(rows), {})
+        text = datasets.Features({name: datasets.Value("string") for name in names})
+        how = {"features": text, "keep_default_na": False, "encoding": form.encoding}
+        return datasets.load_dataset(dataset_path, split=split, streaming=True, **hub, **how)
+
+    return datasets_table(load, f"{dataset_path}: no such folder here; on the hub", flag)
+
+
+def datasets_table(load: Callable[[], Any], place: str, flag: str) -> Table:
+    """A `Dataset` or `IterableDataset`. Images are never decoded: that would be most of the work, and needs Pillow."""
+
+    @cache
+    def opened() -> Any:
+        import datasets  # takes a second to import: not before it is known to be needed
+
+        datasets.disable_progress_bars()
+        with one_line(place, flag):
+            return load()
+
+    def read(columns: Collection[str] | None, images: bool) -> Records:
+        import datasets
+
+        rows = opened()
+        with one_line(place, flag):
+            names = rows.column_names or []
+            if columns is not None and set(columns) <= set(names):
+                rows = rows.select_columns([name for name in names if name in columns])
+            elif not images and IMAGE in names:  # streamed rows are decoded before remove_columns
+                rows = rows.select_columns([name for name in names if name != IMAGE])
+            elif isinstance((rows.features or {}).get(IMAGE), datasets.Image):
+                rows = rows.cast_column(IMAGE, datasets.Image(decode=False))
+            for row in rows:
+                yield "", row
+
+    return Table(read, lambda: opened().features, place, flag)

@@ -1,8 +1,7 @@
 """Tables of texts with a label, as a YAML file describes them: rows -> examples -> prompt file."""
 
-import csv
-import re
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -10,14 +9,18 @@ from typing import Any
 
 from tqdm import tqdm
 
-from preprocess.build import PromptOptions, limited, locate, read_test, read_train, write_prompt_file
+from preprocess.build import Plan, PromptOptions, limited, locate, read_test, read_train, write_prompt_file
 from preprocess.definition import Table, read_table
+from preprocess.delimited import CLASS
+from preprocess.demonstrations import divide
 from preprocess.errors import InputError
-from preprocess.prompts import METHODS, Example
-from preprocess.sources import load_rows, split_files
+from preprocess.files import expand_home
+from preprocess.labels import Column, read_labels
+from preprocess.prompts import METHODS, TEXT, Example
+from preprocess.sources import find_table, is_lone
 
 Row = dict[str, Any]
-Adapt = Callable[[Row, str], Row]
+Adapt = Callable[[Table, Sequence[str], str], Table]
 
 
 @dataclass(frozen=True)
@@ -25,114 +28,239 @@ class TableConfig:
     """Turn a data set that a YAML file describes into a prompt file.
 
     Args:
-        config: The YAML file, such as samples/datasets/sst2.yaml; preprocess/definition.py explains its keys. Without
+        config: The YAML file, such as samples/datasets/sst2.yaml; docs/datasets.md explains its keys. Without
             --data_path its prompts go to real/.
         method: What the prompts are for: direct (calibrated and generate read them too) or channel.
         prompts: The options that all data sets share.
+        first_label: The number of the first label word of a list, 0 or 1, as in the YAML file; needed where neither
+            that nor the labels that occur tell.
     """
 
     config: str = ""
     method: str = "direct"
     prompts: PromptOptions = field(default_factory=PromptOptions)
+    first_label: int | None = None
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise InputError(f"--method {self.method}: expected {' or '.join(METHODS)}")
+        check_first_label(self.first_label)
+
+
+@dataclass(frozen=True)
+class Split:
+    """The examples of a split, in its order.
+
+    Args:
+        dropped: Rows whose text is null, by label word: nothing stands there, not even an empty text.
+    """
+
+    examples: list[Example]
+    dropped: Counter[str]
+
+
+def check_first_label(first: int | None) -> None:
+    if first not in (None, 0, 1):
+        raise InputError(f"--first_label {first}: expected 0 or 1")
 
 
 def preprocess_config(config: TableConfig) -> None:
     """The data set of a YAML file as prompts of either method."""
     if not config.config:
         raise InputError("--config: expected a YAML file, such as samples/datasets/sst2.yaml")
-    table, options = read_table(config.config), config.prompts
+    table, options = read_table(expand_home(config.config)), config.prompts
     path = options.data_path or f"real/inputs_{config.method}_{table.dataset.name}.json"
-    preprocess(table, replace(options, data_path=path), config.method)  # files of samples/ are left to their scripts
+    options = replace(options, data_path=path)  # files of samples/ are left to their scripts
+    preprocess(with_first_label(table, config.first_label), options, config.method)
+
+
+def with_first_label(table: Table, first: int | None) -> Table:
+    """The table with what `--first_label` says."""
+    if first is None:
+        return table
+    if not table.labels.numbered:
+        raise InputError(f"--first_label {first}: label_words is a mapping{table.dataset.cite('label_words')}")
+    return replace(table, labels=replace(table.labels, first=first))
 
 
 def preprocess(table: Table, options: PromptOptions, method: str, adapt: Adapt | None = None) -> None:
-    """Rows to a prompt file. `adapt` brings rows of other forms into the table's, given the row and its place."""
+    """Rows to a prompt file. `adapt` gives the table for the columns of a split, given the place of its first row."""
     plan = locate(table.dataset, options, method)
     read = partial(read_split, table, adapt=adapt)
-    test = limited(read_test(read, plan), plan)
-    train = read_train(read, plan) if plan.options.k else []
-    train = [replace(example, id=f"train-{number}") for number, example in enumerate(train)]  # a lone file says test
-    write_prompt_file(plan, test, train)
+    if table.test_size is None:
+        test, rest = read_test(read, plan), None
+    else:
+        test, rest = read_divided(table, read, plan)
+    examples = limited(test.examples, plan)
+    train: list[Example] = []
+    if plan.options.k:
+        train = read_train(read, plan).examples if rest is None or plan.options.demonstrations else rest
+    if not table.id:  # a lone file says test, also of those that are drawn from
+        train = [replace(example, id=f"train-{example.id.rpartition('-')[2]}") for example in train]
+    more = {} if table.test_size is None else {"test_size": table.test_size, "split_seed": table.split_seed}
+    more |= {} if table.labels.first is None else {"first_label": table.labels.first}
+    write_prompt_file(plan, examples, train, dropped=test.dropped, more=more)
+
+
+def read_divided(table: Table, read: Callable[..., Split | None], plan: Plan) -> tuple[Split, list[Example]]:
+    """The part to classify, and the rest, of a data set without a test split: one file, or its train split alone.
+
+    Raises:
+        InputError: It has a test split; there is nothing to divide.
+    """
+    dataset, path = plan.dataset, Path(plan.origin)
+    name = dataset.split if is_lone(path) else dataset.train_split
+    has_splits = path.is_dir() and not is_lone(path)
+    if has_splits and find_table(plan.origin, dataset.split, plan.flag, form=table.form, **table.hub) is not None:
+        raise InputError(
+            f"{path}: has a {dataset.split} split, so that test_size divides nothing{dataset.cite('test_size')}"
+        )
+    whole = read(plan.origin, name, plan.flag)
+    if whole is None:
+        raise InputError(f"{path}: no {name} split in it for test_size to divide{dataset.cite('test_size', plan.flag)}")
+    if not whole.examples:
+        return whole, []
+    tested, rest = divide(whole.examples, dataset.label_words, table.test_size, table.split_seed)
+    return Split(tested, whole.dropped), rest
 
 
 def read_split(
     table: Table, dataset_path: str, split: str, flag: str = "--dataset_path", adapt: Adapt | None = None
-) -> list[Example] | None:
-    """The examples of a split, in its order; None where there is no such split.
+) -> Split | None:
+    """The examples of a split; None where there is no such split.
 
     Raises:
         InputError: Nothing to read, or a row that is not of the table; names file and row.
     """
-    file = headerless_file(table, Path(dataset_path), split)
-    if file is not None:
-        pairs = read_headerless_csv(file, table.headerless, len(table.words))
-        found = [(text, table.dataset.label_words[label]) for text, label in pairs]
-    else:
-        rows = load_rows(dataset_path, split, flag, table.dataset.split, **table.hub)
-        if rows is None:
-            return None
-        found = []
-        for number, row in enumerate(tqdm(rows, desc=f"{split} rows", unit="row", disable=None)):
-            where = f"{dataset_path}: {split} row {number}"
-            found.append(read_row(table, adapt(row, where) if adapt else row, where))
-    return [Example(f"{split}-{number}", text, word) for number, (text, word) in enumerate(found)]
-
-
-def read_row(table: Table, row: Row, place: str) -> tuple[str, str]:
-    """(text, label word) of a row."""
-    dataset, parts = table.dataset, []
-    for key, column in (*(("text", column) for column in table.text), ("label", table.label)):
-        if column not in row:
-            raise InputError(f"{place}: no column {column!r}; found {', '.join(row)}{dataset.cite(key)}")
-    for column in table.text:
-        if not isinstance(row[column], str):
-            raise InputError(f"{place}: the {column} is {row[column]!r}, expected a string{dataset.cite('text')}")
-        parts.append(row[column].strip())
-    label = row[table.label]
-    written = str(label).strip() if isinstance(label, str | int) and not isinstance(label, bool) else None
-    if written not in table.words:
-        expected = f"expected one of {', '.join(table.words)}{dataset.cite('label_words')}"
-        raise InputError(f"{place}: {table.label} {label!r}, {expected}")
-    return " ".join(filter(None, parts)), table.words[written]
-
-
-def headerless_file(table: Table, path: Path, split: str) -> Path | None:
-    """The file of a split if it is the one, and a csv without a header: its first field is a class."""
-    if not table.headerless:
+    source = find_table(dataset_path, split, flag, table.dataset.split, table.form, **table.hub)
+    if source is None:
         return None
-    files = [path] if path.is_file() and split == table.dataset.split else []
-    files = split_files(path, split) if path.is_dir() else files
-    if len(files) != 1 or files[0].suffix != ".csv":
+    if source.headerless:
+        table = headerless(table)
+    lines: list[str] = []
+    rows: list[Reading] = []
+
+    def place(number: int | None) -> str:
+        row = "" if number is None else f" row {number}" + f" ({lines[number]})" * bool(lines[number])
+        return f"{dataset_path}: {split}{row}"
+
+    records = source.records(None if adapt else needed(table))
+    for number, (line, row) in enumerate(tqdm(records, desc=f"{split} rows", unit="row", disable=None)):
+        lines.append(line)
+        if adapt and number == 0 and not source.headerless:
+            table = adapt(table, list(row), place(0))
+        rows.append(read_row(table, row, place(number)))
+    labels, names = [row.label for row in rows], source.class_names(table.label)
+    column = Column(table.label, labels, names, place, table.dataset.cite("label_words"))
+    words = read_labels(table.labels, column) if rows else []
+    check_ids(table, rows, place)
+    examples, dropped = [], Counter[str]()
+    for number, (row, word) in enumerate(zip(rows, words, strict=True)):
+        if row.text is None:
+            dropped[word] += 1
+        else:
+            examples.append(Example(row.id or f"{split}-{number}", row.text, word, row.group))
+    return Split(examples, dropped)
+
+
+def needed(table: Table) -> set[str]:
+    """The columns that are read, those aside that stand in others."""
+    columns = (*table.text, table.label, table.id, table.group)
+    return {column.split(".")[0] for column in columns if column}
+
+
+def headerless(table: Table) -> Table:
+    """The table for rows without a header: the class, counted from 1 unless said otherwise, and its fields.
+
+    Where the fields are no columns of the text, they are joined as they are, as the hub's AG News has them in one.
+    """
+    labels, fields = table.labels, table.form.headerless
+    if labels.numbered and labels.first is None:
+        labels = replace(labels, first=1)  # the form of Zhang et al. (2015)
+    named = set(table.text) <= set(fields)
+    return replace(table, text=table.text if named else fields, label=CLASS, labels=labels, spaced=named)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A row as it was read.
+
+    Args:
+        text: Stripped; None where all columns of it are null.
+        label: As it stands there.
+        id, group: None where the table names no column for them.
+    """
+
+    text: str | None
+    label: Any
+    id: str | None
+    group: str | None
+
+
+def read_row(table: Table, row: Row, place: str) -> Reading:
+    """What is needed of a row."""
+    columns = {column: text_value(table, row, column, place) for column in table.text}
+    text = None if set(columns.values()) == {None} else text_of(table, columns)
+    name, group = (name_value(table, row, key, place) for key in ("id", "group"))
+    return Reading(text, pick(table, row, table.label, "label", place), name, group)
+
+
+def text_of(table: Table, columns: Mapping[str, str | None]) -> str:
+    """The text of an example, as the template makes it of the columns; {text} stands for all of them."""
+    values = {name: value or "" for name, value in columns.items()}
+    stripped = {name: value.strip() for name, value in values.items()}
+    joined = " ".join(filter(None, stripped.values())) if table.spaced else " ".join(values.values()).strip()
+    template = table.dataset.template
+    return joined if template.text == TEXT else template.text_of({"text": joined} | stripped).strip()
+
+
+def text_value(table: Table, row: Row, column: str, place: str) -> str | None:
+    """A string as it is, a whole number by its digits; null has no text."""
+    value = pick(table, row, column, "text", place)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if value is not None and not isinstance(value, str):
+        raise InputError(f"{place}: the {column} is {value!r}, expected a string{table.dataset.cite('text')}")
+    return value
+
+
+def name_value(table: Table, row: Row, key: str, place: str) -> str | None:
+    """The id or the group of a row as a string; None where the table names no such column."""
+    column = getattr(table, key)
+    if not column:
         return None
-    with files[0].open(encoding="utf-8-sig", errors="replace") as file:
-        first = re.match(r'("?)([1-9][0-9]*)\1,', file.read(16))
-    return files[0] if first and int(first[2]) <= len(table.words) else None
+    value = pick(table, row, column, key, place)
+    if not isinstance(value, str | int) or isinstance(value, bool) or value == "":
+        raise InputError(f"{place}: the {key} is {value!r}, expected a name or a whole number{table.dataset.cite(key)}")
+    return str(value)
 
 
-def read_headerless_csv(path: Path, fields: tuple[str, ...], classes: int) -> list[tuple[str, int]]:
-    """(text, label from 0) of the form of Zhang et al. (2015): class from 1, then the fields of the text.
-
-    The fields are joined as they are, since the hub's AG News has them so in its one column.
+def pick(table: Table, row: Row, column: str, key: str, place: str) -> Any:
+    """The value of a column, or of one in a column, as in `label.name`.
 
     Raises:
-        InputError: A row of another form; names its line.
+        InputError: There is none; `key` of the YAML file has named it.
     """
-    pairs = []
-    known = {str(number + 1): number for number in range(classes)}
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            for number, row in enumerate(csv.reader(file, strict=True), start=1):
-                if len(row) != 1 + len(fields) or row[0] not in known:
-                    expected = f"expected class 1 to {classes}, {', '.join(fields)}"
-                    found = f"{len(row)} fields, the first {row[0]!r}" if row else "an empty line"
-                    raise InputError(f"{path}: row {number}: {expected}; found {found}")
-                pairs.append((" ".join(row[1:]).strip(), known[row[0]]))
-    except csv.Error as error:
-        raise InputError(f"{path}: row {len(pairs) + 1}: not readable as csv: {error}") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8: {error}") from None
-    return pairs
+    if column in row:
+        return row[column]
+    value: Any = row
+    for name in column.split("."):
+        if value is None:
+            return None
+        if not isinstance(value, dict) or name not in value:
+            inner = [f"{one}.{two}" for one, cell in row.items() if isinstance(cell, dict) for two in cell]
+            found = ", ".join([*row, *inner])
+            raise InputError(f"{place}: no column {column!r}; found {found}{table.dataset.cite(key)}")
+        value = value[name]
+    return value
+
+
+def check_ids(table: Table, rows: Sequence[Reading], place: Callable[[int], str]) -> None:
+    """Raises InputError where two rows have one id."""
+    seen: dict[str, int] = {}
+    for number, row in enumerate(rows):
+        if row.id is not None and row.id in seen:
+            raise InputError(
+                f"{place(number)}: the id {row.id!r} stands at row {seen[row.id]} already{table.dataset.cite('id')}"
+            )
+        seen[row.id or ""] = number

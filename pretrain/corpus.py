@@ -13,7 +13,7 @@ import numpy as np
 
 from llama import Tokenizer
 from preprocess.ag_news import LABEL_WORDS as NEWS_LABEL_WORDS
-from preprocess.ag_news import ag_news, read_headerless_csv
+from preprocess.ag_news import ag_news, read_split
 from preprocess.blocks import LABEL_WORDS
 from preprocess.docbank import page_files, read_page
 from preprocess.doclaynet import DOCLAYNET
@@ -49,7 +49,8 @@ class Document:
 
 def news(path: Path) -> Labelled:
     """AG News' training rows in the original headerless form."""
-    pairs = [(one_line(text), NEWS_LABEL_WORDS[label]) for text, label in read_headerless_csv(path)]
+    examples = read_split(str(path), "test", "--news_path").examples
+    pairs = [(one_line(example.text), example.label_word) for example in examples]
     return Labelled(ag_news().dataset.template, NEWS_LABEL_WORDS, pairs)
 
 

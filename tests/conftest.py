@@ -1,4 +1,5 @@
-"""What many tests need: real data where it is at hand, random checkpoints, commands as a user runs them."""
+"""What many tests need: real data where it is at hand, random checkpoints, generated pages, in which a word tells the
+class, commands as a user runs them."""
 
 import io
 import json
@@ -8,7 +9,9 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import sentencepiece
 import torch
@@ -16,11 +19,15 @@ import torch
 from llama.formats.meta import Params
 from llama.parallel import start
 from llama.params import weight_shapes
+from preprocess.blocks import LABEL_WORDS
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / os.environ.get("LLAMA_CLASSIFICATION_DATA", "../shared/data")
+TELLING = ("figure", "note", "equals", "item", "page", "chapter", "photo", "overview", "rows", "the", "report")
+FILLING = ("rain", "market", "play", "today", "world", "news", "game", "price", "team", "city", "work", "year")
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # several tests run at once
+os.environ["HF_HUB_OFFLINE"] = "1"  # no test asks the hub
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it, as would what tests start
 torch.set_num_threads(1)
 
@@ -113,3 +120,63 @@ def run_script() -> Callable[..., subprocess.CompletedProcess]:
         )
 
     return run
+
+
+def generated_page(name: str, generator: np.random.Generator, blocks: int) -> dict[str, Any]:
+    """A row in DocLayNet v1.2's form; the first word of a block tells its class."""
+    labels = generator.integers(len(LABEL_WORDS), size=blocks).tolist()
+    boxes = [[50.0, 10.0 + 30 * number, 900.0, 20.0] for number in range(blocks)]
+    cells = []
+    for label, box in zip(labels, boxes, strict=True):
+        words = [TELLING[label], *generator.choice(FILLING, size=int(generator.integers(2, 6)))]
+        cells.append([{"text": " ".join(words), "bbox": box}])
+    return {
+        "bboxes": boxes,
+        "category_id": [label + 1 for label in labels],
+        "pdf_cells": cells,
+        "metadata": {"page_hash": name, "coco_width": 1025, "coco_height": 1025},
+    }
+
+
+def draw(row: dict[str, Any], path: Path) -> None:
+    """The image of a page, a fifth as large: the words in their boxes."""
+    from PIL import Image, ImageDraw
+
+    image = Image.new("RGB", (205, 205), "white")
+    pen = ImageDraw.Draw(image)
+    for (x, y, width, height), cells in zip(row["bboxes"], row["pdf_cells"], strict=True):
+        pen.rectangle((x / 5, y / 5, (x + width) / 5, (y + height) / 5), outline="gray")
+        pen.text((x / 5, y / 5), cells[0]["text"], fill="black")
+    image.save(path)
+
+
+@pytest.fixture(scope="session")
+def write_pages(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """(train=12, test=4, blocks=8, seed=0, images=False) -> a folder with pages to train and to test on."""
+
+    def write(train: int = 12, test: int = 4, blocks: int = 8, seed: int = 0, images: bool = False) -> Path:
+        folder = tmp_path_factory.mktemp("pages")
+        generator = np.random.default_rng(seed)
+        for split, count in (("train", train), ("test", test)):
+            for number in range(count):
+                path = folder / split / f"{number:03d}.json"
+                path.parent.mkdir(exist_ok=True)
+                row = generated_page(f"{split}{number}", generator, blocks)
+                path.write_text(json.dumps(row))
+                if images:
+                    draw(row, path.with_suffix(".png"))
+        return folder
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def pages(write_pages: Callable[..., Path]) -> Path:
+    """A small data set. Tests leave it as it is."""
+    return write_pages()
+
+
+@pytest.fixture(scope="session")
+def pages_with_images(write_pages: Callable[..., Path]) -> Path:
+    """The same, with an image of each page."""
+    return write_pages(images=True)

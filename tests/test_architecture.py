@@ -16,11 +16,12 @@ ALLOWED = {
     "llama": set(),
     "preprocess": set(),
     "evaluate": {"llama", "preprocess"},
-    "pretrain": {"llama", "preprocess"},
-    "finetune": {"evaluate", "preprocess", "llama"},
+    "documents": {"preprocess"},
+    "pretrain": {"llama", "preprocess", "documents"},
+    "finetune": {"evaluate", "preprocess", "llama", "documents"},
     "convert": {"llama", "preprocess"},
     "options": set(),
-    "run_*": {"options", "preprocess", "llama", "evaluate", "finetune", "pretrain", "convert"},
+    "run_*": {"options", "preprocess", "llama", "evaluate", "documents", "finetune", "pretrain", "convert"},
 }
 PACKAGES = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
 SCRIPTS = sorted(ROOT.glob("run_*.py"))
@@ -120,11 +121,11 @@ def test_evaluate_is_ours():
 def test_requirements_are_imported(path):
     """By the product, or by the tests where only they need it; a tool is not imported."""
     assert not requirements(path) & {"evaluate", "setfit", "lm-eval", "lm_eval"}
-    where = {"requirements": set(PACKAGES) - {"pretrain", "finetune", "convert"} | {"options"}}
+    where = {"requirements": set(PACKAGES) - {"pretrain", "documents", "finetune", "convert"} | {"options"}}
     where |= {
         "requirements-dev": {"tests"},
         "requirements-pretrain": {"pretrain"},
-        "requirements-finetune": {"finetune"},
+        "requirements-finetune": {"finetune", "documents"},
         "requirements-convert": {"convert"},
     }
     imported = imports([file for name in where[path.stem] for file in files_of(name)])

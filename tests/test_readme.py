@@ -1,4 +1,4 @@
-"""The README: every command in it runs, in its order, in a copy of the project; its file tree is the tree."""
+"""The README and the guides: every command runs, in its order, in a copy of the project; the file tree is the tree."""
 
 import os
 import re
@@ -8,12 +8,19 @@ from pathlib import Path
 
 import pytest
 
+from preprocess.definition import OPTIONAL, REQUIRED, read_table
+
 COPIED = ("samples", "checkpoints")  # commands may write there; everything else is only read
 ABSENT = {"--ckpt_dir 7B": "checkpoints/llama/7B", "--ckpt_dir 13B": "checkpoints/llama/13B"}
 
 
 def blocks(readme: Path, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", readme.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def pages(root: Path) -> list[Path]:
+    """The README and then the guides, whose commands may read what those of the README have made."""
+    return [root / "README.md", *sorted((root / "docs").glob("*.md"))]
 
 
 def commands(readme: Path) -> list[str]:
@@ -51,7 +58,7 @@ def run(command: str, folder: Path) -> subprocess.CompletedProcess:
 def test_commands_run(root: Path, data: Path, copy: Path) -> None:
     """Preprocessing of real data is cut to a few examples; 7B and the hub run up to their first missing file."""
     (copy / "data").symlink_to(data)
-    for command in commands(root / "README.md"):
+    for command in (command for page in pages(root) for command in commands(page)):
         if command.startswith(("make ", "python benchmarks/")):  # those have tests of their own
             continue
         if "data/" in command and "run_preprocess" in command:
@@ -120,11 +127,22 @@ def test_table_of_fine_tuned_models_is_what_its_command_makes(root: Path, data: 
 
 
 def test_python_runs(root: Path, copy: Path) -> None:
-    for block in blocks(root / "README.md", "python"):
+    for block in (block for page in pages(root) for block in blocks(page, "python")):
         (copy / "example.py").write_text(block)
         done = run("python example.py", copy)
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("\n") == block.count("print(")
+
+
+def test_data_sets_are_described_as_they_are_read(root: Path, tmp_path: Path) -> None:
+    """Every YAML file in the guides is one; the table of the guide to data sets has every key."""
+    found = [block for page in pages(root) for block in blocks(page, "yaml")]
+    for block in found:
+        (tmp_path / "example.yaml").write_text(block, encoding="utf-8")
+        assert read_table(tmp_path / "example.yaml").dataset.name in ("sst2", "films", "topics")
+    assert len(found) >= 2
+    guide = (root / "docs/datasets.md").read_text(encoding="utf-8").split("## The keys")[1].split("## ")[0]
+    assert {*REQUIRED, *OPTIONAL} <= set(re.findall(r"`(\w+)`", guide))
 
 
 def test_make_targets_exist(root: Path) -> None:
@@ -144,6 +162,6 @@ def test_file_tree_is_the_tree(root: Path) -> None:
 
 
 def test_links_lead_somewhere(root: Path) -> None:
-    for page in (root / "README.md", root / "checkpoints/tiny/README.md"):
+    for page in (*pages(root), root / "checkpoints/tiny/README.md"):
         for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
             assert (page.parent / link).exists(), f"{page}: {link}"

@@ -24,8 +24,8 @@ from finetune.annotations import LABELS, AnnotationsConfig, preprocess_annotatio
 from finetune.label_studio import read_pages as read_export
 from preprocess.ag_news import LABEL_WORDS as NEWS_LABEL_WORDS
 from preprocess.blocks import LABEL_WORDS as BLOCK_LABEL_WORDS
-from preprocess.doclaynet import read_pages
 from preprocess.files import meta_path
+from preprocess.pages import read_pages
 from preprocess.prompts import read_prompts
 
 DATASETS = {"ag_news": NEWS_LABEL_WORDS, "doclaynet": BLOCK_LABEL_WORDS}

@@ -2,18 +2,23 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from llama.errors import CheckpointError
+from llama.formats.adapter import CONFIG, AdaptedWeights, read_adapter_config
 from llama.formats.appearance import appearance
 from llama.formats.config import args_of, read_config
 from llama.formats.files import TensorFiles, read_json
 from llama.formats.hugging_face import HuggingFaceWeights, find_weight_files, is_tied
+from llama.formats.location import locate
 from llama.formats.meta import MetaWeights, find_shards, read_args
 from llama.formats.weights import Weights
 from llama.params import ModelArgs
 from llama.tokenizer import Tokenizer
 from llama.tokenizers.backend import open_backend
 from llama.tokenizers.sentencepiece import SentencePieceBackend
+
+HUGGING_FACE_TOKENIZERS = ("tokenizer.json", "tokenizer.model")
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,8 @@ def open_folder(folder: Path, tokenizer_path: str | None, max_seq_len: int | Non
     """
     if any(folder.glob("consolidated.*.pth")) or (folder / "params.json").is_file():
         return open_meta(folder, tokenizer_path, max_seq_len)
+    if (folder / CONFIG).is_file() and not find_weight_files(folder):
+        return open_adapter(folder, tokenizer_path, max_seq_len)
     if (folder / "config.json").is_file():
         return open_hugging_face(folder, tokenizer_path, max_seq_len)
     raise CheckpointError(f"{folder}: {appearance(folder)}")
@@ -63,17 +70,53 @@ def open_hugging_face(folder: Path, tokenizer_path: str | None, max_seq_len: int
     args = replace(args, tied_output=args.tied_output and is_tied(files))
     weights = HuggingFaceWeights(files, args)
     tokenizer = open_tokenizer(folder, tokenizer_path)
+    check_rows(tokenizer, args, path)
+    return Contents(args, tokenizer, weights, (path,))
+
+
+def open_adapter(folder: Path, tokenizer_path: str | None, max_seq_len: int | None) -> Contents:
+    """An adapter, merged into the model that it names. A tokenizer beside it takes the place of the model's own."""
+    config = read_adapter_config(folder)
+    base = open_base(folder, config, tokenizer_path, max_seq_len)
+    weights = AdaptedWeights(base.weights, base.args, folder, config)
+    tokenizer = base.tokenizer
+    if not tokenizer_path and any((folder / name).is_file() for name in HUGGING_FACE_TOKENIZERS):
+        own = open_tokenizer(folder, None)
+        tokenizer = own if read_ends(folder) else Tokenizer(own.backend, {*tokenizer.end_ids, own.eos_id})
+    check_rows(tokenizer, weights.args, folder / CONFIG)
+    return Contents(weights.args, tokenizer, weights, (*base.files, folder / CONFIG))
+
+
+def open_base(folder: Path, config: dict[str, Any], tokenizer_path: str | None, max_seq_len: int | None) -> Contents:
+    """What an adapter was trained on: a folder, looked for from here and from the adapter's, or a model on the hub."""
+    name = config["base_model_name_or_path"]
+    beside = folder / name
+    try:
+        found = beside if beside.is_dir() and not Path(name).is_dir() else locate(name, config.get("revision")).folder
+    except CheckpointError as error:
+        reason = str(error).removeprefix(f"--ckpt_dir {name}: ")
+        raise CheckpointError(f"{folder}: an adapter, whose base {name!r} ({CONFIG}) is not there: {reason}") from None
+    if found.resolve() == folder.resolve():
+        raise CheckpointError(f"{folder / CONFIG}: base_model_name_or_path names the adapter itself")
+    return open_folder(found, tokenizer_path, max_seq_len)
+
+
+def check_rows(tokenizer: Tokenizer, args: ModelArgs, path: Path) -> None:
+    """A model may have rows without a token, but no token may be without a row.
+
+    Args:
+        path: What states the shape, for the message.
+    """
     if tokenizer.n_words > args.vocab_size:
         raise CheckpointError(
             f"{tokenizer.backend.files[0]}: has ids up to {tokenizer.n_words - 1}, {path} an embedding of"
             f" {args.vocab_size} rows; they do not belong together"
         )
-    return Contents(args, tokenizer, weights, (path,))
 
 
 def open_tokenizer(folder: Path, tokenizer_path: str | None) -> Tokenizer:
     """The tokenizer of a Hugging Face folder, with what its other files say of the begin and the ends."""
-    backend = open_backend(find_tokenizer(folder, tokenizer_path, ("tokenizer.json", "tokenizer.model")))
+    backend = open_backend(find_tokenizer(folder, tokenizer_path, HUGGING_FACE_TOKENIZERS))
     if isinstance(backend, SentencePieceBackend) and (folder / "tokenizer_config.json").is_file():
         backend.configure(folder / "tokenizer_config.json")
     return Tokenizer(backend, read_ends(folder))

@@ -10,7 +10,7 @@ from torch import Tensor
 from llama.errors import CheckpointError
 from llama.formats.files import TensorFiles, read_json
 from llama.formats.names import hugging_face_key, is_rotated, neighbours
-from llama.formats.weights import part
+from llama.formats.weights import Part, part
 from llama.params import ModelArgs, weight_shapes
 
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
@@ -57,17 +57,22 @@ class HuggingFaceWeights:
             return self.files.paths[self.file_of[key]]
         return self.files.paths[0] if len(self.files.paths) == 1 else self.files.paths[0].parent
 
-    def read(self, key: str, cut: int | None, rank: int, ranks: int) -> Tensor:
+    def read(self, key: str, cut: int | None, rank: int, ranks: int) -> Part:
         """See `llama.formats.weights.Weights`."""
         name = hugging_face_key(key)
         if name not in self.file_of:  # a tied output that an adapter has untied
             name = hugging_face_key("tok_embeddings.weight")
-        weight = part([self.files.get(self.file_of[name], name)], 0, cut, rank, ranks)
-        return neighbours(weight, self.head_dim) if is_rotated(key) else weight
+        found = part([self.files.get(self.file_of[name], name)], 0, cut, rank, ranks)
+        return in_metas_order(found, key, self.head_dim)
 
     def stored(self) -> Iterator[tuple[str, Tensor]]:
         for key, number in sorted(self.file_of.items()):
             yield key, self.files.tensors[number][key]
+
+
+def in_metas_order(found: Part, key: str, head_dim: int) -> Part:
+    """A part of one piece with its rows in Meta's order."""
+    return Part([neighbours(found.pieces[0], head_dim)]) if is_rotated(key) else found
 
 
 def is_unused(key: str, args: ModelArgs) -> bool:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from llama.errors import CheckpointError
 from llama.formats.files import TensorFiles, check_types, read_json
-from llama.formats.weights import part
+from llama.formats.weights import Part, part
 from llama.params import ModelArgs, RopeScaling, check_shape, weight_shapes
 
 EMBEDDING = "tok_embeddings.weight"
@@ -178,11 +178,11 @@ class MetaWeights:
                     f" {tuple(shape)}{embedding_misfit(key, found, args)}"
                 )
 
-    def read(self, key: str, cut: int | None, rank: int, ranks: int) -> Tensor:
+    def read(self, key: str, cut: int | None, rank: int, ranks: int) -> Part:
         """See `llama.formats.weights.Weights`."""
         joined = self.joined[key]
         if joined is None:
-            return self.files.get(0, key)
+            return Part([self.files.get(0, key)])
         return part([self.files.get(shard, key) for shard in range(self.shards)], joined, cut, rank, ranks)
 
     def stored(self) -> Iterator[tuple[str, Tensor]]:

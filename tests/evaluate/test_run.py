@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.metadata
+import json
 import re
 import shutil
 import subprocess
@@ -94,6 +95,32 @@ def test_checkpoints_of_one_name_have_folders_of_their_own(
     shutil.rmtree(folders[1])
     assert checkpoint_name(str(folders[1])) == "b-original"  # it has left results
     assert checkpoint_name("elsewhere/original") == "original"
+
+
+def test_checkpoints_of_the_hub_have_folders_of_their_own(tmp_path, monkeypatch):
+    """Whatever their revision. One that was never fetched can have left no results."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    for name in ("Tiny", "Tiny-2"):
+        (tmp_path / f"results/{name}").mkdir(parents=True)
+    for owner in ("me", "you"):
+        place = tmp_path / f"cache/models--{owner}--Tiny/snapshots/0123"
+        place.mkdir(parents=True)
+    meta = {"checkpoint_path": str(tmp_path / "cache/models--me--Tiny/snapshots/0123")}
+    output = Path("results/Tiny/outputs_direct_news.json")
+    output.write_text("[]")
+    output.with_suffix(".meta.json").write_text(json.dumps(meta))
+    assert checkpoint_name("me/Tiny") == "Tiny"
+    assert checkpoint_name("you/Tiny") == "you-Tiny"
+    assert checkpoint_name("they/Tiny") == "Tiny"
+
+
+def test_meta_file_states_the_scaling_of_rotary_frequencies(evaluate, write_prompts, make_checkpoint, tmp_path):
+    """Meta's files of Llama 3.1 and later leave the factor to the reader."""
+    folder = make_checkpoint(tmp_path / "scaled", use_scaled_rope=True, max_seq_len=160)
+    _, meta = evaluate("direct", tmp_path / "outputs.json", data_path=write_prompts("direct"), ckpt_dir=folder)
+    assert meta["rope_scaling"]["kind"] == "llama3"
+    assert meta["rope_scaling"]["factor"] == 8
 
 
 def test_outputs_go_to_a_folder_of_the_checkpoint(evaluate, write_prompts, tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ from evaluate.methods import methods_of
 from evaluate.result import Result, read_checked, read_results
 from evaluate.scoring import ScoreConfig, evaluate_direct
 from evaluate.sweep import SweepConfig, sweep
-from preprocess.ag_news import preprocess_direct
+from preprocess import ag_news
 from preprocess.build import PromptOptions
 from preprocess.errors import InputError
 
@@ -62,7 +62,7 @@ def test_table_of_all_methods(run_sweep, tmp_path):
 
 def test_a_draw_is_what_the_single_commands_make(run_sweep, tmp_path):
     run_sweep(methods="direct", seed="7")
-    preprocess_direct(PromptOptions(seed=7, limit=6, data_path=str(tmp_path / "inputs.json")))
+    ag_news.preprocess(PromptOptions(seed=7, limit=6, data_path=str(tmp_path / "inputs.json")), "direct")
     assert (tmp_path / "sweep/inputs_direct_ag_news_k1_seed7.json").read_bytes() == (
         tmp_path / "inputs.json"
     ).read_bytes()

@@ -9,8 +9,8 @@ pytest.importorskip("transformers", reason="needs requirements-finetune.txt")
 
 from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support
 
+from documents.chunks import Chunk
 from finetune.block_metrics import all_metrics, block_metrics, block_scores, class_f1, decisions, is_iob, word_metrics
-from finetune.chunks import Chunk
 from preprocess.blocks import LABEL_WORDS, Block
 
 

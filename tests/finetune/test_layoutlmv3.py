@@ -34,8 +34,9 @@ from finetune.outputs import settings_of
 from finetune.training import TrainingOptions
 from preprocess.blocks import LABEL_WORDS
 from preprocess.build import PromptOptions
-from preprocess.doclaynet import DocLayNetConfig, preprocess_direct, read_pages
+from preprocess.doclaynet import DocLayNetConfig, preprocess_direct
 from preprocess.errors import InputError
+from preprocess.pages import read_pages
 
 TRAINERS = ("lightning", "hf")
 NAME = "outputs_layoutlmv3_doclaynet.json"

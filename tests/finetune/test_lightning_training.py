@@ -20,8 +20,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import nn
 from transformers.modeling_outputs import TokenClassifierOutput
 
+from documents.chunks import Chunk, Encoded, collate
 from finetune.block_metrics import block_metrics, decisions
-from finetune.chunks import Chunk, Encoded, collate
 from finetune.lightning_modules import Batches, ChunkData, TokenClassifier
 from finetune.lightning_training import LightningOptions, LogCsv, make_trainer, quiet_lightning, train
 from finetune.predicting import predict_scores

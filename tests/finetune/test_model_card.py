@@ -11,9 +11,9 @@ pytest.importorskip("PIL", reason="needs requirements-finetune.txt")
 
 from huggingface_hub import ModelCard
 
+from documents.pages import Source
 from finetune import hub
 from finetune.model_card import push, write_card
-from finetune.pages import Source
 from preprocess.errors import InputError
 
 SOURCE = Source("funsd", ("O", "B-HEADER"), lambda *_: None, "nielsr/funsd-layoutlmv3", "funsd")

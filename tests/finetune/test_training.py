@@ -17,7 +17,7 @@ import transformers
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from transformers.modeling_outputs import TokenClassifierOutput
 
-from finetune.chunks import Chunk, Encoded
+from documents.chunks import Chunk, Encoded
 from finetune.llama_model import load_base
 from finetune.lora import LoraOptions, with_adapter
 from finetune.training import TrainingOptions, last_checkpoint, make_trainer, mean_loss, progress, train

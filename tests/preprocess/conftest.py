@@ -10,6 +10,9 @@ import pytest
 
 from preprocess import ag_news, doclaynet
 from preprocess.build import PromptOptions
+from preprocess.files import meta_path, read_json
+from preprocess.prompts import read_prompts
+from preprocess.tables import TableConfig, preprocess_config
 
 
 @dataclass(frozen=True)
@@ -64,3 +67,17 @@ def write_doclaynet(tmp_path: Path, capsys: pytest.CaptureFixture) -> Callable[.
 def written(path: Path, capsys: pytest.CaptureFixture) -> Written:
     meta = path.with_name(path.name.replace(".json", ".meta.json"))
     return Written(json.loads(path.read_bytes()), json.loads(meta.read_bytes()), capsys.readouterr().out)
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., tuple[list, dict]]:
+    """(config, dataset_path, method, **options) -> prompts and meta file that are made of it."""
+
+    def write(config: object, dataset_path: object, method: str = "direct", **options: Any) -> tuple[list, dict]:
+        path = tmp_path / "written" / f"inputs_{method}.json"
+        shared = PromptOptions(str(dataset_path), data_path=str(path), **options)
+        preprocess_config(TableConfig(str(config), method, shared))
+        assert len(read_prompts(path, method)) > 0
+        return read_json(path, ""), read_json(meta_path(path), "")
+
+    return write

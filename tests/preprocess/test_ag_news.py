@@ -98,6 +98,71 @@ def test_demonstrations_of_another_data_set(tmp_path: Path, write_ag_news):
         write_ag_news(tmp_path / "tested", demonstrations=str(tmp_path / "empty"))
 
 
+@pytest.mark.parametrize(
+    ("content", "first", "labels"),
+    [
+        ("label,text\n1,a\n0,b\n", None, [1, 0]),  # a 0 proves that it counts from 0
+        ("text,label\na,4\nb,1\n", None, [3, 0]),  # a 4, from 1
+        ("description,class,title\na,4,b\na,2,b\n", None, [3, 1]),
+        ("Description,Class Index,Title\na,1,b\na,2,b\n", None, [0, 1]),  # this header is known
+        ('"1","a","b"\n"2","a","b"\n', None, [0, 1]),  # and the form without one
+        ("class,title,description\n1,a,b\n3,a,b\n", 0, [1, 3]),
+        ("class,title,description\n1,a,b\n3,a,b\n", 1, [0, 2]),
+        ("label,text\nWorld,a\n1,b\n", 1, [0, 0]),
+        ("1,a,b\n2,a,b\n", 0, [1, 2]),
+        ("text,label\na,1.0\nb,0.0\n", None, [1, 0]),
+    ],
+)
+def test_where_classes_count_from_is_proved_known_or_declared(
+    content: str, first: int | None, labels: list[int], tmp_path: Path
+):
+    (tmp_path / "test.csv").write_text(content)
+    examples = read_split(str(tmp_path), "test", first_label=first).examples
+    assert [LABEL_WORDS.index(example.label_word) for example in examples] == labels
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "text,label\na,1\nb,2\nc,3\n",
+        "class,title,description\n1,a,b\n",
+        "label,text\n2,a\nWorld,b\n",
+    ],
+)
+def test_classes_that_may_count_from_0_or_from_1_are_refused(content: str, run_script, tmp_path: Path):
+    """They were shifted by one without a word. The flag settles it."""
+    (tmp_path / "test.csv").write_text(content)
+    command = [
+        "run_preprocess_direct_ag_news.py",
+        "--dataset_path",
+        tmp_path,
+        "--k",
+        "0",
+        "--data_path",
+        tmp_path / "x",
+    ]
+    done = run_script(*command)
+    assert done.returncode == 2
+    assert (
+        "neither 0 nor 4: it may count from 0 or from 1; say which by --first_label 0 or --first_label 1" in done.stderr
+    )
+    assert done.stderr.count("\n") == 1
+    assert run_script(*command, "--first_label", "1").returncode == 0
+
+
+def test_classes_with_names_need_no_number(tmp_path: Path):
+    """Of a table that `datasets` wrote: the names decide, in whichever order they are numbered."""
+    for number, names in enumerate(
+        (HUB_NAMES, HUB_NAMES[::-1], ["World", "Sports", "Business", "Science and technology"])
+    ):
+        features = Features({"text": Value("string"), "label": ClassLabel(names=names)})
+        rows = [{"text": "a", "label": 1}, {"text": "b", "label": 2}]
+        Dataset.from_list(rows, features=features).save_to_disk(tmp_path / str(number))
+        examples = read_split(str(tmp_path / str(number)), "test").examples
+        expected = ["Business", "Sports"] if number == 1 else ["Sports", "Business"]
+        assert [example.label_word for example in examples] == expected
+
+
 @pytest.mark.parametrize("method", ["direct", "channel"])
 def test_the_prompt_to_the_letter(method: str, tmp_path: Path, write_ag_news):
     write_headerless(tmp_path / "train.csv", [(f"{text} of {{text}}", label) for text, label in TRAIN])
@@ -125,9 +190,8 @@ def test_the_prompt_to_the_letter(method: str, tmp_path: Path, write_ag_news):
 
 
 def test_numbers_and_names_may_share_a_column(tmp_path: Path):
-    """One name in it, and `datasets` reads the whole column as text."""
     write_csv(tmp_path / "test.csv", [("text", "label"), ("a", 1), ("b", "sci/tech"), ("c", 0)])
-    examples = read_split(str(tmp_path), "test")
+    examples = read_split(str(tmp_path), "test").examples
     assert [example.label_word for example in examples] == ["Sports", "Science and technology", "World"]
 
 
@@ -212,43 +276,45 @@ def test_the_real_set_gets_the_prompt_of_the_original(data: Path, write_ag_news)
         (
             "test.csv",
             '"1","a","b"\n"5","c","d"\n',
-            "test.csv: row 2: expected class 1 to 4, title, description; found 3 fields, the first '5'",
+            "test row 1 (line 2): class '5', expected one of 1, 2, 3, 4 or world, sports, business, science",
         ),
         (
             "test.csv",
             '"1","a","b"\n"2","c"\n',
-            "test.csv: row 2: expected class 1 to 4, title, description; found 2 fields",
+            "test.csv: line 2: 2 fields, expected 3: class, title, description; a field with",
         ),
-        ("test.csv", "1,a\n", "test.csv: row 1: expected class 1 to 4, title, description; found 2 fields"),
-        ("test.csv", "1,a,b\n\n", "test.csv: row 2: expected class 1 to 4, title, description; found an empty line"),
-        ("test.csv", '"1","a","b"\n"2","c","d\n', "test.csv: row 2: not readable as csv: unexpected end of data"),
-        ("test.csv", b'"1","a","caf\xe9"\n', "test.csv: not UTF-8"),
-        ("test.csv", '"1","a","' + "x" * 200_000 + '"\n', "test.csv: row 1: not readable as csv: field larger"),
+        ("test.csv", "1,a\n", "test.csv: line 1: 2 fields, expected 3: class, title, description"),
+        ("test.csv", "0,a,b\n", "test row 0 (line 1): class '0', expected one of 1, 2, 3, 4 or"),
+        ("test.csv", "1,a,b\n\n2,a,b\n", "test.csv: line 2: an empty line between rows"),
+        ("test.csv", '"1","a","b"\n"2","c","d\n', "test.csv: line 2: not readable as csv: a quote that opens here"),
+        ("test.csv", b'"1","a","caf\xe9"\n', "test.csv: line 1: not utf-8: 0xe9 (invalid continuation byte)"),
         ("test.csv", "", "test.csv: is empty (--dataset_path)"),
         ("test.csv", "text,label\n", "no test examples with text in it"),
-        ("test.csv", "text,label\na,1\nb,4\n", "test row 1: label 4, expected 0 to 3"),
-        ("test.csv", "text,label\na,-1\n", "test row 0: label -1, expected 0 to 3"),
+        ("test.csv", "text,label\na,0\nb,4\n", "test: label holds both 0 and 4, expected 4 numbers from 0 or"),
+        ("test.csv", "text,label\na,-1\n", "test row 0 (line 2): label '-1', expected one of 0, 1, 2, 3 or world"),
         (
             "test.csv",
             "text,label\na,Opinion\n",
-            "test row 0: label 'Opinion', expected 0 to 3 (or a class from 1 to 4)",
+            "test row 0 (line 2): label 'Opinion', expected a number, or one of world, sports",
         ),
-        ("test.csv", "class index,title,description\n0,a,b\n", "test row 0: label 0, expected"),
-        ("test.csv", "text\na\n", "test row 0: label None, expected"),
+        ("test.csv", "class index,title,description\n0,a,b\n", "test row 0 (line 2): class index '0', expected"),
+        ("test.csv", "text\na\n", "a column label, Class Index or class; found text"),
         (
             "test.csv",
             "headline,label\na,1\n",
-            "expected a column text, or title and description; found headline, label",
+            "and a column label, Class Index or class; found headline, label",
         ),
-        ("test.csv", "text,label\na,1,2\nb\n\n,,,,\n", "cannot read it"),
-        ("test.jsonl", '{"text": 7, "label": 1}\n', "test row 0: the text is 7, expected a string"),
-        ("test.jsonl", '{"text": null, "label": 1}\n', "test row 0: the text is None, expected a string"),
-        ("test.jsonl", '{"text": "a", "label": true}\n', "test row 0: label True, expected"),
-        ("test.jsonl", '{"text": "a", "label": 1.5}\n', "test row 0: label 1.5, expected"),
-        ("test.json", '[{"text": "a", "label": 1}', "cannot read it"),
+        ("test.csv", "text,label\na,1,2\nb\n\n,,,,\n", "test.csv: line 2: 3 fields, expected 2: text, label"),
+        ("test.jsonl", '{"text": 7.5, "label": 0}\n', "test row 0 (line 1): the text is 7.5, expected a string"),
+        ("test.jsonl", '{"text": null, "label": 0}\n', "no test examples with text in it"),
+        ("test.jsonl", '{"text": "a", "label": true}\n', "test row 0 (line 1): label True, expected"),
+        ("test.jsonl", '{"text": "a", "label": 1.5}\n', "test row 0 (line 1): label 1.5, expected"),
+        ("test.jsonl", '{"text": "a"}\n', "a column label, Class Index or class; found text"),
+        ("test.csv", "text,Text,label\na,a,0\n", "columns that differ in case alone: text, Text, label"),
+        ("test.json", '[{"text": "a", "label": 1}', "test.json: not JSON: column 27: Expecting ',' delimiter"),
         ("test.json", "[]", "no test examples with text in it"),
-        ("test.parquet", b"PAR1 and no more of it", "cannot read it: "),
-        ("train.csv", "text,label\na,1\n", "no test split in it (--dataset_path)"),
+        ("test.parquet", b"PAR1 and no more of it", "test.parquet: not readable as parquet: "),
+        ("train.csv", "text,label\na,1\n", "no test split in it; found train (--dataset_path)"),
         ("test.xml", "<a/>", "no test split in it (--dataset_path)"),
     ],
 )

@@ -29,6 +29,7 @@ SET = DataSet("set", "owner/set", TEMPLATE, ("A", "B"), draw_per_class, sample="
         (PromptOptions(dataset_path="samples/set2"), "samples/set2", "set", "real/inputs_direct_set.json"),
         (PromptOptions(sample=False), "owner/set", "set", "real/inputs_direct_set.json"),
         (PromptOptions(k=2), "samples/set", "set_sample", "real/inputs_direct_set.json"),
+        (PromptOptions(shuffle=0), "samples/set", "set_sample", "real/inputs_direct_set.json"),
         (PromptOptions(limit=5), "samples/set", "set_sample", "real/inputs_direct_set.json"),
         (PromptOptions(sample=False, data_path="x.json"), "owner/set", "set", "x.json"),
         (PromptOptions(dataset_path="elsewhere"), "elsewhere", "set", "real/inputs_direct_set.json"),
@@ -69,7 +70,7 @@ def test_a_prompt_file_that_no_script_wrote_is_kept(tmp_path: Path):
     assert locate(*where).path == path
 
 
-@pytest.mark.parametrize("flag", ["k", "seed", "limit"])
+@pytest.mark.parametrize("flag", ["k", "seed", "limit", "shuffle"])
 def test_counts_below_zero_are_refused(flag: str):
     with pytest.raises(InputError, match=f"--{flag} -1: expected 0 or more"):
         PromptOptions(**{flag: -1})

@@ -7,8 +7,10 @@ import pytest
 from preprocess import ag_news
 from preprocess.build import DataSet
 from preprocess.definition import Table, read_table
+from preprocess.delimited import Format
 from preprocess.demonstrations import draw_per_class, draw_stratified
 from preprocess.errors import InputError
+from preprocess.labels import Labels
 from preprocess.templates import read_template
 
 VALID = """\
@@ -35,21 +37,26 @@ def test_what_is_needed_is_enough(tmp_path: Path):
     places = {key: f"{path}:{line}" for key, line in lines.items()}
     template = read_template("Review: {text}\nVerdict: {label_word}", ["review"], ("Bad", "Good"))
     dataset = DataSet("films", "owner/films", template, ("Bad", "Good"), draw_per_class, places=places)
-    assert read_table(path) == Table(dataset, ("review",), "stars", {"0": "Bad", "1": "Good"}, {}, ())
+    labels, form = Labels(("Bad", "Good"), numbered=True), Format(needed=("review", "stars"))
+    assert read_table(path) == Table(dataset, ("review",), "stars", labels, form=form)
     assert (dataset.split, dataset.train_split, dataset.k, dataset.sample) == ("test", "train", 1, "")
 
 
 def test_every_key_is_read(tmp_path: Path):
     more = (
         "split: dev\ntrain_split: fit\nk: 3\ndraw: stratified\nconfig: short\nrevision: v2\nsample: samples/films\n"
-        "headerless: [title, review]\ninstruction: Judge.\nchannel_template: '{label_word}! {text}'\n"
+        "headerless: [title, review]\nencoding: latin-1\ndelimiter: tab\nquote: none\nfirst_label: 1\n"
+        "id: idx\ngroup: page\ntest_size: .25\nsplit_seed: 7\n"
+        "instruction: Judge.\nchannel_template: '{label_word}! {text}'\n"
     )
     table = read_table(write(tmp_path, VALID + more))
     dataset = table.dataset
     assert (dataset.split, dataset.train_split, dataset.k, dataset.sample) == ("dev", "fit", 3, "samples/films")
     assert dataset.draw is draw_stratified
     assert table.hub == {"name": "short", "revision": "v2"}
-    assert table.headerless == ("title", "review")
+    assert table.form == Format("latin-1", "\t", False, ("title", "review"), needed=("review", "stars"))
+    assert (table.id, table.group, table.test_size, table.split_seed) == ("idx", "page", 0.25, 7)
+    assert table.labels.first == 1
     assert dataset.template.open("direct", [])[0] == "Judge.\nReview: {text}\nVerdict:"
     assert dataset.template.open("channel", []) == ("Judge.\n{label_word}!", "{text}", " ")
 
@@ -58,16 +65,48 @@ def test_every_key_is_read(tmp_path: Path):
     ("old", "new", "words"),
     [
         ("[Bad, Good]", "{-1: Bad, 1: Good}", {"-1": "Bad", "1": "Good"}),
+        ("[Bad, Good]", "{01: Bad, 1: Good}", {"01": "Bad", "1": "Good"}),
+        ("[Bad, Good]", "{true: Bad, False: Good}", {"true": "Bad", "False": "Good"}),
+        ("[Bad, Good]", "{'cafe\u0301': Bad, x: 'cafe\u0301'}", {"caf\xe9": "Bad", "x": "cafe\u0301"}),
         ("[Bad, Good]", "{neg: Bad, pos: Very good}", {"neg": "Bad", "pos": "Very good"}),
-        ("[Bad, Good]", "[no, Yes]", {"0": "no", "1": "Yes"}),  # to YAML, false and true
         ("[Bad, Good]", "{no: 'off', 1.0: 007}", {"no": "off", "1.0": "007"}),
-        ("[Bad, Good]", "\n  - ' Bad '\n  - \"G\\xf6\\xf6d {text}\"", {"0": "Bad", "1": "Gööd {text}"}),
     ],
 )
 def test_words_stay_as_they_are_written(old: str, new: str, words: dict[str, str], tmp_path: Path):
     table = read_table(write(tmp_path, VALID.replace(old, new)))
-    assert table.words == words
+    assert table.labels == Labels(tuple(words.values()), words)
     assert table.dataset.label_words == tuple(words.values())
+
+
+@pytest.mark.parametrize(
+    ("new", "words"),
+    [
+        ("[no, Yes]", ("no", "Yes")),  # to YAML, false and true
+        ("\n  - ' Bad '\n  - \"G\\xf6\\xf6d {text}\"", ("Bad", "Gööd {text}")),
+    ],
+)
+def test_words_of_a_list_stay_as_they_are_written(new: str, words: tuple[str, ...], tmp_path: Path):
+    table = read_table(write(tmp_path, VALID.replace("[Bad, Good]", new)))
+    assert table.labels == Labels(words, numbered=True)
+    assert table.dataset.label_words == words
+
+
+def test_a_path_may_begin_with_the_home_folder(tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/reader")
+    table = read_table(write(tmp_path, VALID.replace("owner/films", "~/films") + "sample: ~/sample\n"))
+    assert (table.dataset.path, table.dataset.sample) == ("/home/reader/films", "/home/reader/sample")
+
+
+@pytest.mark.parametrize(
+    ("value", "delimiter"), [("';'", ";"), ('","', ","), ("tab", "\t"), (r'"\t"', "\t"), (r"\t", "\t"), ('"|"', "|")]
+)
+def test_delimiters(value: str, delimiter: str, tmp_path: Path):
+    assert read_table(write(tmp_path, f"{VALID}delimiter: {value}\n")).form.delimiter == delimiter
+
+
+@pytest.mark.parametrize(("value", "size"), [("200", 200), ("1", 1), ("0.2", 0.2), (".05", 0.05)])
+def test_sizes(value: str, size: float, tmp_path: Path):
+    assert read_table(write(tmp_path, f"{VALID}test_size: {value}\n")).test_size == size
 
 
 def test_text_may_be_several_columns(tmp_path: Path):
@@ -114,6 +153,30 @@ def test_templates_may_be_written_in_other_ways(template: str, tmp_path: Path):
         ("[Bad, Good]", "\n  0: Bad\n  '0': Good", 7, "label_words: the value '0' stands there twice"),
         ("[Bad, Good]", "\n  0: Bad\n  1: Bad", 7, "label_words: the label word 'Bad' stands there twice"),
         ("[Bad, Good]", "\n  0: Bad\n  [1]: Good", 7, "a value of label_words is a list, expected a text"),
+        ("[Bad, Good]", '[Bad, " Bad"]', 5, "label_words: the label word 'Bad' stands there twice"),
+        ("[Bad, Good]", "[caf\xe9, cafe\u0301]", 5, "label_words: the label word 'cafe\u0301' stands there twice"),
+        ("[Bad, Good]", "{caf\xe9: Bad, cafe\u0301: Good}", 5, "label_words: the value 'caf\xe9' stands there twice"),
+        ("label: stars", "label: stars\nencoding: utf-9", 5, "encoding is 'utf-9', which is none of text that Python"),
+        (
+            "label: stars",
+            "label: stars\nencoding: base64",
+            5,
+            "encoding is 'base64', which is none of text that",
+        ),
+        ("label: stars", "label: stars\nencoding: undefined", 5, "encoding is 'undefined', which is none of text that"),
+        ("label: stars", "label: stars\ndelimiter: ab", 5, "delimiter is 'ab', expected one character, such as ';'"),
+        ("label: stars", "label: stars\ndelimiter: a", 5, "delimiter is 'a', expected one character"),
+        ("label: stars", "label: stars\ndelimiter: '\"'", 5, "delimiter is '\"', expected one character"),
+        ("label: stars", "label: stars\ndelimiter:", 5, "delimiter is empty, expected one character"),
+        ("label: stars", "label: stars\ndelimiter: [',']", 5, "delimiter is a list, expected one character"),
+        ("label: stars", "label: stars\nquote: single", 5, "quote is 'single', expected double or none"),
+        ("label: stars", "label: stars\nfirst_label: 2", 5, "first_label is '2', expected 0 or 1"),
+        ("[Bad, Good]", "{a: Bad, b: Good}\nfirst_label: 1", 6, "first_label is for a list of label words, here they"),
+        ("label: stars", "label: stars\ntest_size: 0", 5, "test_size is '0', expected a number of rows, or a share"),
+        ("label: stars", "label: stars\ntest_size: 1.5", 5, "test_size is '1.5', expected a number of rows"),
+        ("label: stars", "label: stars\ntest_size: 20%", 5, "test_size is '20%', expected a number of rows"),
+        ("label: stars", "label: stars\nsplit_seed: x", 5, "split_seed is 'x', expected a whole number, 0 or more"),
+        ("label: stars", "label: stars\ngroup: review", 5, "group is 'review', which is a column of the text"),
         ("[Bad, Good]", '[Bad, "\\ud800"]', 5, "a label word is '\\ud800', expected one line of text"),
         ("Verdict: {label_word}", "Verdict:", 6, "template: {label_word} is in it 0 times, expected once"),
         ("Review: {text}", "Review:", 6, "template: no field of the text in it, expected {text}"),
@@ -164,7 +227,7 @@ def test_every_mistake_names_its_line(old: str, new: str, line: int, message: st
         ("# only this\n", "films.yaml:1: found nothing, expected a mapping with the keys"),
         ("\n- a\n", "films.yaml:2: found a list, expected a mapping with the keys"),
         ("films", "films.yaml:1: found 'films', expected a mapping with the keys"),
-        (b"dataset: caf\xe9\n", "films.yaml: not UTF-8 at byte 12 (--config)"),
+        (b"dataset: caf\xe9\n", "films.yaml: not UTF-8 at byte 12 in line 1 (--config)"),
         ("[" * 5000, "films.yaml:1: not usable: nested too deep"),
     ],
 )
@@ -193,7 +256,7 @@ def test_nothing_in_the_file_is_run(tmp_path: Path):
 def test_the_files_that_are_shipped(name: str, root: Path):
     table = read_table(root / "samples/datasets" / f"{name}.yaml")
     assert table.dataset.name == name
-    assert len(table.words) == {"ag_news": 4, "sst2": 2, "trec": 6, "dbpedia_14": 14}[name]
+    assert len(table.labels.words) == {"ag_news": 4, "sst2": 2, "trec": 6, "dbpedia_14": 14}[name]
     assert table.dataset.k == 1
 
 

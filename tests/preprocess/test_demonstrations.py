@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 
-from preprocess.demonstrations import cut_words, draw_demonstrations, draw_per_class, draw_stratified
+from preprocess.demonstrations import cut_words, divide, draw_demonstrations, draw_per_class, draw_stratified
 from preprocess.errors import InputError
 from preprocess.prompts import Example
 
@@ -88,8 +88,41 @@ def test_a_test_example_never_is_its_own_demonstration(draw):
 @pytest.mark.parametrize("draw", [draw_stratified, draw_per_class])
 def test_a_train_split_that_is_the_test_split_ends_in_a_line(draw):
     train = examples(4, 4, 4, 4)
-    with pytest.raises(InputError, match="--k 1: "):
+    with pytest.raises(
+        InputError, match=r"--k 1: class World has 0 examples .*, the test examples left out \(16 of 16\)"
+    ):
         draw_demonstrations(draw, train, train, WORDS, 1, 42)
+    with pytest.raises(
+        InputError, match=r"--k 1: class Sports has 0 examples .*, the test examples left out \(15 of 16\)"
+    ):
+        draw_demonstrations(draw, train, train[1:], WORDS, 1, 42)
+
+
+@pytest.mark.parametrize("draw", [draw_stratified, draw_per_class])
+@pytest.mark.parametrize("left", [2, 400])
+def test_test_examples_are_left_out_in_one_pass(draw, left: int):
+    """However many there are: two draws at the most."""
+    train, draws = examples(400, 400, 400, 400), []
+
+    def counted(*arguments: object) -> list[Example]:
+        draws.append(arguments)
+        return draw(*arguments)
+
+    test = train[4 * left :] if left < 400 else examples(0, 0, 0, 0, 0)[:0]
+    drawn = draw_demonstrations(counted, train, test, WORDS, 1, 42)
+    assert not {example.text for example in drawn} & {example.text for example in test}
+    assert len(draws) == (2 if left < 400 else 1)
+
+
+def test_a_division_is_stratified_and_keeps_the_order():
+    train = examples(40, 20, 20, 20)
+    test, rest = divide(train, WORDS, 0.1, 42)
+    assert Counter(example.label_word for example in test) == dict(zip(WORDS, (4, 2, 2, 2), strict=True))
+    assert sorted([*test, *rest], key=train.index) == train
+    assert test == sorted(test, key=train.index)
+    assert rest == sorted(rest, key=train.index)
+    assert divide(train, WORDS, 10, 42) == (test, rest)
+    assert divide(train, WORDS, 10, 43) != (test, rest)
 
 
 def test_zero_shot_draws_nothing():

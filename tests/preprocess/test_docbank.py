@@ -1,5 +1,6 @@
 """DocBank's samples: tokens of a page as labelled blocks."""
 
+import json
 import os
 from collections import Counter
 from pathlib import Path
@@ -8,8 +9,8 @@ import pytest
 
 from preprocess.blocks import LABEL_WORDS
 from preprocess.docbank import page_files, read_page
-from preprocess.doclaynet import docbank_files
 from preprocess.errors import InputError
+from preprocess.pages import docbank_files, read_pages
 
 STROKES = {"##LTLine##", "##LTRect##", "##LTCurve##", "##LTFigure##"}
 
@@ -138,4 +139,67 @@ def test_a_folder_is_docbanks_by_its_files(tmp_path: Path, names: list[str], cou
     for name in names:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    assert len(docbank_files(str(tmp_path))) == count
+    found = docbank_files(str(tmp_path))
+    assert len(found or []) == count
+    assert (found is None) == (count == 0)
+
+
+def write_whole(folder: Path, nested: bool = False) -> dict[str, str]:
+    """The 500K layout: texts and images apart, in folders of their own names or in two of these; page -> split."""
+    pages = {"9.tar_1": "train", "1.tar_2": "train", "a_3": "valid", "b_4": "test"}
+    for name, ending in (("DocBank_500K_txt", ".txt"), ("DocBank_500K_ori_img", "_ori.jpg")):
+        inside = folder / name / name if nested else folder / name
+        inside.mkdir(parents=True)
+        for page in pages:
+            (inside / f"{page}{ending}").write_text(line(page, 10, "paragraph"))
+    lists = folder / "MSCOCO_Format_Annotation"
+    lists.mkdir()
+    for split in ("train", "valid", "test"):
+        images = [{"file_name": f"{page}_ori.jpg"} for page, found in pages.items() if found == split]
+        (lists / f"500K_{split}.json").write_text(json.dumps({"images": images, "annotations": []}))
+    return pages
+
+
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("inside", ["", "DocBank_500K_txt"])
+def test_the_whole_of_docbank(nested: bool, inside: str, tmp_path: Path):
+    """Splits are those that its files list; the folder of the texts may be named as well."""
+    write_whole(tmp_path, nested)
+    path = str(tmp_path / inside)
+    splits = {"train": ["1.tar_2", "9.tar_1"], "validation": ["a_3"], "val": ["a_3"], "test": ["b_4"]}
+    for split, names in splits.items():
+        pages = list(read_pages(path, split, images=True))
+        assert [page.blocks[0].text for page in pages] == names
+        assert [page.image.name for page in pages] == [f"{name}_ori.jpg" for name in names]
+    for file in (tmp_path / "MSCOCO_Format_Annotation").iterdir():
+        file.unlink()
+    assert len(list(read_pages(path, "test"))) == 4
+    assert read_pages(path, "train") is None
+
+
+def test_an_index_of_another_form(tmp_path: Path):
+    write_whole(tmp_path)
+    (tmp_path / "MSCOCO_Format_Annotation/500K_test.json").write_text("{}")
+    with pytest.raises(InputError, match=r"500K_test\.json: expected COCO's form"):
+        read_pages(str(tmp_path), "test")
+
+
+def test_tokens_that_leave_the_page_are_clamped_and_counted(tmp_path: Path):
+    tokens = ["a\t-3\t20\t40\t30", "b\t500\t-12\t560\t8", *(f"c\t{x}\t200\t{x + 9}\t210" for x in range(0, 900, 10))]
+    labels = ["caption", "title", *["paragraph"] * 90]
+    rows = [f"{token}\t0\t0\t0\tTimes\t{label}" for token, label in zip(tokens, labels, strict=True)]
+    (tmp_path / "page.txt").write_text("\n".join(rows))
+    (page,) = read_pages(str(tmp_path), "test")
+    assert [(block.text[:1], block.box, block.repairs()) for block in page.blocks] == [
+        ("b", (500, 0, 560, 8), ["boxes_outside_the_page"]),
+        ("a", (0, 20, 40, 30), ["boxes_outside_the_page"]),
+        ("c", (0, 200, 899, 210), []),
+    ]
+
+
+def test_pixels_of_a_docbank_page_are_not_told(tmp_path: Path):
+    (tmp_path / "page.txt").write_text(line("a", 10, "paragraph"))
+    with pytest.raises(InputError, match=r"page\.txt: --box_unit pixels: DocBank's files do not tell the size"):
+        list(read_pages(str(tmp_path), "test", box_unit="pixels"))
+    (page,) = read_pages(str(tmp_path), "test", box_unit="0..1000")
+    assert page.blocks[0].box[1] == 10

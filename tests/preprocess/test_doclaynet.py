@@ -11,8 +11,9 @@ from datasets import Dataset, Features, Image, List, Value
 
 from preprocess.blocks import LABEL_WORDS
 from preprocess.docbank import page_files
-from preprocess.doclaynet import docbank_page, read_pages, row_blocks
 from preprocess.errors import InputError
+from preprocess.layout import row_blocks
+from preprocess.pages import docbank_page, read_pages
 
 ABOUT = ("page_hash", "original_filename", "page_no", "num_pages", "original_width", "original_height")
 ABOUT += ("coco_width", "coco_height", "collection", "doc_category")

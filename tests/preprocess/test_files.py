@@ -26,6 +26,11 @@ def test_unusual_text_comes_back_as_it_was_written(tmp_path: Path):
     assert json.loads((tmp_path / "x.json").read_text(encoding="utf-8")) == UNUSUAL
 
 
+def test_a_byte_order_mark_is_no_content(tmp_path: Path):
+    (tmp_path / "x.json").write_text('["\ufeff a"]\r\n', encoding="utf-8-sig")
+    assert read_json(tmp_path / "x.json", "--data_path") == ["\ufeff a"]
+
+
 @pytest.mark.parametrize("key", UNUSUAL)
 def test_half_a_surrogate_pair_is_read_as_the_replacement_character(key: str, tmp_path: Path):
     """JSON escapes can hold one; no tokenizer reads it and no UTF-8 file holds it. What is beside it stays."""
@@ -41,7 +46,8 @@ def test_half_a_surrogate_pair_is_read_as_the_replacement_character(key: str, tm
         (b"", "x.json: not JSON: line 1 column 1"),
         (b'[{"text": "a"', "x.json: not JSON: line 1 column 14"),
         (b'{\n"a": 1,\n}', "x.json: not JSON: line 3 column 1"),
-        (b'["caf\xe9"]', "x.json: not UTF-8 at byte 5"),
+        (b'["caf\xe9"]', "x.json: not UTF-8 at byte 5 in line 1"),
+        (b'[1,\n2,\n"caf\xe9"]', "x.json: not UTF-8 at byte 11 in line 3"),
         (b"[" * 200_000, "x.json: not usable: maximum recursion depth"),
         (b"[" + b"1" * 5000 + b"]", "x.json: not usable: Exceeds the limit"),
     ],

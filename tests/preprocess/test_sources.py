@@ -7,11 +7,13 @@ from typing import Any
 import datasets
 import pytest
 
-from preprocess.ag_news import PromptOptions, preprocess_direct
+from preprocess import ag_news
+from preprocess.ag_news import AgNewsConfig, preprocess_direct
+from preprocess.build import PromptOptions
 from preprocess.doclaynet import DocLayNetConfig
 from preprocess.doclaynet import preprocess_direct as preprocess_pages
 from preprocess.errors import InputError
-from preprocess.sources import find_table, load_rows, split_files
+from preprocess.sources import find_table, load_rows
 
 LABELS = datasets.ClassLabel(names=["World", "Sports", "Business", "Sci/Tech"])
 FEATURES = datasets.Features({"text": datasets.Value("string"), "label": LABELS})
@@ -37,7 +39,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict
 
 @pytest.mark.parametrize("options", [{"sample": False}, {"dataset_path": "fancyzhx/ag_news"}])
 def test_the_hub_is_asked_for_ag_news(options: dict[str, Any], hub: list, tmp_path: Path, capsys):
-    preprocess_direct(PromptOptions(data_path=str(tmp_path / "x.json"), **options))
+    preprocess_direct(AgNewsConfig(prompts=PromptOptions(data_path=str(tmp_path / "x.json"), **options)))
     assert hub == [("fancyzhx/ag_news", {"split": split, "streaming": True}) for split in ("test", "train")]
     assert "ag_news, direct: 12 examples from fancyzhx/ag_news\n" in capsys.readouterr().out
 
@@ -106,6 +108,63 @@ def test_what_was_saved_to_disk(tmp_path: Path):
         assert table.class_names("text") is table.class_names("none") is None
 
 
+def test_a_table_that_was_saved_alone_is_the_split_that_is_asked_for(tmp_path: Path):
+    """A folder of `Dataset.save_to_disk`, or folders of such, with or without dataset_dict.json."""
+    tagged("a").save_to_disk(tmp_path / "alone")
+    assert list(load_rows(str(tmp_path / "alone"), "test")) == [{"tags": [1, 0], "text": "a"}]
+    assert load_rows(str(tmp_path / "alone"), "train") is None
+    for split in ("train", "test"):
+        tagged(split).save_to_disk(tmp_path / "two[1]" / split)
+    assert list(load_rows(str(tmp_path / "two[1]"), "train")) == [{"tags": [1, 0], "text": "train"}]
+    assert load_rows(str(tmp_path / "two[1]"), "dev") is None
+
+
+def test_names_of_classes_inside_a_column(tmp_path: Path):
+    features = datasets.Features({"label": {"name": LABELS, "id": datasets.Value("int8")}, "a.b": LABELS})
+    table = datasets.Dataset.from_list([{"label": {"name": 1, "id": 3}, "a.b": 2}], features=features)
+    table.to_parquet(tmp_path / "test.parquet")
+    table.save_to_disk(tmp_path / "saved")
+    for place in (tmp_path / "test.parquet", tmp_path / "saved"):
+        found = find_table(str(place), "test")
+        assert found.class_names("label.name") == found.class_names("a.b") == LABELS.names
+        assert found.class_names("label.id") is found.class_names("label") is found.class_names("label.x.y") is None
+        assert list(found.records(["label"])) == [("", {"label": {"name": 1, "id": 3}})]
+
+
+def test_csv_of_the_hub_is_read_as_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Its card may name types; without one, `datasets` would make numbers of 01 and nothing of NA."""
+    (tmp_path / "test.csv").write_text("text,label\nNA,01\n2020-01-01,1\n")
+    load = datasets.load_dataset
+    monkeypatch.setattr(datasets, "load_dataset", lambda path, **how: load(str(tmp_path), **how))
+    rows = list(load_rows("owner/hub", "test"))
+    assert rows == [{"text": "NA", "label": "01"}, {"text": "2020-01-01", "label": "1"}]
+
+
+def test_lines_of_several_files_name_theirs(tmp_path: Path):
+    (tmp_path / "test").mkdir()
+    for name in ("b", "a"):
+        (tmp_path / "test" / f"{name}.jsonl").write_text(f'\n{{"text": "{name}"}}\n')
+    found = list(find_table(str(tmp_path), "test").records())
+    assert found == [("a.jsonl, line 2", {"text": "a"}), ("b.jsonl, line 2", {"text": "b"})]
+
+
+def test_files_with_and_without_a_header_are_no_one_table(tmp_path: Path):
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test" / "a.csv").write_text("1,a,b\n")
+    (tmp_path / "test" / "b.csv").write_text("class,title,description\n1,a,b\n")
+    with pytest.raises(InputError, match="some of its files have a header, others have none"):
+        ag_news.read_split(str(tmp_path), "test")
+
+
+def test_a_configuration_is_a_folder_where_there_is_one(tmp_path: Path):
+    for name in ("large", "small"):
+        (tmp_path / name / "test").mkdir(parents=True)
+        (tmp_path / name / "test" / "0000.jsonl").write_text(f'{{"text": "{name}"}}\n')
+    assert [row for _, row in find_table(str(tmp_path), "test", name="small").records()] == [{"text": "small"}]
+    with pytest.raises(InputError, match="more than one is called so: large/test"):
+        find_table(str(tmp_path), "test")
+
+
 def test_what_was_saved_and_is_broken_is_named(tmp_path: Path):
     datasets.DatasetDict({"test": tagged("b")}).save_to_disk(tmp_path)
     (tmp_path / "test" / "data-00000-of-00001.arrow").write_bytes(b"no table")
@@ -123,44 +182,12 @@ def test_without_a_network_the_hub_ends_in_one_line(run_script, tmp_path: Path, 
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize(
-    ("names", "split", "expected"),
-    [
-        ("test.csv train.csv", "test", "test.csv"),
-        (
-            "data/train-00000-of-00001.parquet data/test-00000-of-00001.parquet",
-            "train",
-            "data/train-00000-of-00001.parquet",
-        ),
-        ("test/b.jsonl test/a.jsonl train/a.jsonl", "test", "test/a.jsonl test/b.jsonl"),
-        ("latest.csv contest.csv attest_1.csv", "test", ""),
-        ("ag_news_test.json TEST-2.json", "test", "TEST-2.json ag_news_test.json"),
-        ("test.md test.txt validation.csv", "test", ""),
-        ("test.csv data/validation-00000-of-00001.csv", "validation", "data/validation-00000-of-00001.csv"),
-        ("test.csv DEV.csv", "Dev", "DEV.csv"),
-    ],
-)
-def test_files_tell_their_split_by_name(names: str, split: str, expected: str, tmp_path: Path):
-    for name in names.split():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    found = [str(path.relative_to(tmp_path)) for path in split_files(tmp_path, split)]
-    assert found == expected.split()
-
-
 def test_one_file_is_the_split_that_is_asked_for(tmp_path: Path):
     (tmp_path / "rows.jsonl").write_text('{"text": "a"}\n')
     path = str(tmp_path / "rows.jsonl")
     assert load_rows(path, "validation") is None
     assert list(load_rows(path, "validation", lone="validation")) == [{"text": "a"}]
     assert load_rows(path, "train", lone="validation") is None
-
-
-def test_several_files_of_a_split_are_read_in_order(tmp_path: Path):
-    for number in (2, 1):
-        (tmp_path / f"test-{number}.jsonl").write_text(f'{{"text": "{number}"}}\n')
-    assert [row["text"] for row in load_rows(str(tmp_path), "test")] == ["1", "2"]
-    assert load_rows(str(tmp_path), "train") is None
 
 
 @pytest.mark.parametrize(
@@ -170,7 +197,11 @@ def test_several_files_of_a_split_are_read_in_order(tmp_path: Path):
         ("nosuch/test.csv", "nosuch/test.csv: no such file or folder, and no id of the hub (--dataset_path)"),
         ("../nosuch", "../nosuch: no such file or folder, and no id of the hub (--dataset_path)"),
         ("a/b/c", "a/b/c: no such file or folder, and no id of the hub (--dataset_path)"),
-        ("README.md", "README.md: expected .csv, .json, .jsonl, .parquet or a folder, found '.md' (--dataset_path)"),
+        (
+            "README.md",
+            "README.md: expected .csv, .tsv, .json, .jsonl, .parquet, .gz of these texts, or a folder; found '.md' "
+            "(--dataset_path)",
+        ),
         (".", ".: no test split in it (--dataset_path)"),
     ],
 )
@@ -190,4 +221,4 @@ def test_demonstrations_that_are_missing_are_named_by_their_flag(tmp_path: Path,
 def test_an_output_below_a_file_is_refused_before_anything_is_read(tmp_path: Path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=r"cannot be written: Not a directory \(--data_path\)"):
-        preprocess_direct(PromptOptions("/no/such/folder", data_path=str(tmp_path / "file" / "x.json")))
+        ag_news.preprocess(PromptOptions("/no/such/folder", data_path=str(tmp_path / "file" / "x.json")), "direct")

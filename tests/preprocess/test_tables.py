@@ -1,5 +1,6 @@
 """Data sets of a YAML file as prompts: four that are shipped, on tables with the features that the hub's have."""
 
+import csv
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,7 @@ import datasets
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 
-from preprocess import tables
-from preprocess.build import PromptOptions
-from preprocess.definition import read_table
 from preprocess.errors import InputError
-from preprocess.files import meta_path, read_json
 from preprocess.prompts import read_prompts
 from preprocess.tables import TableConfig, preprocess_config
 
@@ -93,20 +90,6 @@ def write_set(name: str, folder: Path, classes: int = 60) -> Path:
         table = Dataset.from_list(unlabelled, features=Features(FEATURES[name]))
         table.to_parquet(folder / "data" / "test-00000-of-00001.parquet")
     return folder
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    """(config, dataset_path, method, **options) -> prompts and meta file that are made of it."""
-
-    def write(config: object, dataset_path: object, method: str = "direct", **options: Any) -> tuple[list, dict]:
-        path = tmp_path / "written" / f"inputs_{method}.json"
-        shared = PromptOptions(str(dataset_path), data_path=str(path), **options)
-        preprocess_config(TableConfig(str(config), method, shared))
-        assert len(read_prompts(path, method)) > 0
-        return read_json(path, ""), read_json(meta_path(path), "")
-
-    return write
 
 
 @pytest.mark.parametrize("name", FEATURES)
@@ -218,15 +201,17 @@ def test_labels_are_matched_as_they_are_written(tmp_path: Path, write: Write):
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ('{"title": "a", "verdict": "bad"}', "row 0: no column 'body'; found title, verdict ({config}:3)"),
-        ('{"title": "a", "body": "b"}', "row 0: no column 'verdict'; found title, body ({config}:4)"),
-        ('{"title": "a", "body": null, "verdict": 2}', "row 0: the body is None, expected a string ({config}:3)"),
-        ('{"title": 7, "body": "b", "verdict": 2}', "row 0: the title is 7, expected a string ({config}:3)"),
-        ('{"title": "a", "body": "b", "verdict": 1}', "row 0: verdict 1, expected one of bad, 2 ({config}:5)"),
+        ('{"title": "a", "verdict": "bad"}', "no column 'body'; found title, verdict ({config}:3)"),
+        ('{"title": "a", "body": "b"}', "no column 'verdict'; found title, body ({config}:4)"),
+        ('{"title": 7.5, "body": "b", "verdict": 2}', "the title is 7.5, expected a string ({config}:3)"),
+        ('{"title": true, "body": "b", "verdict": 2}', "the title is True, expected a string ({config}:3)"),
+        ('{"title": ["a"], "body": "b", "verdict": 2}', "the title is ['a'], expected a string ({config}:3)"),
+        ('{"title": "a", "body": "b", "verdict": 1}', "verdict 1, expected one of bad, 2 ({config}:5)"),
         ('{"title": "a", "body": "b", "verdict": "Bad"}', "verdict 'Bad', expected one of bad, 2 ({config}:5)"),
-        ('{"title": "a", "body": "b", "verdict": 2.0}', "verdict 2.0, expected one of bad, 2 ({config}:5)"),
+        ('{"title": "a", "body": "b", "verdict": 2.5}', "verdict 2.5, expected one of bad, 2 ({config}:5)"),
         ('{"title": "a", "body": "b", "verdict": true}', "verdict True, expected one of bad, 2 ({config}:5)"),
         ('{"title": "a", "body": "b", "verdict": null}', "verdict None, expected one of bad, 2 ({config}:5)"),
+        ('{"title": "a", "body": "b", "verdict": {"a": 1}}', "verdict {{'a': 1}}, expected a label; one in it is"),
     ],
 )
 def test_a_row_that_does_not_fit_names_the_row_and_the_line(row: str, message: str, tmp_path: Path, write: Write):
@@ -235,7 +220,7 @@ def test_a_row_that_does_not_fit_names_the_row_and_the_line(row: str, message: s
     data.write_text(row + "\n")
     with pytest.raises(InputError) as error:
         write(config, data)
-    assert str(error.value).startswith(f"{data}: test row 0: ")
+    assert str(error.value).startswith(f"{data}: test row 0 (line 1): ")
     assert message.format(config=config) in str(error.value)
     assert not (tmp_path / "written").exists()
 
@@ -264,13 +249,19 @@ def test_the_test_split_of_sst2_has_no_labels(tmp_path: Path, write: Write):
         write(config, write_set("sst2", tmp_path / "set"), k=0)
 
 
-@pytest.mark.parametrize(("first", "fits"), [("1", True), ("4", True), ("5", False), ("0", False), ("01", False)])
-def test_a_csv_without_a_header_begins_with_a_class(first: str, fits: bool, tmp_path: Path, root: Path):
-    table = read_table(root / "samples/datasets/ag_news.yaml")
-    (tmp_path / "test.csv").write_text(f'"{first}","a","b"\n')
-    assert (tables.headerless_file(table, tmp_path, "test") is not None) == fits
-    trec = read_table(root / "samples/datasets/trec.yaml")
-    assert tables.headerless_file(trec, tmp_path, "test") is None, "it declares no such form"
+@pytest.mark.parametrize("quoting", [csv.QUOTE_ALL, csv.QUOTE_MINIMAL])
+def test_the_original_csv_of_dbpedia(quoting: int, tmp_path: Path, write: Write):
+    """Without a header: class from 1, title, content. Its prompts are those of the hub's tables, to the byte."""
+    (tmp_path / "csv").mkdir()
+    for split in ("train", "test"):
+        rows = rows_of("dbpedia_14", split, 60)
+        with (tmp_path / "csv" / f"{split}.csv").open("w", encoding="utf-8", newline="") as file:
+            written = [(row["label"] + 1, row["title"], row["content"]) for row in rows]
+            csv.writer(file, quoting=quoting).writerows(written)
+    prompts, meta = write("samples/datasets/dbpedia_14.yaml", tmp_path / "csv", seed=5)
+    others, about = write("samples/datasets/dbpedia_14.yaml", write_set("dbpedia_14", tmp_path / "set"), seed=5)
+    assert prompts == others
+    assert meta == about | {name: str(tmp_path / "csv") for name in ("dataset_path", "demonstrations_path")}
 
 
 @pytest.mark.parametrize(
@@ -281,6 +272,7 @@ def test_a_csv_without_a_header_begins_with_a_class(first: str, fits: bool, tmp_
         (["--config", "no/such.yaml"], "error: no/such.yaml: no such file (--config)"),
         (["--config", "README.md"], "error: README.md:"),
         (["--config", "samples/datasets/sst2.yaml", "--k", "-1"], "error: --k -1: expected 0 or more"),
+        (["--config", "samples/datasets/sst2.yaml", "--first_label", "3"], "error: --first_label 3: expected 0 or 1"),
     ],
 )
 def test_a_mistake_on_the_command_line_is_one_line(flags: list[str], message: str, run_script, root: Path):

@@ -10,11 +10,11 @@ pytest.importorskip("peft", reason="needs requirements-finetune.txt")
 
 import transformers
 
-from finetune.chunks import IGNORED, NOWHERE, Encoded, chunk_layout, chunk_pages, collate, encode_page, windows
+from documents.chunks import IGNORED, NOWHERE, Encoded, chunk_layout, chunk_pages, collate, encode_page, windows
 from finetune.llama_model import converted_tokenizer
 from llama import Tokenizer
 from preprocess.blocks import LABEL_WORDS, Block, Page
-from preprocess.doclaynet import row_blocks
+from preprocess.layout import row_blocks
 
 PAGE = [
     "Title of it",
@@ -36,7 +36,7 @@ def sentencepiece_model(root: Path) -> Tokenizer:
 
 @pytest.fixture(scope="module")
 def tokenizer(sentencepiece_model: Tokenizer) -> transformers.LlamaTokenizer:
-    return converted_tokenizer(sentencepiece_model)
+    return converted_tokenizer(sentencepiece_model.backend)
 
 
 def page_of(texts: list[str], label: int = 0, image: int | None = None) -> Page:
@@ -72,7 +72,7 @@ def test_ids_equal_those_of_sentencepiece(name, data, root):
     ]
     texts = [" ".join(texts[start : start + 9]).replace("\t", "  ").strip() for start in range(0, len(texts), 9)]
     texts = [text for text in [*texts, *(text.strip() for text in PAGE)] if text]
-    ids, owners = encode_page(converted_tokenizer(ours), texts)
+    ids, owners = encode_page(converted_tokenizer(ours.backend), texts)
     found = [[] for _ in texts]
     for token, owner in zip(ids, owners, strict=True):
         found[owner].append(token)

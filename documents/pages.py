@@ -12,8 +12,10 @@ from tqdm import tqdm
 
 from preprocess.blocks import Block, Page
 from preprocess.build import DataSet
-from preprocess.doclaynet import DOCBANK, DOCLAYNET, docbank_files
+from preprocess.doclaynet import DOCBANK, DOCLAYNET
 from preprocess.errors import InputError
+from preprocess.pages import dataset_of_size, docbank_files
+from preprocess.units import check_unit
 
 Read = Callable[[str, str, str, bool], Iterator[Page] | None]
 Keep = Callable[[Page], Page]
@@ -31,6 +33,8 @@ class PageOptions:
         validation_fraction: That part.
         test_split: The split that is predicted; pages of it are not trained on, except where it is train itself.
         limit: Classify so many test blocks, the first ones, as --limit of preprocessing; 0 takes all.
+        dataset_size: small, base or large: that of DocLayNet's parts on the hub, instead of --dataset_path.
+        box_unit: What boxes are told in: pixels, percent, 0..1000 or 0..1; default pixels, of rows and DocBank 0..1000.
     """
 
     dataset_path: str = ""
@@ -40,6 +44,8 @@ class PageOptions:
     validation_fraction: float = 0.1
     test_split: str = "test"
     limit: int = 0
+    dataset_size: str = ""
+    box_unit: str = ""
 
     def __post_init__(self) -> None:
         for flag in ("train_pages", "limit"):
@@ -49,6 +55,13 @@ class PageOptions:
             raise InputError(f"--validation_fraction {self.validation_fraction}: expected a number between 0 and 1")
         if not self.test_split:
             raise InputError("--test_split: expected the name of a split")
+        check_unit(self.box_unit)
+        dataset_of_size(self.dataset_size, self.dataset_path)
+
+    @property
+    def path(self) -> str:
+        """The hub id or folder that is meant; empty where none is named."""
+        return dataset_of_size(self.dataset_size, self.dataset_path)
 
 
 @dataclass(frozen=True)
@@ -121,8 +134,7 @@ class Split:
 
 def dataset_of(dataset_path: str) -> DataSet:
     """The data set that lies there, for its names."""
-    is_docbank = docbank_files(dataset_path) or docbank_files(str(Path(dataset_path) / "test"))
-    return DOCBANK if is_docbank else DOCLAYNET
+    return DOCLAYNET if docbank_files(dataset_path) is None else DOCBANK
 
 
 def read_splits(options: PageOptions, seed: int, source: Source, keep: Keep | None = None) -> Splits:

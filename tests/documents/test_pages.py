@@ -8,8 +8,8 @@ import pytest
 
 pytest.importorskip("PIL", reason="needs requirements-finetune.txt")
 
-from finetune.documents import source_of
-from finetune.pages import PageOptions, dataset_of, flat, read_split, read_splits
+from documents.pages import PageOptions, dataset_of, flat, read_split, read_splits
+from documents.sources import source_of
 from preprocess.errors import InputError
 
 

@@ -12,7 +12,10 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from preprocess.errors import InputError, first_line
 
 T = TypeVar("T")
-SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N", "I")  # Pillow itself cuts what is over 255
+DEEP = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")  # one number a pixel, which Pillow itself cuts at 255
+RANGES = {"F": (1.0, 255.0, 65535.0), "I": (255.0, 4095.0, 65535.0)}  # of floats and of integers: 8, 12 and 16 bits
+ORIENTATION = 0x0112  # EXIF's and TIFF's tag
+LYING = (5, 6, 7, 8)  # its values that exchange width and height
 
 
 def open_image(image: Any, place: str) -> Image.Image:
@@ -29,12 +32,24 @@ def open_image(image: Any, place: str) -> Image.Image:
 
 
 def image_size(image: Any, place: str) -> tuple[int, int]:
-    """Width and height in pixels, from the head of the file.
+    """Width and height in pixels of the page as it is seen, upright, from the head of the file.
 
     Raises:
         InputError: As of `open_image`.
     """
-    return decoded(image, place, lambda opened: opened.size)
+    return decoded(image, place, upright_size)
+
+
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    if image.format == "TIFF":
+        image.load()  # Pillow turns these itself, then
+    width, height = image.size
+    return (height, width) if image.getexif().get(ORIENTATION) in LYING else (width, height)
+
+
+def is_turned(image: Image.Image) -> bool:
+    """Whether a file says that its pixels are to be turned or mirrored."""
+    return image.getexif().get(ORIENTATION, 1) != 1
 
 
 def decoded(image: Any, place: str, use: Callable[[Image.Image], T]) -> T:
@@ -59,13 +74,24 @@ def decoded(image: Any, place: str, use: Callable[[Image.Image], T]) -> T:
 
 def to_rgb(image: Image.Image) -> Image.Image:
     image = ImageOps.exif_transpose(image)  # boxes are drawn on what a viewer shows
-    if image.mode in SIXTEEN_BITS:
-        levels = np.asarray(image).astype(np.float64).clip(0, 65535)
-        image = Image.fromarray(np.rint(levels / 257).astype(np.uint8))
+    if image.mode in DEEP:
+        image = eight_bits(image)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image.convert("RGB")
+
+
+def eight_bits(image: Image.Image) -> Image.Image:
+    """An image of integers or floats as gray, white at the end of the range that its numbers need.
+
+    What fits into no usual range is stretched from its least number to its greatest.
+    """
+    levels = np.nan_to_num(np.asarray(image).astype(np.float64), posinf=0, neginf=0)
+    low, high = float(levels.min()), float(levels.max())
+    top = next((top for top in RANGES[image.mode[0]] if low >= 0 and high <= top), None)
+    start, length = (low, high - low) if top is None else (0.0, top)
+    return Image.fromarray(np.rint((levels - start) * 255 / (length or 1)).astype(np.uint8))
 
 
 class ImageFile:

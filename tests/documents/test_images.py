@@ -10,7 +10,7 @@ pytest.importorskip("PIL", reason="needs requirements-finetune.txt")
 
 from PIL import Image
 
-from finetune.images import ImageFile, image_size, open_image
+from documents.images import ImageFile, image_size, open_image
 from preprocess.errors import InputError
 
 RED, GRAY = (200, 30, 40), (120, 120, 120)
@@ -67,6 +67,52 @@ def test_a_photograph_is_upright():
     exif[0x0112] = 6  # to be turned by a quarter
     opened = open_image(encoded(split_picture(), exif=exif), "here")
     assert (opened.size, opened.getpixel((0, 0)), opened.getpixel((0, 7))) == ((4, 8), RED, (255, 255, 255))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "TIFF"])
+def test_the_size_is_that_of_the_upright_page(form, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = encoded(split_picture(), form, exif=exif)
+    opened = open_image(content, "here")
+    assert opened.size == image_size(content, "here") == ((8, 4) if orientation < 5 else (4, 8))
+    assert open_image(opened, "again").tobytes() == opened.tobytes()
+    if form == "PNG":
+        reds = [opened.getpixel(corner) == RED for corner in ((0, 0), (opened.width - 1, opened.height - 1))]
+        assert reds == [orientation in (1, 4, 5, 6), orientation in (2, 3, 7, 8)]
+
+
+DEPTHS = [
+    (np.uint16, 65535),
+    (np.uint16, 4095),
+    (np.uint16, 255),
+    (np.int32, 65535),
+    (np.int32, 10**9),
+    (np.float32, 1.0),
+    (np.float32, 255.0),
+    (np.float32, 65535.0),
+]
+
+
+@pytest.mark.parametrize(("kind", "top"), DEPTHS)
+def test_deep_images_keep_their_shades(kind, top, tmp_path):
+    """Integers of 8, 12, 16 and more bits, floats to 1, to 255 and beyond."""
+    shades = np.linspace(0, 1, 256)[None].repeat(4, 0)
+    image = Image.fromarray((shades * top).astype(kind))
+    image.save(tmp_path / "page.tiff")
+    found = np.asarray(open_image(tmp_path / "page.tiff", "here"))[0, :, 0].astype(int)
+    assert np.abs(found - np.arange(256)).max() <= 1
+    assert (found[0], found[-1]) == (0, 255)
+
+
+def test_floats_around_zero_are_stretched_and_odd_ones_are_dark(tmp_path):
+    levels = np.array([[-1.0, 0.0, 1.0, np.nan, np.inf]], np.float32)
+    Image.fromarray(levels).save(tmp_path / "page.tiff")
+    found = np.asarray(open_image(tmp_path / "page.tiff", "here"))[0, :, 0].tolist()
+    assert found == [0, 128, 255, 128, 128]
+    Image.new("F", (3, 3), 7e9).save(tmp_path / "even.tiff")
+    assert open_image(tmp_path / "even.tiff", "here").getpixel((0, 0)) == (0, 0, 0)
 
 
 def noise(side: int = 64) -> bytes:

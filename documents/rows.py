@@ -1,0 +1,136 @@
+"""Rows of a data set: id, image, tokens, bboxes (0..1000) and ner_tags (classes by number), a page each.
+
+So FUNSD is on the hub, and so images are stored that were annotated.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from documents.boxes import SEGMENT, boxes_on_page, read_corners, read_token, segment_boxes
+from documents.images import image_size
+from documents.pages import Source
+from preprocess.blocks import Block, Corners, Page, scale
+from preprocess.errors import InputError
+from preprocess.pages import row_image
+from preprocess.sources import Table, find_table
+from preprocess.units import PIXELS, Unit
+
+COLUMNS = ("id", "tokens", "bboxes", "ner_tags")
+
+
+@dataclass(frozen=True)
+class RowReading:
+    """How rows are read.
+
+    Args:
+        label_words: In the order of the classes.
+        unit: Of the boxes.
+        boxes: Whose box a word has: segment or word.
+        repairs: Counts what had to be mended.
+    """
+
+    label_words: tuple[str, ...]
+    unit: Unit
+    boxes: str
+    repairs: Counter[str]
+
+
+def rows_source(name: str, path: str, unit: Unit, boxes: str) -> Source:
+    """A data set of rows, with the label words that it names itself.
+
+    Args:
+        unit: Of the boxes.
+        boxes: As of `form_page`; where rows have the boxes of words, segments are made of them.
+
+    Raises:
+        InputError: None at this path, or one whose classes have no names.
+    """
+    table = find_table(path, "train") or find_table(path, "test")
+    if table is None:
+        forms = "training_data/ and testing_data/ or " if name == "funsd" else ""
+        raise InputError(
+            f"{path}: no data set for --dataset {name}: expected {forms}dataset_dict.json as `save_to_disk` writes it, "
+            "or parquet files named train and test (--dataset_path)"
+        )
+    label_words, repairs = class_names(table), Counter[str]()
+    table_name = name if name == "funsd" else Path(path).resolve().name  # sets of one's own are told apart
+    reading = RowReading(label_words, unit, boxes, repairs)
+    return Source(name, label_words, partial(read_rows, reading), path, table_name, False, repairs)
+
+
+def class_names(table: Table) -> tuple[str, ...]:
+    names = table.class_names("ner_tags")
+    if not names:
+        raise InputError(
+            f"{table.place}: no names of the classes: expected a column ner_tags of lists of ClassLabel, as --dataset "
+            f"funsd and annotations have; --dataset doclaynet reads pages of DocLayNet and DocBank ({table.flag})"
+        )
+    return tuple(names)
+
+
+def read_rows(reading: RowReading, path: str, split: str, flag: str, images: bool) -> Iterator[Page] | None:
+    """The pages of a split of rows.
+
+    Raises:
+        InputError: Its classes are others than those of the data set; a row that is broken.
+    """
+    table = find_table(path, split, flag)
+    if table is None:
+        return None
+    if class_names(table) != reading.label_words:
+        raise InputError(
+            f"{path}: the classes of {split} are {', '.join(class_names(table))}, those of the data set "
+            f"{', '.join(reading.label_words)} ({flag})"
+        )
+    return (
+        row_page(row, f"{path}: {split} row {number}", reading, images)
+        for number, row in enumerate(table.rows(images or reading.unit.name == PIXELS))
+    )
+
+
+def row_page(row: dict[str, Any], place: str, reading: RowReading, images: bool) -> Page:
+    """The tokens of a row; a token may be a text of several words.
+
+    Raises:
+        InputError: A column that is missing or broken, boxes in another unit, no image where it is needed.
+    """
+    if not all(column in row for column in COLUMNS):
+        raise InputError(f"{place}: expected the columns {', '.join(COLUMNS)}; found {', '.join(row)}")
+    columns = [row["tokens"], row["bboxes"], row["ner_tags"]]
+    lengths = [len(column) if isinstance(column, list) else None for column in columns]
+    if None in lengths or len(set(lengths)) > 1:
+        raise InputError(f"{place}: expected equally long lists tokens, bboxes, ner_tags; found {lengths}")
+    kept: list[tuple[int, str, Corners, int]] = []
+    for number, (token, box, tag) in enumerate(zip(*columns, strict=True)):
+        where = f"{place}: token {number}"
+        text, corners = read_token(token, where), read_corners(box, where)
+        if not isinstance(tag, int) or isinstance(tag, bool) or not 0 <= tag < len(reading.label_words):
+            raise InputError(f"{where}: ner_tag {tag!r}, expected 0 to {len(reading.label_words) - 1}")
+        kept.append((number, text, corners, tag))
+    kept = [entry for entry in kept if entry[1]]
+    reading.repairs["blank_words"] += len(columns[0]) - len(kept)
+    image = row_image(row, place) if images or reading.unit.name == PIXELS else None
+    pixels = None if image is None else image_size(image, place)
+    placed = boxes_on_page([box for _, _, box, _ in kept], reading.unit, pixels, place, reading.repairs)
+    size = reading.unit.size(pixels or (0, 0))
+    if reading.boxes == SEGMENT and are_words([text for _, text, _, _ in kept], placed):
+        scaled = segment_boxes(placed, size, pixels or size)
+    else:
+        scaled = [scale(box, size) for box in placed]
+    page = str(row["id"])
+    blocks = [
+        Block(f"{page}-{number}", text, reading.label_words[tag], box, page, "", 1)
+        for (number, text, _, tag), box in zip(kept, scaled, strict=True)
+    ]
+    return Page(blocks, image if images else None, place)
+
+
+def are_words(texts: Sequence[str], boxes: Sequence[Corners]) -> bool:
+    """Whether each box is that of one word: each has one, and no two that follow each other have the same."""
+    alone = all(one != other for one, other in pairwise(boxes))
+    return len(boxes) > 1 and alone and all(len(text.split()) == 1 for text in texts)

@@ -1,0 +1,229 @@
+"""Where pages of DocLayNet and DocBank lie: folders, zips, the hub. Each page comes as its blocks, with its image."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile, ZipFile
+
+from preprocess.blocks import Page
+from preprocess.coco import find_folder, read_coco
+from preprocess.docbank import image_stems, read_page, token_files
+from preprocess.errors import InputError, first_line
+from preprocess.files import read_json
+from preprocess.layout import row_blocks
+from preprocess.sources import load_rows
+from preprocess.units import PIXELS, THOUSANDTHS, Unit, unit_of
+
+IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+ALSO_CALLED = dict.fromkeys(("validation", "val", "dev", "valid"), ("validation", "val", "dev", "valid"))
+SPLITS = ("train", "test", *ALSO_CALLED)
+SIZES = ("small", "base", "large")
+HUB = "pierreguillou/DocLayNet-"  # a zip at each size; a script read it, which `datasets` runs no more
+HUB_SIZE = re.compile(re.escape(HUB) + rf"({'|'.join(SIZES)})")
+
+
+def dataset_of_size(size: str, dataset_path: str) -> str:
+    """The hub id that `--dataset_size` means; without it `dataset_path`.
+
+    Raises:
+        InputError: No such size, or a path besides.
+    """
+    if size and size not in SIZES:
+        raise InputError(f"--dataset_size {size}: expected {', '.join(SIZES)}")
+    if size and dataset_path:
+        raise InputError(f"--dataset_size {size}: means {HUB}{size}; expected no --dataset_path besides")
+    return f"{HUB}{size}" if size else dataset_path
+
+
+def read_pages(
+    dataset_path: str, split: str, flag: str = "--dataset_path", images: bool = False, box_unit: str = ""
+) -> Iterator[Page] | None:
+    """The pages of a split, one by one; None where there is no such split.
+
+    A folder of pages is a split called by its name, or, where it has no such folders, all `test`.
+
+    Args:
+        images: With the image of each page.
+        box_unit: What boxes are told in; default pixels, of DocBank 0..1000.
+
+    Raises:
+        InputError: A page that is broken, or one without an image where images are asked for.
+    """
+    path, unit = Path(dataset_path), unit_of(box_unit, PIXELS)
+    if path.suffix.lower() == ".zip" and path.is_file():
+        return zipped_pages([path], split, flag, images, unit)
+    if path.is_dir():
+        tokens = docbank_files(dataset_path, split)
+        if tokens is not None:
+            unit = unit_of(box_unit, THOUSANDTHS)
+            return (docbank_page(file, images, unit) for file in tokens) if tokens else None
+        coco = find_folder(path, "COCO")
+        if coco is not None:
+            file = next((coco / f"{name}.json" for name in names_of(split) if (coco / f"{name}.json").is_file()), None)
+            return None if file is None else coco_pages(path, file, flag, images, unit)
+        folders = page_folders(path)
+        files = next((folders[name] for name in names_of(split) if name in folders), [])
+        if files:
+            return (json_page(file, flag, images, unit) for file in files)
+        if folders:
+            return None
+    if not path.exists() and HUB_SIZE.fullmatch(dataset_path):
+        return zipped_pages(hub_zips(dataset_path, flag), split, flag, images, unit)
+    rows = load_rows(dataset_path, split, flag, images=images)
+    return None if rows is None else pages_of_rows(rows, f"{dataset_path}: {split}", images, unit)
+
+
+def names_of(split: str) -> tuple[str, ...]:
+    """What a split may be called; that which was asked for comes first."""
+    return tuple(dict.fromkeys((split, *ALSO_CALLED.get(split, ()))))
+
+
+def page_folders(path: Path) -> dict[str, list[Path]]:
+    """Split -> its pages, in JSON files: in a folder of its name, in annotations/ there, or, of test, in `path`."""
+    inside = [path, *sorted(found for found in path.glob("*_dataset") if found.is_dir())]  # as the zips are unpacked
+    for root in inside:
+        found = {name: root / name for name in SPLITS if (root / name).is_dir()}
+        if found:
+            files = {name: [*at.glob("annotations/*.json")] or [*at.glob("*.json")] for name, at in found.items()}
+            return {name: sorted(pages) for name, pages in files.items() if pages}
+    files = sorted(path.glob("*.json"))
+    return {"test": files} if files else {}
+
+
+def docbank_files(dataset_path: str, split: str = "test") -> list[Path] | None:
+    """The pages of a folder that is DocBank's; empty where it has no such split, None where it is no such folder.
+
+    It has folders called as the splits, or files that list them, or is all `test`.
+    """
+    path = Path(dataset_path)
+    if not dataset_path or not path.is_dir():
+        return None
+    inside = {name: files for name in SPLITS if (files := token_files(path / name, ["test"]))}
+    if inside:
+        return next((inside[name] for name in names_of(split) if name in inside), [])
+    return token_files(path, names_of(split))
+
+
+def docbank_page(file: Path, images: bool, unit: Unit | None = None) -> Page:
+    """A page of DocBank, with its image."""
+    return Page(read_page(file, unit), find_image(file, image_stems(file)) if images else None, str(file))
+
+
+def coco_pages(path: Path, file: Path, flag: str, images: bool, unit: Unit) -> Iterator[Page]:
+    folder = find_folder(path, "PNG") or path / "PNG"
+    for layout, page in read_coco(path, file, flag):
+        yield Page(layout.blocks(unit), find_image(page, [folder / page.stem]) if images else None, str(page))
+
+
+def json_page(file: Path, flag: str, images: bool, unit: Unit | None = None) -> Page:
+    """A page in a JSON file; its image stands beside it, or in images/ or png/ there, or beside annotations/."""
+    folders = [file.parent, file.parent / "images", file.parent / "png"]
+    if file.parent.name == "annotations":
+        folders.insert(0, file.parent.parent / "images")
+    image = find_image(file, [folder / file.stem for folder in folders]) if images else None
+    return Page(row_blocks(read_json(file, flag), str(file), unit), image, str(file))
+
+
+def find_image(page: Path, names: Sequence[Path]) -> Path:
+    """The image of a page: the first of `names` that is there with an ending of images, in whatever case.
+
+    Raises:
+        InputError: There is none.
+    """
+    for name in names:
+        for ending in (*IMAGE_ENDINGS, *map(str.upper, IMAGE_ENDINGS)):
+            path = name.with_name(name.name + ending)  # a name may hold dots
+            if path.is_file():
+                return path
+    for name in names:  # .Jpg: looked for last, since the folder may be long
+        found = name.parent.glob(f"{escaped(name.name)}.*") if name.parent.is_dir() else ()
+        images = [path for path in found if path.stem == name.name and path.suffix.lower() in IMAGE_ENDINGS]
+        if images:
+            return min(images)
+    found = ", ".join(map(str, names))
+    raise InputError(f"{page}: no image of this page: no {found} with {', '.join(IMAGE_ENDINGS)}")
+
+
+def escaped(name: str) -> str:
+    """A name that glob takes as it is written."""
+    return re.sub(r"([*?[])", r"[\1]", name)
+
+
+def pages_of_rows(rows: Iterable[dict[str, Any]], place: str, images: bool, unit: Unit | None = None) -> Iterator[Page]:
+    for number, row in enumerate(rows):
+        where = f"{place} row {number}"
+        yield Page(row_blocks(row, where, unit), row_image(row, where) if images else None, where)
+
+
+def row_image(row: dict[str, Any], place: str) -> Any:
+    if row.get("image") is None:
+        raise InputError(f"{place}: no image of this page: nothing in the column image")
+    return row["image"]
+
+
+def hub_zips(dataset_path: str, flag: str) -> list[Path]:
+    """The zips of a data set on the hub, in the user's cache of it.
+
+    Raises:
+        InputError: They cannot be fetched.
+    """
+    from huggingface_hub import snapshot_download  # takes a second to import
+
+    try:
+        folder = snapshot_download(dataset_path, repo_type="dataset", allow_patterns="data/*.zip")
+    except Exception as error:  # whatever the network leads it to
+        raise InputError(f"{dataset_path}: no such folder here; on the hub: {first_line(error)} ({flag})") from None
+    found = sorted(Path(folder).glob("data/*.zip"))
+    if not found:
+        raise InputError(f"{dataset_path}: no zip of pages on the hub ({flag})")
+    return found
+
+
+def zipped_pages(files: Sequence[Path], split: str, flag: str, images: bool, unit: Unit) -> Iterator[Page] | None:
+    """The pages in {train,val,test}/annotations of zips, in whatever folder there; None where there is none.
+
+    Raises:
+        InputError: A file that is no zip.
+    """
+    found = [(file, members) for file in files if (members := zipped_members(file, split, flag))]
+    return (page for file, members in found for page in read_zip(file, members, flag, images, unit)) if found else None
+
+
+def zipped_members(file: Path, split: str, flag: str) -> list[str]:
+    """The JSON files of a split in a zip, by name."""
+    try:
+        with ZipFile(file) as opened:
+            members = [name for name in opened.namelist() if not name.startswith("__MACOSX/")]
+    except (BadZipFile, OSError) as error:
+        raise InputError(f"{file}: is no zip: {first_line(error)} ({flag})") from None
+    for name in names_of(split):
+        within = re.compile(rf"(.*/)?{re.escape(name)}/annotations/[^/]+\.json")
+        found = sorted(member for member in members if within.fullmatch(member))
+        if found:
+            return found
+    return []
+
+
+def read_zip(file: Path, members: Sequence[str], flag: str, images: bool, unit: Unit) -> Iterator[Page]:
+    with ZipFile(file) as opened:
+        for member in members:
+            place = f"{file}: {member}"
+            try:
+                row = json.loads(opened.read(member).decode("utf-8-sig"))
+                image = zipped_image(opened, member, place) if images else None
+            except (ValueError, RecursionError, BadZipFile) as error:
+                if isinstance(error, InputError):
+                    raise
+                raise InputError(f"{place}: cannot be read: {first_line(error)} ({flag})") from None
+            yield Page(row_blocks(row, place, unit), image, place)
+
+
+def zipped_image(opened: ZipFile, member: str, place: str) -> dict[str, Any]:
+    folder, _, name = member.rpartition("/annotations/")
+    stem = f"{folder}/images/{name.removesuffix('.json')}"
+    for ending in (*IMAGE_ENDINGS, *map(str.upper, IMAGE_ENDINGS)):
+        if stem + ending in opened.NameToInfo:
+            return {"bytes": opened.read(stem + ending), "path": None}
+    raise InputError(f"{place}: no image of this page: no {stem} with {', '.join(IMAGE_ENDINGS)}")

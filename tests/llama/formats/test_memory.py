@@ -1,0 +1,87 @@
+"""What loading costs: no second copy of the weights, whatever they are stored as and loaded as."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+PEAK = """
+import re, sys
+import torch
+from llama import open_checkpoint
+from llama.llama import load_model
+from llama.parallel import start
+
+def memory(name):
+    return int(re.search(rf"{name}:\\s+(\\d+)", open("/proc/self/status").read())[1]) * 1024
+
+load_model(open_checkpoint(sys.argv[2]), start(), torch.float32)  # what is loaded once: code, threads
+checkpoint = open_checkpoint(sys.argv[1])
+open("/proc/self/clear_refs", "w").write("5")  # the peak starts anew
+before = memory("VmRSS")
+model = load_model(checkpoint, start(), getattr(torch, sys.argv[3]))
+held = sum({weight.data_ptr(): weight.nbytes for weight in model.parameters()}.values())
+print((memory("VmHWM") - before) / held, held)
+"""
+
+
+@pytest.fixture
+def peak(root: Path, make_checkpoint: Callable[..., Path], tmp_path: Path) -> Callable[[Path, str], float]:
+    """A function: (folder, dtype) -> the highest memory of loading it, mapped files included, as a multiple of what the
+    model then holds."""
+    small = make_checkpoint(tmp_path / "small")
+
+    def measure(folder: Path, dtype: str) -> float:
+        command = [sys.executable, "-c", PEAK, str(folder), str(small), dtype]
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return float(done.stdout.split()[0])
+
+    return measure
+
+
+@pytest.fixture
+def make_large(save_model, make_checkpoint, tmp_path) -> Callable[..., Path]:
+    """A function: (form, dtype, layers) -> a folder of random weights, 15 MB a layer in 16 bits."""
+
+    def make(form: str, dtype: torch.dtype, layers: int) -> Path:
+        folder = tmp_path / "large"
+        if form == "meta":
+            make_checkpoint(folder, shards=2, dim=512, n_layers=layers, n_heads=8, multiple_of=4096)
+            for path in folder.glob("*.pth"):
+                torch.save({key: weight.to(dtype) for key, weight in torch.load(path).items()}, path)
+            return folder
+        shape = {"hidden_size": 512, "num_hidden_layers": layers, "intermediate_size": 4096, "num_attention_heads": 8}
+        model = save_model(folder, dtype=dtype, max_shard_size="200MB", **shape | {"num_key_value_heads": 8})
+        if form == "bin":
+            for path in folder.glob("model*"):
+                path.unlink()
+            torch.save(model.state_dict(), folder / "pytorch_model.bin")
+        return folder
+
+    return make
+
+
+KINDS = [
+    ("meta", torch.float16, "bfloat16"),
+    ("safetensors", torch.float16, "bfloat16"),
+    ("safetensors", torch.float32, "float32"),
+    ("bin", torch.bfloat16, "bfloat16"),
+]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="measured by /proc")
+@pytest.mark.parametrize(("form", "stored", "dtype"), KINDS)
+def test_no_second_copy(form, stored, dtype, make_large, peak) -> None:
+    """The largest matrix stands beside what is loaded already, and so does a 32nd of the files."""
+    assert peak(make_large(form, stored, layers=8), dtype) < 1.15
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="measured by /proc")
+@pytest.mark.parametrize("form", ["meta", "safetensors"])
+def test_a_folder_of_a_gigabyte(form, make_large, peak) -> None:
+    assert peak(make_large(form, torch.float16, layers=68), "bfloat16") < 1.1
