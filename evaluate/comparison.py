@@ -11,7 +11,8 @@ import numpy as np
 from evaluate.formats import Column, Rows, check_format, ends, number, probability, signed, to_text
 from evaluate.intervals import FEW_DRAWS
 from evaluate.methods import Method, aligned, methods_of
-from evaluate.result import Result, read_results
+from evaluate.reading import read_results
+from evaluate.result import Result
 from evaluate.statistics import Comparison, compare, holm
 from preprocess.errors import InputError
 

@@ -31,7 +31,8 @@ class Bin(NamedTuple):
 def classes_of(predictions: Sequence[str | None], truths: Sequence[str], order: Sequence[str] = ()) -> tuple[str, ...]:
     """The classes that occur, those of `order` first and in its order."""
     found = dict.fromkeys([*truths, *(prediction for prediction in predictions if prediction is not None)])
-    return (*(word for word in dict.fromkeys(order) if word in found), *(word for word in found if word not in order))
+    first = dict.fromkeys(order)
+    return (*(word for word in first if word in found), *(word for word in found if word not in first))
 
 
 def confusion_matrix(predictions: Sequence[str | None], truths: Sequence[str], classes: Sequence[str]) -> np.ndarray:

@@ -1,17 +1,14 @@
 """A predictions file and what is measured on it: what the table, the comparison and the report show."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cached_property
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from evaluate import metrics
 from evaluate.intervals import Groups, Interval, grouped, mean_interval
-from evaluate.predictions import Predictions, check_row, read_predictions, sha256
-from preprocess.errors import InputError
-from preprocess.files import read_json
+from evaluate.predictions import Predictions
 
 METHODS = {
     "direct": "direct",
@@ -129,8 +126,13 @@ class Result:
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
-        order = [word for words in self.label_words for word in words]
-        return metrics.classes_of(self.predicted, self.truths or [], order)
+        return metrics.classes_of(self.predicted, self.truths or [], self.all_label_words)
+
+    @cached_property
+    def all_label_words(self) -> tuple[str, ...]:
+        """Of all examples, each once."""
+        distinct = {id(words): words for words in self.label_words}.values()  # as a rule all rows share one list
+        return tuple(dict.fromkeys(word for words in distinct for word in words))
 
     @cached_property
     def confusion(self) -> np.ndarray | None:
@@ -165,10 +167,9 @@ class Result:
     @property
     def macro_f1_of_all(self) -> float | None:
         """Of all label words; None where the file does not tell them."""
-        words = {word for words in self.label_words for word in words}
-        if self.confusion is None or not words:
+        if self.confusion is None or not self.all_label_words:
             return None
-        return float(metrics.macro_f1_of_all(self.confusion, len(words)))
+        return float(metrics.macro_f1_of_all(self.confusion, len(self.all_label_words)))
 
     @cached_property
     def places(self) -> tuple[np.ndarray, np.ndarray]:
@@ -190,14 +191,16 @@ class Result:
         examples, where it occurs or is predicted."""
         if self.confusion is None:
             return []
-        values = metrics.class_f1(self.confusion)
-        return [ClassF1(name, float(values[n]), self.class_f1_interval(n)) for n, name in enumerate(self.classes)]
+        values = metrics.class_f1(self.confusion).tolist()
+        return [
+            ClassF1(name, value, self.class_f1_interval(n, value))
+            for n, (name, value) in enumerate(zip(self.classes, values, strict=True))
+        ]
 
-    def class_f1_interval(self, word: int) -> Interval | None:
+    def class_f1_interval(self, word: int, value: float) -> Interval | None:
         truths, predicted = self.places
         concerned = np.flatnonzero((truths == word) | (predicted == word))
         moved = metrics.class_f1_influence(self.confusion, truths, predicted, word)[concerned]
-        value = float(metrics.class_f1(self.confusion)[word])
         groups = self.grouping
         if groups.are_pages:
             _, place = np.unique(groups.place[concerned], return_inverse=True)
@@ -248,95 +251,3 @@ class Result:
         if self.scores is None or self.truth_places is None:
             return None
         return metrics.negative_log_likelihood(self.scores, self.truth_places)
-
-
-def read_results(paths: Sequence[str]) -> list[Result]:
-    """All results that `paths` name, read, checked, and sorted by data set, checkpoint, k, seed and method.
-
-    Raises:
-        InputError: See `find_files`, `read_checked`.
-    """
-    return sorted((Result(read_checked(path)) for path in find_files(paths)), key=lambda result: result.sort_key)
-
-
-def find_files(paths: Sequence[str]) -> list[Path]:
-    """The predictions files that `paths` name.
-
-    Raises:
-        InputError: A path that does not exist, or a folder without predictions.
-    """
-    files: list[Path] = []
-    for path in map(Path, paths):
-        if path.is_dir():
-            inside = sorted(file for file in path.rglob("outputs_*.json") if not file.name.endswith(".meta.json"))
-            if not inside:
-                raise InputError(f"{path}: no outputs_*.json in it")
-            files += inside
-        elif path.is_file():  # a shell's outputs_*.json names the meta files as well
-            files += [] if path.name.endswith(".meta.json") else [path]
-        else:
-            raise InputError(f"{path}: no such file or folder")
-    return list(dict.fromkeys(files))
-
-
-def read_checked(path: Path) -> Predictions:
-    """A predictions file that belongs together with its meta file and, where that is at hand, with its input.
-
-    Raises:
-        InputError: Says what does not fit.
-    """
-    predictions = read_predictions(path, "FILES")
-    meta = predictions.meta
-    if meta is None:  # an earlier file, or one of another program: nothing but its name says what it was made from
-        inputs = inputs_beside(path)
-        prompts = [] if inputs is None else read_json(inputs, "FILES")
-        if inputs is not None and difference_from(predictions.rows, prompts, inputs) is None:
-            complete(predictions, prompts)
-        return predictions
-    if meta.get("num_examples") != len(predictions.rows):
-        raise InputError(f"{path}: {len(predictions.rows)} rows, its meta file says {meta.get('num_examples')}")
-    inputs = Path(meta.get("prompt_path") or "")
-    if inputs.is_file():
-        if sha256(inputs) != meta.get("prompt_sha256"):
-            raise InputError(f"{path}: was made from another version of {inputs}; evaluate again or restore that file")
-        prompts = read_json(inputs, "FILES")
-        differs = difference_from(predictions.rows, prompts, inputs)
-        if differs is not None:
-            raise InputError(f"{path}: {differs}")
-        complete(predictions, prompts)
-    return predictions
-
-
-def inputs_beside(path: Path) -> Path | None:
-    """The prompt file that the name of a predictions file tells, in the same folder; None where there is none."""
-    parts = path.name.removeprefix("outputs_").split("_")
-    kind = "channel" if parts[0] == "channel" else "direct"
-    candidates = [path.with_name(f"inputs_{kind}_{'_'.join(parts[begin:])}") for begin in range(1, len(parts))]
-    return next((candidate for candidate in candidates if candidate.is_file()), None)
-
-
-def difference_from(rows: Sequence[dict[str, Any]], prompts: Sequence[dict[str, Any]], inputs: Path) -> str | None:
-    """What says that predictions were not made from these prompts; None where nothing does. Rows of other programs may
-    have no ids."""
-    if len(prompts) != len(rows):
-        return f"{len(rows)} rows for {len(prompts)} examples of {inputs}"
-    for number, (prompt, row) in enumerate(zip(prompts, rows, strict=True)):
-        expected = prompt.get("id", str(number)), prompt["ground_truth"]
-        found = row["id"], row.get("ground_truth", prompt["ground_truth"])
-        if found != expected and found != (str(number), expected[1]):
-            return f"row {number} is {found}, in {inputs} it is {expected}"
-    return None
-
-
-def complete(predictions: Predictions, prompts: Sequence[dict[str, Any]]) -> None:
-    """Fill in what rows leave out and the prompt file tells: id, label words, ground truth, page.
-
-    Raises:
-        InputError: The scores are not as many as the label words.
-    """
-    for number, (prompt, row) in enumerate(zip(prompts, predictions.rows, strict=True)):
-        row["id"] = prompt.get("id", str(number))
-        for field in ("label_words", "ground_truth", "group"):
-            if prompt.get(field) is not None:
-                row.setdefault(field, prompt[field])
-        check_row(row, f"{predictions.path}: row {number}")

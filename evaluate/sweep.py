@@ -7,7 +7,7 @@ from pathlib import Path
 from evaluate.calibration import CalibrateConfig, calibrate
 from evaluate.formats import check_format
 from evaluate.generation import GenerateConfig, generate
-from evaluate.result import read_results
+from evaluate.reading import read_results
 from evaluate.results_folder import checkpoint_name
 from evaluate.run import RunOptions
 from evaluate.scoring import ScoreConfig, evaluate

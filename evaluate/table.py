@@ -9,7 +9,8 @@ from evaluate.comparison import FEW_DRAWS_NOTE, compare_methods
 from evaluate.formats import Column, Rows, check_format, four_digits, to_text
 from evaluate.intervals import FEW_DRAWS
 from evaluate.methods import Method, methods_of
-from evaluate.result import Result, read_results
+from evaluate.reading import read_results
+from evaluate.result import Result
 from evaluate.statistics import holm
 from preprocess.errors import InputError
 

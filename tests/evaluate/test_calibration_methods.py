@@ -10,7 +10,8 @@ import pytest
 from options import parse
 from evaluate.calibration import CalibrateConfig, evaluate_direct_calibrate
 from evaluate.content_free import random_texts
-from evaluate.result import Result, read_checked
+from evaluate.reading import read_checked
+from evaluate.result import Result
 from llama.corrections import divide_by_batch, match_prior
 from preprocess.errors import InputError
 from preprocess.prompts import Prompt

@@ -11,7 +11,7 @@ from evaluate import metrics
 from evaluate.intervals import estimate, grouped, mean_interval, proportion_interval
 from evaluate.methods import methods_of
 from evaluate.predictions import write_predictions
-from evaluate.result import read_results
+from evaluate.reading import read_results
 
 WORDS = ["World", "Sports", "Business"]
 

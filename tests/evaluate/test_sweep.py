@@ -10,7 +10,8 @@ import pytest
 from options import parse
 from evaluate import run as run_module
 from evaluate.methods import methods_of
-from evaluate.result import Result, read_checked, read_results
+from evaluate.reading import read_checked, read_results
+from evaluate.result import Result
 from evaluate.scoring import ScoreConfig, evaluate_direct
 from evaluate.sweep import SweepConfig, sweep
 from preprocess import ag_news

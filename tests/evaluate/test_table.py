@@ -18,7 +18,8 @@ from evaluate.columns import COLUMNS
 from evaluate.formats import clock, headers_of
 from evaluate.methods import Method
 from evaluate.predictions import write_predictions
-from evaluate.result import Result, read_checked
+from evaluate.reading import read_checked
+from evaluate.result import Result
 from evaluate.table import TableConfig, print_table
 from preprocess.errors import InputError
 

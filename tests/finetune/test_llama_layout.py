@@ -12,7 +12,8 @@ pytest.importorskip("peft", reason="needs requirements-finetune.txt")
 from safetensors.torch import load_file
 from transformers import AutoTokenizer, LlamaForTokenClassification
 
-from evaluate.result import Result, read_checked
+from evaluate.reading import read_checked
+from evaluate.result import Result
 from finetune import training
 from finetune.llama_layout import LlamaLayoutConfig, finetune_llama
 from finetune.lora import LoraOptions

@@ -9,10 +9,10 @@ import pytest
 from sklearn.metrics import confusion_matrix, f1_score
 
 from evaluate.intervals import grouped
+from evaluate.reading import read_results
 from evaluate.report.examples import to_json
 from evaluate.report.page import ReportConfig, content_hash, write_report
 from evaluate.report.sections import sections_of
-from evaluate.result import read_results
 from evaluate.statistics import compare, holm
 from preprocess.errors import InputError
 
