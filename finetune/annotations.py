@@ -19,7 +19,7 @@ from finetune.image_names import find_image
 from finetune.label_studio import Notes
 from finetune.labelled_pages import NO_TEXT, ExportReading, LabelledPage, read_pages
 from preprocess.errors import InputError
-from preprocess.files import check_writable
+from preprocess.files import PathFlag, check_writable
 from preprocess.units import PERCENT, check_unit, unit_of
 
 LABELS = "InvNum,InvDate,Fourni,TTC,TVA,TT,Autre"
@@ -49,16 +49,16 @@ class AnnotationsConfig:
         private: Let nobody else see it there.
     """
 
-    annotations: str = ""
-    images: str = ""
-    words: str = ""
+    annotations: PathFlag = ""
+    images: PathFlag = ""
+    words: PathFlag = ""
     words_unit: str = ""
     box_unit: str = ""
     annotator: str = ""
     predictions: bool = False
     labels: str = LABELS
     unlabelled: str = ""
-    output_dir: str = ""
+    output_dir: PathFlag = ""
     test_size: float = 0.07
     shuffle: bool = True
     seed: int = 10

@@ -37,7 +37,7 @@ from finetune.prepared import prepare
 from finetune.run_folder import base_folder, begin, quiet_libraries
 from finetune.training import Collator, TrainingOptions
 from preprocess.errors import InputError
-from preprocess.files import read_json, write_json
+from preprocess.files import PathFlag, read_json, write_json
 
 DEFAULTS = {  # those of the systems that used the one and the other
     "lightning": {"epochs": 5.0, "batch_size": 2, "learning_rate": 1e-4, "schedule": "linear"},
@@ -67,9 +67,9 @@ class LayoutLMv3Config:
         lightning: Where it computes.
     """
 
-    model: str = "microsoft/layoutlmv3-base"
+    model: PathFlag = "microsoft/layoutlmv3-base"
     dataset: str = "funsd"
-    output_dir: str = "runs/layoutlmv3"
+    output_dir: PathFlag = "runs/layoutlmv3"
     trainer: str = "lightning"
     max_length: int = 512
     stride: int = 128

@@ -27,7 +27,7 @@ from finetune.run_folder import quiet_libraries
 from finetune.words import Word, read_words
 from preprocess.blocks import Block, Corners, Page, scale
 from preprocess.errors import InputError
-from preprocess.files import check_writable, read_json, write_bytes, write_json
+from preprocess.files import PathFlag, check_writable, read_json, write_bytes, write_json
 from preprocess.units import PERCENT, PIXELS, check_unit, unit_of
 
 NEEDED = {
@@ -56,11 +56,11 @@ class PredictionConfig:
         stride: Tokens that a chunk shares with the one before; default as in training, else 128.
     """
 
-    model: str = ""
-    image: str = ""
-    words: str = ""
-    output_path: str = ""
-    preview: str = ""
+    model: PathFlag = ""
+    image: PathFlag = ""
+    words: PathFlag = ""
+    output_path: PathFlag = ""
+    preview: PathFlag = ""
     box_unit: str = ""
     boxes: str = ""
     max_length: int | None = None
