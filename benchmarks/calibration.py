@@ -19,7 +19,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evaluate.result import Result, read_checked
+from evaluate.reading import read_checked
+from evaluate.result import Result
 from llama.corrections import divide, divide_by_batch, match_prior, normalise
 from preprocess.errors import InputError
 from preprocess.files import PathFlag

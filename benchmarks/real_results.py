@@ -29,7 +29,8 @@ from docbank import lora_command, run_command, split_pages
 
 from evaluate.calibration import CalibrateConfig, calibrate
 from evaluate.comparison import CompareConfig, print_comparison
-from evaluate.result import Result, read_checked
+from evaluate.reading import read_checked
+from evaluate.result import Result
 from evaluate.run import RunOptions
 from evaluate.sweep import SweepConfig, numbers, score_draw
 from evaluate.table import TableConfig, print_table
@@ -41,6 +42,7 @@ from preprocess.files import PathFlag, write_bytes
 OTHER = {"float32": "bfloat16", "bfloat16": "float32"}
 DEMONSTRATIONS = "samples/doclaynet"  # real pages that are at hand lack classes; these have all eleven
 LORA = tuple(f"outputs_{system}_docbank.json" for system in ("llama_lora", "tfidf", "majority"))
+MEANS = "num_examples,k,method,draws,accuracy,interval,worst,disagreement,macro_f1,unanswered,time"
 COLUMNS = "dataset,num_examples,k,seed,method,accuracy,interval,macro_f1,nll,ece,unanswered,time"
 # Pair by pair: the main methods without demonstrations, direct and its batch calibration with one draw, and LoRA.
 COMPARED = re.compile(
@@ -201,9 +203,9 @@ def tables(config: RealConfig, folder: Path) -> str:
         found["docbank"] += tuple(str(path) for path in trained if path.exists())
     parts = [f"# {config.ckpt_dir}, {config.dtype}"]
     for name, paths in found.items():
-        parts += [f"## {name}: means over the draws", printed(print_table, TableConfig(paths, draws=True))]
+        parts += [f"## {name}: means over the draws", printed(print_table, TableConfig(paths, columns=MEANS))]
     for name, paths in found.items():
-        parts += [f"## {name}: every result", printed(print_table, TableConfig(paths, columns=COLUMNS))]
+        parts += [f"## {name}: every result", printed(print_table, TableConfig(paths, columns=COLUMNS, draws=True))]
     for name, paths in found.items():
         compared = tuple(path for path in paths if COMPARED.search(path))
         if len(compared) > 1:

@@ -147,7 +147,8 @@ def calibrate_with_model(
             rows, ties = corrected_rows(config, source, bias)
             counters = {"ties": ties, "cut": meta.get("cut"), "content_free": outcome.rows}
             # What direct took is part of this result; without its meta file nobody knows.
-            counters["tokens_scored"] = tokens + meta["tokens_scored"] if "tokens_scored" in meta else None
+            for key, own in (("tokens_scored", tokens), ("tokens_computed", run.tokens_computed)):
+                counters[key] = own + meta[key] if meta.get(key) is not None else None
             run.write(rows, outcome.seconds + meta["seconds"] if "seconds" in meta else None, counters)
 
 
@@ -172,7 +173,6 @@ def calibrate_alone(config: CalibrateConfig, source: Source, method: str, path: 
     own_meta = {
         "configuration": asdict(config),
         "num_examples": len(rows),
-        "tokens_computed": 0,
         "prompt_path": config.direct_input_path,
         "prompt": prompt_meta,
         "ties": ties,

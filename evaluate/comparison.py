@@ -1,136 +1,199 @@
-"""Whether one result is better than another: all pairs of results on the same examples.
-
-McNemar's test takes examples as independent; the bootstrap beside it draws the blocks of a page together.
-"""
+"""Whether one method is better than another: pairs of methods on the same examples and the same draws."""
 
 import itertools
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from evaluate.result import Result, read_results
+import numpy as np
+
+from evaluate.formats import Column, Rows, check_format, ends, number, probability, signed, to_text
+from evaluate.intervals import FEW_DRAWS
+from evaluate.methods import Method, aligned, methods_of
+from evaluate.reading import read_results
+from evaluate.result import Result
 from evaluate.statistics import Comparison, compare, holm
-from evaluate.table import FORMATS, Column, check_format
 from preprocess.errors import InputError
 from preprocess.files import PathFlag
+
+FEW_DRAWS_NOTE = (
+    f"Fewer than {FEW_DRAWS} draws: too few to know their spread; intervals are wider, and p larger, for it."
+)
 
 
 @dataclass(frozen=True)
 class CompareConfig:
-    """Print, for every pair of results on the same examples, whether their difference is more than chance.
+    """Print, for every pair of methods on the same examples, whether their difference is more than chance.
+
+    All draws of a method (--seed) are one method, compared on the draws that both have. Difference: of the mean
+    accuracies, first minus second, with its 95 % interval. p: of a difference as large as this if there is none. One
+    draw each of examples that stand alone: McNemar's exact test (McNemar 1947), interval of Bonett and Price (2012).
+    Blocks of pages: a t test of the paired differences, clustered by page, with the variance CR2 and the degrees of
+    freedom of Bell and McCaffrey (2002); fewer than five pages are too few for either. Several draws: clustered by
+    example or page and by draw at once (Cameron, Gelbach and Miller 2011; half widths added as in Howe 1974). Holm: p
+    adjusted for all pairs of the data set (Holm 1979), or for all that --baseline is compared with.
 
     Args:
         paths: Predictions files, or folders that hold outputs_*.json at any depth.
         format: markdown, latex (needs the package booktabs) or csv.
+        baseline: Compare this method alone with each of the others; as the table of all pairs calls it.
     """
 
     paths: tuple[PathFlag, ...] = ("results",)
     format: str = "markdown"
+    baseline: str = ""
 
     def __post_init__(self) -> None:
         check_format(self.format)
 
 
 class Pair(NamedTuple):
-    """Two results of the same examples, and how they differ.
+    """Two methods on the same examples, and how they differ.
 
     Args:
         first, second: Their places among those compared.
-        comparison: With probabilities as they are.
-        bootstrap_p, mcnemar_p: Adjusted for all pairs (Holm).
+        comparison: With the p-value as it is.
+        p: Adjusted for all pairs (Holm); None where the comparison has none.
     """
 
     first: int
     second: int
     comparison: Comparison
-    bootstrap_p: float
-    mcnemar_p: float
+    p: float | None
 
 
-def probability(value: float) -> str:
-    return f"{value:.4f}" if value >= 0.0001 else "< 0.0001"
-
-
-# Of (data set, names of its results, pair).
+# Of (data set, names of its methods, pair).
 COLUMNS = (
     Column("dataset", lambda row: row[0], is_number=False),
     Column("first", lambda row: row[1][row[2].first], is_number=False),
     Column("second", lambda row: row[1][row[2].second], is_number=False),
-    Column("difference", lambda row: row[2].comparison.difference, lambda value: f"{value:+.4f}"),
-    Column("95 % interval", lambda row: row[2].comparison[1:3], lambda ends: f"{ends[0]:+.4f} to {ends[1]:+.4f}"),
-    Column("bootstrap p", lambda row: row[2].comparison.bootstrap_p, probability),
-    Column("Holm", lambda row: row[2].bootstrap_p, probability),
-    Column("McNemar p", lambda row: row[2].comparison.mcnemar_p, probability),
-    Column("Holm", lambda row: row[2].mcnemar_p, probability),
+    Column("draws", lambda row: row[2].comparison.draws),
+    number("difference", lambda row: row[2].comparison.difference, signed),
+    ends("95 % interval", lambda row: row[2].comparison.interval, signed, between=" to "),
+    number("p", lambda row: row[2].comparison.p, probability),
+    number("Holm", lambda row: row[2].p, probability),
+    Column("test", lambda row: row[2].comparison.test, is_number=False),
 )
 
 
 def print_comparison(config: CompareConfig) -> None:
-    """Read, check and print all pairs of each data set.
+    """Read, check and print the pairs of each data set.
 
     Raises:
-        InputError: Two results of one data set are not of the same examples, or there are no two.
+        InputError: There are no two methods of one data set, or no --baseline.
     """
-    rows = []
+    rows, notes, known = [], [], []
     for dataset, members in itertools.groupby(read_results(config.paths), key=lambda result: result.dataset):
-        results = list(members)
-        for other in results[1:]:
-            check_same_examples(results[0], other)
-        names = short_names(results)
-        rows += [(dataset, names, pair) for pair in compare_pairs(results)]
+        kept, left_out = on_the_same_examples(list(members))
+        methods = methods_of(kept)
+        names = short_names(methods)
+        found, unpaired = compare_pairs(methods, names, config.baseline)
+        rows += [(dataset, names, pair) for pair in found]
+        notes += left_out + unpaired
+        known += names
+    if not rows and config.baseline and not {*known} & {config.baseline}:
+        raise InputError(f"--baseline {config.baseline}: expected one of {'; '.join(dict.fromkeys(known))}")
     if not rows:
-        raise InputError(f"{', '.join(config.paths)}: no two results of one data set, nothing to compare")
-    print(FORMATS[config.format](COLUMNS, [[column.cell(row) for column in COLUMNS] for row in rows]))
+        for note in notes:
+            print(note, file=sys.stderr)
+        raise InputError(f"{', '.join(config.paths)}: no two methods of one data set to compare")
+    if any(1 < row[2].comparison.draws < FEW_DRAWS for row in rows):
+        notes.append(FEW_DRAWS_NOTE)
+    print(to_text(config.format, COLUMNS, [Rows("", rows)], None, notes))
 
 
-def compare_pairs(results: Sequence[Result]) -> list[Pair]:
-    """All pairs of results of the same examples, in their order."""
-    places = list(itertools.combinations(range(len(results)), 2))
-    correct = [aligned(result, results[0]) for result in results]
-    found = [compare(correct[one], correct[other], shared_groups(results)) for one, other in places]
-    bootstrap, mcnemar = holm([one.bootstrap_p for one in found]), holm([one.mcnemar_p for one in found])
-    return [Pair(*place, *rest) for place, *rest in zip(places, found, bootstrap, mcnemar, strict=True)]
-
-
-def shared_groups(results: Sequence[Result]) -> list[str] | None:
-    """The pages that the examples stand on, in the order of the first result; None where not all results know them."""
-    known = [result.groups for result in results]
-    return None if None in known else known[0]
-
-
-def check_same_examples(first: Result, second: Result) -> None:
-    """Raises InputError where ids or ground truths differ; names the first that does."""
-    truths = dict(zip(first.ids, first.truths or [None] * len(first.ids), strict=True))
-    others = dict(zip(second.ids, second.truths or [None] * len(second.ids), strict=True))
-    missing = next((key for key in [*truths, *others] if key not in truths or key not in others), None)
-    if missing is not None:
-        has, lacks = (first, second) if missing in truths else (second, first)
-        raise InputError(
-            f"{lacks.path}: has no example {missing!r}, {has.path} has:"
-            " only results on the same examples can be compared"
-        )
-    for key, truth in truths.items():
-        if truth is not None and others[key] is not None and truth != others[key]:
-            raise InputError(f"{second.path}: example {key!r} is {others[key]!r}, in {first.path} it is {truth!r}")
-
-
-def aligned(result: Result, order: Result) -> list[bool]:
-    """What `result` got right, in the order of another one's examples."""
-    correct = dict(zip(result.ids, result.correct.tolist(), strict=True))
-    return [correct[key] for key in order.ids]
-
-
-def short_names(results: Sequence[Result]) -> list[str]:
-    """The method, and what else tells a result from the others; its path where nothing does."""
-    parts = [
-        [result.method or result.path.stem for result in results],
-        ["no k" if result.k is None else f"k = {result.k}" for result in results],
-        ["no seed" if result.seed is None else f"seed {result.seed}" for result in results],
-        [result.checkpoint or "no checkpoint" for result in results],
+def on_the_same_examples(results: Sequence[Result]) -> tuple[list[Result], list[str]]:
+    """The most results of a data set that are of the same examples with the same ground truths, and a line for each
+    other one."""
+    examples = [dict(zip(result.ids, result.truths or [None] * len(result.ids), strict=True)) for result in results]
+    together: list[list[int]] = []
+    for place, own in enumerate(examples):
+        like = next((places for places in together if difference(own, examples[places[0]]) is None), None)
+        if like is None:
+            together.append([place])
+        else:
+            like.append(place)
+    most = max(together, key=lambda places: (len(places), len(examples[places[0]])))
+    kept = results[most[0]].path
+    lines = [
+        f"{results[place].path}: left out, {difference(examples[place], examples[most[0]])} of {kept}"
+        for place in sorted(set(range(len(results))) - set(most))
     ]
-    telling = [values for number, values in enumerate(parts) if number == 0 or len(set(values)) > 1]
+    return [results[place] for place in most], lines
+
+
+def difference(examples: dict[str, str | None], others: dict[str, str | None]) -> str | None:
+    """How some examples, with their ground truths, differ from others; None where they do not."""
+    if examples.keys() != others.keys():
+        shared = len(examples.keys() & others.keys())
+        return f"{shared} of its {len(examples)} examples are among the {len(others)} examples"
+    for key, truth in examples.items():
+        if truth is not None and others[key] is not None and truth != others[key]:
+            return f"example {key!r} is {truth!r}, not {others[key]!r} as in the examples"
+    return None
+
+
+def compare_pairs(methods: Sequence[Method], names: Sequence[str], baseline: str = "") -> tuple[list[Pair], list[str]]:
+    """All pairs of methods on the same examples, in their order, or those of the baseline; a line for each pair without
+    a draw in common."""
+    places = list(itertools.combinations(range(len(methods)), 2))
+    if baseline:
+        place = baseline_place(methods, names, baseline)
+        places = [(place, other) for other in range(len(methods)) if place is not None and other != place]
+    with_pages = next((method for method in methods if method.groups.are_pages), methods[0])
+    found, lines = [], []
+    for one, other in places:
+        compared = compare_methods(methods[one], methods[other], with_pages)
+        if compared is None:
+            lines.append(f"{names[one]} and {names[other]}: not compared, no draw (--seed) in common")
+        else:
+            found.append((one, other, compared))
+    adjusted = iter(holm([compared.p for _, _, compared in found if compared.p is not None]))
+    return [Pair(*pair, None if pair[2].p is None else next(adjusted)) for pair in found], lines
+
+
+def baseline_place(methods: Sequence[Method], names: Sequence[str], baseline: str) -> int | None:
+    """Raises InputError where several methods are called so."""
+    places = [n for n, name in enumerate(names) if name == baseline]
+    places = places or [n for n, method in enumerate(methods) if method.name == baseline]
+    if len(places) > 1:
+        raise InputError(f"--baseline {baseline}: is one of {'; '.join(names[place] for place in places)}")
+    return places[0] if places else None
+
+
+def compare_methods(first: Method, second: Method, order: Method) -> Comparison | None:
+    """On the draws that both have; one where nothing is drawn is held against each draw of the other. None where both
+    are drawn and have no draw in common.
+
+    Args:
+        order: Gives the order of the examples, and their pages.
+    """
+    both_drawn = first.is_drawn and second.is_drawn
+    seeds = [seed for seed in first.seeds if seed in second.seeds] if both_drawn else []
+    if both_drawn and not seeds and max(len(first.draws), len(second.draws)) > 1:
+        return None
+    chosen = [method.of_seeds(seeds) if seeds else method.correct for method in (first, second)]
+    ones, others = (
+        np.stack([aligned(method.first, order.ids, row) for row in correct])
+        for method, correct in zip((first, second), chosen, strict=True)
+    )
+    return compare(ones, others, order.groups)
+
+
+def short_names(methods: Sequence[Method]) -> list[str]:
+    """The method, and what else tells it from the others; its path where nothing does."""
+    parts = [
+        [method.name or method.first.path.stem for method in methods],
+        ["no k" if method.k is None else f"k = {method.k}" for method in methods],
+        [method.checkpoint or "no checkpoint" for method in methods],
+    ]
+    if all(len(method.draws) == 1 for method in methods):
+        seeds = [method.first.seed for method in methods]
+        parts.insert(2, ["no seed" if seed is None else f"seed {seed}" for seed in seeds])
+    telling = [values for place, values in enumerate(parts) if place == 0 or len(set(values)) > 1]
     names = [", ".join(values) for values in zip(*telling, strict=True)]
     return [
-        name if names.count(name) == 1 else f"{name}, {result.path}"
-        for name, result in zip(names, results, strict=True)
+        name if names.count(name) == 1 else f"{name}, {method.first.path}"
+        for name, method in zip(names, methods, strict=True)
     ]

@@ -1,7 +1,7 @@
 """Metrics of a list of predictions. A null prediction is an answer that was not given: wrong, and counted apart.
 
-What a confusion matrix tells is computed from that, on any number of them at once: a resample is one more. Shapes: N
-examples, C classes, leading dimensions `...`.
+What a confusion matrix tells is computed from that, on any number of them at once. Shapes: N examples, C classes,
+leading dimensions `...`.
 """
 
 import math
@@ -31,7 +31,8 @@ class Bin(NamedTuple):
 def classes_of(predictions: Sequence[str | None], truths: Sequence[str], order: Sequence[str] = ()) -> tuple[str, ...]:
     """The classes that occur, those of `order` first and in its order."""
     found = dict.fromkeys([*truths, *(prediction for prediction in predictions if prediction is not None)])
-    return (*(word for word in dict.fromkeys(order) if word in found), *(word for word in found if word not in order))
+    first = dict.fromkeys(order)
+    return (*(word for word in first if word in found), *(word for word in found if word not in first))
 
 
 def confusion_matrix(predictions: Sequence[str | None], truths: Sequence[str], classes: Sequence[str]) -> np.ndarray:
@@ -63,6 +64,27 @@ def class_f1(confusion: np.ndarray) -> np.ndarray:
 def macro_f1(confusion: np.ndarray) -> np.ndarray:
     """Unweighted mean of F1 over the classes that occur as ground truth or prediction (...): scikit-learn's default."""
     return np.nanmean(class_f1(confusion), axis=-1)
+
+
+def class_f1_influence(confusion: np.ndarray, truths: np.ndarray, predicted: np.ndarray, word: int) -> np.ndarray:
+    """By how much each example moves the F1 of class `word`: N times the derivative by its weight (N), which sums to 0.
+
+    Args:
+        truths, predicted: Places of the classes (N); C for no answer.
+    """
+    total = confusion[:, word].sum() + confusion[word].sum()
+    f1 = 2 * confusion[word, word] / total
+    hits = (truths == word).astype(float) + (predicted == word)
+    return len(truths) / total * (2.0 * (hits == 2) - f1 * hits)
+
+
+def macro_f1_influence(confusion: np.ndarray, truths: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """By how much each example moves macro-F1 (N), as `class_f1_influence`: the mean of those of the classes."""
+    total = np.append(confusion[:, :-1].sum(0) + confusion.sum(1), 0).astype(float)
+    weight = np.divide(1, total, out=np.zeros_like(total), where=total > 0)
+    f1 = np.append(np.nan_to_num(class_f1(confusion)), 0)
+    moved = 2 * weight[truths] * (truths == predicted) - (f1 * weight)[truths] - (f1 * weight)[predicted]
+    return len(truths) / (total > 0).sum() * moved
 
 
 def macro_f1_of_all(confusion: np.ndarray, classes: int) -> np.ndarray:
@@ -141,7 +163,7 @@ def calibration_error(bins: Sequence[Bin]) -> float:
     return sum(bin.count * abs(bin.confidence - bin.accuracy) for bin in full) / sum(bin.count for bin in full)
 
 
-def wilson_interval(right: int, count: int) -> tuple[float, float]:
+def wilson_interval(right: float, count: float) -> tuple[float, float]:
     """95 % interval of a proportion (Wilson 1927): the proportions that a score test at 5 % does not reject."""
     proportion, z2 = right / count, Z95**2
     middle = (proportion + z2 / (2 * count)) / (1 + z2 / count)

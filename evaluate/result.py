@@ -1,17 +1,14 @@
 """A predictions file and what is measured on it: what the table, the comparison and the report show."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cached_property
-from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
 from evaluate import metrics
-from evaluate.predictions import Predictions, check_row, read_predictions, sha256
-from evaluate.statistics import bootstrap_interval
-from preprocess.errors import InputError
-from preprocess.files import read_json
+from evaluate.intervals import Groups, Interval, grouped, mean_interval
+from evaluate.predictions import Predictions
 
 METHODS = {
     "direct": "direct",
@@ -25,7 +22,13 @@ METHODS = {
     "tfidf": "TF-IDF",
 }
 
-Interval = tuple[float, float]
+
+class ClassF1(NamedTuple):
+    """F1 of a class with its 95 % interval; None where it occurs on too few pages."""
+
+    name: str
+    value: float
+    interval: Interval | None
 
 
 class Result:
@@ -54,6 +57,11 @@ class Result:
         return self.prompt_meta.get("seed")
 
     @property
+    def order(self) -> int:
+        """0 for the demonstrations in the order of the draw, else which permutation of them."""
+        return self.prompt_meta.get("order") or 0
+
+    @property
     def checkpoint(self) -> str | None:
         return self.meta.get("checkpoint")
 
@@ -80,7 +88,8 @@ class Result:
         method = self.meta.get("method")
         place = list(METHODS).index(method) if method in METHODS else len(METHODS)
         k, seed = (-1 if value is None else value for value in (self.k, self.seed))
-        return (self.dataset or "~", self.checkpoint or "~", k, seed, place, self.method or "", str(self.path))
+        about = (self.dataset or "~", self.checkpoint or "~", k, seed, self.order)
+        return (*about, place, self.method or "", str(self.path))
 
     @cached_property
     def ids(self) -> list[str]:
@@ -112,9 +121,18 @@ class Result:
         return None if None in groups else groups
 
     @cached_property
+    def grouping(self) -> Groups:
+        return grouped(self.groups, len(self.rows))
+
+    @cached_property
     def classes(self) -> tuple[str, ...]:
-        order = [word for words in self.label_words for word in words]
-        return metrics.classes_of(self.predicted, self.truths or [], order)
+        return metrics.classes_of(self.predicted, self.truths or [], self.all_label_words)
+
+    @cached_property
+    def all_label_words(self) -> tuple[str, ...]:
+        """Of all examples, each once."""
+        distinct = {id(words): words for words in self.label_words}.values()  # as a rule all rows share one list
+        return tuple(dict.fromkeys(word for words in distinct for word in words))
 
     @cached_property
     def confusion(self) -> np.ndarray | None:
@@ -130,12 +148,17 @@ class Result:
         return float(self.correct.mean())
 
     @cached_property
-    def accuracy_interval(self) -> Interval:
-        return bootstrap_interval(lambda counts: counts[:, 1] / counts.sum(-1), self.correct * 1, (2,), self.groups)
+    def accuracy_interval(self) -> Interval | None:
+        return mean_interval(self.correct[None], self.grouping)
 
     @cached_property
     def wilson_interval(self) -> Interval:
         return metrics.wilson_interval(int(self.correct.sum()), len(self.rows))
+
+    @property
+    def majority(self) -> float | None:
+        """The accuracy of always answering the most frequent class."""
+        return None if self.confusion is None else float(self.confusion.sum(-1).max() / self.confusion.sum())
 
     def of_confusion(self, metric: Callable[[np.ndarray], np.ndarray]) -> float | None:
         """A metric of the confusion matrix."""
@@ -144,17 +167,47 @@ class Result:
     @property
     def macro_f1_of_all(self) -> float | None:
         """Of all label words; None where the file does not tell them."""
-        words = {word for words in self.label_words for word in words}
-        if self.confusion is None or not words:
+        if self.confusion is None or not self.all_label_words:
             return None
-        return float(metrics.macro_f1_of_all(self.confusion, len(words)))
+        return float(metrics.macro_f1_of_all(self.confusion, len(self.all_label_words)))
 
-    def interval_of(self, metric: Callable[[np.ndarray], np.ndarray]) -> Interval | None:
-        """Its 95 % interval."""
-        if self.truths is None or self.confusion is None:
+    @cached_property
+    def places(self) -> tuple[np.ndarray, np.ndarray]:
+        """Of ground truths and predictions among the classes (N), C for no answer."""
+        place = {word: number for number, word in enumerate([*self.classes, None])}
+        return np.array([place[word] for word in self.truths or []]), np.array([place[w] for w in self.predicted])
+
+    @property
+    def macro_f1_values(self) -> np.ndarray | None:
+        """For each example macro-F1 and by how much the example moves it (N): their mean is macro-F1, and its variance
+        that of macro-F1 (the infinitesimal jackknife, Efron 1982)."""
+        if self.confusion is None:
             return None
-        cells = metrics.confusion_cells(self.predicted, self.truths, self.classes)
-        return bootstrap_interval(metric, cells, self.confusion.shape, self.groups)
+        return metrics.macro_f1(self.confusion) + metrics.macro_f1_influence(self.confusion, *self.places)
+
+    @cached_property
+    def class_f1(self) -> list[ClassF1]:
+        """In the order of the classes; empty without ground truths. The interval of a class is of the pages, or the
+        examples, where it occurs or is predicted."""
+        if self.confusion is None:
+            return []
+        values = metrics.class_f1(self.confusion).tolist()
+        return [
+            ClassF1(name, value, self.class_f1_interval(n, value))
+            for n, (name, value) in enumerate(zip(self.classes, values, strict=True))
+        ]
+
+    def class_f1_interval(self, word: int, value: float) -> Interval | None:
+        truths, predicted = self.places
+        concerned = np.flatnonzero((truths == word) | (predicted == word))
+        moved = metrics.class_f1_influence(self.confusion, truths, predicted, word)[concerned]
+        groups = self.grouping
+        if groups.are_pages:
+            _, place = np.unique(groups.place[concerned], return_inverse=True)
+            groups = Groups(place, np.bincount(place).astype(float), True)
+        else:
+            groups = Groups(np.arange(len(concerned)), np.ones(len(concerned)), False)
+        return mean_interval((value + moved * len(concerned) / len(truths))[None], groups)
 
     @cached_property
     def scores(self) -> list[list[float]] | None:
@@ -198,95 +251,3 @@ class Result:
         if self.scores is None or self.truth_places is None:
             return None
         return metrics.negative_log_likelihood(self.scores, self.truth_places)
-
-
-def read_results(paths: Sequence[str]) -> list[Result]:
-    """All results that `paths` name, read, checked, and sorted by data set, checkpoint, k, seed and method.
-
-    Raises:
-        InputError: See `find_files`, `read_checked`.
-    """
-    return sorted((Result(read_checked(path)) for path in find_files(paths)), key=lambda result: result.sort_key)
-
-
-def find_files(paths: Sequence[str]) -> list[Path]:
-    """The predictions files that `paths` name.
-
-    Raises:
-        InputError: A path that does not exist, or a folder without predictions.
-    """
-    files: list[Path] = []
-    for path in map(Path, paths):
-        if path.is_dir():
-            inside = sorted(file for file in path.rglob("outputs_*.json") if not file.name.endswith(".meta.json"))
-            if not inside:
-                raise InputError(f"{path}: no outputs_*.json in it")
-            files += inside
-        elif path.is_file():  # a shell's outputs_*.json names the meta files as well
-            files += [] if path.name.endswith(".meta.json") else [path]
-        else:
-            raise InputError(f"{path}: no such file or folder")
-    return list(dict.fromkeys(files))
-
-
-def read_checked(path: Path) -> Predictions:
-    """A predictions file that belongs together with its meta file and, where that is at hand, with its input.
-
-    Raises:
-        InputError: Says what does not fit.
-    """
-    predictions = read_predictions(path, "FILES")
-    meta = predictions.meta
-    if meta is None:  # an earlier file, or one of another program: nothing but its name says what it was made from
-        inputs = inputs_beside(path)
-        prompts = [] if inputs is None else read_json(inputs, "FILES")
-        if inputs is not None and difference_from(predictions.rows, prompts, inputs) is None:
-            complete(predictions, prompts)
-        return predictions
-    if meta.get("num_examples") != len(predictions.rows):
-        raise InputError(f"{path}: {len(predictions.rows)} rows, its meta file says {meta.get('num_examples')}")
-    inputs = Path(meta.get("prompt_path") or "")
-    if inputs.is_file():
-        if sha256(inputs) != meta.get("prompt_sha256"):
-            raise InputError(f"{path}: was made from another version of {inputs}; evaluate again or restore that file")
-        prompts = read_json(inputs, "FILES")
-        differs = difference_from(predictions.rows, prompts, inputs)
-        if differs is not None:
-            raise InputError(f"{path}: {differs}")
-        complete(predictions, prompts)
-    return predictions
-
-
-def inputs_beside(path: Path) -> Path | None:
-    """The prompt file that the name of a predictions file tells, in the same folder; None where there is none."""
-    parts = path.name.removeprefix("outputs_").split("_")
-    kind = "channel" if parts[0] == "channel" else "direct"
-    candidates = [path.with_name(f"inputs_{kind}_{'_'.join(parts[begin:])}") for begin in range(1, len(parts))]
-    return next((candidate for candidate in candidates if candidate.is_file()), None)
-
-
-def difference_from(rows: Sequence[dict[str, Any]], prompts: Sequence[dict[str, Any]], inputs: Path) -> str | None:
-    """What says that predictions were not made from these prompts; None where nothing does. Rows of other programs may
-    have no ids."""
-    if len(prompts) != len(rows):
-        return f"{len(rows)} rows for {len(prompts)} examples of {inputs}"
-    for number, (prompt, row) in enumerate(zip(prompts, rows, strict=True)):
-        expected = prompt.get("id", str(number)), prompt["ground_truth"]
-        found = row["id"], row.get("ground_truth", prompt["ground_truth"])
-        if found != expected and found != (str(number), expected[1]):
-            return f"row {number} is {found}, in {inputs} it is {expected}"
-    return None
-
-
-def complete(predictions: Predictions, prompts: Sequence[dict[str, Any]]) -> None:
-    """Fill in what rows leave out and the prompt file tells: id, label words, ground truth, page.
-
-    Raises:
-        InputError: The scores are not as many as the label words.
-    """
-    for number, (prompt, row) in enumerate(zip(prompts, predictions.rows, strict=True)):
-        row["id"] = prompt.get("id", str(number))
-        for field in ("label_words", "ground_truth", "group"):
-            if prompt.get(field) is not None:
-                row.setdefault(field, prompt[field])
-        check_row(row, f"{predictions.path}: row {number}")

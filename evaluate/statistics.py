@@ -1,84 +1,53 @@
-"""Whether a number, or a difference of two, is more than chance: the bootstrap, McNemar's test, Holm's correction.
-
-Examples of one group (the blocks of a page) are drawn together or not at all: they are not independent of each other.
-Shapes: R resamples, K counts, G groups.
-"""
+"""Whether one method is better than another on the same examples, and Holm's correction for many such questions."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import bdtr
 
-RESAMPLES = 2000
-SEED = 0
+from evaluate.intervals import Groups, Interval, difference_interval, estimate, p_value
+from evaluate.metrics import Z95
+
+MCNEMAR, CLUSTERED, DRAWN = "McNemar", "CR2 t", "CR2 t, draws"
 
 
 class Comparison(NamedTuple):
-    """Two systems on the same examples.
+    """Two methods on the same examples and the same draws.
 
     Args:
         difference: Of the accuracies, first minus second.
-        low, high: 95 % interval of that, by the paired bootstrap.
-        bootstrap_p: Of no difference, by the paired bootstrap.
-        mcnemar_p: Of no difference, by McNemar's exact test.
+        interval: 95 % interval of that; None where there are too few pages.
+        p: Of a difference as large as this if there is none; None where there are too few pages.
+        test: MCNEMAR, CLUSTERED or DRAWN; where there is none, why.
+        draws: How many were compared.
     """
 
     difference: float
-    low: float
-    high: float
-    bootstrap_p: float
-    mcnemar_p: float
+    interval: Interval | None
+    p: float | None
+    test: str
+    draws: int
 
 
-def resample(
-    cells: np.ndarray, size: int, groups: Sequence[str] | None, resamples: int = RESAMPLES, seed: int = SEED
-) -> np.ndarray:
-    """Counts (R, K) of the cells in draws with replacement of as many examples as there are, or as many groups.
+def compare(first: np.ndarray, second: np.ndarray, groups: Groups) -> Comparison:
+    """Compare what two methods got right (D, N), draw by draw; of one draw each or as many as the other has.
 
-    Args:
-        cells: The cell that each example falls into (N).
-        size: K, the number of cells.
-        groups: Of each example; None: each is drawn alone.
+    One draw each of examples that stand alone: McNemar's exact test. Else the differences of each example and draw are
+    clustered as in `evaluate.intervals`.
     """
-    generator = np.random.default_rng(seed)
-    if groups is None or len(set(groups)) == len(cells):  # so many draws of N cells have the multinomial distribution
-        return generator.multinomial(len(cells), np.bincount(cells, minlength=size) / len(cells), size=resamples)
-    place = {group: number for number, group in enumerate(dict.fromkeys(groups))}
-    counts = np.zeros((len(place), size), dtype=np.int64)
-    np.add.at(counts, (np.array([place[group] for group in groups]), cells), 1)
-    drawn = generator.multinomial(len(place), np.full(len(place), 1 / len(place)), size=resamples)
-    return drawn @ counts
-
-
-def interval(values: np.ndarray) -> tuple[float, float]:
-    """The middle 95 % of resampled values (percentile method, Efron and Tibshirani 1993, section 13.3)."""
-    low, high = np.nanpercentile(values, [2.5, 97.5])
-    return float(low), float(high)
-
-
-def bootstrap_interval(
-    metric: Callable[[np.ndarray], np.ndarray], cells: np.ndarray, shape: tuple[int, ...], groups: Sequence[str] | None
-) -> tuple[float, float]:
-    """95 % interval of a metric of counts.
-
-    Args:
-        metric: Of counts (R, *shape): (R).
-        cells: Place of each example in the flattened counts (N).
-    """
-    return interval(metric(resample(cells, math.prod(shape), groups).reshape(-1, *shape)))
-
-
-def compare(first: Sequence[bool], second: Sequence[bool], groups: Sequence[str] | None) -> Comparison:
-    """Compare what two systems got right on the same examples, in the same order."""
-    gains = np.array(first, dtype=int) - np.array(second, dtype=int)
-    drawn = resample(gains + 1, 3, groups)
-    differences = (drawn[:, 2] - drawn[:, 0]) / drawn.sum(-1)
-    low, high = interval(differences)
-    # The observed sample counts as one resample, so that no probability is 0 (Davison and Hinkley 1997, section 4.2).
-    tails = [(1 + int(tail.sum())) / (1 + len(differences)) for tail in (differences <= 0, differences >= 0)]
-    p = mcnemar(int((gains > 0).sum()), int((gains < 0).sum()))
-    return Comparison(float(gains.mean()), low, high, min(1.0, 2 * min(tails)), p)
+    differences = first.astype(float) - second  # one draw is held against each of several
+    draws = len(differences)
+    if groups.too_few:
+        return Comparison(float(differences.mean()), None, None, groups.too_few, draws)
+    if draws == 1 and not groups.are_pages:
+        gains, losses = int((differences > 0).sum()), int((differences < 0).sum())
+        interval = paired_interval(gains, losses, differences.size)
+        return Comparison(float(differences.mean()), interval, mcnemar(gains, losses), MCNEMAR, 1)
+    found, count = estimate(groups.sums(differences), groups.sizes), len(groups.sizes)
+    test = CLUSTERED if draws == 1 else DRAWN
+    return Comparison(float(found.mean), difference_interval(found, count), p_value(found, count), test, draws)
 
 
 def mcnemar(first_alone: int, second_alone: int) -> float:
@@ -88,12 +57,15 @@ def mcnemar(first_alone: int, second_alone: int) -> float:
         first_alone, second_alone: Examples that only the first, only the second got right. Under the null hypothesis
             each of them falls to either by the toss of a coin.
     """
-    count = first_alone + second_alone
-    tail, ways = 0, 1  # whole numbers: exact; each binomial coefficient from the one before it
-    for number in range(min(first_alone, second_alone) + 1):
-        tail += ways
-        ways = ways * (count - number) // (number + 1)
-    return min(1.0, 2 * tail / 2**count)
+    return min(1.0, 2 * float(bdtr(min(first_alone, second_alone), first_alone + second_alone, 0.5)))
+
+
+def paired_interval(gains: int, losses: int, count: int) -> Interval:
+    """95 % interval of a difference of paired proportions (Bonett and Price 2012): Wald's with one more gain and one
+    more loss, which covers what it says with few of them and is never empty."""
+    gained, lost = (gains + 1) / (count + 2), (losses + 1) / (count + 2)
+    half = Z95 * math.sqrt((gained + lost - (gained - lost) ** 2) / (count + 2))
+    return max(-1.0, gained - lost - half), min(1.0, gained - lost + half)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

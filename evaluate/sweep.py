@@ -1,15 +1,17 @@
 """Several draws of demonstrations in one command: how much a result owes to the examples that the prompt shows."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from evaluate.calibration import CalibrateConfig, calibrate
+from evaluate.formats import check_format
 from evaluate.generation import GenerateConfig, generate
-from evaluate.result import read_results
+from evaluate.reading import read_results
 from evaluate.results_folder import checkpoint_name
 from evaluate.run import RunOptions
 from evaluate.scoring import ScoreConfig, evaluate
-from evaluate.table import check_format, draws_table
+from evaluate.table import TableConfig, results_table
 from llama.checkpoint import open_checkpoint
 from llama.parallel import Launch, finish, start, world_size
 from preprocess import ag_news, doclaynet, tables
@@ -19,11 +21,12 @@ from preprocess.files import PathFlag
 
 METHODS = ("direct", "calibrated", "channel", "generate")
 DATASETS = ("ag_news", "doclaynet")  # others by a YAML file
+COLUMNS = "dataset,num_examples,k,method,draws,accuracy,interval,worst,disagreement,macro_f1"
 
 
 @dataclass(frozen=True)
 class SweepConfig:
-    """Score several draws of demonstrations, and print mean, deviation and worst of each method.
+    """Score several draws of demonstrations, and print mean, standard deviation and worst of each method.
 
     What is finished already is not computed again: more seeds later cost only themselves.
 
@@ -31,7 +34,10 @@ class SweepConfig:
         dataset: ag_news, doclaynet, or a YAML file as run_preprocess.py takes it.
         methods: Of direct, calibrated, channel, generate (greedy), with commas.
         k: Demonstrations of each class, one or several numbers with commas.
-        seed: Of the draws, one or several numbers with commas.
+        seed: Of the draws, one or several numbers with commas; with k = 0 there is nothing to draw, and the first alone
+            is scored.
+        orders: So many other orders of the demonstrations of the first draw (Lu et al. 2022), to tell how much a result
+            owes to their order.
         dataset_path: A hub id, or a folder or file of the data set; default the shipped sample set or the hub's.
         demonstrations: Folder or file to draw demonstrations from; default the train split of the data set.
         limit: Keep so many test examples, the first ones; 0 keeps all.
@@ -46,6 +52,7 @@ class SweepConfig:
     methods: str = "direct,calibrated,channel,generate"
     k: str = "1"
     seed: str = "1,2,3,4,5"
+    orders: int = 0
     dataset_path: PathFlag = ""
     demonstrations: PathFlag = ""
     limit: int = 0
@@ -64,6 +71,8 @@ class SweepConfig:
         for method in names(self.methods):
             if method not in METHODS:
                 raise InputError(f"--methods {method!r}: expected {', '.join(METHODS)}, with commas")
+        if self.orders < 0:
+            raise InputError(f"--orders {self.orders}: expected 0 or more")
         for flag in ("k", "seed"):
             numbers(flag, getattr(self, flag))
 
@@ -89,17 +98,24 @@ def sweep(config: SweepConfig) -> None:
     launch = start(checkpoint.model_parallel_size(options.model_parallel_size, world_size()))
     folder = Path(config.output_dir or f"results/{checkpoint_name(options.ckpt_dir)}/sweep")
     outputs: list[str] = []
-    for k in numbers("k", config.k):
-        for seed in numbers("seed", config.seed):
-            outputs += score_draw(config, launch, folder, k, seed)
+    for k, seed, order in draws_of(config):
+        outputs += score_draw(config, launch, folder, k, seed, order)
     if launch.rank == 0:
-        print(draws_table(read_results(outputs), config.format))
+        print(results_table(read_results(outputs), TableConfig(format=config.format, columns=COLUMNS)))
     finish()
 
 
-def score_draw(config: SweepConfig, launch: Launch, folder: Path, k: int, seed: int) -> list[str]:
+def draws_of(config: SweepConfig) -> Iterator[tuple[int, int, int]]:
+    """k, seed and order of each; without demonstrations there is nothing to draw, and one is all."""
+    seeds = numbers("seed", config.seed)
+    for k in numbers("k", config.k):
+        yield from ((k, seed, 0) for seed in (seeds if k else seeds[:1]))
+        yield from ((k, seeds[0], order) for order in range(1, (config.orders if k else 0) + 1))
+
+
+def score_draw(config: SweepConfig, launch: Launch, folder: Path, k: int, seed: int, order: int = 0) -> list[str]:
     """One draw of demonstrations by all methods; the predictions files."""
-    name = f"{Path(config.dataset).stem}_k{k}_seed{seed}"
+    name = f"{Path(config.dataset).stem}_k{k}_seed{seed}" + (f"_order{order}" if order else "")
     inputs = {kind: str(folder / f"inputs_{kind}_{name}.json") for kind in ("direct", "channel")}
     outputs = {method: str(folder / f"outputs_{method}_{name}.json") for method in METHODS}
     asked = names(config.methods)
@@ -111,6 +127,7 @@ def score_draw(config: SweepConfig, launch: Launch, folder: Path, k: int, seed: 
             demonstrations=config.demonstrations,
             k=k,
             seed=seed,
+            order=order,
             limit=config.limit,
         )
         launch.from_rank_0(inputs[kind], lambda kind=kind, options=options: write_prompts(config, options, kind))

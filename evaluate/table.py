@@ -1,211 +1,177 @@
 """The results table, made from predictions files and their meta files alone."""
 
-import csv
-import io
-import json
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-
-from evaluate import metrics
-from evaluate.result import Result, read_results
+from evaluate.columns import COLUMNS
+from evaluate.comparison import FEW_DRAWS_NOTE, compare_methods
+from evaluate.formats import Column, Rows, check_format, four_digits, to_text
+from evaluate.intervals import FEW_DRAWS
+from evaluate.methods import Method, methods_of
+from evaluate.reading import read_results
+from evaluate.result import Result
+from evaluate.statistics import holm
 from preprocess.errors import InputError
 from preprocess.files import PathFlag
 
-UNKNOWN = "-"
-
-
-class Column(NamedTuple):
-    """A column of the table.
-
-    Args:
-        header: As it is printed.
-        value: Of what a row is about, a result as a rule; None where the files do not tell.
-        show: The value as text.
-        is_number: Set right.
-    """
-
-    header: str
-    value: Callable[[Any], Any]
-    show: Callable[[Any], str] = str
-    is_number: bool = True
-
-    def cell(self, about: Any) -> str:
-        value = self.value(about)
-        return UNKNOWN if value is None else self.show(value)
-
-
-def four_digits(value: float) -> str:
-    return f"{value:.4f}"
-
-
-def from_to(interval: tuple[float, float]) -> str:
-    return f"{interval[0]:.4f}-{interval[1]:.4f}"
-
-
-def clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60:02d}:{minutes % 60:02d}:{rest:02d}"
-
-
-COLUMNS = {
-    "dataset": Column("dataset", lambda result: result.dataset, is_number=False),
-    "num_examples": Column("num_examples", lambda result: len(result.rows)),
-    "k": Column("k", lambda result: result.k),
-    "seed": Column("seed", lambda result: result.seed),
-    "method": Column("method", lambda result: result.method, is_number=False),
-    "accuracy": Column("accuracy", lambda result: result.accuracy, four_digits),
-    "interval": Column("95 % interval", lambda result: result.accuracy_interval, from_to),
-    "wilson": Column("Wilson interval", lambda result: result.wilson_interval, from_to),
-    "macro_f1": Column("macro-F1", lambda result: result.of_confusion(metrics.macro_f1), four_digits),
-    "macro_f1_interval": Column("of macro-F1", lambda result: result.interval_of(metrics.macro_f1), from_to),
-    "macro_f1_all": Column("macro-F1 of all", lambda result: result.macro_f1_of_all, four_digits),
-    "weighted_f1": Column("weighted F1", lambda result: result.of_confusion(metrics.weighted_f1), four_digits),
-    "mcc": Column("MCC", lambda result: result.of_confusion(metrics.matthews_correlation), four_digits),
-    "ece": Column("ECE", lambda result: result.calibration_error, four_digits),
-    "brier": Column("Brier", lambda result: result.brier_score, four_digits),
-    "nll": Column("NLL", lambda result: result.negative_log_likelihood, four_digits),
-    "unanswered": Column("unanswered", lambda result: result.unanswered),
-    "tokens": Column("tokens", lambda result: result.tokens),
-    "time": Column("inference time", lambda result: result.seconds, clock),
-    "checkpoint": Column("checkpoint", lambda result: result.checkpoint, is_number=False),
-}
-DEFAULT = "dataset,num_examples,k,method,accuracy,interval,macro_f1,unanswered,time,checkpoint"
-
-
-# Of all results of a method that differ in the demonstrations they show.
-DRAWS_COLUMNS = (
-    Column("dataset", lambda draws: draws[0].dataset, is_number=False),
-    Column("num_examples", lambda draws: len(draws[0].rows)),
-    Column("k", lambda draws: draws[0].k),
-    Column("method", lambda draws: draws[0].method, is_number=False),
-    Column("draws", len),
-    Column("mean accuracy", lambda draws: np.mean([draw.accuracy for draw in draws]), four_digits),
-    Column("deviation", lambda draws: deviation([draw.accuracy for draw in draws]), four_digits),
-    Column("worst", lambda draws: min(draw.accuracy for draw in draws), four_digits),
-    Column("best", lambda draws: max(draw.accuracy for draw in draws), four_digits),
-    Column("mean macro-F1", lambda draws: np.mean([macro_f1(draw) for draw in draws]), four_digits),
-    Column("its deviation", lambda draws: deviation([macro_f1(draw) for draw in draws]), four_digits),
-    Column("checkpoint", lambda draws: draws[0].checkpoint, is_number=False),
-)
-
-
-def macro_f1(result: Result) -> float:
-    value = result.of_confusion(metrics.macro_f1)
-    return math.nan if value is None else value
-
-
-def deviation(values: Sequence[float]) -> float | None:
-    """Of a sample; one value has none."""
-    return float(np.std(values, ddof=1)) if len(values) > 1 else None
+DEFAULT = "dataset,checkpoint,method,k,draws,accuracy,interval,macro_f1,unanswered"
+TOLD_ONCE = ("dataset", "checkpoint", "k", "draws", "unanswered")  # of the default columns
+GROUPS = ("dataset", "checkpoint", "k")
+SIGNIFICANT = 0.05
 
 
 @dataclass(frozen=True)
 class TableConfig:
-    """Print the results table of predictions files: accuracy with its 95 % interval, macro-F1, time, and what --columns
-    names.
+    """Print the results table of predictions files: one row a method, the mean over its draws.
+
+    accuracy and macro-F1 are means over the draws of demonstrations (--seed) ± their standard deviation. The 95 %
+    interval holds examples and draws at once. One draw of examples that stand alone: Wilson (1927). Blocks of pages or
+    several draws: from the sums of pages and the means of draws, with the variance CR2 and t distributions with the
+    degrees of freedom of Bell and McCaffrey (2002), clustered in two directions (Cameron, Gelbach and Miller 2011), the
+    half widths added as in Howe (1974), on the scale of the logit (Korn and Graubard 1998). With fewer than five pages
+    there is none. The best accuracy of a data set is bold; those marked with a dagger are not distinguishable from it
+    (p of .05 or more by the test of run_compare_results.py, Holm-adjusted for all that are compared with the best).
 
     Args:
         paths: Predictions files, or folders that hold outputs_*.json at any depth.
-        format: markdown, latex (needs the package booktabs) or csv.
-        columns: Of dataset, num_examples, k, seed, method, accuracy, interval, wilson, macro_f1, macro_f1_interval,
-            macro_f1_all, weighted_f1, mcc, ece, brier, nll, unanswered, tokens, time, checkpoint, with commas; all
-            takes all. The intervals are of the bootstrap (2,000 resamples, whole pages where examples stand on pages),
-            wilson that of the accuracy of independent examples. macro_f1 averages the classes that occur as ground
-            truth or prediction, macro_f1_all all label words.
-        draws: One row for all results of a method that differ in --seed alone: mean, deviation, worst.
+        format: markdown, latex (needs the package booktabs) or csv (no rounding, low and high of an interval apart).
+        columns: Of dataset, num_examples, checkpoint, method, k, draws, seed, accuracy, interval, worst, best,
+            macro_f1, macro_f1_interval, macro_f1_all, weighted_f1, mcc, ece, brier, nll, disagreement (how often two
+            draws disagree on an example), orders, order_sd, order_worst (of the orders of one draw's demonstrations,
+            run_sweep.py --orders), unanswered, tokens, time (of a calibrated result with direct's), majority (accuracy
+            of always naming the most frequent class), with commas; all takes all. macro_f1 averages the classes that
+            occur as ground truth or prediction, macro_f1_all all label words. Without --columns those that are the same
+            in all rows are told once, with the table, except in csv.
+        draws: One row for each draw in place of one for each method.
+        group_by: Of dataset, checkpoint, k, with commas: rows with a heading for each; default dataset in latex without
+            --columns.
+        sort: One of the columns: numbers from high to low, text from a to z; default by data set, checkpoint, k and
+            method.
     """
 
     paths: tuple[PathFlag, ...] = ("results",)
     format: str = "markdown"
-    columns: str = DEFAULT
+    columns: str = ""
     draws: bool = False
+    group_by: str = ""
+    sort: str = ""
 
     def __post_init__(self) -> None:
         check_format(self.format)
         self.chosen_columns()
-        if self.draws and self.columns != DEFAULT:
-            raise InputError("--columns: --draws has its own")
+        for name in self.grouped_by():
+            if name not in GROUPS:
+                raise InputError(f"--group_by {name!r}: expected {', '.join(GROUPS)}, with commas")
+        if self.sort and self.sort not in COLUMNS:
+            raise InputError(f"--sort {self.sort!r}: expected one of {', '.join(COLUMNS)}")
 
-    def chosen_columns(self) -> list[Column]:
+    def chosen_columns(self) -> list[str]:
         """Raises InputError where a name is none of a column."""
-        names = list(COLUMNS) if self.columns == "all" else [name.strip() for name in self.columns.split(",")]
+        text = self.columns or DEFAULT
+        names = list(COLUMNS) if text == "all" else [name.strip() for name in text.split(",")]
         for name in names:
             if name not in COLUMNS:
                 raise InputError(f"--columns {name!r}: expected {', '.join(COLUMNS)}, with commas, or all")
-        return [COLUMNS[name] for name in dict.fromkeys(names)]
+        return list(dict.fromkeys(names))
+
+    def grouped_by(self) -> list[str]:
+        return [name.strip() for name in self.group_by.split(",")] if self.group_by else []
 
 
 def print_table(config: TableConfig) -> None:
-    """Read, check and print, sorted by data set, checkpoint, k, seed and method."""
-    results = read_results(config.paths)
-    if config.draws:
-        print(draws_table(results, config.format))
-        return
-    columns = config.chosen_columns()
-    print(FORMATS[config.format](columns, [[column.cell(result) for column in columns] for result in results]))
+    """Read, check and print."""
+    print(results_table(read_results(config.paths), config))
 
 
-def draws_table(results: Sequence[Result], form: str) -> str:
-    """One row for all results that differ in the seed of their demonstrations alone."""
-    groups: dict[tuple, list[Result]] = {}
-    for result in results:
-        settings = {**result.meta.get("settings", {}), "direct_sha256": None, "channel_sha256": None}
-        key = (result.dataset, result.checkpoint, result.k, result.method, len(result.rows))
-        groups.setdefault((*key, json.dumps(settings, sort_keys=True)), []).append(result)
-    order = sorted(groups.values(), key=lambda draws: (draws[0].sort_key[:3], draws[0].sort_key[4:]))
-    return FORMATS[form](DRAWS_COLUMNS, [[column.cell(draws) for column in DRAWS_COLUMNS] for draws in order])
+def results_table(results: Sequence[Result], config: TableConfig) -> str:
+    """The table and what a reader has to know of it."""
+    methods = methods_of(results) if not config.draws else [Method([result]) for result in results]
+    if config.sort:
+        methods = in_order(methods, COLUMNS[config.sort])
+    names, notes, headings = config.chosen_columns(), [], config.grouped_by()
+    if not config.columns and config.format != "csv":
+        names, notes = without_told_once(names, methods, headings)
+        if config.format == "latex" and not headings and "dataset" in names:
+            headings = ["dataset"]
+    by_group = gather(methods, lambda method: tuple(shown(name, method) for name in headings))
+    columns = [COLUMNS[name] for name in names if name not in headings or config.format == "csv"]
+    rows = []
+    marks = {} if config.draws else against_best(methods)
+    for key, members in by_group.items():
+        heading = ", ".join(key)
+        best = [n for n, method in enumerate(members) if marks.get(id(method), -1) is None]
+        like = [n for n, method in enumerate(members) if (marks.get(id(method)) or 0) >= SIGNIFICANT]
+        rows.append(Rows(heading, members, best, like))
+    notes += explanations(methods, any(group.like_best for group in rows))
+    return to_text(config.format, columns, rows, COLUMNS["accuracy"], notes)
 
 
-def to_markdown(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> str:
-    """A table that reads well as plain text too."""
-    lines = [[cell.replace("|", "\\|") for cell in cells] for cells in [[column.header for column in columns], *rows]]
-    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
+def in_order(methods: Sequence[Method], column: Column) -> list[Method]:
+    """Numbers from high to low, text from a to z, what is not known last."""
 
-    def line(cells: Sequence[str]) -> str:
-        padded = (
-            cell.rjust(width) if column.is_number else cell.ljust(width)
-            for cell, width, column in zip(cells, widths, columns, strict=True)
-        )
-        return f"| {' | '.join(padded)} |"
+    def key(method: Method) -> tuple[bool, Any]:
+        value = column.value(method)
+        first = value[0] if isinstance(value, tuple) else value
+        if first is None or (column.is_number and isinstance(first, str)):
+            return True, 0 if column.is_number else ""
+        return False, -float(first) if column.is_number else first
 
-    rule = "|".join(
-        "-" * (width + 1) + (":" if column.is_number else "-") for width, column in zip(widths, columns, strict=True)
-    )
-    header, *body = map(line, lines)
-    return "\n".join([header, f"|{rule}|", *body])
+    return sorted(methods, key=key)
 
 
-def to_latex(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> str:
-    """A tabular environment with the rules of the package booktabs."""
-    alignment = "".join("r" if column.is_number else "l" for column in columns)
-    cells = [[column.header for column in columns], *rows]
-    header, *body = (" & ".join(map(escape, line)) + r" \\" for line in cells)
-    rules = [r"\toprule", header, r"\midrule", *body, r"\bottomrule"]
-    return "\n".join([rf"\begin{{tabular}}{{@{{}}{alignment}@{{}}}}", *rules, r"\end{tabular}"])
+def gather(methods: Sequence[Method], key: Callable[[Method], Any]) -> dict[Any, list[Method]]:
+    found: dict[Any, list[Method]] = {}
+    for method in methods:
+        found.setdefault(key(method), []).append(method)
+    return found
 
 
-def escape(text: str) -> str:
-    """`text` with LaTeX's special characters made plain."""
-    special = {character: "\\" + character for character in "&%$#_{}"}
-    special |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    return "".join(special.get(character, character) for character in text)
+def shown(name: str, method: Method) -> str:
+    """A value of a method with its name where it does not speak for itself."""
+    cell = COLUMNS[name].cell(method)
+    return cell if name == "dataset" else f"{name} {cell}" if name == "checkpoint" else f"{name} = {cell}"
 
 
-def to_csv(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([[column.header for column in columns], *rows])
-    return text.getvalue().rstrip("\n")
+def without_told_once(
+    names: Sequence[str], methods: Sequence[Method], headings: Sequence[str]
+) -> tuple[list[str], list[str]]:
+    """The columns whose rows differ, and a line that tells the others."""
+    same = [name for name in TOLD_ONCE if len({COLUMNS[name].cell(method) for method in methods}) == 1]
+    told = [shown(name, methods[0]) for name in same if name not in headings]
+    return [name for name in names if name not in same], [f"All rows: {', '.join(told)}."] if told else []
 
 
-FORMATS = {"markdown": to_markdown, "latex": to_latex, "csv": to_csv}
+def against_best(methods: Sequence[Method]) -> dict[int, float | None]:
+    """For each method (its id) p of no difference from the best of its data set, Holm-adjusted; None for the best,
+    1 where it cannot be told. Methods without one of the same examples to compare with are not in it."""
+    found: dict[int, float | None] = {}
+    for members in gather(methods, lambda method: (method.dataset, frozenset(method.ids))).values():
+        if len(members) < 2:
+            continue
+        best = max(members, key=lambda method: method.accuracy)
+        order = next((method for method in members if method.groups.are_pages), members[0])
+        others = [method for method in members if method.accuracy < best.accuracy]
+        compared = [compare_methods(method, best, order) for method in others]
+        p_values = [1.0 if one is None or one.p is None else one.p for one in compared]
+        found |= {id(method): None for method in members if method not in others}
+        found |= dict(zip(map(id, others), holm(p_values), strict=True))
+    return found
 
 
-def check_format(form: str) -> None:
-    """Raises InputError where `--format` is none."""
-    if form not in FORMATS:
-        raise InputError(f"--format {form}: expected {', '.join(FORMATS)}")
+def explanations(methods: Sequence[Method], any_like_best: bool) -> list[str]:
+    """What a reader has to know, a sentence each."""
+    lines = []
+    for members in gather(methods, lambda method: (method.dataset, frozenset(method.ids))).values():
+        first = members[0]
+        pages = f" on {len(first.groups.sizes):,} pages" if first.groups.are_pages else ""
+        share = first.first.majority
+        majority = "" if share is None else f"; always naming the most frequent class is right in {four_digits(share)}"
+        lines.append(f"{first.dataset or 'Data set without a name'}: {len(first.ids):,} examples{pages}{majority}.")
+    if any_like_best:
+        lines.append("†: not distinguishable from the best (p ≥ .05, Holm-adjusted).")
+    if any(1 < len(method.draws) < FEW_DRAWS for method in methods):
+        lines.append(FEW_DRAWS_NOTE)
+    if any(method.is_drawn and len(method.draws) == 1 for method in methods):
+        lines.append("One draw of demonstrations: its interval holds for these demonstrations alone.")
+    return lines

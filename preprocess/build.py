@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from preprocess.demonstrations import Draw, cut_words, draw_demonstrations
+from preprocess.demonstrations import Draw, cut_words, draw_demonstrations, reordered
 from preprocess.errors import InputError
 from preprocess.files import PathFlag, check_writable, encode_json, meta_path, write_bytes, write_json
 from preprocess.prompts import DEFAULTS, Example, Prompt, to_rows
@@ -32,6 +32,7 @@ class PromptOptions:
         demonstrations: Folder or file to draw demonstrations from; default the train split of the data set.
         k: Demonstrations of each class; 0 is zero-shot; default 1, or what the file of the data set says.
         seed: Of the draw of demonstrations.
+        order: 0 shows them in the order of the draw; 1, 2, ... in other orders.
         limit: Keep so many test examples, the first ones; 0 keeps all.
         shuffle: Seed of a random order of the test examples, in which --limit then takes the first ones; default is the
             order of the data set.
@@ -43,11 +44,12 @@ class PromptOptions:
     demonstrations: PathFlag = ""
     k: int | None = None
     seed: int = 42
+    order: int = 0
     limit: int = 0
     shuffle: int | None = None
 
     def __post_init__(self) -> None:
-        for flag in ("k", "seed", "limit", "shuffle"):
+        for flag in ("k", "seed", "order", "limit", "shuffle"):
             if (getattr(self, flag) or 0) < 0:
                 raise InputError(f"--{flag} {getattr(self, flag)}: expected 0 or more")
 
@@ -217,6 +219,8 @@ def write_prompt_file(
     """
     dataset, options = plan.dataset, plan.options
     shown = draw_demonstrations(dataset.draw, train, test, dataset.label_words, options.k, options.seed)
+    if options.order:
+        shown = reordered(shown, options.seed, options.order)
     if max_demo_words is not None:
         shown = [cut_words(example, max_demo_words) for example in shown]
     prompt, completion, separator = dataset.template.open(plan.method, shown)
@@ -236,6 +240,7 @@ def write_prompt_file(
         "method": plan.method,
         "k": options.k,
         "seed": options.seed,
+        **({"order": options.order} if options.order else {}),
         "limit": options.limit,
         **({} if options.shuffle is None else {"shuffle": options.shuffle}),
         "demonstrations_path": options.demonstrations or plan.origin,

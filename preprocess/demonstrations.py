@@ -1,5 +1,6 @@
 """Demonstrations: the k examples of each class that a few-shot prompt shows. Every draw is a function of its seed."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -109,6 +110,17 @@ def draw_demonstrations(
                 f"out ({len(train) - len(others)} of {len(train)}); name others with --demonstrations, or --k 0"
             )
     return draw(others, label_words, k, seed)
+
+
+def reordered(drawn: Sequence[Example], seed: int, order: int) -> list[Example]:
+    """The same demonstrations in another order: the `order`-th of those permutations, distinct and not the drawn one,
+    that a generator of this seed gives; the last there is where there are fewer (Lu et al. 2022)."""
+    generator = np.random.default_rng([seed, len(drawn)])
+    own = tuple(range(len(drawn)))
+    found = {own: None}
+    while len(found) <= min(order, math.factorial(len(drawn)) - 1):
+        found[tuple(generator.permutation(len(drawn)).tolist())] = None
+    return [drawn[place] for place in list(found)[-1]]
 
 
 def check_counts(drawn: Sequence[Example], label_words: Sequence[str], k: int, what: str) -> None:

@@ -72,7 +72,7 @@ def accuracy(section: Section) -> Element:
     """Accuracy of each result with its interval, a row each."""
     left = label_room(section.names)
     bottom = 8 + ROW * len(section.results)
-    ends = [end for result in section.results for end in (*result.accuracy_interval, result.accuracy)]
+    ends = [end for result in section.results for end in (*(result.accuracy_interval or ()), result.accuracy)]
     axis = scale(ends, left, left + PLOT)
     svg = canvas(left + PLOT + 52, bottom + 44, f"Accuracy with 95 % intervals: {section.title}")
     svg.extend(horizontal_axis(axis, 4, bottom, "accuracy, 95 % interval"))
@@ -80,7 +80,8 @@ def accuracy(section: Section) -> Element:
     for place, (name, result, style) in enumerate(rows):
         y = 8 + ROW * (place + 0.5)
         svg.append(write(name, left - 8, y + 4, "end"))
-        svg.append(bar(style, *map(axis, result.accuracy_interval), y))
+        if result.accuracy_interval:
+            svg.append(bar(style, *map(axis, result.accuracy_interval), y))
         svg.append(mark(style, axis(result.accuracy), y))
         svg.append(write(f"{result.accuracy:.4f}", left + PLOT + 8, y + 4, quiet=True))
     return svg
@@ -108,7 +109,8 @@ def f1(section: Section, places: Sequence[int]) -> Element | None:
         for lane_place, (style, values) in enumerate(zip(styles, found, strict=True)):
             middle = y + 4 + lane * (lane_place + 0.5)
             for entry in (entry for entry in values if entry.name == name):
-                svg.append(bar(style, *map(axis, entry.interval), middle))
+                if entry.interval:
+                    svg.append(bar(style, *map(axis, entry.interval), middle))
                 svg.append(mark(style, axis(entry.value), middle))
     return svg
 
@@ -122,7 +124,7 @@ def over_k(section: Section, places: Sequence[int]) -> Element:
     styles = [style_by_method[name] for name in methods]
     marks, top = legend([name or "no method" for name in methods], styles, 300, 14)
     left, width, height = 44.0, 280.0, 190.0
-    ends = [end for result in results for end in (*result.accuracy_interval, result.accuracy)]
+    ends = [end for result in results for end in (*(result.accuracy_interval or ()), result.accuracy)]
     axis = scale(ends, top + 20 + height, top + 20)
     across = {k: left + width * (place + 0.5) / len(ks) for place, k in enumerate(ks)}
     svg = canvas(left + width + 16, top + height + 64, f"Accuracy over demonstrations of each class: {section.title}")
@@ -136,7 +138,8 @@ def over_k(section: Section, places: Sequence[int]) -> Element:
         svg.append(element("polyline", points=" ".join(f"{x:.1f},{y:.1f}" for x, y in means), class_=f"curve s{style}"))
         for result in (result for k in ks for result in own[k]):
             x = across[result.k] + shift
-            svg.append(bar(style, *map(axis, result.accuracy_interval), x, upright=True))
+            if result.accuracy_interval:
+                svg.append(bar(style, *map(axis, result.accuracy_interval), x, upright=True))
             svg.append(mark(style, x, axis(result.accuracy)))
     return svg
 

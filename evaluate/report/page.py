@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from evaluate.reading import read_results
 from evaluate.report.drawing import to_file
 from evaluate.report.examples import to_json
 from evaluate.report.figures import Figure, draw
 from evaluate.report.markup import element, to_html, to_xml
 from evaluate.report.sections import Section, sections_of
 from evaluate.report.tables import files_table, section_html
-from evaluate.result import read_results
 from preprocess.errors import InputError
 from preprocess.files import PathFlag, check_writable, write_bytes
 

@@ -2,22 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import NamedTuple
 
-from evaluate import metrics
-from evaluate.comparison import Pair, compare_pairs, shared_groups, short_names
-from evaluate.result import Interval, Result
-from evaluate.statistics import interval, resample
+from evaluate.comparison import Pair, compare_pairs, short_names
+from evaluate.intervals import Groups
+from evaluate.methods import Method
+from evaluate.result import ClassF1, Result
 
 SIGNIFICANT = 0.05
-
-
-class ClassF1(NamedTuple):
-    """F1 of a class with its 95 % interval."""
-
-    name: str
-    value: float
-    interval: Interval
 
 
 class Section:
@@ -31,39 +22,34 @@ class Section:
     def __init__(self, title: str, results: Sequence[Result]):
         self.title = title
         self.results = list(results)
-        self.names = short_names(self.results)
+        self.methods = [Method([result]) for result in self.results]
+        self.names = short_names(self.methods)
 
     @property
-    def groups(self) -> list[str] | None:
-        return shared_groups(self.results)
+    def groups(self) -> Groups:
+        return next((r.grouping for r in self.results if r.grouping.are_pages), self.results[0].grouping)
 
-    @cached_property
+    @property
     def majority(self) -> float | None:
-        """The accuracy of always answering the most frequent class."""
-        confusion = self.results[0].confusion
-        return None if confusion is None else float(confusion.sum(-1).max() / confusion.sum())
+        return self.results[0].majority
 
     @cached_property
     def pairs(self) -> list[Pair]:
-        return compare_pairs(self.results)
-
-    def p_value(self, pair: Pair) -> float:
-        """McNemar's test holds for independent examples; blocks of a page are not, so there it is the bootstrap."""
-        return pair.mcnemar_p if self.groups is None else pair.bootstrap_p
+        return compare_pairs(self.methods, self.names)[0]
 
     @cached_property
     def class_f1(self) -> list[list[ClassF1]]:
         """Of each result."""
-        return [class_f1(result) for result in self.results]
+        return [result.class_f1 for result in self.results]
 
     @property
     def best(self) -> int:
         return max(range(len(self.results)), key=lambda place: self.results[place].accuracy)
 
     def against_best(self, place: int) -> float | None:
-        """The adjusted probability of no difference from the best; None for itself."""
+        """The adjusted probability of no difference from the best; None for itself, and with too few pages."""
         pair = next((pair for pair in self.pairs if {pair.first, pair.second} == {place, self.best}), None)
-        return None if pair is None or place == self.best else self.p_value(pair)
+        return None if pair is None or place == self.best else pair.p
 
     def panels(self) -> list[list[int]]:
         """Places of the results that differ by method alone: of one checkpoint, k and seed."""
@@ -100,14 +86,3 @@ def sections_of(results: Sequence[Result]) -> list[Section]:
         several = f" ({1 + names[:number].count(name)})" if names.count(name) > 1 else ""
         sections.append(Section(name + several, together))
     return sections
-
-
-def class_f1(result: Result) -> list[ClassF1]:
-    """In the order of the label words; empty without ground truths."""
-    if result.truths is None or result.confusion is None:
-        return []
-    cells = metrics.confusion_cells(result.predicted, result.truths, result.classes)
-    drawn = resample(cells, result.confusion.size, result.groups).reshape(-1, *result.confusion.shape)
-    spread = metrics.class_f1(drawn)  # nan, and left out, where a class is not in the resample
-    values = metrics.class_f1(result.confusion)
-    return [ClassF1(name, float(values[n]), interval(spread[:, n])) for n, name in enumerate(result.classes)]

@@ -4,14 +4,15 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from xml.etree.ElementTree import Element
 
+from evaluate.columns import COLUMNS
+from evaluate.formats import UNKNOWN, four_digits, signed
 from evaluate.report.figures import Figure
 from evaluate.report.markup import Child, element, scroller, table
 from evaluate.report.sections import SIGNIFICANT, Section
 from evaluate.result import Result
-from evaluate.statistics import RESAMPLES
-from evaluate.table import COLUMNS, UNKNOWN
 
-NOT_SHOWN = ("dataset", "method", "wilson")  # the heading says one, the first column the other
+OF_DRAWS = ("draws", "worst", "best", "disagreement", "orders", "order_sd", "order_worst")  # a row is one draw
+NOT_SHOWN = ("dataset", "method", "majority", *OF_DRAWS)  # the heading says one, the first column the other
 LAST = ("num_examples", "k", "seed", "checkpoint")  # often the same for all
 PAIRS_OPEN = 10  # more are folded
 FILE_FIELDS = ("method", "checkpoint_path", "fingerprint", "dtype", "device", "git_commit", "prompt_path")
@@ -42,15 +43,23 @@ def introduction(section: Section) -> str:
     text = f"{len(first.rows):,} examples, {len(section.results)} results."
     if section.majority is not None:
         text += f" {len(first.classes)} classes; always naming the most frequent one is right {section.majority:.4f}."
-    if section.groups is not None:
-        text += f" The examples stand on {len(set(section.groups)):,} pages, which are resampled whole."
+    if section.groups.are_pages:
+        text += f" The examples stand on {len(section.groups.sizes):,} pages."
     return text
 
 
 def explanation(section: Section) -> str:
-    test = "McNemar's exact test" if section.groups is None else "the paired bootstrap of pages"
+    if section.groups.too_few:
+        return f"{section.groups.too_few} for an interval or a test."
+    test, intervals = (
+        "McNemar's exact test",
+        "of accuracy Wilson's, of F1 from each example's part in it",
+    )
+    if section.groups.are_pages:
+        test = "a t test of the paired differences, clustered by page (Bell and McCaffrey 2002)"
+        intervals = "clustered by page (Bell and McCaffrey 2002)"
     return (
-        f"Intervals: 95 %, by a bootstrap of {RESAMPLES:,} resamples. “p vs. best”: how probable a difference"
+        f"Intervals: 95 %, {intervals}. “p vs. best”: how probable a difference"
         f" from the best accuracy as large as this is if there is none, by {test}, Holm-adjusted for all pairs of this"
         f" data set; bold below {SIGNIFICANT}. Reliability diagrams: intervals of independent examples (Wilson)."
     )
@@ -61,15 +70,15 @@ def results_table(section: Section) -> Element:
     told = {
         key: column
         for key, column in COLUMNS.items()
-        if key not in NOT_SHOWN and any(column.value(result) is not None for result in section.results)
+        if key not in NOT_SHOWN and any(column.value(method) is not None for method in section.methods)
     }
     first = [told.pop(key) for key in ("accuracy", "interval")]
     last = [told.pop(key) for key in LAST if key in told]
     rows: list[list[Child]] = []
-    for place, (name, result) in enumerate(zip(section.names, section.results, strict=True)):
+    for place, (name, method) in enumerate(zip(section.names, section.methods, strict=True)):
         p = section.against_best(place)
-        test = ["best" if p is None else p_cell(p)] if section.pairs else []
-        cells = [[column.cell(result) for column in columns] for columns in (first, told.values(), last)]
+        test = ["best" if place == section.best else UNKNOWN if p is None else p_cell(p)] if section.pairs else []
+        cells = [[column.cell(method) for column in columns] for columns in (first, told.values(), last)]
         rows.append([name, *cells[0], *test, *cells[1], *cells[2]])
     headers = [[column.header for column in columns] for columns in (first, told.values(), last)]
     test = ["p vs. best"] if section.pairs else []
@@ -88,20 +97,16 @@ def differences(section: Section) -> Iterator[Element]:
         [
             f"{section.names[pair.first]} − {section.names[pair.second]}",
             signed(pair.comparison.difference),
-            f"{signed(pair.comparison.low)} to {signed(pair.comparison.high)}",
-            p_cell(pair.bootstrap_p),
-            p_cell(pair.mcnemar_p),
+            " to ".join(map(signed, pair.comparison.interval or ())) or UNKNOWN,
+            UNKNOWN if pair.p is None else p_cell(pair.p),
+            pair.comparison.test,
         ]
         for pair in section.pairs
     ]
-    header = ["first − second", "accuracy", "95 % interval", "p, bootstrap", "p, McNemar"]
+    header = ["first − second", "accuracy", "95 % interval", "p", "test"]
     pairs = table(f"Differences of accuracy on {section.title}, p Holm-adjusted", header, rows)
     yield element("h3", "Differences")
     yield folded(f"{len(rows)} pairs" if len(rows) > 1 else "One pair", [pairs], len(rows) <= PAIRS_OPEN)
-
-
-def signed(difference: float) -> str:
-    return f"{difference:+.4f}".replace("-", "−")
 
 
 def f1_tables(section: Section) -> Iterator[Element]:
@@ -110,10 +115,14 @@ def f1_tables(section: Section) -> Iterator[Element]:
             continue
         counts = zip(result.confusion.sum(1).tolist(), result.confusion.sum(0).tolist(), strict=False)
         rows = [
-            [f1.name, str(occurs), str(predicted), f"{f1.value:.4f}", "{:.4f}-{:.4f}".format(*f1.interval)]
+            [f1.name, str(occurs), str(predicted), f"{f1.value:.4f}", from_to(f1.interval)]
             for f1, (occurs, predicted) in zip(values, counts, strict=True)
         ]
         yield table(f"Classes: {name}", ["class", "occurs", "predicted", "F1", "95 % interval"], rows)
+
+
+def from_to(interval: tuple[float, float] | None) -> str:
+    return "–".join(map(four_digits, interval or ())) or UNKNOWN
 
 
 def confusion_tables(section: Section) -> Iterator[Element]:

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluate.result import Result, read_checked
+from evaluate.reading import read_checked
+from evaluate.result import Result
 from llama.corrections import divide_by_batch
 
 

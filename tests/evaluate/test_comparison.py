@@ -1,26 +1,31 @@
-"""All pairs of results on the same examples; those on other examples are refused."""
+"""All pairs of methods on the same examples and draws; what cannot be compared is left out, with a line."""
 
 import csv
 import io
 import json
 import random
 
+import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from evaluate.comparison import CompareConfig, print_comparison, probability
+from evaluate.comparison import CompareConfig, print_comparison
+from evaluate.intervals import grouped
 from evaluate.predictions import write_predictions
-from evaluate.statistics import holm
+from evaluate.statistics import compare, holm
 from preprocess.errors import InputError
 
 
 @pytest.fixture
 def write_outputs(tmp_path):
-    """A function that writes predictions of a system that is right so often: (name, share, ids=0 to 99, **meta)."""
+    """A function that writes predictions of a system that is right so often: (name, share, ids=0 to 99, pages=0: no
+    pages, **meta)."""
 
-    def write(name, share, ids=range(100), **meta):
+    def write(name, share, ids=range(100), pages=0, **meta):
         draw = random.Random(name)
         rows = [{"id": str(number), "ground_truth": "ab"[number % 2]} for number in ids]
+        for row in rows if pages else ():
+            row["group"] = f"page {int(row['id']) % pages}"
         for row in rows:
             right = draw.random() < share
             row["prediction"] = row["ground_truth"] if right else "c"
@@ -34,11 +39,13 @@ def write_outputs(tmp_path):
 
 @pytest.fixture
 def printed(tmp_path, capsys):
-    """A function that prints the pairs of a folder and reads them back."""
+    """A function that prints the pairs of a folder and reads them back: (baseline) -> rows; lines in its `notes`."""
 
-    def read():
-        print_comparison(CompareConfig((str(tmp_path),), "csv"))
-        return list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    def read(baseline=""):
+        print_comparison(CompareConfig((str(tmp_path),), "csv", baseline))
+        said = capsys.readouterr()
+        read.notes = said.err.splitlines()
+        return list(csv.DictReader(io.StringIO(said.out)))
 
     return read
 
@@ -65,10 +72,12 @@ def test_every_pair_once(write_outputs, printed):
         first, second = correct(paths[row["first"]]), correct(paths[row["second"]])
         gained = sum(first[key] and not second[key] for key in first)
         lost = sum(second[key] and not first[key] for key in first)
-        assert row["difference"] == f"{(gained - lost) / 100:+.4f}"
+        assert float(row["difference"]) == pytest.approx((gained - lost) / 100)
+        assert float(row["low"]) < float(row["difference"]) < float(row["high"])
+        assert row["test"] == "McNemar"
         expected.append(binomtest(gained, gained + lost).pvalue)
     for row, p, adjusted in zip(rows, expected, holm(expected), strict=True):
-        assert (row["McNemar p"], row["Holm"]) == (probability(p), probability(adjusted))
+        assert (float(row["p"]), float(row["Holm"])) == (pytest.approx(p, rel=1e-4), pytest.approx(adjusted, rel=1e-4))
 
 
 def test_data_sets_apart(write_outputs, printed):
@@ -89,28 +98,107 @@ def test_results_of_one_method_are_told_apart(write_outputs, printed):
     assert f"direct, 13B, {path}" in {row["second"] for row in printed()}
 
 
-def test_other_examples_are_refused(write_outputs, tmp_path):
+def test_results_on_other_examples_are_left_out_and_counted(write_outputs, printed):
     write_outputs("a", 0.9)
-    write_outputs("b", 0.7, range(1, 101))
-    with pytest.raises(
-        InputError, match=r"outputs_b.json: has no example '0', .*outputs_a.json has: only results on th"
-    ):
-        print_comparison(CompareConfig((str(tmp_path),)))
+    write_outputs("b", 0.7, method="channel")
+    write_outputs("c", 0.7, range(1, 101), method="generate")
+    (row,) = printed()
+    assert (row["first"], row["second"]) == ("direct", "channel")
+    (note,) = printed.notes
+    assert "outputs_c.json: left out, 99 of its 100 examples are among the 100 examples of " in note
 
 
-def test_another_ground_truth_is_refused(write_outputs, tmp_path):
-    write_outputs("a", 0.9)
-    path = write_outputs("b", 0.7)
+def test_another_ground_truth_is_left_out(write_outputs, printed):
+    for name, method in (("a", "direct"), ("b", "channel"), ("c", "generate")):
+        path = write_outputs(name, 0.9, method=method)
     rows = json.loads(path.read_text())
     rows[3] |= {"ground_truth": "a", "correct": rows[3]["prediction"] == "a"}
     write_predictions(path, rows, json.loads(path.with_suffix(".meta.json").read_text()))
-    with pytest.raises(InputError, match=r"outputs_b.json: example '3' is 'a', in .*outputs_a.json it is 'b'"):
-        print_comparison(CompareConfig((str(tmp_path),)))
+    assert len(printed()) == 1
+    assert "outputs_c.json: left out, example '3' is 'a', not 'b' as in the examples of " in printed.notes[0]
+
+
+def test_draws_of_a_method_are_one(write_outputs, printed):
+    """Compared on the seeds that both have, in the order of the seeds; one without demonstrations with all of them."""
+    paths = {}
+    for method, share, seeds in (("direct", 0.8, (1, 2, 3)), ("channel", 0.6, (2, 3, 4))):
+        for seed in seeds:
+            meta = {"method": method, "prompt": {"dataset": "news", "k": 1, "seed": seed}}
+            paths[method, seed] = write_outputs(f"{method}{seed}", share, **meta)
+    paths["generate", 1] = write_outputs("zero", 0.5, method="generate", prompt={"dataset": "news", "k": 0, "seed": 1})
+    rows = {(row["first"], row["second"]): row for row in printed()}
+    assert {pair: row["draws"] for pair, row in rows.items()} == {
+        ("generate, k = 0", "direct, k = 1"): "3",
+        ("generate, k = 0", "channel, k = 1"): "3",
+        ("direct, k = 1", "channel, k = 1"): "2",
+    }
+
+    def right(method, *seeds):
+        return np.array([[correct(paths[method, seed])[str(n)] for n in range(100)] for seed in seeds])
+
+    row = rows["direct, k = 1", "channel, k = 1"]
+    expected = compare(right("direct", 2, 3), right("channel", 2, 3), grouped(None, 100))
+    assert float(row["difference"]) == pytest.approx(expected.difference, rel=1e-4)
+    assert float(row["p"]) == pytest.approx(expected.p, rel=1e-4)
+    assert row["test"] == "CR2 t, draws"
+    assert printed.notes == [
+        "Fewer than 5 draws: too few to know their spread; intervals are wider, and p larger, for it."
+    ]
+    expected = compare(right("generate", 1), right("direct", 1, 2, 3), grouped(None, 100))
+    assert float(rows["generate, k = 0", "direct, k = 1"]["p"]) == pytest.approx(expected.p, rel=1e-4)
+
+
+def test_no_draw_in_common(write_outputs, printed):
+    for method, seeds in (("direct", (1, 2)), ("channel", (3, 4)), ("generate", (1, 2))):
+        for seed in seeds:
+            meta = {"method": method, "prompt": {"dataset": "news", "k": 1, "seed": seed}}
+            write_outputs(f"{method}{seed}", 0.8, **meta)
+    assert [(row["first"], row["second"]) for row in printed()] == [("direct", "generate")]
+    assert "direct and channel: not compared, no draw (--seed) in common" in printed.notes
+    assert "channel and generate: not compared, no draw (--seed) in common" in printed.notes
+
+
+def test_blocks_of_pages(write_outputs, printed):
+    """From five pages on a test that is clustered by page; below, no interval and no p, and a word that says why. The
+    pages that one file knows are those of the other."""
+    ten = {"prompt": {"dataset": "ten", "k": 1}}
+    paths = [write_outputs("a", 0.9, pages=10, **ten), write_outputs("b", 0.7, method="channel", **ten)]
+    three = {"prompt": {"dataset": "three", "k": 1}}
+    write_outputs("c", 0.9, pages=3, **three), write_outputs("d", 0.7, pages=3, method="channel", **three)
+    clustered, few = printed()
+    pages = grouped([str(n % 10) for n in range(100)], 100)
+    expected = compare(*(np.array([[correct(path)[str(n)] for n in range(100)]]) for path in paths), pages)
+    assert (clustered["test"], float(clustered["p"])) == ("CR2 t", pytest.approx(expected.p, rel=1e-4))
+    assert [few[key] for key in ("low", "high", "p", "Holm", "test")] == ["-"] * 4 + ["3 pages: too few"]
+
+
+def test_holm_against_a_baseline(write_outputs, printed, tmp_path):
+    """Over the two comparisons with it, not over all three pairs."""
+    for name, share, method in (("a", 0.9, "direct"), ("b", 0.7, "channel"), ("c", 0.6, "generate")):
+        write_outputs(name, share, method=method)
+    rows = printed("channel")
+    assert [(row["first"], row["second"]) for row in rows] == [("channel", "direct"), ("channel", "generate")]
+    assert [float(row["Holm"]) for row in rows] == pytest.approx(holm([float(row["p"]) for row in rows]), rel=1e-4)
+    with pytest.raises(InputError, match="--baseline majority: expected one of direct; channel; generate"):
+        printed("majority")
+    write_outputs("d", 0.6, method="channel", prompt={"dataset": "news", "k": 4})
+    with pytest.raises(InputError, match="--baseline channel: is one of channel, k = 1; channel, k = 4"):
+        printed("channel")
+    assert len(printed("channel, k = 4")) == 3
+
+
+def test_no_p_value_has_a_floor(write_outputs, printed):
+    """Of 630 pairs a difference that is certain stays certain after Holm."""
+    for number in range(36):
+        write_outputs(str(number), 0.9 if number else 0.2, method=f"system {number}")
+    rows = printed()
+    assert len(rows) == 630
+    assert max(float(row["Holm"]) for row in rows if row["first"] == "system 0") < 1e-6
 
 
 def test_nothing_to_compare(write_outputs, tmp_path):
     write_outputs("a", 0.9)
-    with pytest.raises(InputError, match="no two results of one data set, nothing to compare"):
+    with pytest.raises(InputError, match="no two methods of one data set to compare"):
         print_comparison(CompareConfig((str(tmp_path),)))
     with pytest.raises(InputError, match="--format html: expected markdown, latex, csv"):
         CompareConfig(format="html")

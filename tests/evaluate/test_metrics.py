@@ -22,9 +22,11 @@ from evaluate.metrics import (
     brier_score,
     calibration_error,
     class_f1,
+    class_f1_influence,
     classes_of,
     confusion_matrix,
     macro_f1,
+    macro_f1_influence,
     macro_f1_of_all,
     matthews_correlation,
     negative_log_likelihood,
@@ -71,6 +73,27 @@ def test_many_confusion_matrices_at_once(answers):
     drawn[:, 0, 0] += 1
     for metric in (accuracy, macro_f1, weighted_f1, matthews_correlation):
         assert metric(drawn).tolist() == pytest.approx([float(metric(one)) for one in drawn])
+
+
+def test_influence_is_the_derivative(answers):
+    """Of macro-F1 and of each class's F1, by the weight of each example, numerically."""
+    predictions, truths = answers
+    words = classes_of(predictions, truths)
+    place = {word: n for n, word in enumerate([*words, None])}
+    rows, columns = np.array([place[w] for w in truths]), np.array([place[w] for w in predictions])
+
+    def values(weights):
+        confusion = np.zeros((len(words), len(words) + 1))
+        np.add.at(confusion, (rows, columns), weights)
+        return np.append(class_f1(confusion), macro_f1(confusion))
+
+    count, step = len(truths), 1e-6
+    confusion = confusion_matrix(predictions, truths, words)
+    found = [class_f1_influence(confusion, rows, columns, n) for n in range(len(words))]
+    found.append(macro_f1_influence(confusion, rows, columns))
+    slow = np.array([(values(1 + step * one) - values(1 - step * one)) / (2 * step) for one in np.eye(count)]).T
+    assert np.array(found) == pytest.approx(count * slow, abs=1e-5)
+    assert np.array(found).sum(-1) == pytest.approx(0, abs=1e-9)
 
 
 def test_metrics_by_hand():

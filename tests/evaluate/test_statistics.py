@@ -1,75 +1,19 @@
-"""The bootstrap against the definition and against theory, McNemar's test against scipy, Holm's correction by hand."""
+"""McNemar's test against scipy, the comparison against its parts, Holm's correction by hand."""
 
-import random
+import time
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
+from scipy import stats
 
-from evaluate.metrics import confusion_cells, confusion_matrix, macro_f1
-from evaluate.statistics import bootstrap_interval, compare, holm, interval, mcnemar, resample
-
-
-def test_draws_of_examples_are_draws_of_examples():
-    """Multinomial counts have the mean and the spread of examples drawn one by one with replacement."""
-    cells = np.array([0] * 30 + [1] * 50 + [3] * 20)
-    draw = np.random.default_rng(1)
-    slow = np.array([np.bincount(cells[draw.integers(0, 100, 100)], minlength=4) for _ in range(4000)])
-    fast = resample(cells, 4, None, resamples=4000)
-    assert fast.shape == slow.shape
-    assert (fast.sum(-1) == 100).all()
-    assert fast.mean(0) == pytest.approx(slow.mean(0), abs=0.5)
-    assert fast.std(0) == pytest.approx(slow.std(0), rel=0.08)
-    assert np.corrcoef(fast.T[[0, 1]])[0, 1] == pytest.approx(np.corrcoef(slow.T[[0, 1]])[0, 1], abs=0.06)
-
-
-def test_groups_are_drawn_whole():
-    """Three pages of 1, 2 and 4 blocks, all blocks of a page in one cell: counts are whole pages."""
-    groups = ["a", "b", "b", "c", "c", "c", "c"]
-    drawn = resample(np.array([0, 1, 1, 2, 2, 2, 2]), 3, groups, resamples=500)
-    pages = drawn / [1, 2, 4]
-    assert (pages == pages.round()).all()
-    assert (pages.sum(-1) == 3).all()
-    assert len(set(map(tuple, drawn.tolist()))) == 10  # all multisets of three pages
-
-
-def test_groups_of_one_are_no_groups():
-    cells = np.array([0, 1, 1, 0, 1])
-    assert resample(cells, 2, list("abcde")).tolist() == resample(cells, 2, None).tolist()
-
-
-def test_the_same_bytes_twice():
-    cells = np.array([0, 1, 1, 0, 1])
-    assert resample(cells, 2, None).tolist() == resample(cells, 2, None).tolist()
-    assert resample(cells, 2, None, seed=1).tolist() != resample(cells, 2, None).tolist()
-
-
-def test_interval_of_an_accuracy():
-    """Of 1,000 independent examples: the normal approximation; of ten pages that are all right or all wrong: wider."""
-    correct = np.array([True] * 700 + [False] * 300)
-    low, high = bootstrap_interval(lambda counts: counts[:, 1] / counts.sum(-1), correct * 1, (2,), None)
-    half = 1.96 * (0.7 * 0.3 / 1000) ** 0.5
-    assert (low, high) == (pytest.approx(0.7 - half, abs=0.004), pytest.approx(0.7 + half, abs=0.004))
-    pages = [str(number // 100) for number in range(1000)]
-    wide = bootstrap_interval(lambda counts: counts[:, 1] / counts.sum(-1), correct * 1, (2,), pages)
-    assert wide == (pytest.approx(0.4), pytest.approx(1.0))  # binomial(10, .7): 4 to 10 pages
-
-
-def test_interval_of_a_macro_f1_is_the_definition():
-    draw = random.Random(2)
-    truths = [draw.choice("aab") for _ in range(60)]
-    predictions = [draw.choice([truth, "a", None]) for truth in truths]
-    cells = confusion_cells(predictions, truths, "ab")
-    numbers = np.random.default_rng(3).integers(0, 60, (3000, 60))
-    slow = [confusion_matrix([predictions[n] for n in row], [truths[n] for n in row], "ab") for row in numbers]
-    expected = interval(np.array([macro_f1(one) for one in slow]))
-    assert bootstrap_interval(macro_f1, cells, (2, 3), None) == pytest.approx(expected, abs=0.02)
+from evaluate.intervals import grouped
+from evaluate.statistics import CLUSTERED, DRAWN, MCNEMAR, compare, holm, mcnemar, paired_interval
 
 
 @pytest.mark.parametrize("discordant", [(0, 0), (1, 0), (0, 7), (3, 9), (25, 25), (260, 301), (4000, 3600)])
 def test_mcnemar_is_the_exact_binomial_test(discordant):
     first, second = discordant
-    expected = binomtest(first, first + second, 0.5).pvalue if first + second else 1.0
+    expected = stats.binomtest(first, first + second, 0.5).pvalue if first + second else 1.0
     assert mcnemar(first, second) == pytest.approx(expected)
 
 
@@ -78,31 +22,77 @@ def test_mcnemar_by_hand():
     assert mcnemar(1, 4) == pytest.approx(0.375)
 
 
-def test_comparison_of_two_systems():
-    first = [True] * 80 + [False] * 20
-    second = [True] * 60 + [False] * 20 + [True] * 4 + [False] * 16
-    found = compare(first, second, None)
+def test_mcnemar_of_very_many_takes_no_time():
+    began = time.perf_counter()
+    assert 0 < mcnemar(60_300, 59_700) < 0.1
+    assert time.perf_counter() - began < 0.1
+
+
+def test_comparison_of_one_draw_each():
+    first = np.array([[True] * 80 + [False] * 20])
+    second = np.array([[True] * 60 + [False] * 20 + [True] * 4 + [False] * 16])
+    found = compare(first, second, grouped(None, 100))
     assert found.difference == pytest.approx(0.16)
-    assert found.mcnemar_p == pytest.approx(binomtest(20, 24).pvalue)
+    assert (found.test, found.draws) == (MCNEMAR, 1)
+    assert found.p == pytest.approx(stats.binomtest(20, 24).pvalue)
     spread = 1.96 * ((0.24 - 0.16**2) / 100) ** 0.5
-    assert (found.low, found.high) == pytest.approx((0.16 - spread, 0.16 + spread), abs=0.015)
-    assert 2 / 2001 <= found.bootstrap_p < 0.005  # 3.5 standard errors
-    back = compare(second, first, None)
-    assert back.difference == -found.difference
-    assert back.bootstrap_p < 0.005
-    assert back.mcnemar_p == found.mcnemar_p
+    assert found.interval == pytest.approx((0.16 - spread, 0.16 + spread), abs=0.01)
+    back = compare(second, first, grouped(None, 100))
+    assert (back.difference, back.p) == (-found.difference, found.p)
+    assert back.interval == pytest.approx((-found.interval[1], -found.interval[0]))
+
+
+def test_paired_interval_by_hand():
+    """Bonett and Price: of 20 gains and 4 losses among 100, 21 / 102 and 5 / 102."""
+    low, high = paired_interval(20, 4, 100)
+    half = 1.959964 * ((26 / 102 - (16 / 102) ** 2) / 102) ** 0.5
+    assert (low, high) == (pytest.approx(16 / 102 - half), pytest.approx(16 / 102 + half))
+    assert paired_interval(0, 0, 10)[0] < 0 < paired_interval(0, 0, 10)[1]
 
 
 def test_a_system_beside_itself():
-    same = compare([True, False, True], [True, False, True], None)
-    assert same == (0, 0, 0, 1, 1)
+    right = np.array([[True, False, True]])
+    same = compare(right, right, grouped(None, 3))
+    assert (same.difference, same.p) == (0, 1)
+    assert same.interval[0] < 0 < same.interval[1]
+
+
+def test_pages_are_a_t_test_of_their_differences():
+    random = np.random.default_rng(0)
+    first, second = random.random((1, 60)) < 0.8, random.random((1, 60)) < 0.5
+    found = compare(first, second, grouped([str(n // 10) for n in range(60)], 60))
+    of_pages = (first.astype(int) - second).reshape(6, 10).mean(1)
+    expected = stats.ttest_1samp(of_pages, 0)
+    assert (found.test, found.p) == (CLUSTERED, pytest.approx(expected.pvalue))
+    assert found.interval == pytest.approx(tuple(expected.confidence_interval()))
 
 
 def test_blocks_of_one_page_are_not_independent():
     """Twenty gains on one page of five are less than twenty gains on twenty pages."""
-    first, second = [True] * 100, [False] * 20 + [True] * 80
-    assert compare(first, second, None).bootstrap_p < 0.01
-    assert compare(first, second, [str(number // 20) for number in range(100)]).bootstrap_p > 0.3
+    first, second = np.ones((1, 100), dtype=bool), np.array([[False] * 20 + [True] * 80])
+    assert compare(first, second, grouped(None, 100)).p < 0.01
+    assert compare(first, second, grouped([str(n // 20) for n in range(100)], 100)).p > 0.3
+
+
+def test_too_few_pages_say_so():
+    right = np.array([[True, False] * 6])
+    found = compare(right, ~right, grouped([str(n // 4) for n in range(12)], 12))
+    assert found == (0, None, None, "3 pages: too few", 1)
+
+
+def test_draws_are_paired():
+    """Where both methods do better and worse on the same draws, the difference is known better than either of them."""
+    random = np.random.default_rng(1)
+    easy = random.random((8, 1)) * 0.4 + 0.5
+    first, second = random.random((8, 300)) < easy, random.random((8, 300)) < easy - 0.1
+    alone = grouped(None, 300)
+    paired, crossed = compare(first, second, alone), compare(first, second[::-1], alone)
+    assert paired.test == crossed.test == DRAWN
+    assert paired.difference == pytest.approx(crossed.difference)
+    assert paired.p < 0.01 < crossed.p
+    single = compare(first, second[:1], alone)  # of one where nothing is drawn
+    assert single.draws == 8
+    assert single.difference == pytest.approx(first.mean() - second[0].mean())
 
 
 def test_holm_by_hand():

@@ -9,7 +9,9 @@ import pytest
 
 from options import parse
 from evaluate import run as run_module
-from evaluate.result import Result, read_checked
+from evaluate.methods import methods_of
+from evaluate.reading import read_checked, read_results
+from evaluate.result import Result
 from evaluate.scoring import ScoreConfig, evaluate_direct
 from evaluate.sweep import SweepConfig, sweep
 from preprocess import ag_news
@@ -32,7 +34,7 @@ def run_sweep(tmp_path, capsys, root, monkeypatch):
         }
         sweep(parse(SweepConfig, [f"--{name}={value}" for name, value in (known | flags).items()]))
         printed = capsys.readouterr().out
-        return list(csv.DictReader(io.StringIO(printed[printed.index("dataset,num_examples") :])))
+        return list(csv.DictReader(io.StringIO(printed[printed.index("dataset,examples") :])))
 
     return run
 
@@ -40,14 +42,19 @@ def run_sweep(tmp_path, capsys, root, monkeypatch):
 def test_table_of_all_methods(run_sweep, tmp_path):
     rows = run_sweep(k="0,1")
     assert [(row["k"], row["method"], row["draws"]) for row in rows] == [
-        (k, method, "2") for k in "01" for method in ("direct", "calibrated", "channel", "generate")
+        (k, method, draws)
+        for k, draws in (("0", "1"), ("1", "2"))
+        for method in ("direct", "calibrated", "channel", "generate")
     ]
     for row in rows:
-        paths = [tmp_path / f"sweep/outputs_{row['method']}_ag_news_k{row['k']}_seed{seed}.json" for seed in (1, 2)]
+        seeds = (1, 2) if row["k"] == "1" else (1,)
+        paths = [tmp_path / f"sweep/outputs_{row['method']}_ag_news_k{row['k']}_seed{seed}.json" for seed in seeds]
         shares = [Result(read_checked(path)).accuracy for path in paths]
-        assert row["mean accuracy"] == f"{statistics.mean(shares):.4f}"
-        assert row["deviation"] == f"{statistics.stdev(shares):.4f}"
-        assert row["worst"] == f"{min(shares):.4f}"
+        assert float(row["accuracy"]) == pytest.approx(statistics.mean(shares), rel=1e-5)
+        assert float(row["worst"]) == pytest.approx(min(shares), rel=1e-5)
+        spread = f"{statistics.stdev(shares):.6g}" if len(seeds) > 1 else "-"
+        assert row["accuracy sd"] == spread
+    assert not list((tmp_path / "sweep").glob("*_k0_seed2*"))  # nothing to draw: scored once
     seeds = {
         json.loads(path.read_text())["prompt"]["seed"] for path in (tmp_path / "sweep").glob("outputs_*.meta.json")
     }
@@ -91,8 +98,21 @@ def test_one_model_for_all_draws(run_sweep, monkeypatch):
 def test_calibrated_needs_direct(run_sweep, tmp_path):
     """It is computed, and the table shows what was asked for."""
     (row,) = run_sweep(methods="calibrated", seed="1")
-    assert (row["method"], row["deviation"]) == ("calibrated", "-")
+    assert (row["method"], row["accuracy sd"]) == ("calibrated", "-")
     assert (tmp_path / "sweep/outputs_direct_ag_news_k1_seed1.json").exists()
+
+
+def test_orders_of_one_draw(run_sweep, tmp_path):
+    """Other orders of the same demonstrations, each another one; of the first seed alone, and not for k = 0."""
+    rows = run_sweep(methods="direct", k="0,1", orders=3)
+    assert [(row["k"], row["draws"]) for row in rows] == [("0", "1"), ("1", "2")]
+    paths = [tmp_path / f"sweep/inputs_direct_ag_news_k1_seed1{end}.meta.json" for end in ("", "_order1", "_order3")]
+    shown = [json.loads(path.read_text())["demonstrations"] for path in paths]
+    assert len({tuple(ids) for ids in shown}) == 3
+    assert len({tuple(sorted(ids)) for ids in shown}) == 1
+    assert len(list((tmp_path / "sweep").glob("outputs_*_order?.json"))) == 3
+    (method,) = [m for m in methods_of(read_results([str(tmp_path / "sweep")])) if m.k == 1]
+    assert (len(method.draws), len(method.orders), len(method.order_accuracies)) == (2, 3, 4)
 
 
 def test_a_data_set_of_a_yaml_file(run_sweep, root):
@@ -107,6 +127,7 @@ def test_a_data_set_of_a_yaml_file(run_sweep, root):
         ({"methods": "direct,all"}, "--methods 'all': expected direct, calibrated, channel, generate, with commas"),
         ({"k": "1,-2"}, "--k 1,-2: expected whole numbers from 0, with commas"),
         ({"seed": "1,,2"}, "--seed 1,,2: expected whole numbers from 0, with commas"),
+        ({"orders": "-1"}, "--orders -1: expected 0 or more"),
         ({"format": "html"}, "--format html: expected markdown, latex, csv"),
         ({"output_path": "x.json"}, "--output_path: a sweep names its files itself; --output_dir is their folder"),
     ],

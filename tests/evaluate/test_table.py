@@ -14,13 +14,17 @@ import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
 from evaluate import metrics
+from evaluate.columns import COLUMNS
+from evaluate.formats import clock, headers_of
+from evaluate.methods import Method
 from evaluate.predictions import write_predictions
-from evaluate.result import Result, read_checked
-from evaluate.table import COLUMNS, DEFAULT, TableConfig, clock, print_table
+from evaluate.reading import read_checked
+from evaluate.result import Result
+from evaluate.table import TableConfig, print_table
 from preprocess.errors import InputError
 
 WORDS = ["World", "Sports", "Business"]
-HEADERS = [COLUMNS[name].header for name in DEFAULT.split(",")]
+SOME = "dataset,num_examples,k,method,accuracy,interval,macro_f1,unanswered,time,checkpoint"
 
 
 @pytest.fixture
@@ -43,10 +47,10 @@ def write_outputs(tmp_path):
 
 @pytest.fixture
 def table(capsys):
-    """A function that prints the table and reads it back: (*paths, columns=the default) -> rows."""
+    """A function that prints the table and reads it back: (*paths, columns=some, **options) -> rows."""
 
-    def read(*paths, columns=DEFAULT):
-        print_table(TableConfig(tuple(map(str, paths)), "csv", columns))
+    def read(*paths, columns=SOME, **options):
+        print_table(TableConfig(tuple(map(str, paths)), "csv", columns, **options))
         return list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
 
     return read
@@ -63,14 +67,17 @@ def test_columns_are_computed_from_the_file(write_outputs, table):
         assert table(path) == [
             {
                 "dataset": "-",
-                "num_examples": str(count),
+                "examples": str(count),
                 "k": str(seed),
                 "method": "direct",
-                "accuracy": f"{accuracy_score(truths, answers):.4f}",
-                "95 % interval": "{:.4f}-{:.4f}".format(*Result(read_checked(path)).accuracy_interval),
-                "macro-F1": f"{f1:.4f}",
+                "accuracy": f"{accuracy_score(truths, answers):.6g}",
+                "accuracy sd": "-",
+                "accuracy low": f"{Result(read_checked(path)).wilson_interval[0]:.6g}",
+                "accuracy high": f"{Result(read_checked(path)).wilson_interval[1]:.6g}",
+                "macro-F1": f"{f1:.6g}",
+                "macro-F1 sd": "-",
                 "unanswered": str(answers.count("none")),
-                "inference time": f"{seed:02d}:01:00",
+                "time": f"{seed:02d}:01:00",
                 "checkpoint": "tiny",
             }
         ]
@@ -80,24 +87,27 @@ def test_all_columns_are_those_of_the_result(outputs, table):
     """Every column says what the metric of its name says; all of them are known for an evaluation."""
     (row,) = table(outputs, columns="all")
     result = Result(read_checked(outputs))
-    confusion, interval = result.confusion, "{:.4f}-{:.4f}"
+    confusion = result.confusion
+    low, high = Method([result]).macro_f1_interval
     expected = {
-        "num_examples": "15",
-        "k": "1",
-        "accuracy": f"{metrics.accuracy(confusion):.4f}",
-        "Wilson interval": interval.format(*metrics.wilson_interval(int(result.correct.sum()), 15)),
-        "macro-F1": f"{metrics.macro_f1(confusion):.4f}",
-        "of macro-F1": interval.format(*result.interval_of(metrics.macro_f1)),
-        "weighted F1": f"{metrics.weighted_f1(confusion):.4f}",
-        "MCC": f"{metrics.matthews_correlation(confusion):.4f}",
-        "ECE": f"{result.calibration_error:.4f}",
-        "Brier": f"{result.brier_score:.4f}",
-        "NLL": f"{result.negative_log_likelihood:.4f}",
-        "tokens": str(result.meta["tokens_computed"]),
+        "accuracy": metrics.accuracy(confusion),
+        "accuracy low": metrics.wilson_interval(int(result.correct.sum()), 15)[0],
+        "worst": result.accuracy,
+        "macro-F1": metrics.macro_f1(confusion),
+        "macro-F1 low": low,
+        "macro-F1 high": high,
+        "weighted F1": metrics.weighted_f1(confusion),
+        "MCC": metrics.matthews_correlation(confusion),
+        "ECE": result.calibration_error,
+        "Brier": result.brier_score,
+        "NLL": result.negative_log_likelihood,
+        "majority": result.confusion.sum(1).max() / 15,
     }
-    assert expected.items() <= row.items()
-    assert list(row) == [column.header for column in COLUMNS.values()]
-    assert [name for name, cell in row.items() if cell == "-"] == ["seed"]  # the prompts of the test have none
+    assert {key: row[key] for key in expected} == {key: f"{value:.6g}" for key, value in expected.items()}
+    assert (row["examples"], row["k"], row["tokens"]) == ("15", "1", str(result.meta["tokens_computed"]))
+    assert list(row) == [header for column in COLUMNS.values() for header in headers_of(column)]
+    unknown = {"seed", "accuracy sd", "macro-F1 sd", "disagreement", "orders", "sd of orders", "worst order"}
+    assert {name for name, cell in row.items() if cell == "-"} == unknown  # the prompts of the test have no seed
 
 
 def test_scores_that_are_no_probabilities(write_outputs, table):
@@ -109,7 +119,7 @@ def test_scores_that_are_no_probabilities(write_outputs, table):
 
 def test_columns_that_are_chosen(write_outputs, table):
     (row,) = table(write_outputs("o.json"), columns="accuracy, method,accuracy")
-    assert list(row) == ["accuracy", "method"]
+    assert list(row) == ["accuracy", "accuracy sd", "method"]
     with pytest.raises(InputError, match=r"--columns 'f1': expected dataset, num_examples, .*, with commas, or all"):
         TableConfig(columns="accuracy,f1")
 
@@ -137,7 +147,7 @@ def test_file_without_meta_shows_what_is_not_known(write_outputs, table):
     path = write_outputs("outputs.json")
     path.with_suffix(".meta.json").unlink()
     (row,) = table(path)
-    unknown = {"dataset", "k", "method", "inference time", "checkpoint"}
+    unknown = {"dataset", "k", "method", "time", "checkpoint", "accuracy sd", "macro-F1 sd"}
     assert {name for name, cell in row.items() if cell == "-"} == unknown
 
 
@@ -146,7 +156,7 @@ def test_rows_of_the_original_form(tmp_path, table):
     path = tmp_path / "outputs.json"
     path.write_text(json.dumps([{"prediction": "World", "correct": True}, {"prediction": None, "correct": False}]))
     (row,) = table(path)
-    assert (row["accuracy"], row["unanswered"], row["macro-F1"]) == ("0.5000", "1", "-")
+    assert (row["accuracy"], row["unanswered"], row["macro-F1"]) == ("0.5", "1", "-")
 
 
 @pytest.mark.parametrize("name", ["outputs_channel_news.json", "outputs_channel_calibrate_batch_news.json"])
@@ -159,11 +169,11 @@ def test_rows_without_label_words_are_read_by_the_prompt_file(name, tmp_path, ta
     path = tmp_path / name
     path.write_text(json.dumps(rows))
     (row,) = table(path, columns="accuracy,macro_f1,nll")
-    assert (row["accuracy"], row["macro-F1"], row["NLL"]) == ("0.5000", "-", "-")
+    assert (row["accuracy"], row["macro-F1"], row["NLL"]) == ("0.5", "-", "-")
     (tmp_path / "inputs_channel_news.json").write_text(json.dumps(prompts))
     (row,) = table(path, columns="accuracy,macro_f1,nll")
-    assert (row["accuracy"], row["macro-F1"]) == ("0.5000", f"{(2 / 3 + 0) / 2:.4f}")
-    assert row["NLL"] == f"{(math.log(1 + math.exp(-1)) * 2 + math.log(1 + math.e) * 2) / 4:.4f}"
+    assert (row["accuracy"], row["macro-F1"]) == ("0.5", f"{(2 / 3 + 0) / 2:.6g}")
+    assert row["NLL"] == f"{(math.log(1 + math.exp(-1)) * 2 + math.log(1 + math.e) * 2) / 4:.6g}"
     found = read_checked(path)
     assert [(row["id"], row["group"], row["label_words"]) for row in found.rows] == [
         (f"test-{n}", f"p{n}", words) for n in range(4)
@@ -188,22 +198,31 @@ def test_folders_and_files_together(write_outputs, table, tmp_path):
     assert [row["checkpoint"] for row in found] == ["7B", "mine"]
 
 
-def test_markdown(write_outputs, capsys, tmp_path):
-    """Columns in their order, aligned as plain text, a bar within a cell escaped."""
-    write_outputs("outputs_a.json", checkpoint="a|b")
-    write_outputs("outputs_b.json", checkpoint="a long name of a checkpoint")
-    print_table(TableConfig((str(tmp_path),)))
+def printed(capsys, *paths, **options):
+    """The lines of the table and of its notes."""
+    print_table(TableConfig(tuple(map(str, paths)), **options))
     lines = capsys.readouterr().out.splitlines()
+    return [line for line in lines if line.startswith("|")], [line for line in lines if line and line[0] != "|"]
+
+
+def test_markdown(write_outputs, capsys, tmp_path):
+    """Columns in their order, aligned as plain text, a bar within a cell escaped; what is the same in all rows is told
+    once."""
+    write_outputs("outputs_a.json", 1, checkpoint="a|b")
+    write_outputs("outputs_b.json", 1, checkpoint="a long name of a checkpoint")
+    lines, notes = printed(capsys, tmp_path)
     assert len({len(line) for line in lines}) == 1
-    assert [cell.strip() for cell in lines[0].strip("|").split("|")] == HEADERS
-    assert ", ".join(HEADERS[:5]) == "dataset, num_examples, k, method, accuracy"
-    assert ", ".join(HEADERS[5:]) == "95 % interval, macro-F1, unanswered, inference time, checkpoint"
+    headers = [cell.strip() for cell in lines[0].strip("|").split("|")]
+    assert headers == ["checkpoint", "method", "accuracy", "95 % interval", "macro-F1"]
     assert set(lines[1]) == set("|-:")
-    assert re.search(r"\| a\\\|b +\|$", lines[3])
+    assert lines[3].startswith(r"| a\|b ")
     assert len(lines) == 4
+    assert notes[0] == "All rows: news, k = 1, draws = 1, unanswered = 6."
+    assert notes[1].startswith("news: 20 examples; always naming the most frequent class is right in 0.")
+    assert notes[-1] == "One draw of demonstrations: its interval holds for these demonstrations alone."
 
 
-def test_draws_of_demonstrations(write_outputs, tmp_path, capsys):
+def test_draws_of_demonstrations(write_outputs, table, tmp_path, capsys):
     """Results that differ in the seed alone are one row; other methods, k or settings are others."""
     found = []
     for seed in (1, 2, 10):
@@ -211,49 +230,151 @@ def test_draws_of_demonstrations(write_outputs, tmp_path, capsys):
     write_outputs("outputs_k.json", 1, prompt={"dataset": "news", "k": 4, "seed": 1})
     write_outputs("outputs_m.json", 1, prompt={"dataset": "news", "k": 1, "seed": 1}, method="channel")
     write_outputs("outputs_s.json", 1, prompt={"dataset": "news", "k": 1, "seed": 1}, settings={"score_eos": False})
-    print_table(TableConfig((str(tmp_path),), "csv", draws=True))
-    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
-    assert [(row["k"], row["method"], row["draws"]) for row in rows] == [
-        ("1", "direct", "3"),
-        ("1", "direct", "1"),
-        ("1", "channel", "1"),
-        ("4", "direct", "1"),
-    ]
+    found = [rows_of_one_truth(path) for path in found]
+    rows = table(tmp_path, columns="k,method,draws,accuracy,worst,best,macro_f1,interval")
+    told = [(row["k"], row["method"], row["draws"]) for row in rows]
+    assert told == [("1", "direct", "3"), ("1", "direct", "1"), ("1", "channel", "1"), ("4", "direct", "1")]
     shares = [Result(read_checked(path)).accuracy for path in found]
-    assert rows[0]["mean accuracy"] == f"{statistics.mean(shares):.4f}"
-    assert rows[0]["deviation"] == f"{statistics.stdev(shares):.4f}"
-    assert (rows[0]["worst"], rows[0]["best"]) == (f"{min(shares):.4f}", f"{max(shares):.4f}")
-    assert (rows[1]["deviation"], rows[1]["its deviation"]) == ("-", "-")
-    with pytest.raises(InputError, match="--columns: --draws has its own"):
-        TableConfig(columns="accuracy", draws=True)
+    assert float(rows[0]["accuracy"]) == pytest.approx(statistics.mean(shares), rel=1e-4)
+    assert float(rows[0]["accuracy sd"]) == pytest.approx(statistics.stdev(shares), rel=1e-4)
+    assert (float(rows[0]["worst"]), float(rows[0]["best"])) == pytest.approx((min(shares), max(shares)), rel=1e-4)
+    assert float(rows[0]["accuracy low"]) < min(shares) < max(shares) < float(rows[0]["accuracy high"])
+    lines, notes = printed(capsys, tmp_path)
+    assert f"{statistics.mean(shares):.4f} ± {statistics.stdev(shares):.4f}" in lines[2]
+    assert "Fewer than 5 draws: too few to know their spread; intervals are wider, and p larger, for it." in notes
+    each = table(tmp_path, columns="seed,accuracy", draws=True)
+    assert [row["seed"] for row in each] == ["1", "1", "1", "2", "10", "1"]
+
+
+def rows_of_one_truth(path):
+    """The same ground truths in each file, so that all are of the same examples."""
+
+    def change(rows):
+        for number, row in enumerate(rows):
+            row["ground_truth"] = WORDS[number % 3]
+            row["correct"] = row["prediction"] == row["ground_truth"]
+
+    rewrite(path, change)
+    return path
+
+
+def test_best_is_bold_and_what_is_like_it_is_marked(tmp_path, capsys):
+    """Nine of ten, eight of ten (like it), three of ten (not), of 100 examples."""
+    for name, every in (("direct", 10), ("channel", 8), ("generate", 2)):
+        rows = [{"id": str(n), "ground_truth": "a", "prediction": "b" if n % every == 0 else "a"} for n in range(100)]
+        rows = [row | {"correct": row["prediction"] == "a"} for row in rows]
+        meta = {"method": name, "num_examples": 100, "prompt": {"dataset": "news", "k": 0}}
+        write_predictions(tmp_path / f"outputs_{name}.json", rows, meta)
+    lines, notes = printed(capsys, tmp_path)
+    cells = {line.split("|")[1].strip(): line.split("|")[2].strip() for line in lines[2:]}
+    assert cells == {"direct": "**0.9000**", "channel": "0.8700 †", "generate": "0.5000"}
+    assert "†: not distinguishable from the best (p ≥ .05, Holm-adjusted)." in notes
+    latex = TableConfig((str(tmp_path),), "latex")
+    print_table(latex)
+    said = capsys.readouterr().out
+    assert r"direct & \textbf{0.9000} & " in said
+    assert r"channel & 0.8700$^\dagger$ & " in said
+
+
+def test_three_pages_have_no_interval(tmp_path, table, capsys):
+    rows = [
+        {"id": str(n), "ground_truth": "a", "prediction": "a", "correct": True, "group": f"p{n % 3}"} for n in range(9)
+    ]
+    write_predictions(tmp_path / "outputs_x.json", rows, {"method": "direct", "num_examples": 9})
+    lines, notes = printed(capsys, tmp_path)
+    assert "| 3 pages: too few |" in lines[2]
+    assert (
+        notes[1]
+        == "Data set without a name: 9 examples on 3 pages; always naming the most frequent class is right in 1.0000."
+    )
+    (row,) = table(tmp_path, columns="interval")
+    assert row == {"accuracy low": "-", "accuracy high": "-"}
+
+
+def test_groups_and_order(write_outputs, table, tmp_path, capsys):
+    for number, (dataset, k) in enumerate([("news", 0), ("news", 4), ("pages", 0), ("pages", 4)]):
+        write_outputs(f"outputs_{number}.json", number, 60, prompt={"dataset": dataset, "k": k, "seed": 1})
+    rows = table(tmp_path, columns="dataset,k,accuracy", sort="accuracy")
+    assert [float(row["accuracy"]) for row in rows] == sorted((float(row["accuracy"]) for row in rows), reverse=True)
+    assert [row["dataset"] for row in table(tmp_path, sort="dataset")] == ["news", "news", "pages", "pages"]
+    lines, _ = printed(capsys, tmp_path, group_by="dataset")
+    assert [line.split("|")[1].strip() for line in lines[2:]] == [
+        "**news**",
+        "direct",
+        "direct",
+        "**pages**",
+        "direct",
+        "direct",
+    ]
+    lines, _ = printed(capsys, tmp_path, group_by="k,dataset")
+    assert [line.split("|")[1].strip() for line in lines[2::2]] == [
+        "**k = 0, news**",
+        "**k = 4, news**",
+        "**k = 0, pages**",
+        "**k = 4, pages**",
+    ]
+    for option, message in (
+        ({"group_by": "method"}, "--group_by 'method': expected dataset, checkpoint, k, with commas"),
+        ({"sort": "f1"}, "--sort 'f1': expected one of dataset, num_examples, "),
+    ):
+        with pytest.raises(InputError, match=message):
+            TableConfig(**option)
 
 
 def test_latex_is_escaped(write_outputs, capsys):
-    print_table(TableConfig((str(write_outputs("o.json", checkpoint=r"a_b & 5 % $x$ #1 {y} \z ~ ^")),), "latex"))
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == r"\begin{tabular}{@{}lrrlrrrrrl@{}}"
+    path = write_outputs("o.json", checkpoint=r"a_b & 5 % $x$ #1 {y} \z ~ ^ < > | ± −")
+    print_table(TableConfig((str(path),), "latex", "method,accuracy,checkpoint"))
+    lines = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("%")]
+    assert lines[0] == r"\begin{tabular}{@{}lrl@{}}"
     assert lines[1::2] == [r"\toprule", r"\midrule", r"\bottomrule"]
-    assert lines[2].count(" & ") == len(HEADERS) - 1
-    assert lines[2].startswith(r"dataset & num\_examples & k & method & accuracy & 95 \% interval & macro-F1")
+    assert lines[2] == r"method & accuracy & checkpoint \\"
     assert lines[4].endswith(
-        r"& 00:01:01 & a\_b \& 5 \% \$x\$ \#1 \{y\} \textbackslash{}z \textasciitilde{} \textasciicircum{} \\"
+        r" & a\_b \& 5 \% \$x\$ \#1 \{y\} \textbackslash{}z \textasciitilde{} \textasciicircum{} $<$ $>$ \textbar{}"
+        r" $\pm$ $-$ \\"
     )
     assert lines[-1] == r"\end{tabular}"
 
 
-def test_latex_compiles(outputs, write_outputs, capsys, tmp_path):
-    """As it is printed, within the smallest document that has booktabs."""
+@pytest.fixture
+def compile_latex(tmp_path):
+    """A function that compiles what was printed within the smallest document; what LaTeX says of it."""
     if shutil.which("pdflatex") is None:
-        pytest.skip("needs pdflatex (Debian: texlive-latex-base)")
-    hard = write_outputs("o.json", checkpoint=r"a_b & 5 % $x$ #1 {y} \z ~ ^ <>|\"")
-    print_table(TableConfig((str(outputs), str(hard)), "latex", "all"))
-    body = capsys.readouterr().out
-    document = rf"\documentclass{{article}}\usepackage{{booktabs}}\begin{{document}}{body}\end{{document}}"
-    (tmp_path / "table.tex").write_text(document)
-    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "table.tex"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-2000:]
-    assert (tmp_path / "table.pdf").stat().st_size > 0
+        pytest.skip("needs pdflatex (Debian: texlive-latex-recommended)")
+
+    def compiled(body):
+        packages = re.search("% packages: (.*)", body)[1].replace(" ", "")
+        document = (
+            rf"\documentclass{{article}}\usepackage{{{packages}}}\begin{{document}}\noindent {body}\end{{document}}"
+        )
+        (tmp_path / "table.tex").write_text(document)
+        command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "table.tex"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout[-2000:]
+        assert (tmp_path / "table.pdf").stat().st_size > 0
+        return (tmp_path / "table.log").read_text()
+
+    return compiled
+
+
+def test_latex_compiles_and_fits_the_page(outputs, write_outputs, capsys, compile_latex):
+    """With the defaults and with all columns, of long and hard names; as it is where it fits, else scaled."""
+    hard = write_outputs(
+        "o.json", checkpoint=r"a_b & 5 % $x$ #1 {y} \z ~ ^ <>|\" ± −", prompt={"dataset": "n" * 30, "k": 4}
+    )
+    for options in ({}, {"columns": "all"}, {"group_by": "dataset,k"}, {"columns": "all", "draws": True}):
+        print_table(TableConfig((str(outputs), str(hard)), "latex", **options))
+        log = compile_latex(capsys.readouterr().out)
+        assert "Overfull" not in log, options
+        assert "Missing character" not in log, options
+
+
+def test_latex_of_the_samples_is_not_scaled(capsys, root, compile_latex):
+    """What a paper prints fits as it is."""
+    print_table(TableConfig((str(root / "samples"),), "latex"))
+    said = capsys.readouterr().out
+    assert "resizebox" not in said
+    assert "% packages: booktabs\n" in said
+    assert "Overfull" not in compile_latex(said)
 
 
 def test_csv_reads_back(write_outputs, table):

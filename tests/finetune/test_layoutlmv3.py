@@ -25,7 +25,8 @@ from PIL import Image
 from safetensors.torch import load_file
 from transformers import AutoModelForTokenClassification, LayoutLMv3Processor
 
-from evaluate.result import Result, read_checked
+from evaluate.reading import read_checked
+from evaluate.result import Result
 from finetune import hub as hub_module
 from finetune import layoutlmv3, layoutlmv3_model, lightning_training, prepared, training
 from finetune.layoutlmv3 import DEFAULTS, LayoutLMv3Config, finetune_layoutlmv3

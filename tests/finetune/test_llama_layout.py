@@ -12,7 +12,8 @@ pytest.importorskip("peft", reason="needs requirements-finetune.txt")
 from safetensors.torch import load_file
 from transformers import AutoTokenizer, LlamaForTokenClassification
 
-from evaluate.result import Result, read_checked
+from evaluate.reading import read_checked
+from evaluate.result import Result
 from finetune import training
 from finetune.llama_layout import LlamaLayoutConfig, finetune_llama
 from finetune.lora import LoraOptions
@@ -199,13 +200,10 @@ def test_the_command(run_script, pages, tmp_path):
     good = run_script(*command, "--output_dir", tmp_path / "run", "--steps", 4, "--eval_steps", 2)
     assert good.returncode == 0, good.stderr
     assert good.stderr == ""
-    table = run_script("run_results_table.py", tmp_path / "run")
+    table = run_script("run_results_table.py", tmp_path / "run", "--columns", "k,method,checkpoint")
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.stdout.splitlines()[2:]]
-    assert [(row[2], row[3], row[-1]) for row in rows] == [
-        ("-", "LLaMA LoRA", "tiny"),
-        ("-", "majority", "-"),
-        ("-", "TF-IDF", "-"),
-    ]
+    rows = [row for row in rows if len(row) == 3]
+    assert rows == [["-", "LLaMA LoRA", "tiny"], ["-", "majority", "-"], ["-", "TF-IDF", "-"]]
 
 
 @pytest.mark.slow

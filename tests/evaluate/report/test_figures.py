@@ -7,12 +7,13 @@ from xml.etree import ElementTree
 
 import pytest
 
+from evaluate.reading import read_results
 from evaluate.report import figures
 from evaluate.report.drawing import MARKERS, STEPS, STYLE, scale, to_file
 from evaluate.report.markup import element, to_xml
 from evaluate.report.page import ReportConfig, write_report
 from evaluate.report.sections import sections_of
-from evaluate.result import METHODS, read_results
+from evaluate.result import METHODS
 
 NUMBER = r"-?[\d.]+"
 

@@ -4,13 +4,15 @@ import json
 import re
 from itertools import combinations
 
+import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix, f1_score
 
+from evaluate.intervals import grouped
+from evaluate.reading import read_results
 from evaluate.report.examples import to_json
 from evaluate.report.page import ReportConfig, content_hash, write_report
-from evaluate.report.sections import sections_of, short_names
-from evaluate.result import read_results
+from evaluate.report.sections import sections_of
 from evaluate.statistics import compare, holm
 from preprocess.errors import InputError
 
@@ -26,7 +28,7 @@ def test_table_is_computed_from_the_files(made, names):
         cells, rows = dict(zip(header, row, strict=True)), made.rows[method]
         truths, answers = [r["ground_truth"] for r in rows], [r["prediction"] or "none" for r in rows]
         assert cells["accuracy"] == f"{sum(r['correct'] for r in rows) / len(rows):.4f}"
-        assert cells["95 % interval"] == "{:.4f}-{:.4f}".format(*result.accuracy_interval)
+        assert cells["95 % interval"] == "{:.4f}–{:.4f}".format(*result.accuracy_interval)
         assert cells["macro-F1"] == f"{f1_score(truths, answers, labels=WORDS, average='macro', zero_division=0):.4f}"
         assert cells["unanswered"] == str(answers.count("none"))
         assert (cells["tokens"], cells["checkpoint"]) == ("1234", "tiny")
@@ -36,13 +38,14 @@ def test_differences_are_those_of_the_statistics(made, names):
     _, *table = made.read.tables["Differences of accuracy on news, p Holm-adjusted"]
     right = {method: [row["correct"] for row in rows] for method, rows in made.rows.items()}
     pairs = list(combinations(names, 2))
-    found = [compare(right[a], right[b], None) for a, b in pairs]
-    adjusted = zip(holm([c.bootstrap_p for c in found]), holm([c.mcnemar_p for c in found]), strict=True)
+    alone = grouped(None, len(made.prompts))
+    found = [compare(np.array([right[a]]), np.array([right[b]]), alone) for a, b in pairs]
+    adjusted = holm([c.p for c in found])
     assert len(table) == 6
-    for row, (a, b), comparison, ps in zip(table, pairs, found, adjusted, strict=True):
+    for row, (a, b), comparison, p in zip(table, pairs, found, adjusted, strict=True):
         assert row[0] == f"{names[a]} − {names[b]}"
         assert row[1].replace("−", "-") == f"{comparison.difference:+.4f}"
-        assert row[3:] == ["<0.001" if p < 0.001 else f"{p:.3f}" for p in ps]
+        assert row[3:] == ["<0.001" if p < 0.001 else f"{p:.3f}", "McNemar"]
 
 
 def test_confusion_and_f1_are_scikit_learns(made, names):
@@ -58,7 +61,7 @@ def test_confusion_and_f1_are_scikit_learns(made, names):
             for word, f1 in zip(WORDS, values, strict=True)
         ]
         for *_, value, ends in table:
-            low, high = map(float, ends.split("-"))
+            low, high = map(float, ends.split("–"))
             assert 0 <= low <= float(value) <= high <= 1
 
 
@@ -121,7 +124,8 @@ def test_results_of_the_same_examples_stand_together(tmp_path, write_results):
 def test_names_tell_results_apart(tmp_path, write_results):
     write_results(tmp_path / "a", ["direct"], 5)
     write_results(tmp_path / "b", ["direct"], 5)
-    names = short_names(read_results([str(tmp_path)]))
+    (section,) = sections_of(read_results([str(tmp_path)]))
+    names = section.names
     assert names == [f"direct, {tmp_path}/{folder}/outputs_direct.json" for folder in "ab"]
 
 
