@@ -29,6 +29,7 @@ from llama.parallel import finish, is_rank_0
 from preprocess.errors import InputError
 from preprocess.files import PathFlag, check_writable, read_json
 from preprocess.prompts import Prompt
+from preprocess.schema import PROMPT_META
 
 SCORED = ("contextual", "domain", "pmi")  # methods that need the model
 METHODS = (*SCORED, "batch", "prior", "none")
@@ -124,8 +125,8 @@ def calibrate_with_model(
     """By what the model says to prompts without content."""
     free, own = free_prompts(config, source.prompts)
     options, meta = replace(config.run, output_path=path), source.meta
-    run = Run(method, source.file, options, meta.get("dtype", "auto"), settings | own, config)
-    fingerprint = meta.get("fingerprint", run.identity["fingerprint"])
+    run = Run(method, source.file, options, meta.get("dtype") or "auto", settings | own, config)
+    fingerprint = meta.get("fingerprint") or run.identity["fingerprint"]
     if fingerprint != run.identity["fingerprint"]:
         raise InputError(
             f"--ckpt_dir {run.checkpoint.folder}: fingerprint {run.identity['fingerprint'][:12]}…,"
@@ -149,13 +150,13 @@ def calibrate_with_model(
             # What direct took is part of this result; without its meta file nobody knows.
             for key, own in (("tokens_scored", tokens), ("tokens_computed", run.tokens_computed)):
                 counters[key] = own + meta[key] if meta.get(key) is not None else None
-            run.write(rows, outcome.seconds + meta["seconds"] if "seconds" in meta else None, counters)
+            run.write(rows, outcome.seconds + meta["seconds"] if meta.get("seconds") is not None else None, counters)
 
 
 def calibrate_alone(config: CalibrateConfig, source: Source, method: str, path: Path, settings: dict[str, Any]) -> None:
     """By the examples' own distributions: no model, no checkpoint. What the meta file says of those is the source's."""
     check_writable(path, "--output_path")
-    prompt_meta = read_meta(Path(config.direct_input_path), "the meta file of the prompts")
+    prompt_meta = read_meta(Path(config.direct_input_path), "--direct_input_path", PROMPT_META)
     own: dict[str, Any] = {"batch_mean": config.batch_mean, "batch_examples": config.batch_examples}
     if config.method == "prior":
         words = [word for prompt in source.prompts for word in prompt.label_words]

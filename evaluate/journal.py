@@ -28,6 +28,7 @@ from typing import Any
 
 from evaluate.predictions import check_same
 from preprocess.errors import InputError
+from preprocess.schema import BATCH, BATCHES_BEGUN, SESSION, check
 
 SECONDS_TO_SYNC = 2.0  # after which lines are forced onto the disk, against a crash of the machine
 
@@ -120,8 +121,11 @@ class Journal:
             header = next(lines, None)
             if header is None:
                 continue
+            check(header, BATCHES_BEGUN, f"{path}: line 1")
+            check(header, SESSION, f"{path}: line 1", needed=True)
             check_same(f"{self.folder}: begun", header, identity)
-            for line in lines:
+            for number, line in enumerate(lines, 2):
+                check(line, BATCH, f"{path}: line {number}", needed=True)
                 if line["batch"] not in found.batches:
                     found.batches.add(line["batch"])
                     found.results |= dict(line["results"])
@@ -176,4 +180,7 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
             checksum, _, content = raw.rstrip(b"\n").partition(b" ")
             if not raw.endswith(b"\n") or checksum != b"%08x" % zlib.crc32(content):
                 return
-            yield json.loads(content)
+            try:
+                yield json.loads(content)
+            except (ValueError, RecursionError):
+                raise InputError(f"{path}: a line that is not JSON; --overwrite begins anew") from None

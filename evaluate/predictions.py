@@ -10,6 +10,7 @@ from typing import Any
 from preprocess.errors import InputError
 from preprocess.files import encode_json, meta_path, read_hashed_json, read_json, write_bytes
 from preprocess.prompts import Prompt
+from preprocess.schema import PREDICTIONS_META, Schema, check
 
 IDENTITY = ("method", "prompt_sha256", "fingerprint", "settings")  # what a result is a function of
 
@@ -81,7 +82,7 @@ def read_predictions(path: str | Path, flag: str) -> Predictions:
         if row["id"] in seen:
             raise InputError(f"{path}: row {number}: id {row['id']!r} stands there twice")
         seen.add(row["id"])
-    meta = read_meta(path, flag)
+    meta = read_meta(path, flag, PREDICTIONS_META)
     if meta is not None and meta.get("output_sha256") != digest:
         raise InputError(
             f"{path}: is not the file that {meta_path(path).name} was written for: edited, or of another run;"
@@ -90,18 +91,18 @@ def read_predictions(path: str | Path, flag: str) -> Predictions:
     return Predictions(path, rows, meta, digest)
 
 
-def read_meta(path: Path, flag: str) -> dict[str, Any] | None:
+def read_meta(path: Path, flag: str, schema: Schema) -> dict[str, Any] | None:
     """The meta file beside a predictions or a prompt file; None where there is none.
 
+    Args:
+        schema: PREDICTIONS_META or PROMPT_META.
+
     Raises:
-        InputError: Not readable as an object.
+        InputError: Not readable as an object of such entries.
     """
     if not meta_path(path).exists():
         return None
-    meta = read_json(meta_path(path), flag)
-    if not isinstance(meta, dict):
-        raise InputError(f"{meta_path(path)}: expected an object ({flag})")
-    return meta
+    return check(read_json(meta_path(path), flag), schema, str(meta_path(path)))
 
 
 def check_row(row: Any, place: str) -> None:

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from evaluate.predictions import Predictions, check_row, read_predictions, sha256
+from evaluate.predictions import Predictions, check_row, read_predictions
 from evaluate.result import Result
 from preprocess.errors import InputError
-from preprocess.files import read_json
+from preprocess.files import read_hashed_json, read_json
 
 
 def read_results(paths: Sequence[str]) -> list[Result]:
@@ -75,9 +75,9 @@ def read_checked(path: Path) -> Predictions:
         raise InputError(f"{path}: {len(predictions.rows)} rows, its meta file says {meta.get('num_examples')}")
     inputs = Path(meta.get("prompt_path") or "")
     if inputs.is_file():
-        if sha256(inputs) != meta.get("prompt_sha256"):
+        prompts, sha256 = read_hashed_json(inputs, "FILES")
+        if sha256 != meta.get("prompt_sha256"):
             raise InputError(f"{path}: was made from another version of {inputs}; evaluate again or restore that file")
-        prompts = read_json(inputs, "FILES")
         differs = difference_from(predictions.rows, prompts, inputs)
         if differs is not None:
             raise InputError(f"{path}: {differs}")
@@ -104,6 +104,8 @@ def inputs_beside(path: Path) -> Path | None:
 def difference_from(rows: Sequence[dict[str, Any]], prompts: Sequence[dict[str, Any]], inputs: Path) -> str | None:
     """What says that predictions were not made from these prompts; None where nothing does. Rows of other programs may
     have no ids."""
+    if not isinstance(prompts, list) or not all(isinstance(row, dict) and "ground_truth" in row for row in prompts):
+        return f"{inputs} is no prompt file"
     if len(prompts) != len(rows):
         return f"{len(rows)} rows for {len(prompts)} examples of {inputs}"
     for number, (prompt, row) in enumerate(zip(prompts, rows, strict=True)):

@@ -7,6 +7,7 @@ from evaluate.predictions import read_meta
 from llama.formats.hub import is_cached
 from llama.formats.location import find_folder
 from preprocess.errors import InputError
+from preprocess.schema import PREDICTIONS_META
 
 RESULTS = Path("results")
 
@@ -43,10 +44,11 @@ def owners_of(folder: Path) -> set[Path]:
     owners = set()
     for path in folder.rglob("outputs_*.meta.json"):
         try:
-            meta = read_meta(path.with_name(path.name.replace(".meta.json", ".json")), "results") or {}
+            output = path.with_name(path.name.replace(".meta.json", ".json"))
+            meta = read_meta(output, "results", PREDICTIONS_META) or {}
         except InputError:
             continue
-        if isinstance(meta.get("checkpoint_path"), str):
+        if meta.get("checkpoint_path") is not None:
             owners.add(owner(Path(meta["checkpoint_path"])))
     return owners
 

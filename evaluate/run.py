@@ -27,6 +27,7 @@ from llama.shared import Work
 from preprocess.errors import InputError
 from preprocess.files import PathFlag, check_writable
 from preprocess.prompts import PromptFile
+from preprocess.schema import PROMPT_META
 
 LOADED: dict[tuple, Transformer] = {}  # the model of the last run: a sweep scores many prompt files with one
 PACKAGES = ("torch", "sentencepiece", "fairscale", "numpy")
@@ -116,7 +117,7 @@ class Run:
             raise InputError(f"--output_path {self.output_path}: is the prompt file")
         check_writable(self.output_path, "--output_path")
         self.journal = Journal(self.output_path)
-        self.prompt_meta = read_meta(self.prompt_path, "the meta file of the prompts")
+        self.prompt_meta = read_meta(self.prompt_path, "--data_path", PROMPT_META)
 
     @cached_property
     def identity(self) -> dict[str, Any]:

@@ -32,7 +32,8 @@ class Source:
 
     @property
     def score_eos(self) -> bool:
-        return self.meta.get("settings", {}).get("score_eos", True)
+        score_eos = (self.meta.get("settings") or {}).get("score_eos")
+        return True if score_eos is None else score_eos
 
 
 def read_source(input_path: str, output_path: str, takes_channel: bool, normalize: str) -> Source:

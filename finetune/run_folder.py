@@ -17,6 +17,7 @@ from evaluate.predictions import difference
 from finetune.pretrained import RANDOM
 from preprocess.errors import InputError
 from preprocess.files import check_writable, read_json, write_bytes
+from preprocess.schema import RUN, check
 
 FOLDERS = ("adapter", "base", "checkpoints", "merged", "model", "tensorboard")  # what runs make
 FILES = ("configuration.json", "metrics.json", "training.json", "log.csv", "prepared.*", "outputs_*.json")
@@ -69,7 +70,7 @@ def read_configuration(path: Path) -> dict[str, Any] | None:
     content = read_json(path, "--output_dir")
     if not isinstance(content, dict) or not isinstance(content.get("configuration"), dict):
         raise InputError(f"{path}: is not that of a run; name another folder (--output_dir)")
-    return content["configuration"]
+    return check(content, RUN, str(path))["configuration"]
 
 
 def refuse_others(folder: Path) -> None:

@@ -163,5 +163,28 @@ def test_meta_file_that_is_none(tmp_path):
     write_predictions(path, [ROW], {"method": "direct"})
     assert read_predictions(path, "FILES").meta["method"] == "direct"
     path.with_suffix(".meta.json").write_text("[]")
-    with pytest.raises(InputError, match=r"outputs.meta.json: expected an object \(FILES\)"):
+    with pytest.raises(InputError, match=r"outputs.meta.json: \[\], expected an object$"):
         read_predictions(path, "FILES")
+
+
+@pytest.mark.parametrize(
+    ("entry", "line"),
+    [
+        ({"seconds": float("nan")}, "'seconds' is nan, expected a finite number, 0 or more"),
+        ({"cut": True}, "'cut' is True, expected a list of strings"),
+        ({"settings": []}, r"'settings': \[\], expected an object"),
+        ({"prompt": {"k": "1"}}, "'prompt': 'k' is '1', expected a whole number, 0 or more"),
+        ({"checkpoint": {}}, r"'checkpoint' is \{\}, expected a string"),
+    ],
+)
+def test_a_meta_file_of_other_types_is_refused_before_anything_is_written(run, evaluate, tmp_path, entry, line):
+    _, meta = run("direct")
+    path = tmp_path / "outputs.meta.json"
+    path.write_text(json.dumps(meta | entry))
+    for method, flags in (("direct", {}), ("direct_calibrate", {"direct_output_path": tmp_path / "outputs.json"})):
+        name = "direct_input_path" if flags else "data_path"
+        flags = flags | {name: tmp_path / "inputs_direct_news.json"}
+        output = tmp_path / ("outputs.json" if method == "direct" else "other.json")
+        with pytest.raises(InputError, match=rf"outputs\.meta\.json: {line}$"):
+            evaluate(method, output, **flags)
+    assert not (tmp_path / "other.json").exists()

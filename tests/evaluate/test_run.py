@@ -223,7 +223,7 @@ def test_what_is_wrong_is_found_before_the_model_loads(
     assert [path.name for path in tmp_path.iterdir()] == ["inputs.json"]
 
 
-@pytest.mark.parametrize(("content", "reason"), [("{", "not JSON: line 1"), ("[]", "expected an object")])
+@pytest.mark.parametrize(("content", "reason"), [("{", "not JSON: line 1"), ("[]", r"\[\], expected an object")])
 def test_meta_file_of_the_prompts_that_cannot_be_read(
     evaluate, write_prompts, without_model, tmp_path, content, reason
 ):
