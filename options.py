@@ -14,6 +14,7 @@ import contextlib
 import dataclasses
 import io
 import os
+import re
 import sys
 import time
 import traceback
@@ -25,7 +26,47 @@ from typing import Any
 
 USAGE_ERROR, INTERRUPTED = 2, 130
 SECONDS_FOR_RANK_0 = 10.0  # to say the line that all ranks have to say, before torchrun ends it
+LONGEST_MESSAGE = 1600  # characters: what a terminal shows at once; the flag to mend stands at the end
+# What commands a terminal, reorders or breaks lines: control characters but tab and line break, and half a pair.
+COMMANDS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+OF_BARS = re.compile("\r|\x1b\\[A")  # with which tqdm draws
 BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+
+def harmless(text: str) -> str:
+    """Text for a terminal: what would command it is spelled out, as ids and names in files may hold it."""
+    return COMMANDS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+class Harmless:
+    """A stream whose text is harmless, and of characters that its encoding lacks the escapes.
+
+    Args:
+        stream: To write to.
+        bars: Whether what draws a progress bar is let through.
+    """
+
+    def __init__(self, stream: typing.TextIO, bars: bool = False):
+        self.stream = stream
+        self.bars = bars
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+    def write(self, text: str) -> int:
+        parts = re.split(f"({OF_BARS.pattern})", text) if self.bars else [text]
+        self.stream.write("".join(part if self.bars and OF_BARS.fullmatch(part) else harmless(part) for part in parts))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+def one_message(error: BaseException) -> str:
+    """What an exception says, as one line that a screen holds: of a longer one the beginning and the end."""
+    line = harmless(" ".join(str(error).split()))
+    if len(line) > LONGEST_MESSAGE:
+        line = f"{line[: LONGEST_MESSAGE * 3 // 4]} … {line[-LONGEST_MESSAGE // 4 :]}"
+    return f"error: {line}"
 
 
 def leave(status: int, line: str) -> None:
@@ -89,14 +130,18 @@ def run(config_type: type, function: Callable[[Any], None], argv: Sequence[str] 
     """
     try:
         config = parse(config_type, list(sys.argv[1:] if argv is None else argv))
-        function(config)
+        with (
+            contextlib.redirect_stdout(Harmless(sys.stdout)),
+            contextlib.redirect_stderr(Harmless(sys.stderr, bars=True)),
+        ):
+            function(config)
     except KeyboardInterrupt:
         leave(INTERRUPTED, "interrupted")
     except (OSError, ValueError) as error:
         status = getattr(error, "exit_status", USAGE_ERROR if isinstance(error, OSError) else None)
         if status is None:
             raise
-        leave(status, f"error: {' '.join(str(error).split())}")
+        leave(status, one_message(error))
 
 
 class FlagError(ValueError):

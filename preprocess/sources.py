@@ -1,5 +1,6 @@
 """Rows of a data set, wherever it lies: the hub, a folder that `datasets` saved, a folder of files, or one file."""
 
+import logging
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -180,7 +181,10 @@ def hub_table(dataset_path: str, split: str, flag: str, form: Format, **hub: str
 
     def load() -> Any:
         import datasets
+        from datasets.packaged_modules import _PACKAGED_DATASETS_MODULES
 
+        if dataset_path in _PACKAGED_DATASETS_MODULES:  # with which it would read the working directory
+            raise InputError(f"{dataset_path}: is a form of files, expected a file, a folder or a hub id ({flag})")
         options = {"split": split, "streaming": True, **hub}
         rows = datasets.load_dataset(dataset_path, **options, trust_remote_code=False)
         if rows.info.builder_name != "csv" or rows.features:  # a card that names types has the last word
@@ -201,6 +205,7 @@ def datasets_table(load: Callable[[], Any], place: str, flag: str) -> Table:
         import datasets  # takes a second to import: not before it is known to be needed
 
         datasets.disable_progress_bars()
+        datasets.utils.logging.set_verbosity(logging.CRITICAL)  # our own line says what it logs
         with one_line(place, flag):
             return load()
 

@@ -437,3 +437,38 @@ def test_every_flag_of_a_path_is_one(script: Path):
     names = [name for name in flags if name.endswith(("_path", "_dir")) or name in PATHS.split()]
     assert [name for name in names if flags[name].type not in (PathFlag, tuple[PathFlag, ...])] == []
     assert names
+
+
+ESCAPES = "a\x1b[2J\x9b31m\r\x07 b\u202ec\ud800 日本 👩‍👩‍👧 é\t"
+SHOWN = "a\\x1b[2J\\x9b31m\\r\\x07 b\\u202ec\\ud800 日本 👩‍👩‍👧 é\t"
+
+
+def test_a_terminal_is_not_commanded_by_what_is_printed(capsys):
+    """Not by what is printed, either, nor by messages; a progress bar still moves."""
+
+    def show(_: Config) -> None:
+        print(ESCAPES)
+        print(f"\r{ESCAPES[:5]}\x1b[A", file=sys.stderr)
+
+    stdout = sys.stdout
+    run(Config, show, [])
+    assert sys.stdout is stdout
+    out, err = capsys.readouterr()
+    assert out == SHOWN + "\n"
+    assert err == "\ra\\x1b[2J\x1b[A\n"
+    assert options.one_message(ValueError(ESCAPES)) == f"error: {SHOWN}".replace("\\r", " ").strip().replace("  ", " ")
+
+
+def test_a_message_is_no_longer_than_a_screen():
+    line = options.one_message(ValueError("x.json: " + "many words " * 10_000 + "(--data_path)"))
+    assert line.startswith("error: x.json: many words ")
+    assert line.endswith(" many words (--data_path)")
+    assert len(line) < 1700
+
+
+def test_output_that_is_not_utf_8(tmp_path: Path):
+    """What its encoding lacks is spelled out."""
+    code = "from options import run\nfrom tests.test_options import Config\nrun(Config, lambda _: print('日本 é'), [])"
+    environment = os.environ | {"PYTHONIOENCODING": "latin-1", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, b"\\u65e5\\u672c \xe9\n"), done.stderr

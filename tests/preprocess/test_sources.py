@@ -225,3 +225,22 @@ def test_an_output_below_a_file_is_refused_before_anything_is_read(tmp_path: Pat
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=r"cannot be written: Not a directory \(--data_path\)"):
         ag_news.preprocess(PromptOptions("/no/such/folder", data_path=str(tmp_path / "file" / "x.json")), "direct")
+
+
+@pytest.mark.parametrize("name", ["csv", "pandas", "imagefolder", "text"])
+def test_forms_of_files_are_no_data_sets(name: str, tmp_path: Path, monkeypatch):
+    """`datasets` would read whatever lies in the working directory."""
+    (tmp_path / "test.csv").write_text("text,label\na,0\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=rf"^{name}: is a form of files, expected a file, .*\(--x\)$"):
+        next(load_rows(name, "test", "--x"))
+
+
+def test_datasets_says_nothing_beside_our_line(tmp_path: Path, monkeypatch, caplog, capfd):
+    (tmp_path / "test.jsonl").write_text('{"text": "a"}\n{"text": \n')
+    load = datasets.load_dataset
+    monkeypatch.setattr(datasets, "load_dataset", lambda path, **how: load(str(tmp_path), **how))
+    with pytest.raises(InputError, match=r"^owner/hub: no such folder here; on the hub: `datasets` cannot read it: "):
+        list(load_rows("owner/hub", "test"))
+    assert caplog.records == []
+    assert capfd.readouterr().err == ""
