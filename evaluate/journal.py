@@ -3,6 +3,7 @@
 Beside outputs_x.json stands, until the result is complete, the folder outputs_x.partial:
 
     lock              held by rank 0 for as long as it lives
+    overwriting       where a result is to be replaced that stands beside the folder
     <32 digits>.jsonl one file for each process that computes: a header, then a line for each batch
 
     1b9e02aa {"method": "direct", ..., "plan": {...}, "session": 0}
@@ -30,6 +31,7 @@ from evaluate.predictions import check_same
 from preprocess.errors import InputError
 from preprocess.schema import BATCH, BATCHES_BEGUN, SESSION, check
 
+OVERWRITING = "overwriting"  # an empty file
 SECONDS_TO_SYNC = 2.0  # after which lines are forced onto the disk, against a crash of the machine
 
 
@@ -73,8 +75,11 @@ class Journal:
         """
         path = self.folder / "lock"
         while self.lock_file is None:
-            if self.folder.exists() and not self.folder.is_dir():
-                raise InputError(f"{self.folder}: is a file, expected a folder for partial results or nothing")
+            if self.folder.is_symlink() or (self.folder.exists() and not self.folder.is_dir()):
+                what = "link" if self.folder.is_symlink() else "file"
+                raise InputError(f"{self.folder}: is a {what}, expected a folder for partial results or nothing")
+            if path.is_symlink() or (path.exists() and not path.is_file()):  # what it leads to is not ours
+                raise InputError(f"{path}: is a link or no file; remove it")
             # A job that has just finished removes the folder: whatever vanishes on the way is made once more.
             with suppress(FileNotFoundError, FileExistsError):
                 self.folder.mkdir(parents=True, exist_ok=True)
@@ -132,6 +137,15 @@ class Journal:
                 session = header["session"]
                 found.sessions[session] = max(found.sessions.get(session, 0.0), line["seconds"])
         return found
+
+    def overwrite(self) -> None:
+        """Begin anew, to replace a result that may stand beside the folder; without --overwrite it goes on later."""
+        self.clear()
+        (self.folder / OVERWRITING).touch()
+
+    def replaces(self) -> bool:
+        """Whether what was begun is to replace the result that stands beside the folder."""
+        return self.exists() and (self.folder / OVERWRITING).exists()
 
     def clear(self) -> None:
         """Begin anew."""

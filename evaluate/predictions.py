@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from preprocess.errors import InputError
-from preprocess.files import encode_json, meta_path, read_hashed_json, read_json, write_bytes
+from preprocess.files import encode_json, is_unfinished, meta_path, read_hashed_json, read_json, write_pair
 from preprocess.prompts import Prompt
 from preprocess.schema import PREDICTIONS_META, Schema, check
 
@@ -59,10 +59,8 @@ def write_predictions(
         scratch: Folder for what is not complete yet, on the same disk; None: beside the files.
     """
     content = encode_json(list(rows))
-    meta_path(path).unlink(missing_ok=True)
-    write_bytes(path, content, scratch)
     meta = meta | {"output_sha256": hashlib.sha256(content).hexdigest()}
-    write_bytes(meta_path(path), encode_json(meta), scratch)
+    write_pair(path, content, encode_json(meta), scratch)
 
 
 def read_predictions(path: str | Path, flag: str) -> Predictions:
@@ -150,7 +148,7 @@ def finished(path: Path, identity: dict[str, Any], overwrite: bool, begun: bool)
     if overwrite or not path.exists():
         return None
     if not meta_path(path).exists():
-        if begun:
+        if begun or is_unfinished(path):
             return None
         raise InputError(f"{path}: exists, without a meta file that says what it is; --overwrite replaces it")
     meta = read_predictions(path, "--output_path").meta or {}

@@ -135,7 +135,8 @@ class Run:
         Raises:
             InputError: Another result is there, and no --overwrite.
         """
-        meta = finished(self.output_path, self.identity, self.options.overwrite, self.journal.exists())
+        overwrite = self.options.overwrite or self.journal.replaces()
+        meta = finished(self.output_path, self.identity, overwrite, self.journal.exists())
         if meta is not None and is_rank_0():
             self.journal.remove_leftovers()
             print(f"{self.output_path}: finished already, same inputs, options and checkpoint; --overwrite repeats it")
@@ -151,12 +152,13 @@ class Run:
         if is_rank_0():
             self.journal.lock()
             if self.options.overwrite:
-                self.journal.clear()
+                self.journal.overwrite()
         try:
             yield
         except KeyboardInterrupt:
             if is_rank_0() and self.journal.holds_batches():
-                kept = f"{self.journal.folder}: what is computed is kept; the same command goes on from there"
+                command = "the same command without --overwrite" if self.options.overwrite else "the same command"
+                kept = f"{self.journal.folder}: what is computed is kept; {command} goes on from there"
                 print(kept, file=sys.stderr)
             raise
         finally:
@@ -179,6 +181,7 @@ class Run:
             "max_batch_size": self.options.max_batch_size,
             "max_batch_tokens": self.options.max_batch_tokens,
             "batches": digest(work.batches),
+            "model_parallel_size": self.model_parallel_size,  # sums over ranks round in another order
         }
         identity = self.identity | {"plan": plan}
         self.tokens_computed = count_tokens(work.batches)

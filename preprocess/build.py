@@ -10,7 +10,7 @@ import numpy as np
 
 from preprocess.demonstrations import Draw, cut_words, draw_demonstrations, reordered
 from preprocess.errors import InputError
-from preprocess.files import PathFlag, check_writable, encode_json, meta_path, write_bytes, write_json
+from preprocess.files import PathFlag, check_writable, encode_json, is_unfinished, meta_path, write_pair
 from preprocess.prompts import DEFAULTS, Example, Prompt, to_rows
 from preprocess.splits import SHOWN, split_names
 from preprocess.templates import Template
@@ -134,7 +134,7 @@ def locate(dataset: DataSet, options: PromptOptions, method: str) -> Plan:
     folder = "samples" if shipped and drawn == defaults else "real"  # the shipped files stay what they are
     path = Path(options.data_path or f"{folder}/inputs_{method}_{dataset.name}.json")
     check_writable(path, "--data_path")
-    if path.exists() and not meta_path(path).exists():
+    if path.exists() and not meta_path(path).exists() and not is_unfinished(path):
         raise InputError(
             f"{path}: exists without a meta file, so no script wrote it; remove it or name another --data_path"
         )
@@ -253,10 +253,7 @@ def write_prompt_file(
         "test_counts": counts(test, dataset.label_words),
         "dropped_without_text": {word: dropped[word] for word in dataset.label_words if dropped.get(word)},
     }
-    content = encode_json(to_rows(prompts))
-    meta_path(plan.path).unlink(missing_ok=True)  # an old one must not speak for the new prompts
-    write_bytes(plan.path, content)
-    write_json(meta_path(plan.path), meta)
+    write_pair(plan.path, encode_json(to_rows(prompts)), encode_json(meta))
     print(summary(meta, plan.path))
 
 

@@ -1,11 +1,14 @@
 """Files: read with errors that name the file, written whole or not at all."""
 
+import fcntl
+import glob
 import hashlib
 import json
 import os
 import re
 import stat
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -103,9 +106,11 @@ def write_bytes(path: str | Path, content: bytes, scratch: Path | None = None) -
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(path)
     descriptor, temporary = tempfile.mkstemp(dir=scratch or path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -114,6 +119,45 @@ def write_bytes(path: str | Path, content: bytes, scratch: Path | None = None) -
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def remove_leftovers(path: Path) -> None:
+    """Temporary files beside `path` whose writer was killed: one that lives holds a lock on its own."""
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.{'?' * 8}"):
+        with suppress(OSError), leftover.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            leftover.unlink()
+
+
+def write_pair(path: str | Path, content: bytes, meta: bytes, scratch: Path | None = None) -> None:
+    """Write a file and the meta file beside it, which comes last: an old one must not speak for the new content.
+
+    Meanwhile a hidden file tells `is_unfinished` what is ours. Where both files are there already, nothing is touched.
+
+    Args:
+        scratch: As of `write_bytes`.
+    """
+    path, beside = Path(path), meta_path(path)
+    found = path.read_bytes() if path.is_file() else None
+    if found == content and beside.is_file() and beside.read_bytes() == meta and not mark_of(path).exists():
+        return
+    hashes = [hashlib.sha256(part).hexdigest() for part in (found, content) if part is not None]
+    write_bytes(mark_of(path), " ".join(hashes).encode(), scratch)
+    beside.unlink(missing_ok=True)
+    write_bytes(path, content, scratch)
+    write_bytes(beside, meta, scratch)
+    mark_of(path).unlink()
+
+
+def is_unfinished(path: Path) -> bool:
+    """Whether `write_pair` was stopped between its two files, and the one that is there is still ours."""
+    if not (mark_of(path).is_file() and path.is_file()):
+        return False
+    return hashlib.sha256(path.read_bytes()).hexdigest() in mark_of(path).read_text().split()
+
+
+def mark_of(path: Path) -> Path:
+    return path.with_name(f".{path.name}.unfinished")
 
 
 def write_json(path: str | Path, content: Any) -> None:

@@ -349,3 +349,18 @@ def test_a_full_disk(root, evaluate, write_prompts, checkpoint, tmp_path, capsys
             assert int(there[1]) == int(there[2]) if what == "output" else 0 < int(there[1]) < int(there[2])
     left = {f"{what}{end}" for what in ("expected", *limits) for end in (".json", ".meta.json")}
     assert {path.name for path in tmp_path.iterdir()} == {inputs.name, "streams", *left}
+
+
+@pytest.mark.parametrize("name", [".", "lock"])
+def test_links_are_not_followed(output, name):
+    """One to nothing would be waited for, one to a file would empty it."""
+    folder, other = Journal(output).folder, output.with_name("other")
+    other.write_text("kept")
+    for target in (other, output.with_name("nothing")):
+        path = folder if name == "." else folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.symlink_to(target)
+        with pytest.raises(InputError, match=r"is a link(, expected a folder| or no file)"):
+            Journal(output).lock()
+        path.unlink()
+    assert other.read_text() == "kept"

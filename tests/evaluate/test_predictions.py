@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from evaluate.predictions import read_predictions, write_predictions
+from evaluate.predictions import finished, read_predictions, write_predictions
 from llama import open_checkpoint
 from preprocess.errors import InputError
 from preprocess.files import write_bytes
@@ -101,12 +101,13 @@ def test_writing_that_is_cut_off_leaves_no_meta_file_of_another_run(tmp_path, mo
     write_predictions(path, [ROW], {"method": "direct"})
     write = write_bytes
     monkeypatch.setattr(
-        "evaluate.predictions.write_bytes",
+        "preprocess.files.write_bytes",
         lambda to, *rest: pytest.fail("no space left") if to.name.endswith(".meta.json") else write(to, *rest),
     )
     with pytest.raises(pytest.fail.Exception, match="no space left"):
         write_predictions(path, [ROW], {"method": "generate"})
-    assert [file.name for file in tmp_path.iterdir()] == ["outputs.json"]
+    assert {file.name for file in tmp_path.iterdir()} == {"outputs.json", ".outputs.json.unfinished"}
+    assert finished(path, {}, overwrite=False, begun=False) is None  # it is ours: the same command goes on
 
 
 @pytest.mark.parametrize(

@@ -296,6 +296,21 @@ def test_overwrite_starts_anew(run, tmp_path, stopping_after, computed, capsys):
     assert not (tmp_path / "outputs.partial").exists()
 
 
+def test_an_overwriting_run_goes_on(run, tmp_path, stopping_after, computed, capsys):
+    """Without the flag: the result that is there is still to be replaced. It had other options."""
+    run("direct", max_batch_tokens=100, score_eos=False)
+    run("direct", "expected.json", max_batch_tokens=100)
+    total = len(computed) // 2
+    with stopping_after(3):
+        run("direct", max_batch_tokens=100, overwrite=True)
+    computed.clear()
+    run("direct", max_batch_tokens=100)
+    assert "goes on" in capsys.readouterr().out
+    assert len(computed) == total - 3
+    assert (tmp_path / "outputs.json").read_bytes() == (tmp_path / "expected.json").read_bytes()
+    assert not (tmp_path / "outputs.partial").exists()
+
+
 @pytest.mark.parametrize(
     ("other", "difference"),
     [

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from preprocess import files
 from preprocess.build import DataSet, PromptOptions, locate, shorten
 from preprocess.demonstrations import draw_per_class
 from preprocess.errors import InputError
@@ -86,11 +87,16 @@ def test_a_failing_write_leaves_no_meta_file_of_another_run(tmp_path: Path, writ
         raise OSError(28, "No space left on device")
 
     write_ag_news(k=1, limit=5)
-    monkeypatch.setattr("preprocess.build.write_json", stop)  # the prompts are written, the meta file is not
+    write = files.write_bytes
+    first = lambda path, *rest: stop() if path.name == "inputs_direct.meta.json" else write(path, *rest)  # noqa: E731
+    monkeypatch.setattr(files, "write_bytes", first)  # the prompts are written, the meta file is not
     with pytest.raises(OSError, match="No space left"):
         write_ag_news(k=0, limit=4)
     assert len(read_prompts(tmp_path / "written" / "inputs_direct.json", "direct")) == 4
-    assert [path.name for path in (tmp_path / "written").iterdir()] == ["inputs_direct.json"]
+    monkeypatch.undo()
+    assert not (tmp_path / "written/inputs_direct.meta.json").exists()
+    write_ag_news(k=0, limit=4)  # the same command again
+    assert {path.name for path in (tmp_path / "written").iterdir()} == {"inputs_direct.json", "inputs_direct.meta.json"}
 
 
 @pytest.mark.parametrize("dataset", ["ag_news", "doclaynet"])

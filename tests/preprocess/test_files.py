@@ -11,11 +11,13 @@ from preprocess.errors import InputError
 from preprocess.files import (
     check_writable,
     encode_json,
+    is_unfinished,
     meta_path,
     read_hashed_json,
     read_json,
     write_bytes,
     write_json,
+    write_pair,
 )
 
 UNUSUAL = {
@@ -145,3 +147,55 @@ def test_the_hash_is_that_of_the_bytes_that_are_parsed(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(Path, "read_bytes", read_once)
     assert read_hashed_json(path, "") == ([1], hashlib.sha256(b"\xef\xbb\xbf[1]\r\n").hexdigest())
+
+
+@pytest.mark.parametrize("existing", [None, b"old"])
+def test_a_kill_at_any_file_operation_of_a_pair(existing: bytes | None, tmp_path: Path):
+    """What is left is either whole, or known as ours; a changed file is not. The next writer removes what is hidden."""
+    for moment in range(40):
+        folder = tmp_path / str(moment)
+        folder.mkdir()
+        path = folder / "x.json"
+        if existing is not None:
+            write_pair(path, existing, b"meta of old")
+        child = os.fork()
+        if child == 0:
+            left = iter(range(moment))
+            for name in ("replace", "unlink", "fsync", "chmod"):
+                real = getattr(os, name)
+
+                def killed(*arguments: object, real=real, left=left, **more: object) -> object:
+                    return real(*arguments, **more) if next(left, None) is not None else os._exit(9)
+
+                setattr(os, name, killed)
+            write_pair(path, b"new", b"meta of new")
+            os._exit(0)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        whole = path.exists() and meta_path(path).exists()
+        if path.exists() and not whole:
+            assert is_unfinished(path)
+        elif whole:
+            assert meta_path(path).read_bytes() == {b"old": b"meta of old", b"new": b"meta of new"}[path.read_bytes()]
+        write_pair(path, b"new", b"meta of new")
+        assert {file.name for file in folder.iterdir()} == {"x.json", "x.meta.json"}
+        if status == 0:
+            break
+    assert 5 < moment < 39
+
+
+def test_what_others_wrote_is_not_unfinished(tmp_path: Path):
+    path = tmp_path / "x.json"
+    path.write_bytes(b"theirs")
+    assert not is_unfinished(path)
+    (tmp_path / ".x.json.unfinished").write_text(hashlib.sha256(b"ours").hexdigest())
+    assert not is_unfinished(path)
+    path.write_bytes(b"ours")
+    assert is_unfinished(path)
+
+
+def test_a_pair_that_is_there_is_not_touched(tmp_path: Path):
+    path = tmp_path / "x.json"
+    write_pair(path, b"a", b"b")
+    before = path.stat().st_ino, meta_path(path).stat().st_ino
+    write_pair(path, b"a", b"b")
+    assert (path.stat().st_ino, meta_path(path).stat().st_ino) == before
