@@ -16,10 +16,10 @@ from llama.errors import CheckpointError
 from llama.formats.folder import open_folder
 from llama.formats.location import locate
 from llama.formats.weights import Weights
+from llama.formats.whole import whole_hashes
 from llama.params import ModelArgs, check_division, weight_shapes
 from llama.tokenizer import Tokenizer
 
-SAMPLED_VALUES = 1024  # of each tensor, in the fingerprint
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -56,19 +56,15 @@ class Checkpoint:
         return size
 
     def fingerprint(self) -> str:
-        """SHA-256 over the files of shape and tokenizer and of each tensor name, shape, dtype and 1,024 spaced values.
+        """SHA-256 over all bytes of the files of shape, tokenizer and weights, in this order, whatever they are called.
 
-        Over tensors as they are stored: the same weights in two formats have two fingerprints.
+        The same weights in two formats have two fingerprints.
+
+        Raises:
+            CheckpointError: A file of weights is damaged.
         """
-        digest = hashlib.sha256()
-        for path in (*self.files, *self.tokenizer.backend.files):
-            digest.update(path.read_bytes())
-        for key, weight in self.weights.stored():
-            digest.update(f"{key} {tuple(weight.shape)} {weight.dtype}".encode())
-            places = torch.linspace(0, weight.numel() - 1, min(SAMPLED_VALUES, weight.numel()), dtype=torch.float64)
-            values = weight.flatten()[places.round().long()]
-            digest.update(values.view(torch.uint8).numpy().tobytes())
-        return digest.hexdigest()
+        hashes = whole_hashes([*self.files, *self.tokenizer.backend.files, *self.weights.paths])
+        return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 
 
 def open_checkpoint(

@@ -5,7 +5,6 @@ W + B A alpha / r        of the r x in matrix A and the out x r matrix B
 
 import math
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -94,6 +93,7 @@ class AdaptedWeights:
         self.shards, self.dtype = base.shards, base.dtype
         self.path = find_adapter_weights(folder)
         self.tensors = TensorFiles([self.path]).tensors[0]
+        self.paths = (*base.paths, self.path)
         self.config = config
         self.head_dim = args.head_dim
         shapes = weight_shapes(args) | {"output.weight": ((args.vocab_size, args.dim), 0)}
@@ -182,7 +182,3 @@ class AdaptedWeights:
         merged = torch.empty_like(change)
         found.copy_to(merged)
         return Part([merged.add_(rows)])
-
-    def stored(self) -> Iterator[tuple[str, Tensor]]:
-        yield from self.base.stored()
-        yield from sorted(self.tensors.items())

@@ -1,11 +1,9 @@
 """Hugging Face folders: config.json, model.safetensors or pytorch_model.bin or their shards."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from llama.errors import CheckpointError
 from llama.formats.files import TensorFiles, read_json
@@ -32,6 +30,7 @@ class HuggingFaceWeights:
 
     def __init__(self, files: TensorFiles, args: ModelArgs):
         self.files = files
+        self.paths = tuple(files.paths)
         self.head_dim = args.head_dim
         self.file_of = {key: number for number, file in enumerate(files.tensors) for key in file}
         shapes = {hugging_face_key(key): shape for key, (shape, _) in weight_shapes(args).items()}
@@ -64,10 +63,6 @@ class HuggingFaceWeights:
             name = hugging_face_key("tok_embeddings.weight")
         found = part([self.files.get(self.file_of[name], name)], 0, cut, rank, ranks)
         return in_metas_order(found, key, self.head_dim)
-
-    def stored(self) -> Iterator[tuple[str, Tensor]]:
-        for key, number in sorted(self.file_of.items()):
-            yield key, self.files.tensors[number][key]
 
 
 def in_metas_order(found: Part, key: str, head_dim: int) -> Part:

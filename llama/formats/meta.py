@@ -1,6 +1,5 @@
 """Meta's own files: params.json, consolidated.NN.pth, tokenizer.model. LLaMA 1 and 2, Llama 3 to 3.3."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -151,6 +150,7 @@ class MetaWeights:
         found = list(files.tensors[0].get(EMBEDDING, torch.empty(0)).shape)
         if found != [args.vocab_size // self.shards, args.dim]:
             self.joined[EMBEDDING] = 1
+        self.paths = tuple(files.paths)
         paths = files.paths or [Path(f"shard {number}") for number in range(self.shards)]
         for path, shard in zip(paths, files.tensors, strict=True):
             self.check(path, weights_of(shard), args)
@@ -184,10 +184,6 @@ class MetaWeights:
         if joined is None:
             return Part([self.files.get(0, key)])
         return part([self.files.get(shard, key) for shard in range(self.shards)], joined, cut, rank, ranks)
-
-    def stored(self) -> Iterator[tuple[str, Tensor]]:
-        for shard in self.files.tensors:
-            yield from sorted(weights_of(shard).items())
 
 
 def weights_of(shard: dict[str, Tensor]) -> dict[str, Tensor]:

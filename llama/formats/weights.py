@@ -1,6 +1,7 @@
 """Weights by Meta's key, whatever files they lie in, cut to a rank."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import torch
@@ -35,6 +36,7 @@ class Weights(Protocol):
 
     shards: int  # files that each hold a part of every weight: what the model-parallel size is taken from
     dtype: torch.dtype
+    paths: tuple[Path, ...]  # the files, all of whose bytes the fingerprint is taken of
 
     def read(self, key: str, cut: int | None, rank: int, ranks: int) -> Part:
         """Slice `rank` of `ranks` equal slices along dimension `cut` of the weight under Meta's key.
@@ -42,9 +44,6 @@ class Weights(Protocol):
         Args:
             cut: None: the whole.
         """
-
-    def stored(self) -> Iterator[tuple[str, Tensor]]:
-        """Every tensor of the files as it is, in a fixed order, for the fingerprint."""
 
 
 def span(size: int, rank: int, ranks: int) -> tuple[int, int]:

@@ -1,15 +1,20 @@
 """A checkpoint found by its name, cut to the ranks, told from others by its fingerprint."""
 
+import hashlib
+import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from llama import CheckpointError, load, open_checkpoint
-from llama.checkpoint import SAMPLED_VALUES, load_weights, resolve_dtype
+from llama.checkpoint import load_weights, resolve_dtype
 from llama.formats.location import find_folder
 from llama.formats.weights import part
+from llama.formats.whole import whole_hash
 
 EMBEDDING, NORM = "tok_embeddings.weight", "norm.weight"
 
@@ -46,7 +51,7 @@ def test_metas_own_extras_are_ignored(folder, change_weights, change_params) -> 
     change_params(folder, vocab_size=-1)
     checkpoint = open_checkpoint(str(folder))
     assert checkpoint.args.vocab_size == checkpoint.tokenizer.n_words == 384
-    assert not [key for key, _ in checkpoint.weights.stored() if "rope" in key]
+    assert "rope.freqs" not in load_weights(checkpoint, 0, 1, torch.float32, torch.device("cpu"))
     assert checkpoint.name == "random"
 
 
@@ -76,7 +81,7 @@ def test_part_is_a_chunk_of_the_whole(shards, ranks, cut, joined) -> None:
 def test_weights_are_read_and_not_mapped(folder) -> None:
     checkpoint = open_checkpoint(str(folder))
     weights = load_weights(checkpoint, 0, 1, torch.float32, torch.device("cpu"))
-    stored = dict(checkpoint.weights.stored())
+    stored = checkpoint.weights.files.tensors[0]
     assert weights.keys() == stored.keys()
     for key, mapped in stored.items():
         assert torch.equal(weights[key], mapped)
@@ -93,22 +98,58 @@ def test_dtype(folder, change_weights) -> None:
         load(str(folder), dtype="fp16")
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
-def test_fingerprint_sees_every_sampled_value(dtype, folder, change_weights) -> None:
-    change_weights(folder, lambda weights: weights.update({key: weights[key].to(dtype) for key in weights}))
-    checkpoint = open_checkpoint(str(folder))
-    fingerprints = {checkpoint.fingerprint()}
-    shard = checkpoint.weights.files.tensors[0]
-    size = shard[EMBEDDING].numel()
-    spaced = [round(sample * (size - 1) / (SAMPLED_VALUES - 1)) for sample in (0, 1, 500, SAMPLED_VALUES - 1)]
-    places = [(EMBEDDING, place) for place in spaced] + [(NORM, place) for place in range(32)]  # NORM has but 32
-    for key, place in places:
-        weight = shard[key].clone()
-        weight.view(-1)[place] += 1
-        shard[key], kept = weight, shard[key]
-        fingerprints.add(checkpoint.fingerprint())
-        shard[key] = kept
-    assert len(fingerprints) == 1 + len(places)
+@pytest.mark.parametrize("kind", ["archive", "safetensors"])
+def test_one_flipped_bit_anywhere(folder, tmp_path, kind) -> None:
+    """In an archive, which has checksums, it is an error; in safetensors, which has none, it is another checkpoint."""
+    path = tmp_path / f"x.{kind}"
+    if kind == "archive":
+        path = folder / "consolidated.00.pth"
+    else:
+        save_file({"a": torch.arange(4000.0)}, path)
+    content = path.read_bytes()
+    first, generator = whole_hash(path), np.random.default_rng(0)
+    in_weights = torch.load(path, weights_only=True)[EMBEDDING].numpy().tobytes()[:64] if kind == "archive" else b""
+    start = content.index(in_weights) if in_weights else len(content) - 16000
+    for place in start + generator.integers(12000, size=20):
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << int(generator.integers(8))
+        path.write_bytes(flipped)
+        if kind == "archive":
+            with pytest.raises(CheckpointError, match=rf"^{path}: damaged: Bad CRC-32 .*; fetch it again$"):
+                whole_hash(path)
+        else:
+            assert whole_hash(path) != first
+    path.write_bytes(content)
+    assert whole_hash(path) == first
+
+
+def test_a_hash_is_kept_until_the_file_changes(tmp_path, monkeypatch) -> None:
+    """By its size, times and inode; a file that is still being written is not kept."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = tmp_path / "x.bin"
+    path.write_bytes(b"a" * 100)
+    first = whole_hash(path)
+    assert not (tmp_path / "cache").exists()
+    monkeypatch.setattr("llama.formats.whole.SETTLED", -1.0)
+    assert whole_hash(path) == first
+    (kept,) = (tmp_path / "cache").rglob("*.json")
+    monkeypatch.setattr("llama.formats.whole.check_archive", lambda _: pytest.fail("read again"))
+    assert whole_hash(path) == first
+    monkeypatch.undo()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for content in ("{", "[]", "3", json.dumps({"about": 1})):  # damaged: not believed, not an error
+        kept.write_text(content)
+        assert whole_hash(path) == first
+    path.write_bytes(b"b" * 100)
+    assert whole_hash(path) != first
+
+
+def test_a_cache_that_cannot_be_written(tmp_path, monkeypatch) -> None:
+    (tmp_path / "cache").write_text("a file")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("llama.formats.whole.SETTLED", -1.0)
+    (tmp_path / "x.bin").write_bytes(b"a")
+    assert whole_hash(tmp_path / "x.bin") == hashlib.sha256(b"a").hexdigest()
 
 
 def test_fingerprint_of_a_copy_and_of_what_differs(folder, tmp_path, change_weights, change_params) -> None:

@@ -1,0 +1,93 @@
+"""The SHA-256 of whole files, and whether archives are damaged: every byte counts.
+
+A file that has not changed since is not read again: what was found is kept in the user's cache folder, by path, size,
+times and inode.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+import time
+import zipfile
+import zlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+from llama.errors import CheckpointError
+from llama.formats.files import ZIP_MAGIC
+
+CHUNK = 1 << 22  # bytes that are read at once
+THREADS = 4  # hashing needs no lock of Python's
+SETTLED = 2.0  # seconds: a file that is younger may change again without another time
+FORM = 1  # of what is kept
+
+
+def whole_hashes(paths: Sequence[Path]) -> list[str]:
+    """The SHA-256 of each file.
+
+    Raises:
+        CheckpointError: A file is not there, or an archive whose checksums do not fit its content.
+    """
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(whole_hash, paths))
+
+
+def whole_hash(path: Path) -> str:
+    """The SHA-256 of one file, from the cache where it has not changed."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise CheckpointError(f"{path}: {error.strerror or error}") from None
+    about = [FORM, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev]
+    kept = kept_at(path)
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        found = json.loads(kept.read_bytes())
+        if found["about"] == about and len(found["sha256"]) == 64:
+            return found["sha256"]
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    check_archive(path)
+    if time.time() - max(status.st_mtime, status.st_ctime) > SETTLED:
+        keep(kept, {"path": str(path.resolve()), "about": about, "sha256": sha256})
+    return sha256
+
+
+def check_archive(path: Path) -> None:
+    """Raises CheckpointError where a file of torch.save, a zip archive, holds other bytes than were written."""
+    with path.open("rb") as file:
+        if file.read(len(ZIP_MAGIC)) != ZIP_MAGIC:
+            return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for entry in archive.infolist():
+                check_entry(archive, entry)
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+        raise CheckpointError(f"{path}: damaged: {' '.join(str(error).split())}; fetch it again") from None
+
+
+def check_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> None:
+    """Read an entry to its end: zipfile compares the checksum there."""
+    if entry.compress_type != zipfile.ZIP_STORED:
+        raise zipfile.BadZipFile(f"{entry.filename} is compressed, which torch.save never does")
+    with archive.open(entry) as file:
+        while file.read(CHUNK):
+            pass
+
+
+def kept_at(path: Path) -> Path:
+    """Where the hash of a file is kept, in the user's cache folder."""
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    name = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()
+    return Path(cache) / "llama-classification" / "hashes" / f"{name[:32]}.json"
+
+
+def keep(kept: Path, content: dict[str, object]) -> None:
+    """Whole or not at all; where it cannot be written, the file is read again next time."""
+    with suppress(OSError):
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=kept.parent, prefix=".", delete=False) as file:
+            file.write(json.dumps(content))
+        os.replace(file.name, kept)
