@@ -62,10 +62,16 @@ def decoded(image: Any, place: str, use: Callable[[Image.Image], T]) -> T:
     try:
         if isinstance(image, Image.Image):
             return use(image)
+        if (
+            name and Path(image).exists() and not (Path(image).is_file() or Path(image).is_dir())
+        ):  # it would be waited for
+            raise InputError(f"{place}: the image cannot be read{name}: is no regular file")
         with Image.open(BytesIO(image) if isinstance(image, bytes) else image) as opened:
             return use(opened)
     except FileNotFoundError:
         raise InputError(f"{place}: no such image{name}") from None
+    except InputError:
+        raise
     except UnidentifiedImageError:
         raise InputError(f"{place}: the image cannot be read{name}: of no form that is known") from None
     except Exception as error:  # whatever its decoders raise, the cause is the file

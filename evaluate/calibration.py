@@ -12,12 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from evaluate.content_free import Key, premises, random_texts, read_texts, with_texts, without_text
+from evaluate.content_free import Key, by_id, premises, random_texts, read_texts, with_texts, without_text
 from evaluate.predictions import (
     finished,
     prediction_row,
     read_meta,
-    sha256,
     write_predictions,
 )
 from evaluate.requests import encode
@@ -52,7 +51,7 @@ class CalibrateConfig:
         premise: For pmi: what stands in place of the prompt; default what follows its last {text}.
         seed: Of domain's random words.
         batch_mean: For batch: probability, or log for the mean of log-probabilities.
-        batch_examples: For batch: take the mean over the first so many examples; 0 takes all.
+        batch_examples: For batch: take the mean over so many examples, the first in the order of ids; 0 takes all.
         prior: For prior: uniform, train (the classes' shares in the train split) or a JSON file with a number a label
             word.
         normalize: Divide each label word's log-probability by its tokens or its characters first; none does not.
@@ -107,7 +106,7 @@ def calibrate(config: CalibrateConfig) -> None:
     output_path = config.direct_output_path or default_output("direct", Path(config.direct_input_path), checkpoint)
     source = read_source(config.direct_input_path, output_path, config.method not in SCORED, config.normalize)
     settings = {"score_eos": source.score_eos, "calibration": config.method, "normalize": config.normalize}
-    settings[f"{source.method}_sha256"] = sha256(source.predictions.path)
+    settings[f"{source.method}_sha256"] = source.predictions.sha256
     method = f"{source.method}_calibrate"
     kind = "_".join(
         [method, *(part for part in (config.method, config.normalize) if part not in ("contextual", "none"))]
@@ -125,7 +124,7 @@ def calibrate_with_model(
     """By what the model says to prompts without content."""
     free, own = free_prompts(config, source.prompts)
     options, meta = replace(config.run, output_path=path), source.meta
-    run = Run(method, config.direct_input_path, options, meta.get("dtype", "auto"), settings | own, config)
+    run = Run(method, source.file, options, meta.get("dtype", "auto"), settings | own, config)
     fingerprint = meta.get("fingerprint", run.identity["fingerprint"])
     if fingerprint != run.identity["fingerprint"]:
         raise InputError(
@@ -163,7 +162,7 @@ def calibrate_alone(config: CalibrateConfig, source: Source, method: str, path: 
         own = {"prior": read_prior(config, dict.fromkeys(words), prompt_meta)}
     identity = {
         "method": method,
-        "prompt_sha256": sha256(config.direct_input_path),
+        "prompt_sha256": source.file.sha256,
         "fingerprint": source.meta.get("fingerprint"),
         "settings": settings | (own if config.method != "none" else {}),
     }
@@ -206,7 +205,8 @@ def corrected_rows(
     """
     scores: list[list[float]] = [[] for _ in source.prompts]
     of_one_kind: dict[Key | tuple[str, ...], list[int]] = {}
-    for number, prompt in enumerate(source.prompts):
+    for number in by_id(source.prompts):  # so that nothing depends on the order of the file
+        prompt = source.prompts[number]
         of_one_kind.setdefault(without_text(prompt) if bias else prompt.label_words, []).append(number)
     for kind, numbers in of_one_kind.items():
         words = source.prompts[numbers[0]].label_words

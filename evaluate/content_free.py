@@ -41,9 +41,14 @@ def read_texts(path: str) -> list[str]:
     return [text.strip() for text in texts]
 
 
+def by_id(prompts: Sequence[Prompt]) -> list[int]:
+    """Their places in the order of their ids: the same examples in another order give the same draw."""
+    return sorted(range(len(prompts)), key=lambda number: prompts[number].id)
+
+
 def random_texts(prompts: Sequence[Prompt], seed: int) -> list[str]:
     """Texts of words drawn from those of all texts, as many in each as a text has on average (Fei et al. 2023)."""
-    words = [word for prompt in prompts for word in prompt.text.split()]
+    words = [word for number in by_id(prompts) for word in prompts[number].text.split()]
     if not words:
         raise InputError("--method domain: no text of the prompt file holds a word to draw")
     length = max(1, round(len(words) / len(prompts)))

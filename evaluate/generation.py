@@ -19,7 +19,7 @@ from llama.parallel import finish, is_rank_0
 from llama.stops import cut_at_stop
 from preprocess.errors import InputError
 from preprocess.files import PathFlag
-from preprocess.prompts import Prompt, read_prompts
+from preprocess.prompts import Prompt, read_prompt_file
 
 UNSPACED = re.compile(  # Thai, Lao, Tibetan, Burmese, Khmer; Hangul, whose particles follow a noun; kana, Han
     "[\u0e00-\u0fff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u3005-\u3007\u3040-\u318f\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
@@ -87,11 +87,12 @@ def evaluate_generate(config: GenerateConfig) -> None:
 
 def generate(config: GenerateConfig) -> None:
     """Read, check, generate, write."""
-    prompts = read_prompts(config.data_path, "direct")
+    file = read_prompt_file(config.data_path, "direct")
+    prompts = file.prompts
     sampling = {"temperature": config.temperature, "top_p": config.top_p}
     stops = config.stops()
     settings = sampling | {"max_gen_len": config.max_gen_len, "stop": stops, "seed": config.seed}
-    run = Run("generate", config.data_path, config.run, config.dtype, settings, config)
+    run = Run("generate", file, config.run, config.dtype, settings, config)
     encoded = encode(
         prompts, "generate", run.checkpoint.tokenizer, run.max_seq_len, run.prompt_path, config.max_gen_len
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from preprocess.errors import InputError
-from preprocess.files import encode_json, meta_path, read_json, write_bytes
+from preprocess.files import encode_json, meta_path, read_hashed_json, read_json, write_bytes
 from preprocess.prompts import Prompt
 
 IDENTITY = ("method", "prompt_sha256", "fingerprint", "settings")  # what a result is a function of
@@ -22,11 +22,13 @@ class Predictions:
         path: Where it lies.
         rows: Its objects; where they have no id, the row number is filled in.
         meta: Its meta file; None where there is none.
+        sha256: Of the bytes that the rows were read from.
     """
 
     path: Path
     rows: list[dict[str, Any]]
     meta: dict[str, Any] | None
+    sha256: str
 
 
 def sha256(path: str | Path) -> str:
@@ -69,7 +71,7 @@ def read_predictions(path: str | Path, flag: str) -> Predictions:
         InputError: Not a list of predictions, or another file than its meta file was written for.
     """
     path = Path(path)
-    rows = read_json(path, flag)
+    rows, digest = read_hashed_json(path, flag)
     if not isinstance(rows, list) or not rows:
         raise InputError(f"{path}: expected a list of predictions that is not empty ({flag})")
     seen: set[str] = set()
@@ -80,12 +82,12 @@ def read_predictions(path: str | Path, flag: str) -> Predictions:
             raise InputError(f"{path}: row {number}: id {row['id']!r} stands there twice")
         seen.add(row["id"])
     meta = read_meta(path, flag)
-    if meta is not None and meta.get("output_sha256") != sha256(path):
+    if meta is not None and meta.get("output_sha256") != digest:
         raise InputError(
             f"{path}: is not the file that {meta_path(path).name} was written for: edited, or of another run;"
             " evaluate again with --overwrite"
         )
-    return Predictions(path, rows, meta)
+    return Predictions(path, rows, meta, digest)
 
 
 def read_meta(path: Path, flag: str) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ import torch
 
 from evaluate.journal import Journal
 from evaluate.metrics import accuracy, classes_of, confusion_matrix, macro_f1
-from evaluate.predictions import finished, read_meta, sha256, write_predictions
+from evaluate.predictions import finished, read_meta, write_predictions
 from evaluate.results_folder import checkpoint_name, default_output
 from evaluate.work import Examples, Outcome, compute_all
 from llama import LLaMA
@@ -26,6 +26,7 @@ from llama.parallel import check_replicas, is_rank_0, own_device, start, world_s
 from llama.shared import Work
 from preprocess.errors import InputError
 from preprocess.files import PathFlag, check_writable
+from preprocess.prompts import PromptFile
 
 LOADED: dict[tuple, Transformer] = {}  # the model of the last run: a sweep scores many prompt files with one
 PACKAGES = ("torch", "sentencepiece", "fairscale", "numpy")
@@ -76,7 +77,7 @@ class Run:
 
     Args:
         method: Its name in file names and meta files.
-        prompt_path: The prompt file.
+        file: The prompts.
         options: The shared options.
         dtype: auto, float32, bfloat16 or float16.
         settings: What else the scores depend on.
@@ -89,14 +90,15 @@ class Run:
     def __init__(
         self,
         method: str,
-        prompt_path: str,
+        file: PromptFile,
         options: RunOptions,
         dtype: str,
         settings: dict[str, Any],
         configuration: Any,
     ):
         self.method = method
-        self.prompt_path = Path(prompt_path)
+        self.file = file
+        self.prompt_path = file.path
         self.options = options
         self.checkpoint: Checkpoint = open_checkpoint(
             options.ckpt_dir, options.tokenizer_path or None, options.max_seq_len, options.revision or None
@@ -121,7 +123,7 @@ class Run:
         """What the result is a function of: the same identity, the same predictions."""
         return {
             "method": self.method,
-            "prompt_sha256": sha256(self.prompt_path),
+            "prompt_sha256": self.file.sha256,
             "fingerprint": self.checkpoint.fingerprint(),
             "settings": self.settings,
         }

@@ -19,7 +19,7 @@ from evaluate.work import Examples, Outcome
 from llama.parallel import finish, is_rank_0
 from llama.scoring import Scoring
 from preprocess.files import PathFlag
-from preprocess.prompts import read_prompts
+from preprocess.prompts import read_prompt_file
 
 Score = tuple[float, float, int]  # see `sum_log_probs`
 
@@ -55,9 +55,9 @@ def evaluate_channel(config: ScoreConfig) -> None:
 
 def evaluate(config: ScoreConfig, method: str) -> None:
     """Read, check, score, write. The methods differ in how their requests are built, and in nothing else."""
-    data_path = config.data_path or f"samples/inputs_{method}_ag_news.json"
-    prompts = read_prompts(data_path, method)
-    run = Run(method, data_path, config.run, config.dtype, {"score_eos": config.score_eos}, config)
+    file = read_prompt_file(config.data_path or f"samples/inputs_{method}_ag_news.json", method)
+    prompts = file.prompts
+    run = Run(method, file, config.run, config.dtype, {"score_eos": config.score_eos}, config)
     encoded = encode(prompts, method, run.checkpoint.tokenizer, run.max_seq_len, run.prompt_path)
     if run.is_finished():
         return

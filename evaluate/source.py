@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from evaluate.predictions import Predictions, check_numbers, read_predictions, sha256
+from evaluate.predictions import Predictions, check_numbers, read_predictions
 from preprocess.errors import InputError
-from preprocess.prompts import Prompt, read_prompts
+from preprocess.prompts import Prompt, PromptFile, read_prompt_file
 
 
 @dataclass(frozen=True)
@@ -14,13 +14,17 @@ class Source:
 
     Args:
         method: direct or channel.
-        prompts: In the order of their file.
+        file: The prompts.
         predictions: One a prompt, in the same order.
     """
 
     method: str
-    prompts: list[Prompt]
+    file: PromptFile
     predictions: Predictions
+
+    @property
+    def prompts(self) -> list[Prompt]:
+        return self.file.prompts
 
     @property
     def meta(self) -> dict[str, Any]:
@@ -53,9 +57,10 @@ def read_source(input_path: str, output_path: str, takes_channel: bool, normaliz
             f"--normalize {normalize}: {output_path} is of channel, where all label words score the same text:"
             " its length cannot change which is most probable"
         )
-    prompts = read_prompts(input_path, method, "--direct_input_path")
+    file = read_prompt_file(input_path, method, "--direct_input_path")
+    prompts = file.prompts
     belongs = f"{output_path}: does not belong to {input_path}"
-    if predictions.meta is not None and predictions.meta.get("prompt_sha256") != sha256(input_path):
+    if predictions.meta is not None and predictions.meta.get("prompt_sha256") != file.sha256:
         raise InputError(f"{belongs}: the hashes differ; it was made from {predictions.meta.get('prompt_path')}")
     if len(predictions.rows) != len(prompts):
         raise InputError(f"{belongs}: {len(predictions.rows)} rows for {len(prompts)} examples")
@@ -67,4 +72,4 @@ def read_source(input_path: str, output_path: str, takes_channel: bool, normaliz
             )
         for field in ("log_probs", "num_tokens") if normalize == "tokens" else ("log_probs",):
             check_numbers(row, field, len(words), f"{output_path}: row {number}")
-    return Source(method, prompts, predictions)
+    return Source(method, file, predictions)

@@ -5,6 +5,7 @@ completed; at the end rank 0 gathers what all have computed. So a result depends
 on how often the run was stopped.
 """
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from tqdm import tqdm
 from evaluate.journal import Journal, Progress
 from llama.parallel import Launch
 from llama.shared import Work
+from preprocess.errors import InputError
 
 Row = dict[str, Any]
 
@@ -116,7 +118,10 @@ def compute_all(
     """
     found = journal.read(identity) if launch.rank == 0 else Progress()
     name = str(journal.output_path)
-    shared = launch.from_rank_0(name, lambda: {"done": sorted(found.batches), "session": len(found.sessions)})
+    told = {"identity": identity, "done": sorted(found.batches), "session": len(found.sessions)}
+    shared = launch.from_rank_0(name, lambda: told)
+    if shared["identity"] != json.loads(json.dumps(identity)):
+        raise InputError(f"{name}: prompts or checkpoint were replaced while the processes read them; start again")
     done = set(shared["done"])
     pending = [number for number in range(len(work.batches)) if number not in done]
     for index, result in found.results.items():

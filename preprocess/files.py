@@ -1,8 +1,10 @@
 """Files: read with errors that name the file, written whole or not at all."""
 
+import hashlib
 import json
 import os
 import re
+import stat
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,18 +29,34 @@ def expand_path(text: str) -> str:
 PathFlag = Annotated[str, expand_path]  # the type of a field that holds a path: `options` calls it on what is given
 
 
-def read_text(path: str | Path, flag: str) -> str:
-    """The content of `path`, with or without a byte order mark; `flag` is the option that named it, for the message.
+def read_bytes(path: str | Path, flag: str) -> bytes:
+    """The content of `path`; `flag` is the option that named it, for the message.
 
     Raises:
-        InputError: Missing, unreadable or not UTF-8.
+        InputError: Missing, unreadable, or no regular file: a pipe would be waited for, a device never ends.
     """
     try:
-        raw = Path(path).read_bytes()
+        status = os.stat(path)
+        if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+            raise InputError(f"{path}: is no regular file (a pipe or a device); save its content to one ({flag})")
+        return Path(path).read_bytes()
     except FileNotFoundError:
         raise InputError(f"{path}: no such file ({flag})") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror} ({flag})") from None
+
+
+def read_text(path: str | Path, flag: str) -> str:
+    """The text of `path`, with or without a byte order mark.
+
+    Raises:
+        InputError: As of `read_bytes`, or not UTF-8.
+    """
+    return decode(read_bytes(path, flag), path, flag)
+
+
+def decode(raw: bytes, path: str | Path, flag: str) -> str:
+    """`raw`, the content of `path`, as text."""
     try:
         return raw.decode("utf-8").removeprefix(BYTE_ORDER_MARK)
     except UnicodeDecodeError as error:
@@ -47,12 +65,22 @@ def read_text(path: str | Path, flag: str) -> str:
 
 
 def read_json(path: str | Path, flag: str) -> Any:
-    """The parsed content of `path`; `flag` is the option that named it, for the message.
+    """The parsed content of `path`.
 
     Raises:
-        InputError: Missing, unreadable, not UTF-8 or not JSON.
+        InputError: As of `read_text`, or not JSON.
     """
-    raw = read_text(path, flag)
+    return read_hashed_json(path, flag)[0]
+
+
+def read_hashed_json(path: str | Path, flag: str) -> tuple[Any, str]:
+    """The parsed content of `path`, and the SHA-256 of the very bytes that were parsed."""
+    content = read_bytes(path, flag)
+    return parse_json(decode(content, path, flag), path, flag), hashlib.sha256(content).hexdigest()
+
+
+def parse_json(raw: str, path: str | Path, flag: str) -> Any:
+    """`raw`, the text of `path`, parsed."""
     try:
         return mend(json.loads(raw)) if "\\ud" in raw.lower() else json.loads(raw)
     except json.JSONDecodeError as error:

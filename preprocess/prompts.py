@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from preprocess.errors import InputError
-from preprocess.files import read_json
+from preprocess.files import read_hashed_json
 
 TEXT, LABEL_WORD = "{text}", "{label_word}"
 METHODS = ("direct", "channel")
@@ -56,6 +56,21 @@ class Prompt:
     separator: str = " "
 
 
+@dataclass(frozen=True)
+class PromptFile:
+    """A prompt file that was read.
+
+    Args:
+        path: Where it lies.
+        prompts: In its order.
+        sha256: Of the bytes that the prompts were read from.
+    """
+
+    path: Path
+    prompts: list[Prompt]
+    sha256: str
+
+
 def to_rows(prompts: Sequence[Prompt]) -> list[dict[str, Any]]:
     """Prompts as the objects of a prompt file, without what is at its default."""
     rows = [asdict(prompt) for prompt in prompts]
@@ -63,6 +78,11 @@ def to_rows(prompts: Sequence[Prompt]) -> list[dict[str, Any]]:
 
 
 def read_prompts(path: str | Path, method: str, flag: str = "--data_path") -> list[Prompt]:
+    """The prompts of a file, as of `read_prompt_file`."""
+    return read_prompt_file(path, method, flag).prompts
+
+
+def read_prompt_file(path: str | Path, method: str, flag: str = "--data_path") -> PromptFile:
     """Read and check a prompt file. Files of the original form have no ids: the row number stands in.
 
     Args:
@@ -72,7 +92,7 @@ def read_prompts(path: str | Path, method: str, flag: str = "--data_path") -> li
     Raises:
         InputError: Names the file, the row and the field, what was found and what was expected.
     """
-    rows = read_json(path, flag)
+    rows, sha256 = read_hashed_json(path, flag)
     if not isinstance(rows, list):
         raise InputError(f"{path}: expected a list of examples, found {kind(rows)} ({flag})")
     if not rows:
@@ -84,7 +104,7 @@ def read_prompts(path: str | Path, method: str, flag: str = "--data_path") -> li
             raise InputError(f"{path}: row {number}: id {prompt.id!r} stands at row {seen[prompt.id]} already")
         seen[prompt.id] = number
         prompts.append(prompt)
-    return prompts
+    return PromptFile(Path(path), prompts, sha256)
 
 
 def read_row(row: Any, number: int, method: str, place: str) -> Prompt:

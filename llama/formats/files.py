@@ -73,7 +73,9 @@ def open_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def check_pointer(path: Path) -> None:
-    """Raises CheckpointError where a file is missing, or is what Git LFS leaves in its place."""
+    """Raises CheckpointError where a file is missing, no regular one, or is what Git LFS leaves in its place."""
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise CheckpointError(f"{path}: is no regular file")
     try:
         with path.open("rb") as file:
             pointer = file.read(len(LFS_MAGIC)) == LFS_MAGIC

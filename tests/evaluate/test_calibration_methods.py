@@ -64,7 +64,7 @@ def test_content_free_prompts_are_the_definition(evaluate, direct, definition, t
         elif flags["method"] == "contextual":
             free = [definition.pairs(example, text) for text in ("N/A", "", "[MASK]")]
         else:
-            drawn = random_texts([Prompt("", "", "", row["text"], (), "") for row in examples], 3)
+            drawn = random_texts([Prompt(row["id"], "", "", row["text"], (), "") for row in examples], 3)
             assert len(drawn) == 20
             assert {word for text in drawn for word in text.split()} <= set(words)
             assert {len(text.split()) for text in drawn} == {round(len(words) / len(examples))}
@@ -97,6 +97,7 @@ def test_no_model_where_no_prompt_is_scored(
         rows, meta = evaluate("direct_calibrate", tmp_path / "outputs.json", **paths, **flags, ckpt_dir="not/here")
     for count in (4, 3):
         numbers = [number for number, row in enumerate(scored) if len(row["label_words"]) == count]
+        numbers.sort(key=lambda number: scored[number]["id"])
         expected = correct(np.array([scored[number]["log_probs"] for number in numbers]))
         assert [rows[number]["score"] for number in numbers] == [pytest.approx(row) for row in expected.tolist()]
     for row, before in zip(rows, scored, strict=True):
@@ -234,3 +235,19 @@ def test_a_prompt_that_ends_with_its_text(evaluate, write_prompts, make_rows, wi
         pytest.raises(InputError, match=r"id 'one': nothing follows {text} in its prompt; name a --prem"),
     ):
         evaluate("direct_calibrate", tmp_path / "o.json", **flags)
+
+
+@pytest.mark.parametrize("flags", [{"method": "domain"}, {"method": "batch", "batch_examples": 3}, {"method": "batch"}])
+def test_the_order_of_the_file_changes_nothing(evaluate, tmp_path, write_prompts, flags):
+    rows = json.loads(write_prompts("direct").read_text())
+    scores = []
+    for name, order in (("one", rows), ("other", rows[1::2] + rows[::-2])):
+        inputs, output = tmp_path / f"inputs_{name}.json", tmp_path / f"outputs_{name}.json"
+        inputs.write_text(json.dumps(order))
+        evaluate("direct", output, data_path=inputs)
+        files = {"direct_input_path": inputs, "direct_output_path": output}
+        found, _ = evaluate("direct_calibrate", tmp_path / f"outputs_corrected_{name}.json", **files, **flags)
+        scores.append({row["id"]: row["score"] for row in found})
+    assert [row["id"] for row in rows] != sorted(scores[0])
+    for key, score in scores[0].items():
+        assert scores[1][key] == pytest.approx(score, abs=1e-5)

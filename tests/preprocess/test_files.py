@@ -1,5 +1,6 @@
 """JSON files: errors that name the file, and files that are written whole or not at all."""
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -7,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from preprocess.errors import InputError
-from preprocess.files import check_writable, encode_json, meta_path, read_json, write_bytes, write_json
+from preprocess.files import (
+    check_writable,
+    encode_json,
+    meta_path,
+    read_hashed_json,
+    read_json,
+    write_bytes,
+    write_json,
+)
 
 UNUSUAL = {
     "braces": "{text} {} {0} }{",
@@ -109,3 +118,30 @@ def test_what_cannot_be_written_is_found_before_the_work_and_nothing_is_made(tmp
 @pytest.mark.parametrize(("name", "meta"), [("a/x.json", "a/x.meta.json"), ("x.1.json", "x.1.meta.json")])
 def test_the_meta_file_stands_beside(name: str, meta: str):
     assert meta_path(name) == Path(meta)
+
+
+def test_only_regular_files_are_read(tmp_path: Path):
+    """A pipe would be waited for, a device fills the memory."""
+    os.mkfifo(tmp_path / "pipe")
+    reading, writing = os.pipe()  # what a shell makes of <(cat x)
+    for path in (tmp_path / "pipe", Path("/dev/zero"), Path("/dev/null"), Path(f"/dev/fd/{reading}")):
+        with pytest.raises(
+            InputError, match=rf"^{path}: is no regular file \(a pipe or a device\); save .* \(--words\)$"
+        ):
+            read_json(path, "--words")
+    os.close(reading)
+    os.close(writing)
+
+
+def test_the_hash_is_that_of_the_bytes_that_are_parsed(tmp_path: Path, monkeypatch):
+    """Also of a file that another one replaces as soon as it was read."""
+    path, read = tmp_path / "x.json", Path.read_bytes
+    path.write_bytes(b"\xef\xbb\xbf[1]\r\n")
+
+    def read_once(path: Path) -> bytes:
+        content = read(path)
+        path.write_text("[2]")
+        return content
+
+    monkeypatch.setattr(Path, "read_bytes", read_once)
+    assert read_hashed_json(path, "") == ([1], hashlib.sha256(b"\xef\xbb\xbf[1]\r\n").hexdigest())
