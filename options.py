@@ -4,7 +4,8 @@
     run(Config, function)     # parses sys.argv into Config, calls function(Config(...)), exits
 
 python-fire builds the dataclass and nothing else. Types of the fields decide how a value is parsed, since fire alone
-turns `7` into a number, `{text}` into a set and keeps `--limit abc` as text. A field whose type is itself a dataclass
+turns `7` into a number, `{text}` into a set and keeps `--limit abc` as text. What `Annotated` adds to a type is called
+on the value: so a path becomes one before anything uses it. A field whose type is itself a dataclass
 contributes its fields as flags of their own; their defaults are those of its default_factory. The docstrings' Args are
 the help.
 """
@@ -137,7 +138,7 @@ def flat_fields(config_type: type, defaults: Any = None) -> dict[str, dataclasse
         defaults: An instance that holds other defaults than the class does.
     """
     flags: dict[str, dataclasses.Field] = {}
-    hints = typing.get_type_hints(config_type)
+    hints = typing.get_type_hints(config_type, include_extras=True)
     for field in dataclasses.fields(config_type):
         if dataclasses.is_dataclass(hints[field.name]):
             flags |= flat_fields(hints[field.name], field.default_factory())
@@ -192,17 +193,19 @@ def parser(name: str, hint: Any, errors: list[str]) -> Callable[[str], Any]:
     """The parse function of a flag. It never raises, since fire would show a traceback: it notes the error."""
     if isinstance(hint, types.UnionType):  # `int | None`: the flag, where given, is an int
         hint = next(part for part in typing.get_args(hint) if part is not type(None))
+    several = typing.get_origin(hint) is tuple
+    kind = typing.get_args(hint)[0] if several else hint
+    convert = next(iter(getattr(kind, "__metadata__", ())), None)
     expected = {int: "a whole number", float: "a number", bool: "True or False"}.get(hint, "text")
 
     def parse_value(text: str) -> Any:
         try:
             if hint is bool:
                 return BOOLEANS[text.lower()]
-            if typing.get_origin(hint) is tuple:
-                return tuple(text.split("\n"))
-            return hint(text)
-        except (KeyError, ValueError):
-            errors.append(f"--{name} {text}: expected {expected}")
+            values = tuple(map(convert or kind, text.split("\n") if several else [text]))
+            return values if several else values[0]
+        except (KeyError, ValueError) as error:
+            errors.append(f"--{name} {error}" if convert else f"--{name} {text}: expected {expected}")
             return text
 
     return parse_value
@@ -223,7 +226,7 @@ def help_text(config_type: type) -> str:
     lines = [f"python {script} [--flag value ...]", "", " ".join(summary.split()), ""]
     explained = explanations(config_type)
     for name, field in flat_fields(config_type).items():
-        kind = getattr(field.type, "__name__", str(field.type)).replace(" | None", "")
+        kind = getattr(field.type, "__name__", str(field.type)).replace(" | None", "").replace("Annotated", "path")
         default = "" if field.default in ("", None, ()) else f", default {field.default}"  # a computed one is explained
         lines += [f"  --{name} ({kind}{default})", f"      {explained.get(name, '')}"]
     return "\n".join(lines)

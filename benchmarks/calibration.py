@@ -23,6 +23,7 @@ from evaluate.reading import read_checked
 from evaluate.result import Result
 from llama.corrections import divide, divide_by_batch, match_prior, normalise
 from preprocess.errors import InputError
+from preprocess.files import PathFlag
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,8 @@ class CalibrationConfig:
         seed: Of the draws.
     """
 
-    direct: str = "results/tiny/outputs_direct_ag_news_test.json"
-    calibrated: str = ""
+    direct: PathFlag = "results/tiny/outputs_direct_ag_news_test.json"
+    calibrated: PathFlag = ""
     examples: int = 1000
     skews: str = "0,0.25,0.5,0.75,0.9"
     draws: int = 20

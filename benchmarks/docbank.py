@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from options import run
 from preprocess.docbank import page_files
 from preprocess.errors import InputError
+from preprocess.files import PathFlag
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES, TEST = 100, range(1, 40, 2)
@@ -36,9 +37,9 @@ class DocBankConfig:
         overwrite: Repeat what is there with other options.
     """
 
-    dataset_path: str = "data/docbank"
-    ckpt_dir: str = "checkpoints/tiny"
-    output_dir: str = "runs/docbank"
+    dataset_path: PathFlag = "data/docbank"
+    ckpt_dir: PathFlag = "checkpoints/tiny"
+    output_dir: PathFlag = "runs/docbank"
     lora_steps: int = 400
     layout_epochs: int = 12
     overwrite: bool = False

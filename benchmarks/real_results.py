@@ -37,7 +37,7 @@ from evaluate.table import TableConfig, print_table
 from llama.checkpoint import open_checkpoint
 from llama.parallel import Launch, finish, start
 from preprocess.errors import InputError
-from preprocess.files import write_bytes
+from preprocess.files import PathFlag, write_bytes
 
 OTHER = {"float32": "bfloat16", "bfloat16": "float32"}
 DEMONSTRATIONS = "samples/doclaynet"  # real pages that are at hand lack classes; these have all eleven
@@ -79,11 +79,11 @@ class RealConfig:
         lora_learning_rate: Its learning rate.
     """
 
-    ckpt_dir: str = "checkpoints/smollm2-135m"
-    news_path: str = "data/ag_news"
-    doclaynet_path: str = "data/doclaynet"
-    docbank_path: str = "data/docbank"
-    output_dir: str = "runs/real_results"
+    ckpt_dir: PathFlag = "checkpoints/smollm2-135m"
+    news_path: PathFlag = "data/ag_news"
+    doclaynet_path: PathFlag = "data/doclaynet"
+    docbank_path: PathFlag = "data/docbank"
+    output_dir: PathFlag = "runs/real_results"
     dtype: str = "bfloat16"
     k: str = "0,1,4"
     seed: str = "1,2,3"

@@ -21,6 +21,7 @@ from processes import IN_PEER_PYTHON, PEERS
 from workload import Setting
 
 from preprocess.errors import InputError
+from preprocess.files import PathFlag
 
 SYSTEMS = ("product", "naive", *PEERS)
 FAIR = 1.3  # times the time of transformers: a slower reference is a straw man
@@ -39,7 +40,7 @@ class ScoringConfig:
     """
 
     systems: str = ""
-    peer_python: str = ""
+    peer_python: PathFlag = ""
     sample: int = 0
     setting: Setting = field(default_factory=Setting)
 

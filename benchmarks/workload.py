@@ -18,6 +18,7 @@ from llama.prompts import LABEL_WORD, TEXT, fill
 from preprocess.ag_news import preprocess
 from preprocess.build import PromptOptions
 from preprocess.errors import InputError
+from preprocess.files import PathFlag
 from preprocess.prompts import Prompt, read_prompts
 
 METHODS = ("direct", "channel", "generate")
@@ -59,7 +60,7 @@ class Setting:
     labels: int = 0
     seed: int = 0
     repeats: int = 2
-    data: str = "../shared/data"
+    data: PathFlag = "../shared/data"
 
     def __post_init__(self) -> None:
         choices = {"method": METHODS, "params": SHAPES, "dtype": DTYPES, "device": ("cpu", "cuda")}

@@ -17,7 +17,7 @@ from convert.metadata import Metadata, check_tensors, read_config
 from convert.tokenizer import read_tokenizer
 from llama.checkpoint import open_checkpoint
 from preprocess.errors import InputError, first_line
-from preprocess.files import current_umask, read_json, write_json
+from preprocess.files import PathFlag, current_umask, read_json, write_json
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 RECORD = "conversion.json"  # in the folder: what it was made from
@@ -34,8 +34,8 @@ class GgufConfig:
         dtype: Of the weights that are written: float32, bfloat16 or float16; float32 holds every number of the file.
     """
 
-    gguf: str = ""
-    output_dir: str = ""
+    gguf: PathFlag = ""
+    output_dir: PathFlag = ""
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
@@ -88,9 +88,11 @@ def read_model(metadata: Metadata, folder: Path, dtype: torch.dtype) -> PreTrain
     """The model with its weights, in a form that can be saved: one that was opened from GGUF cannot."""
     config = read_config(metadata)
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config, dtype=dtype)
+        model = AutoModelForCausalLM.from_config(config, dtype=dtype, trust_remote_code=False)
     check_tensors(metadata, list(model.state_dict()))
-    opened = AutoModelForCausalLM.from_pretrained(folder, gguf_file=NAME, config=config, dtype=dtype)
+    opened = AutoModelForCausalLM.from_pretrained(
+        folder, gguf_file=NAME, config=config, dtype=dtype, trust_remote_code=False
+    )
     model.load_state_dict(opened.state_dict(), assign=True)
     model.tie_weights()
     ends = [metadata.get(f"tokenizer.ggml.{name}_token_id") for name in ("eos", "eot", "eom")]

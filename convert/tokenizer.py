@@ -41,7 +41,7 @@ def read_tokenizer(metadata: Metadata, folder: Path, name: str) -> PreTrainedTok
     if model not in ("llama", "gpt2"):
         raise InputError(f"{metadata.path}: tokenizer.ggml.model {model} is not supported (--gguf)")
     tokens = metadata.need("tokenizer.ggml.tokens")
-    opened = AutoTokenizer.from_pretrained(folder, gguf_file=name)
+    opened = AutoTokenizer.from_pretrained(folder, gguf_file=name, trust_remote_code=False)
     backend = without_own_tokens(opened.backend_tokenizer, len(tokens))
     if model == "llama":
         cut_as_sentencepiece(metadata, backend)

@@ -14,6 +14,7 @@ from preprocess.blocks import Block, Page
 from preprocess.build import DataSet
 from preprocess.doclaynet import DOCBANK, DOCLAYNET
 from preprocess.errors import InputError
+from preprocess.files import PathFlag
 from preprocess.pages import dataset_of_size, docbank_files
 from preprocess.units import check_unit
 
@@ -37,8 +38,8 @@ class PageOptions:
         box_unit: What boxes are told in: pixels, percent, 0..1000 or 0..1; default pixels, of rows and DocBank 0..1000.
     """
 
-    dataset_path: str = ""
-    train_path: str = ""
+    dataset_path: PathFlag = ""
+    train_path: PathFlag = ""
     train_pages: int = 0
     validation_split: str = ""
     validation_fraction: float = 0.1

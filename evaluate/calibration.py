@@ -28,7 +28,7 @@ from evaluate.source import Source, read_source
 from llama.corrections import divide, divide_by_batch, match_prior, normalise
 from llama.parallel import finish, is_rank_0
 from preprocess.errors import InputError
-from preprocess.files import check_writable, read_json
+from preprocess.files import PathFlag, check_writable, read_json
 from preprocess.prompts import Prompt
 
 SCORED = ("contextual", "domain", "pmi")  # methods that need the model
@@ -59,15 +59,15 @@ class CalibrateConfig:
         run: The options that all methods share.
     """
 
-    direct_input_path: str = "samples/inputs_direct_ag_news.json"
-    direct_output_path: str = ""
+    direct_input_path: PathFlag = "samples/inputs_direct_ag_news.json"
+    direct_output_path: PathFlag = ""
     method: str = "contextual"
-    content_free: str = ""
+    content_free: PathFlag = ""
     premise: str = ""
     seed: int = 42
     batch_mean: str = "probability"
     batch_examples: int = 0
-    prior: str = "uniform"
+    prior: PathFlag = "uniform"
     normalize: str = "none"
     run: RunOptions = field(default_factory=RunOptions)
 

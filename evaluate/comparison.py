@@ -15,6 +15,7 @@ from evaluate.reading import read_results
 from evaluate.result import Result
 from evaluate.statistics import Comparison, compare, holm
 from preprocess.errors import InputError
+from preprocess.files import PathFlag
 
 FEW_DRAWS_NOTE = (
     f"Fewer than {FEW_DRAWS} draws: too few to know their spread; intervals are wider, and p larger, for it."
@@ -39,7 +40,7 @@ class CompareConfig:
         baseline: Compare this method alone with each of the others; as the table of all pairs calls it.
     """
 
-    paths: tuple[str, ...] = ("results",)
+    paths: tuple[PathFlag, ...] = ("results",)
     format: str = "markdown"
     baseline: str = ""
 

@@ -18,6 +18,7 @@ from llama.generation import Sampling
 from llama.parallel import finish, is_rank_0
 from llama.stops import cut_at_stop
 from preprocess.errors import InputError
+from preprocess.files import PathFlag
 from preprocess.prompts import Prompt, read_prompts
 
 UNSPACED = re.compile(  # Thai, Lao, Tibetan, Burmese, Khmer; Hangul, whose particles follow a noun; kana, Han
@@ -43,7 +44,7 @@ class GenerateConfig:
         run: The options that all methods share.
     """
 
-    data_path: str = "samples/inputs_direct_ag_news.json"
+    data_path: PathFlag = "samples/inputs_direct_ag_news.json"
     dtype: str = "auto"
     temperature: float = 0.8
     top_p: float = 0.95

@@ -25,7 +25,7 @@ from llama.model import Transformer
 from llama.parallel import check_replicas, is_rank_0, own_device, start, world_size
 from llama.shared import Work
 from preprocess.errors import InputError
-from preprocess.files import check_writable
+from preprocess.files import PathFlag, check_writable
 
 LOADED: dict[tuple, Transformer] = {}  # the model of the last run: a sweep scores many prompt files with one
 PACKAGES = ("torch", "sentencepiece", "fairscale", "numpy")
@@ -53,10 +53,10 @@ class RunOptions:
         overwrite: Replace a result that is there already, complete or not.
     """
 
-    output_path: str = ""
-    ckpt_dir: str = "checkpoints/tiny"
+    output_path: PathFlag = ""
+    ckpt_dir: PathFlag = "checkpoints/tiny"
     revision: str = ""
-    tokenizer_path: str = ""
+    tokenizer_path: PathFlag = ""
     max_seq_len: int | None = None
     max_batch_size: int | None = None
     max_batch_tokens: int | None = None

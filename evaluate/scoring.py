@@ -18,6 +18,7 @@ from evaluate.run import Run, RunOptions
 from evaluate.work import Examples, Outcome
 from llama.parallel import finish, is_rank_0
 from llama.scoring import Scoring
+from preprocess.files import PathFlag
 from preprocess.prompts import read_prompts
 
 Score = tuple[float, float, int]  # see `sum_log_probs`
@@ -34,7 +35,7 @@ class ScoreConfig:
         run: The options that all methods share.
     """
 
-    data_path: str = ""
+    data_path: PathFlag = ""
     dtype: str = "auto"
     score_eos: bool = True
     run: RunOptions = field(default_factory=RunOptions)

@@ -17,6 +17,7 @@ from llama.parallel import Launch, finish, start, world_size
 from preprocess import ag_news, doclaynet, tables
 from preprocess.build import PromptOptions
 from preprocess.errors import InputError
+from preprocess.files import PathFlag
 
 METHODS = ("direct", "calibrated", "channel", "generate")
 DATASETS = ("ag_news", "doclaynet")  # others by a YAML file
@@ -52,10 +53,10 @@ class SweepConfig:
     k: str = "1"
     seed: str = "1,2,3,4,5"
     orders: int = 0
-    dataset_path: str = ""
-    demonstrations: str = ""
+    dataset_path: PathFlag = ""
+    demonstrations: PathFlag = ""
     limit: int = 0
-    output_dir: str = ""
+    output_dir: PathFlag = ""
     dtype: str = "auto"
     score_eos: bool = True
     format: str = "markdown"

@@ -13,6 +13,7 @@ from evaluate.reading import read_results
 from evaluate.result import Result
 from evaluate.statistics import holm
 from preprocess.errors import InputError
+from preprocess.files import PathFlag
 
 DEFAULT = "dataset,checkpoint,method,k,draws,accuracy,interval,macro_f1,unanswered"
 TOLD_ONCE = ("dataset", "checkpoint", "k", "draws", "unanswered")  # of the default columns
@@ -49,7 +50,7 @@ class TableConfig:
             method.
     """
 
-    paths: tuple[str, ...] = ("results",)
+    paths: tuple[PathFlag, ...] = ("results",)
     format: str = "markdown"
     columns: str = ""
     draws: bool = False

@@ -3,21 +3,24 @@
 import math
 import os
 import tempfile
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 from pathlib import Path
 
 import datasets
+import PIL.Image
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, List, Value
 from tqdm import tqdm
 
-from documents.images import decoded, open_image
+from documents.images import decoded, is_turned, open_image
 from finetune.hub import check_push, repository
-from finetune.label_studio import LabelledPage, Notes, find_image, read_pages
+from finetune.image_names import find_image
+from finetune.label_studio import Notes
+from finetune.labelled_pages import NO_TEXT, ExportReading, LabelledPage, read_pages
 from preprocess.errors import InputError
-from preprocess.files import check_writable
+from preprocess.files import PathFlag, check_writable
+from preprocess.units import PERCENT, check_unit, unit_of
 
 LABELS = "InvNum,InvDate,Fourni,TTC,TVA,TT,Autre"
 
@@ -27,8 +30,14 @@ class AnnotationsConfig:
     """Turn labelled images into a data set with a train and a test split.
 
     Args:
-        annotations: Label Studio's export "JSON", or a list of {file_name, height, width, annotations}.
+        annotations: Label Studio's export "JSON" or "JSON-MIN", or a list of {file_name, height, width, annotations}.
         images: The folder of the images; default that of --annotations.
+        words: A folder of the words that OCR has found, a JSON list of {text, box} for each image: those in a region
+            are its text where it has none.
+        words_unit: What the boxes of these are told in: pixels, percent, 0..1000 or 0..1; default pixels.
+        box_unit: What the boxes of regions are told in; default percent, as in Label Studio.
+        annotator: Whose annotation counts where several of one image differ: an id or an e-mail address.
+        predictions: Take a model's predictions where an image has no annotation.
         labels: The names of the classes, separated by commas; a label that is a number counts them from 0.
         unlabelled: The class of regions without a label; default none, they are left out.
         output_dir: The folder to write.
@@ -40,11 +49,16 @@ class AnnotationsConfig:
         private: Let nobody else see it there.
     """
 
-    annotations: str = ""
-    images: str = ""
+    annotations: PathFlag = ""
+    images: PathFlag = ""
+    words: PathFlag = ""
+    words_unit: str = ""
+    box_unit: str = ""
+    annotator: str = ""
+    predictions: bool = False
     labels: str = LABELS
     unlabelled: str = ""
-    output_dir: str = ""
+    output_dir: PathFlag = ""
     test_size: float = 0.07
     shuffle: bool = True
     seed: int = 10
@@ -62,6 +76,27 @@ class AnnotationsConfig:
         if self.seed < 0:
             raise InputError(f"--seed {self.seed}: expected 0 or more")
         check_push(self.push_to_hub, self.private)
+        check_unit(self.box_unit)
+        check_unit(self.words_unit, "--words_unit")
+        if self.words_unit and not self.words:
+            raise InputError(f"--words_unit {self.words_unit}: expected --words, the folder of the words")
+
+    @property
+    def images_folder(self) -> Path:
+        return Path(self.images) if self.images else Path(self.annotations).parent
+
+    def reading(self) -> ExportReading:
+        """How the export is read."""
+        return ExportReading(
+            self.names,
+            self.unlabelled,
+            self.images_folder,
+            Path(self.words) if self.words else None,
+            self.words_unit,
+            unit_of(self.box_unit, PERCENT),
+            self.annotator,
+            self.predictions,
+        )
 
     @property
     def names(self) -> list[str]:
@@ -75,23 +110,39 @@ def preprocess_annotations(config: AnnotationsConfig) -> None:
             raise InputError(f"--{flag}: expected {expected}")
     folder = Path(config.output_dir).resolve()
     check_output(folder, config.overwrite)
-    notes: Notes = defaultdict(list)
-    pages = read_pages(config.annotations, config.names, config.unlabelled, notes)
+    if config.words and not Path(config.words).is_dir():
+        raise InputError(f"{config.words}: no such folder (--words)")
+    reading = config.reading()
+    try:
+        splits = make_dataset(config, reading, folder)
+    except InputError:
+        print("\n".join(noted(reading.notes)), end="\n" if reading.notes else "")
+        raise
+    print(summary(config, splits, reading.notes))
+    if config.push_to_hub:
+        push(folder, config.push_to_hub, config.private)
+
+
+def make_dataset(config: AnnotationsConfig, reading: ExportReading, folder: Path) -> DatasetDict:
+    """Read the export and the images, split, write.
+
+    Raises:
+        InputError: Whatever is wrong with them.
+    """
+    pages = read_pages(config.annotations, reading)
     if config.test_size and math.ceil(config.test_size * len(pages)) >= len(pages):
         raise InputError(f"--test_size {config.test_size}: leaves none to train on of pages with regions: {len(pages)}")
     images = find_images(config, pages)
     datasets.disable_progress_bars()
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
-        files = rgb_files(pages, list(images.values()), Path(scratch), notes)
+        files = rgb_files(pages, list(images.values()), Path(scratch), reading.notes)
         splits = split(to_dataset(pages, list(images), files, config.names), config)
         splits.save_to_disk(f"{scratch}/dataset")
         if folder.exists():
             os.replace(folder, f"{scratch}/replaced")
         os.replace(f"{scratch}/dataset", folder)
-    print(summary(config, splits, notes))
-    if config.push_to_hub:
-        push(folder, config.push_to_hub, config.private)
+    return splits
 
 
 def check_output(folder: Path, overwrite: bool) -> None:
@@ -116,7 +167,7 @@ def find_images(config: AnnotationsConfig, pages: Sequence[LabelledPage]) -> dic
     Raises:
         InputError: No such folder, images that are not in it, an image that is named twice.
     """
-    folder = Path(config.images) if config.images else Path(config.annotations).parent
+    folder = config.images_folder
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder (--images)")
     places: dict[str, str] = {}
@@ -136,7 +187,7 @@ def find_images(config: AnnotationsConfig, pages: Sequence[LabelledPage]) -> dic
 
 
 def rgb_files(pages: Sequence[LabelledPage], images: Sequence[Path], scratch: Path, notes: Notes) -> list[str]:
-    """The path of each image, or of a copy of it in RGB where it is of another mode.
+    """The path of each image, or of a copy of it in RGB and upright where it is not.
 
     Args:
         scratch: A folder that lasts until the data set is saved.
@@ -150,11 +201,16 @@ def rgb_files(pages: Sequence[LabelledPage], images: Sequence[Path], scratch: Pa
         image = open_image(path, page.place)
         if None not in page.size and page.size != image.size:
             notes["images of another size than stated"].append(f"{page.place}: {image.width} x {image.height}")
-        if decoded(path, page.place, attrgetter("mode")) != "RGB":
+        if not decoded(path, page.place, is_plain):
             path = scratch / f"{len(files)}.png"
             image.save(path)
         files.append(str(path))
     return files
+
+
+def is_plain(image: PIL.Image.Image) -> bool:
+    """Whether a file is read alike by everyone: in RGB, and not to be turned."""
+    return image.mode == "RGB" and not is_turned(image)
 
 
 def to_dataset(pages: Sequence[LabelledPage], ids: list[str], files: list[str], names: list[str]) -> Dataset:
@@ -192,8 +248,15 @@ def summary(config: AnnotationsConfig, splits: DatasetDict, notes: Notes) -> str
     width = max(len(name) for name, _ in table)
     lines = [f"{config.annotations}:"]
     lines += [f"  {name:<{width}}" + "".join(f"  {value:>7}" for value in row) for name, row in table]
-    lines += [f"{len(places)} {what}; the first: {places[0]}" for what, places in notes.items()]
+    lines += noted(notes)
     return "\n".join([*lines, f"written to {config.output_dir}"])
+
+
+def noted(notes: Notes) -> list[str]:
+    """What was left out or put right, a line each."""
+    lines = [f"{len(places)} {what}; the first: {places[0]}" for what, places in notes.items() if places]
+    hint = "--words names a folder of the words that OCR has found: those in a region are its text"
+    return [*lines, hint] if NO_TEXT in notes else lines
 
 
 def push(folder: Path, name: str, private: bool) -> None:

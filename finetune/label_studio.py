@@ -1,202 +1,221 @@
-"""The labelled pages of an export: Label Studio's "JSON" in full, or {file_name, height, width, annotations} a page.
+"""A task of Label Studio's export "JSON" -> the regions of a page: {file_name, width, height, annotations}.
 
-In Label Studio's, a region is several results with one id: its rectangle, its text, its label, each of which may be
-missing. Its compact export ("JSON-MIN") has a list of each instead, in which nothing tells which are: it is refused.
+A region is several results with one id: its shape, its text, its label, each of which may be missing. Results without
+an id belong together where their shapes are equal.
+
+Shapes are in percent of the image. `rotation` turns a rectangle clockwise about its own top left corner, in pixels: a
+percent of the width is longer than one of the height, or shorter. `image_rotation` is how the image was shown; Label
+Studio stores regions as if it had not been turned, so they are right as they stand.
 """
 
-import os
-import re
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs, unquote, urlsplit
 
-from preprocess.blocks import on_page
 from preprocess.errors import InputError
-from preprocess.files import read_json
 from preprocess.layout import is_number
+from preprocess.units import PERCENT, Size, Unit
 
 Notes = dict[str, list[str]]  # what was left out or put right -> where
 IMAGE_KEYS = ("image", "ocr")  # what Label Studio's templates call the image in a task's data
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp")
-UPLOADED = re.compile(r"[0-9a-f]{8}-(.+)")  # what it puts before the name of an uploaded file
+SHOWN = 6  # annotators in a message
+IN_PERCENT = Unit(PERCENT)
 
 
 @dataclass(frozen=True)
-class LabelledPage:
-    """A page with its regions, in the order of the export.
+class TaskReading:
+    """How tasks are read.
 
     Args:
-        place: Of its row, for messages.
-        file_name: Of the image, as the row has it.
-        size: Width and height in pixels, as the row has them.
-        tokens: The texts, each of one word or more.
-        bboxes: x0, y0, x1, y1 of each on the page scaled to 0..1000, in order and clamped to the page.
-        ner_tags: Indices into the names of the classes.
+        annotator: Whose annotation counts where several differ: an id, an e-mail address, the version of a model.
+        predictions: Take a model's predictions where there is no annotation.
+        unit: Of the shapes.
+        size_of: The size in pixels of an image that a task names, where the task does not tell it.
     """
 
-    place: str
-    file_name: str
-    size: tuple[Any, Any]
-    tokens: list[str]
-    bboxes: list[list[int]]
-    ner_tags: list[int]
+    annotator: str = ""
+    predictions: bool = False
+    unit: Unit = IN_PERCENT
+    size_of: Callable[[str], Size | None] = lambda _: None
 
 
-def read_pages(path: str, names: Sequence[str], unlabelled: str, notes: Notes) -> list[LabelledPage]:
-    """The pages that have regions.
-
-    Args:
-        names: Of the classes.
-        unlabelled: The class of a region without a label; empty: it is left out.
-        notes: Takes what was left out or put right.
-
-    Raises:
-        InputError: The file or a row of it is of no form that is known, or of the compact one; no page has a region.
-    """
-    rows = read_json(path, "--annotations")
-    if not isinstance(rows, list):
-        raise InputError(f"{path}: expected a list of pages, found {rows!r:.40} (--annotations)")
-    pages = []
-    for number, row in enumerate(rows):
-        place = f"{path}: row {number}"
-        page = read_page(plain_row(row, place, notes), names, unlabelled, place, notes)
-        if page.tokens:
-            pages.append(page)
-        else:
-            notes["pages without a region, left out"].append(f"{place}: {page.file_name}")
-    if not pages:
-        raise InputError(f"{path}: no page with a region in it (--annotations)")
-    return pages
-
-
-def plain_row(row: Any, place: str, notes: Notes) -> dict[str, Any]:
-    """A row of either form as {file_name, height, width, annotations}."""
-    fields = row if isinstance(row, dict) else {}
-    if "annotations" in fields and "data" in fields:
-        return row_of_task(row, place, notes)
-    if "annotations" in fields and "file_name" in fields:
-        return row
-    if "annotation_id" in fields or "annotator" in fields:
-        raise InputError(f'{place}: is of a compact export (JSON-MIN); export as "JSON", in full (--annotations)')
-    expected = "file_name, height, width and annotations, or a task of Label Studio with data and annotations"
-    raise InputError(f"{place}: {row!r:.40}, expected {expected} (--annotations)")
-
-
-def read_page(row: dict[str, Any], names: Sequence[str], unlabelled: str, place: str, notes: Notes) -> LabelledPage:
-    """A page of a row {file_name, height, width, annotations: [{box, text, label}]}, boxes in percent of the page.
-
-    Raises:
-        InputError: A field that is none, a label that is none of ours; begins with `place`.
-    """
-    file_name, regions = row["file_name"], row["annotations"]
-    if not isinstance(file_name, str) or not file_name.strip():
-        raise InputError(f"{place}: file_name {file_name!r:.80}, expected the name of an image")
-    if not isinstance(regions, list) or not all(isinstance(region, dict) for region in regions):
-        raise InputError(f"{place}: annotations {regions!r:.80}, expected a list of objects with box, text and label")
-    page = LabelledPage(place, file_name, (row.get("width"), row.get("height")), [], [], [])
-    for number, region in enumerate(regions):
-        where = f"{place}: region {region.get('id', number)}"
-        box = scale(region.get("box"), where, notes)
-        text, label = region.get("text") or "", region.get("label")
-        if not isinstance(text, str):
-            raise InputError(f"{where}: text {text!r:.80}, expected a string")
-        tag = None if label is None else read_label(label, names, where)
-        if not text.strip():
-            notes["regions without text, left out"].append(where)
-            continue
-        if label is None:
-            taken = f"taken as {unlabelled}" if unlabelled else "left out (--unlabelled takes them)"
-            notes[f"regions without a label, {taken}"].append(where)
-            if not unlabelled:
-                continue
-            tag = names.index(unlabelled)
-        page.tokens.append(text.strip())
-        page.bboxes.append(box)
-        page.ner_tags.append(tag)
-    return page
-
-
-def read_label(label: Any, names: Sequence[str], place: str) -> int:
-    """The index of a label, which is that or a name."""
-    if isinstance(label, str) and label in names:
-        return names.index(label)
-    if isinstance(label, int) and not isinstance(label, bool) and 0 <= label < len(names):
-        return label
-    known = ", ".join(f"{number} {name}" for number, name in enumerate(names))
-    raise InputError(f"{place}: label {label!r:.80}, expected one of {known} (--labels)")
-
-
-def scale(box: Any, place: str, notes: Notes) -> list[int]:
-    """xmin, ymin, xmax, ymax in percent of the page to 0..1000, in order and clamped to the page."""
-    if not isinstance(box, list) or len(box) != 4 or not all(map(is_number, box)):
-        raise InputError(f"{place}: box {box!r:.80}, expected [xmin, ymin, xmax, ymax] in percent of the page")
-    corners, inverted, outside = on_page(box, (100, 100))
-    if outside:
-        notes["boxes that leave the page, cut at its edge"].append(place)
-    if inverted:
-        notes["boxes with corners exchanged, put in order"].append(place)
-    return [round(10 * value) for value in corners]  # `scale` would divide first, and round some halves otherwise
-
-
-def row_of_task(task: dict[str, Any], place: str, notes: Notes) -> dict[str, Any]:
-    """The task as {file_name, height, width, annotations: [{id, box, text, label}]}.
+def row_of_task(task: dict[str, Any], place: str, notes: Notes, reading: TaskReading) -> dict[str, Any]:
+    """The task as {file_name, height, width, annotations: [{id, box, text, label}]}, boxes in its unit.
 
     The size is None where no result tells it, the label None where the region has none, the text empty likewise.
     """
-    regions: dict[str, list[dict[str, Any]]] = {}
+    name, entries = image_of(task, place), chosen(task, place, notes, reading)
+    found = [regions_of(entry["result"], name, place, notes, reading) for entry in entries]
+    if any(content_of(made) != content_of(found[0][0]) for made, _ in found[1:]):
+        writers = list(dict.fromkeys(map(writer_of, entries)))
+        told = ", ".join(writers[:SHOWN]) + (" ..." if len(writers) > SHOWN else "")
+        raise InputError(f"{place}: {len(found)} annotations that differ, by {told}; --annotator says whose counts")
+    if len(found) > 1:
+        notes["tasks with several equal annotations, one of which was taken"].append(place)
+    regions, size = found[0] if found else ([], (None, None))
+    return {"file_name": name, "width": size[0], "height": size[1], "annotations": regions}
+
+
+def content_of(regions: Sequence[dict[str, Any]]) -> list[Any]:
+    """What two annotations have in common that say the same."""
+    return sorted(([region[key] for key in ("box", "label", "text")] for region in regions), key=repr)
+
+
+def chosen(task: dict[str, Any], place: str, notes: Notes, reading: TaskReading) -> list[dict[str, Any]]:
+    """The annotations that count: not cancelled, with results; the ground truth's, if any; else the annotator's."""
+    made = entries_of(task, "annotations" if "annotations" in task else "completions", place)
+    valid = [entry for entry in made if not entry.get("was_cancelled") and entry["result"]]
+    if not valid:
+        guessed = [entry for entry in entries_of(task, "predictions", place) if entry["result"]]
+        if guessed and not reading.predictions:
+            notes["tasks with predictions alone, left out (--predictions takes them)"].append(place)
+        valid = guessed if reading.predictions else []
+    valid = [entry for entry in valid if entry.get("ground_truth")] or valid
+    mine = [entry for entry in valid if reading.annotator and reading.annotator in names_of_writer(entry)]
+    return mine or valid
+
+
+def entries_of(task: dict[str, Any], key: str, place: str) -> list[dict[str, Any]]:
+    entries = task.get(key) or []
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise InputError(f"{place}: {key} {entries!r:.80}, expected a list of objects with a result each")
+    for entry in entries:
+        if not isinstance(entry.get("result"), list) and not entry.get("was_cancelled"):
+            raise InputError(f"{place}: result {entry.get('result')!r:.80}, expected a list")
+    return entries
+
+
+def names_of_writer(entry: dict[str, Any]) -> set[str]:
+    """What whoever made an annotation may be called."""
+    writer = entry.get("completed_by", entry.get("model_version"))
+    told = [writer.get(key) for key in ("id", "email")] if isinstance(writer, dict) else [writer]
+    told += str(entry.get("created_username") or "").split(",")
+    return {str(name).strip() for name in told if name not in (None, "")}
+
+
+def writer_of(entry: dict[str, Any]) -> str:
+    return " ".join(sorted(names_of_writer(entry))) or "no one who is named"
+
+
+def regions_of(
+    results: Sequence[Any], name: str, place: str, notes: Notes, reading: TaskReading
+) -> tuple[list[dict[str, Any]], tuple[Any, Any]]:
+    """The regions of one annotation, and the size of the image as it tells it."""
+    regions: dict[Any, list[dict[str, Any]]] = {}
     size = (None, None)
-    for result in results_of(task, place, notes):
+    for result in results:
         if not isinstance(result, dict):
             raise InputError(f"{place}: result {result!r:.80}, expected an object")
-        if "id" not in result or not isinstance(result.get("value"), dict):
+        if not isinstance(result.get("value"), dict):
             continue  # a relation between two regions
-        regions.setdefault(str(result["id"]), []).append(result)
+        key = str(result["id"]) if result.get("id") is not None else shape_key(result["value"])
+        if key is None:
+            continue  # of the whole image, such as a choice
+        regions.setdefault(key, []).append(result)
         size = (result.get("original_width", size[0]), result.get("original_height", size[1]))
-    joined = [join(results, name, f"{place}: region {name}", notes) for name, results in regions.items()]
-    found = [region for region in joined if region is not None]
-    return {"file_name": image_of(task, place), "width": size[0], "height": size[1], "annotations": found}
+    told = size if all(is_number(side) and side > 0 for side in size) else None
+    joined = []
+    for number, (key, found) in enumerate(regions.items()):
+        name_of = key if isinstance(key, str) else number
+        joined.append(join(found, name_of, f"{place}: region {name_of}", notes, reading, told, name))
+    return [region for region in joined if region is not None], size
 
 
-def results_of(task: dict[str, Any], place: str, notes: Notes) -> list[Any]:
-    """Those of the first annotation that is called ground truth, else of the first; none of cancelled ones."""
-    annotations = task["annotations"]
-    if not isinstance(annotations, list) or not all(isinstance(annotation, dict) for annotation in annotations):
-        raise InputError(f"{place}: annotations {annotations!r:.80}, expected a list of objects with a result each")
-    valid = [annotation for annotation in annotations if not annotation.get("was_cancelled")]
-    if not valid:
-        return []
-    if len(valid) > 1:
-        notes["tasks with several annotations, one of which was taken"].append(place)
-    results = min(valid, key=lambda annotation: not annotation.get("ground_truth")).get("result")
-    if not isinstance(results, list):
-        raise InputError(f"{place}: result {results!r:.80}, expected a list")
-    return results
+def shape_key(value: dict[str, Any]) -> Any:
+    """What equal shapes have in common; None without one."""
+    if isinstance(value.get("points"), list):
+        return ("points", str(value["points"]))
+    sides = [value.get(key) for key in ("x", "y", "width", "height", "radiusX", "radiusY", "rotation")]
+    return None if sides[:2] == [None, None] else ("sides", *(side if side is None else str(side) for side in sides))
 
 
-def join(results: Sequence[dict[str, Any]], name: str, place: str, notes: Notes) -> dict[str, Any] | None:
-    """One region of its results; None without a rectangle: another shape, or what is said of the whole image."""
+def join(
+    results: Sequence[dict[str, Any]],
+    name: Any,
+    place: str,
+    notes: Notes,
+    reading: TaskReading,
+    size: Size | None,
+    image: str,
+) -> dict[str, Any] | None:
+    """One region of its results; None without a shape that has a box, or of what is said of the whole image."""
     values = [result["value"] for result in results]
-    labels = [name for result in results for name in labels_of(result)]
+    labels = [label for result in results for label in labels_of(result)]
     texts = [text for result in results if result.get("type") == "textarea" for text in listed(result["value"], "text")]
     if not all(isinstance(text, str) for text in texts):
         raise InputError(f"{place}: text {texts!r:.80}, expected strings")
-    rectangle = next((value for value in values if "width" in value and "height" in value), None)
-    if rectangle is None:
+    shape = next((value for value in values if has_box(value)), None)
+    if shape is None:
         if labels or texts:
-            notes["regions that are no rectangles, left out"].append(place)
+            notes["regions of a shape that has no box, left out"].append(place)
         return None
-    if any(result.get("image_rotation") or result["value"].get("rotation") for result in results):
-        notes["rotated regions, taken as if upright"].append(place)
+    if any(result.get("image_rotation") for result in results):
+        notes["regions of an image that was shown turned, boxes taken as those of its file"].append(place)
     if len(labels) > 1:
         notes["regions with several labels, the first of which was taken"].append(place)
-    sides = [rectangle.get(key) for key in ("x", "y", "width", "height")]
-    if not all(map(is_number, sides)):
-        raise InputError(f"{place}: rectangle {sides!r:.80}, expected x, y, width and height in percent of the page")
-    x, y, width, height = sides
-    box = [x, y, x + width, y + height]
+    rotation = shape.get("rotation") or 0
+    if rotation and size is None:
+        size = reading.size_of(image)
+        if size is None:
+            raise InputError(f"{place}: is turned by {rotation}, but original_width and original_height are not told")
+    box = box_of(shape, rotation, reading.unit.size(size or (100, 100)), size, place)
     return {"id": name, "box": box, "text": " ".join(texts), "label": labels[0] if labels else None}
+
+
+def has_box(value: dict[str, Any]) -> bool:
+    return any(all(key in value for key in keys) for keys in (("width", "height"), ("points",), ("radiusX", "radiusY")))
+
+
+def box_of(shape: dict[str, Any], rotation: Any, page: Size, pixels: Size | None, place: str) -> list[float]:
+    """xmin, ymin, xmax, ymax of a shape, in its unit.
+
+    Args:
+        rotation: In degrees, clockwise, about the top left corner of a rectangle, the centre of an ellipse.
+        page: Its size in that unit.
+        pixels: And in pixels; needed where the shape is turned.
+    """
+    if "points" in shape:
+        points = shape["points"]
+        whole = isinstance(points, list) and points and all(isinstance(p, list) and len(p) == 2 for p in points)
+        if not whole or not all(is_number(value) for point in points for value in point):
+            raise InputError(f"{place}: points {points!r:.80}, expected a list of [x, y] in percent of the page")
+        return hull(points)
+    is_rectangle = "width" in shape
+    keys = ("x", "y", "width", "height") if is_rectangle else ("x", "y", "radiusX", "radiusY")
+    sides = [shape.get(key) for key in keys]
+    if not all(map(is_number, sides)):
+        kind = "rectangle" if is_rectangle else "ellipse"
+        raise InputError(f"{place}: {kind} {sides!r:.80}, expected {', '.join(keys[:-1])} and {keys[-1]} in percent")
+    if not is_number(rotation):
+        raise InputError(f"{place}: rotation {rotation!r:.80}, expected degrees")
+    x, y, across, down = sides
+    if not rotation:
+        return [x, y, x + across, y + down] if is_rectangle else [x - across, y - down, x + across, y + down]
+    # in pixels, where right angles are right
+    by = (pixels[0] / page[0], pixels[1] / page[1])
+    cosine, sine = turned(rotation)
+    along, aside = (cosine * across * by[0], sine * across * by[0]), (-sine * down * by[1], cosine * down * by[1])
+    if is_rectangle:
+        corners = [(0, 0), along, aside, (along[0] + aside[0], along[1] + aside[1])]
+    else:
+        reach = math.hypot(along[0], aside[0]), math.hypot(along[1], aside[1])
+        corners = [(-reach[0], -reach[1]), reach]
+    return hull([[x + dx / by[0], y + dy / by[1]] for dx, dy in corners])
+
+
+def turned(degrees: float) -> tuple[float, float]:
+    """Cosine and sine, exact for quarters."""
+    quarters = {0.0: (1.0, 0.0), 90.0: (0.0, 1.0), 180.0: (-1.0, 0.0), 270.0: (0.0, -1.0)}
+    angle = math.radians(degrees)
+    return quarters.get(float(degrees) % 360, (math.cos(angle), math.sin(angle)))
+
+
+def hull(points: Sequence[Sequence[float]]) -> list[float]:
+    across, down = zip(*points, strict=True)
+    return [min(across), min(down), max(across), max(down)]
 
 
 def labels_of(result: dict[str, Any]) -> list[Any]:
@@ -221,7 +240,7 @@ def image_of(task: dict[str, Any], place: str) -> str:
     """
     data = task["data"] if isinstance(task["data"], dict) else {}
     named = [data[key] for key in IMAGE_KEYS if isinstance(data.get(key), str)]
-    named += [value for value in data.values() if isinstance(value, str) and value.lower().endswith(IMAGE_SUFFIXES)]
+    named += [value for value in data.values() if isinstance(value, str) and is_image(value)]
     if not named:
         raise InputError(f"{place}: data {task['data']!r:.80}, expected an image file under image or ocr")
     address = named[0]
@@ -231,21 +250,10 @@ def image_of(task: dict[str, Any], place: str) -> str:
     return parse_qs(query)["d"][0] if "d" in parse_qs(query) else unquote(path)
 
 
-def find_image(folder: Path, name: str) -> str | None:
-    """The path within `folder` of the image that an export calls `name`; None where there is none.
-
-    Tried are `name`, then less and less of the folders in it, then the file without what an upload puts before it.
-    """
-    parts = [part for part in name.split("/") if part not in ("", ".", "..")]
-    tries = ["/".join(parts[start:]) for start in range(len(parts))]
-    uploaded = UPLOADED.fullmatch(parts[-1]) if parts else None
-    if uploaded:
-        tries.append(uploaded[1])
-    return next((found for found in tries if os.path.isfile(folder / found)), None)
-
-
-def is_named(name: str, file_name: str) -> bool:
-    """Whether an export's `name` means an image file, wherever it lies, with or without what an upload puts before."""
-    last = Path(name).name
-    uploaded = UPLOADED.fullmatch(last)
-    return file_name == last or (uploaded is not None and file_name == uploaded[1])
+def is_image(value: str) -> bool:
+    """Whether a value of a task's data is the name or the address of an image."""
+    try:
+        path = urlsplit(value).path if "://" in value else value.partition("?d=")[2] or value
+    except ValueError:  # an address that is none
+        return False
+    return path.lower().endswith(IMAGE_SUFFIXES)

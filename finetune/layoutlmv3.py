@@ -19,7 +19,15 @@ from documents.pages import PageOptions, Splits, flat
 from documents.sources import source_of
 from finetune import lightning_training, training
 from finetune.hub import check_push
-from finetune.layoutlmv3_model import LayoutBase, load_image_processor, load_layout, load_transformers, normalised
+from finetune.layoutlmv3_model import (
+    READING,
+    LayoutBase,
+    PageReading,
+    load_image_processor,
+    load_layout,
+    load_transformers,
+    normalised,
+)
 from finetune.lightning_modules import ChunkData, TokenClassifier
 from finetune.lightning_training import LightningOptions
 from finetune.model_card import push, write_card
@@ -29,7 +37,7 @@ from finetune.prepared import prepare
 from finetune.run_folder import base_folder, begin, quiet_libraries
 from finetune.training import Collator, TrainingOptions
 from preprocess.errors import InputError
-from preprocess.files import read_json, write_json
+from preprocess.files import PathFlag, read_json, write_json
 
 DEFAULTS = {  # those of the systems that used the one and the other
     "lightning": {"epochs": 5.0, "batch_size": 2, "learning_rate": 1e-4, "schedule": "linear"},
@@ -59,9 +67,9 @@ class LayoutLMv3Config:
         lightning: Where it computes.
     """
 
-    model: str = "microsoft/layoutlmv3-base"
+    model: PathFlag = "microsoft/layoutlmv3-base"
     dataset: str = "funsd"
-    output_dir: str = "runs/layoutlmv3"
+    output_dir: PathFlag = "runs/layoutlmv3"
     trainer: str = "lightning"
     max_length: int = 512
     stride: int = 128
@@ -151,6 +159,8 @@ def fine_tuned(
     seed_everything(config.training.seed, verbose=False)  # dropout is the same whether `base` was made or found
     progress = (by_lightning if config.trainer == "lightning" else by_hf)(config, base, encoded, collator)
     if is_first_process():
+        kept = PageReading(config.boxes, chunk_length(config, base), config.stride)
+        setattr(base.model.config, READING, asdict(kept))
         base.model.save_pretrained(folder / "model")
         base.processor.save_pretrained(folder / "model")
         write_json(trained, progress)
@@ -177,8 +187,7 @@ def encode(
     Raises:
         InputError: It does not take more than the stride.
     """
-    places = base.model.config.max_position_embeddings - base.processor.tokenizer.pad_token_id - 1
-    length = min(config.max_length, places)
+    length = chunk_length(config, base)
     if length < config.stride + SPECIAL_TOKENS + 1:
         raise InputError(f"--stride {config.stride}: {config.model} takes only {length} tokens")
     encoded = {
@@ -186,6 +195,12 @@ def encode(
         for split, pages in splits.by_name().items()
     }
     return encoded | {"test": encoded["test"].first(config.pages.limit)}
+
+
+def chunk_length(config: LayoutLMv3Config, base: LayoutBase) -> int:
+    """Tokens of a chunk: `--max_length`, or what the model takes."""
+    places = base.model.config.max_position_embeddings - base.processor.tokenizer.pad_token_id - 1
+    return min(config.max_length, places)
 
 
 def collate_layout(batch: Sequence[dict[str, Any]], base: LayoutBase, images: ImageFile) -> dict[str, Tensor]:

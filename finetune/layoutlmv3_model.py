@@ -19,6 +19,7 @@ from transformers import (
 from transformers.models.layoutlmv3.image_processing_pil_layoutlmv3 import LayoutLMv3ImageProcessorPil
 from transformers.models.layoutlmv3.modeling_layoutlmv3 import LayoutLMv3Encoder
 
+from documents.boxes import BOXES, WORD
 from documents.images import to_rgb
 from finetune.pretrained import RANDOM, check_weights, is_classifier, label_options, labels_of, one_line, read_config
 from preprocess.errors import InputError
@@ -37,6 +38,7 @@ RANDOM_SHAPE = {
 }
 RANDOM_VOCABULARY = 2000
 SPECIAL_TOKENS = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")  # RoBERTa's order
+READING = "page_reading"  # in config.json
 BYTES = 256  # a byte-level vocabulary has them all
 
 
@@ -52,6 +54,39 @@ class LayoutBase:
     name: str
     model: LayoutLMv3ForTokenClassification
     processor: LayoutLMv3Processor
+
+
+@dataclass(frozen=True)
+class PageReading:
+    """How pages were read in training, kept in the model's configuration: prediction reads them likewise.
+
+    Args:
+        boxes: Whose box a word has: segment or word.
+        max_length: Tokens of a chunk.
+        stride: Tokens that a chunk shares with the one before.
+    """
+
+    boxes: str = WORD
+    max_length: int = 512
+    stride: int = 128
+
+
+def page_reading(config: LayoutLMv3Config) -> PageReading:
+    """What a model's configuration keeps; the defaults where it keeps nothing.
+
+    Raises:
+        InputError: It keeps something else.
+    """
+    kept = getattr(config, READING, None)
+    if kept is None:
+        return PageReading()
+    whole = isinstance(kept, dict) and set(kept) == {"boxes", "max_length", "stride"}
+    numbers = whole and all(type(kept[name]) is int and kept[name] >= 0 for name in ("max_length", "stride"))
+    if not numbers or kept["boxes"] not in BOXES:
+        raise InputError(
+            f"--model: {READING} in its config.json is {kept!r:.80}, expected boxes, max_length and stride"
+        )
+    return PageReading(**kept)
 
 
 class TrainableBiasEncoder(LayoutLMv3Encoder):

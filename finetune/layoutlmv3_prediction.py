@@ -1,9 +1,9 @@
 """A fine-tuned LayoutLMv3 on one page: its image and its words with boxes -> a label of each, with its probability."""
 
 import math
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -13,18 +13,22 @@ from typing import Any
 from PIL import ImageDraw
 from PIL.Image import Image
 
-from documents.boxes import Corners, corners_on_page, hull, read_corners, read_token
+from documents.boxes import SEGMENT, check_boxes_flag, segment_boxes
 from documents.images import open_image
 from documents.pages import Splits
+from documents.rows import are_words
 from finetune.block_metrics import decisions
-from finetune.label_studio import Notes, is_named, plain_row
+from finetune.image_names import is_named
+from finetune.labelled_pages import ExportReading, plain_row
 from finetune.layoutlmv3 import LayoutLMv3Config, collate_layout, encode
-from finetune.layoutlmv3_model import load_classifier, pixels
+from finetune.layoutlmv3_model import PageReading, load_classifier, page_reading, pixels
 from finetune.predicting import predict_scores
 from finetune.run_folder import quiet_libraries
-from preprocess.blocks import Block, Page
+from finetune.words import Word, read_words
+from preprocess.blocks import Block, Corners, Page, scale
 from preprocess.errors import InputError
-from preprocess.files import check_writable, read_json, write_bytes, write_json
+from preprocess.files import PathFlag, check_writable, read_json, write_bytes, write_json
+from preprocess.units import PERCENT, PIXELS, check_unit, unit_of
 
 NEEDED = {
     "model": "what run_finetune_layoutlmv3.py wrote, or a hub id",
@@ -32,7 +36,6 @@ NEEDED = {
     "words": "the file of its words",
     "output_path": "the file to write",
 }
-Word = tuple[str, Corners]  # a text as given; its box in pixels, in order and on the page
 
 
 @dataclass(frozen=True)
@@ -42,28 +45,37 @@ class PredictionConfig:
     Args:
         model: What run_finetune_layoutlmv3.py wrote (its run folder, or model/ in it), or a hub id.
         image: The page.
-        words: A JSON list of {text, box}, box x0, y0, x1, y1 in pixels; or what run_preprocess_annotations.py reads: a
-            page {file_name, annotations}, with boxes in percent, or an export of pages, among them that of the image.
+        words: What OCR has found: a JSON list of {text, box}, box x0, y0, x1, y1 in pixels; or what
+            run_preprocess_annotations.py reads: a page {file_name, annotations}, with boxes in percent, or an export of
+            pages, among them that of the image.
         output_path: The file to write; a JSON list of {text, label, score, box}, in the order of the words.
         preview: Write the image with boxes and labels drawn on it, as PNG; default nowhere.
-        max_length: Tokens of a chunk, at most those of the model.
-        stride: Tokens that a chunk shares with the one before.
+        box_unit: What the boxes of the words are told in: pixels, percent, 0..1000 or 0..1; default as above.
+        boxes: Whose box a word has, as in training: segment (its part of a line) or word; default that of the model.
+        max_length: Tokens of a chunk, at most those of the model; default as in training, else 512.
+        stride: Tokens that a chunk shares with the one before; default as in training, else 128.
     """
 
-    model: str = ""
-    image: str = ""
-    words: str = ""
-    output_path: str = ""
-    preview: str = ""
-    max_length: int = 512
-    stride: int = 128
+    model: PathFlag = ""
+    image: PathFlag = ""
+    words: PathFlag = ""
+    output_path: PathFlag = ""
+    preview: PathFlag = ""
+    box_unit: str = ""
+    boxes: str = ""
+    max_length: int | None = None
+    stride: int | None = None
 
     def __post_init__(self) -> None:
-        self.training_options()
+        check_unit(self.box_unit)
+        if self.boxes:
+            check_boxes_flag(self.boxes)
 
-    def training_options(self) -> LayoutLMv3Config:
-        """Chunks as in training; what is refused there is refused here."""
-        return LayoutLMv3Config(self.model, max_length=self.max_length, stride=self.stride)
+    def training_options(self, reading: PageReading) -> LayoutLMv3Config:
+        """Pages as the model read them in training, but for what flags say; what is refused there is refused here."""
+        asked = {"boxes": self.boxes or None, "max_length": self.max_length, "stride": self.stride}
+        told = asdict(reading) | {flag: value for flag, value in asked.items() if value is not None}
+        return LayoutLMv3Config(self.model, **told)
 
 
 def predict_layoutlmv3(config: PredictionConfig) -> None:
@@ -71,7 +83,7 @@ def predict_layoutlmv3(config: PredictionConfig) -> None:
     check(config)
     image = open_image(config.image, "--image")
     repairs: Counter[str] = Counter()
-    words = read_words(config.words, Path(config.image).name, image.size, repairs)
+    words = page_words(config, image.size, repairs)
     rows = predict_words(config, image, words)
     if config.preview:
         write_bytes(config.preview, drawn(image, rows))
@@ -98,40 +110,34 @@ def check(config: PredictionConfig) -> None:
                 raise InputError(f"--{flag} {path}: is the file of --{other}")
 
 
-def read_words(path: str, image: str, size: tuple[int, int], repairs: Counter[str]) -> list[Word]:
-    """The words of the page, in the order of the file.
+def page_words(config: PredictionConfig, size: tuple[int, int], repairs: Counter[str]) -> list[Word]:
+    """The words of the page, in the order of the file, boxes in pixels.
 
     Args:
-        image: The file name of the page's image.
-        size: Its width and height in pixels.
+        size: Of the page's image.
         repairs: Counts what had to be mended.
 
     Raises:
-        InputError: Of none of the forms, no word, a row that is broken.
+        InputError: Of none of the forms, no word, a row that is broken, boxes in another unit.
     """
+    path = config.words
     content = read_json(path, "--words")
-    page, place = find_page(content, path, image)
+    page, place = find_page(content, path, Path(config.image).name, size)
     rows = content if page is None else page["annotations"]
     if not isinstance(rows, list):
         raise InputError(f"{place}: {rows!r:.40}, expected a list of words or {{file_name, annotations}} (--words)")
     if not rows:
         raise InputError(f"{place}: no words in it (--words)")
-    words = []
-    for number, row in enumerate(rows):
-        where = f"{place}: {'row' if page is None else 'region'} {number}"
-        if not isinstance(row, dict):
-            raise InputError(f"{where}: {row!r:.40}, expected an object with text and box (--words)")
-        text, box = row.get("text"), read_corners(row.get("box"), where)
-        if page is not None:
-            text = "" if text is None else text  # of a region whose text nobody wrote
-            box = tuple(round(value * side / 100, 2) for value, side in zip(box, size * 2, strict=True))
-        read_token(text, where)
-        words.append((text, corners_on_page(box, size, repairs)))
-    return words
+    unit = unit_of(config.box_unit, PIXELS if page is None else PERCENT)
+    return read_words(rows, place, unit, size, repairs, "row" if page is None else "region")
 
 
-def find_page(content: Any, path: str, image: str) -> tuple[dict[str, Any] | None, str]:
+def find_page(content: Any, path: str, image: str, size: tuple[int, int]) -> tuple[dict[str, Any] | None, str]:
     """The page {file_name, annotations} that is meant, and its place; None where the content is no page or pages.
+
+    Args:
+        image: The file name of the page's image.
+        size: Its width and height, for regions that are turned.
 
     Raises:
         InputError: None of the pages, or more than one, is that of the image.
@@ -139,9 +145,9 @@ def find_page(content: Any, path: str, image: str) -> tuple[dict[str, Any] | Non
     if isinstance(content, dict) and "annotations" in content:
         return content, path
     rows = content if isinstance(content, list) else []
-    notes: Notes = defaultdict(list)  # of labels, which are not looked at here
+    reading = ExportReading(names=(), size=size)  # labels are not looked at here
     pages = {
-        number: plain_row(row, f"{path}: row {number}", notes)
+        number: plain_row(row, f"{path}: row {number}", reading)
         for number, row in enumerate(rows)
         if isinstance(row, dict) and "annotations" in row
     }
@@ -157,20 +163,40 @@ def predict_words(config: PredictionConfig, image: Image, words: Sequence[Word])
     """A row {text, label, score, box} of each word; label and score are None where its text is blank."""
     quiet_libraries()
     base = load_classifier(model_folder(config.model))
+    options = config.training_options(page_reading(base.model.config))
     label_words = tuple(base.model.config.id2label.values())
     unknown = label_words[0]  # a block has a label, which is not looked at here
+    places = word_places([text.strip() for text, _ in words], [box for _, box in words], image.size, options.boxes)
     blocks = [
-        Block(str(number), text.strip(), unknown, hull([box], image.size), config.image, "", 1)
-        for number, (text, box) in enumerate(words)
+        Block(str(number), text.strip(), unknown, place, config.image, "", 1)
+        for number, ((text, _), place) in enumerate(zip(words, places, strict=True))
     ]
     splits = Splits([], [], [Page(blocks, image=0)], dropped={}, leaked=0, blank={}, repairs={})
-    encoded = encode(config.training_options(), splits, base, label_words)["test"]
+    encoded = encode(options, splits, base, label_words)["test"]
     images = pixels(base.processor.image_processor, image)[None]
     scores = predict_scores(base.model, encoded, partial(collate_layout, base=base, images=images), batch_size=1)
     return [
         {"text": text, "label": label, "score": found and math.exp(max(found)), "box": list(box)}
         for (text, box), label, found in zip(words, decisions(scores, label_words), scores, strict=True)
     ]
+
+
+def word_places(
+    texts: Sequence[str], boxes: Sequence[Corners], size: tuple[int, int], whose: str
+) -> list[tuple[int, int, int, int]]:
+    """The box that the model reads of each word: its own, or that of its segment. Blank words are in no segment.
+
+    Args:
+        boxes: In pixels of the page, which is of this size.
+        whose: segment or word.
+    """
+    kept = [number for number, text in enumerate(texts) if text]
+    places = [scale(box, size) for box in boxes]
+    inside = [boxes[number] for number in kept]
+    if whose == SEGMENT and are_words([texts[number] for number in kept], inside):
+        for number, place in zip(kept, segment_boxes(inside, size, size), strict=True):
+            places[number] = place
+    return places
 
 
 def model_folder(model: str) -> str:

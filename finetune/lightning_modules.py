@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -32,16 +33,27 @@ class TokenClassifier(LightningModule):
         self.save_hyperparameters(asdict(options))
         self.model, self.options, self.validation = model, options, validation
         self.read: dict[int, tuple[str, float]] = {}  # block -> label word, loss
+        self.lost: list[float] = []  # of each step since the last row of the log
         self.resumed_rng: list[dict[str, Tensor]] = []  # of each process
 
-    def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
+    def training_step(self, batch: dict[str, Tensor], number: int) -> Tensor:
+        """The loss is that of the whole step, a mean over its blocks on all devices: Lightning takes the mean over the
+        batches that accumulate and over the devices, whatever blocks they have, so it gets this batch's part as often.
+        """
+        trainer, accumulated = self.trainer, self.options.gradient_accumulation_steps
+        if number % accumulated == 0:
+            self.lost = self.lost[len(self.lost) if trainer.global_step % trainer.log_every_n_steps == 0 else 0 :]
+            self.lost.append(0.0)
         batch.pop("chunk")
         labels = batch.pop("labels")
-        loss = mean_loss(self.model(**batch), labels)
-        rate = self.trainer.lr_scheduler_configs[0].scheduler.get_last_lr()[0]
-        self.log("train/loss", loss.detach(), prog_bar=True, batch_size=len(labels))
-        self.log("train/learning_rate", rate)
-        return loss
+        part = mean_loss(self.model(**batch), labels, trainer.datamodule.blocks_of_step(trainer.global_step))
+        self.lost[-1] += part.item() * trainer.world_size
+        if (number + 1) % accumulated == 0:
+            rate = trainer.lr_scheduler_configs[0].scheduler.get_last_lr()[0]
+            mean = math.fsum(self.lost) / len(self.lost)
+            self.log("train/loss", mean, prog_bar=True, batch_size=1, sync_dist=trainer.world_size > 1)
+            self.log("train/learning_rate", rate)
+        return part * accumulated * trainer.world_size
 
     def validation_step(self, batch: dict[str, Tensor], _: int) -> None:
         numbers, labels = batch.pop("chunk").tolist(), batch.pop("labels")
@@ -84,6 +96,7 @@ class TokenClassifier(LightningModule):
         states = {"cpu": torch.get_rng_state()}  # of dropout: a resumed run goes on as one that was not stopped
         if self.device.type == "cuda":
             states["cuda"] = torch.cuda.get_rng_state(self.device)
+        states["lost"] = torch.tensor(self.lost, dtype=torch.float64)
         checkpoint["rng"] = self.of_all_processes(states)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -93,6 +106,7 @@ class TokenClassifier(LightningModule):
         if self.resumed_rng:
             states = self.resumed_rng[self.trainer.global_rank]
             torch.set_rng_state(states["cpu"].cpu())
+            self.lost = states["lost"].tolist()
             if "cuda" in states:
                 torch.cuda.set_rng_state(states["cuda"].cpu(), self.device)
 
@@ -118,11 +132,19 @@ class Batches:
         return self.count
 
     def __iter__(self) -> Iterator[list[int]]:
-        each = math.ceil(len(self.chunks) / self.size)
         for number in range(self.done, self.count):
-            turn, place = divmod(number * self.world + self.rank, each)
-            order = torch.randperm(len(self.chunks), generator=torch.Generator().manual_seed(self.seed + turn))
-            yield [self.chunks[n] for n in order[place * self.size : (place + 1) * self.size].tolist()]
+            yield self.drawn(number * self.world + self.rank)
+
+    def drawn(self, number: int) -> list[int]:
+        """The chunks of a batch, numbered over all processes."""
+        turn, place = divmod(number, math.ceil(len(self.chunks) / self.size))
+        order = shuffled(len(self.chunks), self.seed + turn)
+        return [self.chunks[n] for n in order[place * self.size : (place + 1) * self.size]]
+
+
+@lru_cache(maxsize=2)  # a step may end one turn and begin the next
+def shuffled(count: int, seed: int) -> list[int]:
+    return torch.randperm(count, generator=torch.Generator().manual_seed(seed)).tolist()
 
 
 class ChunkData(LightningDataModule):
@@ -156,20 +178,16 @@ class ChunkData(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         trainer, accumulated = self.trainer, self.options.gradient_accumulation_steps
-        count = self.steps * accumulated
-        done = trainer.global_step * accumulated
-        return self.loader(
-            self.train,
-            Batches(
-                self.read,
-                self.options.batch_size,
-                count,
-                self.options.seed,
-                trainer.global_rank,
-                trainer.world_size,
-                done,
-            ),
-        )
+        count, done = self.steps * accumulated, trainer.global_step * accumulated
+        where = (trainer.global_rank, trainer.world_size, done)
+        self.batches = Batches(self.read, self.options.batch_size, count, self.options.seed, *where)
+        return self.loader(self.train, self.batches)
+
+    def blocks_of_step(self, step: int) -> int:
+        """Blocks that a step of the optimizer reads, in all batches of all processes."""
+        each = self.options.gradient_accumulation_steps * self.trainer.world_size
+        batches = [self.batches.drawn(number) for number in range(step * each, (step + 1) * each)]
+        return sum(len(self.train.chunks[chunk].reads) for batch in batches for chunk in batch)
 
     def val_dataloader(self) -> DataLoader:
         """As many batches in each process, since all take part in each; a few chunks come twice for that."""

@@ -22,7 +22,7 @@ from finetune.predicting import predict_scores
 from finetune.run_folder import base_folder, begin, quiet_libraries, save_whole
 from finetune.training import TrainingOptions, make_trainer, progress, train
 from preprocess.errors import InputError
-from preprocess.files import read_json, write_json
+from preprocess.files import PathFlag, read_json, write_json
 
 STEPS = 9000
 DATASET = "doclaynet"  # DocBank's pages are read as such too
@@ -45,8 +45,8 @@ class LlamaLayoutConfig:
         lora: The adapter.
     """
 
-    model: str = "meta-llama/Llama-2-7b-hf"
-    output_dir: str = "runs/llama-layout"
+    model: PathFlag = "meta-llama/Llama-2-7b-hf"
+    output_dir: PathFlag = "runs/llama-layout"
     max_length: int = 512
     stride: int = 128
     dtype: str = "auto"

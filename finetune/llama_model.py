@@ -76,7 +76,7 @@ def load_transformers(
     config = read_config(model, "llama")
     classifies = is_classifier(model, config, LlamaForTokenClassification.__name__, label_words)
     with one_line(model):
-        tokenizer = AutoTokenizer.from_pretrained(model)
+        tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
         loaded, report = LlamaForTokenClassification.from_pretrained(
             model, dtype=dtype, output_loading_info=True, **label_options(label_words)
         )
@@ -91,7 +91,8 @@ def load_meta(folder: Path, label_words: Sequence[str], dtype: torch.dtype) -> B
     if not isinstance(tokenizer, SentencePieceBackend):
         raise InputError(f"--model {folder}: Llama 3 in Meta's form is not fine-tuned; take its Hugging Face folder")
     config = config_of(checkpoint.args, label_words)
-    model = AutoModelForTokenClassification.from_config(config, dtype=dtype)  # .to(dtype) would round rotary tables
+    # .to(dtype) afterwards would round rotary tables
+    model = AutoModelForTokenClassification.from_config(config, dtype=dtype, trust_remote_code=False)
     weights = load_weights(checkpoint, 0, 1, dtype, torch.device("cpu"))
     del weights["output.weight"]  # a classifier has none
     converted = to_hugging_face(weights, checkpoint.args)

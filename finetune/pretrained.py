@@ -8,9 +8,11 @@ import transformers
 from transformers import AutoConfig, PretrainedConfig
 
 from preprocess.errors import InputError, first_line
+from preprocess.files import read_json
 from preprocess.sources import HUB_ID
 
 RANDOM = "random"
+SETTINGS = ("config.json", "tokenizer_config.json", "preprocessor_config.json", "processor_config.json")
 
 
 def read_config(model: str, kind: str) -> PretrainedConfig:
@@ -20,17 +22,38 @@ def read_config(model: str, kind: str) -> PretrainedConfig:
         kind: llama or layoutlmv3.
 
     Raises:
-        InputError: Not there, damaged, or another kind of model.
+        InputError: Not there, damaged, another kind of model, or one that is made by code of its own.
     """
     if not Path(model).is_dir() and not HUB_ID.fullmatch(model):
         raise InputError(f"{model}: no such folder, and no id of the hub (--model)")
     if Path(model).is_dir() and not (Path(model) / "config.json").is_file():
         raise InputError(f"{model}: no config.json in it (--model)")
+    refuse_code(model)
     with one_line(model):
-        config = AutoConfig.from_pretrained(model)
+        config = AutoConfig.from_pretrained(model, trust_remote_code=False)
     if config.model_type != kind:
         raise InputError(f"--model {model}: is a {config.model_type}, expected a {kind}")
     return config
+
+
+def refuse_code(model: str) -> None:
+    """Nothing of a model is ever run. Without its code it would be another model, so it is refused.
+
+    Raises:
+        InputError: A file of its settings names Python files (auto_map).
+    """
+    if Path(model).is_dir():
+        files = [path for path in (Path(model) / name for name in SETTINGS) if path.is_file()]
+        settings = {path.name: read_json(path, "--model") for path in files}
+    else:
+        with one_line(model):
+            settings = {"config.json": PretrainedConfig.get_config_dict(model)[0]}
+    for name, content in settings.items():
+        if isinstance(content, dict) and "auto_map" in content:
+            raise InputError(
+                f"--model {model}: {name} names Python code of its own (auto_map); no code of a model is run:"
+                " expected one that transformers knows by itself"
+            )
 
 
 def labels_of(config: PretrainedConfig, architecture: str) -> list[str] | None:

@@ -121,7 +121,7 @@ class TrainingOptions:
         return math.ceil(self.epochs * math.ceil(batches / (self.gradient_accumulation_steps * processes)))
 
 
-def mean_loss(outputs: TokenClassifierOutput, labels: Tensor, num_items_in_batch: Tensor | None = None) -> Tensor:
+def mean_loss(outputs: TokenClassifierOutput, labels: Tensor, num_items_in_batch: Tensor | int | None = None) -> Tensor:
     """Cross-entropy a block: over the whole step where the Trainer tells how many blocks that has.
 
     The model's own loss is a mean over each batch: nan for a chunk in which no block ends, and not the mean of the step

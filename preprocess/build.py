@@ -10,7 +10,7 @@ import numpy as np
 
 from preprocess.demonstrations import Draw, cut_words, draw_demonstrations, reordered
 from preprocess.errors import InputError
-from preprocess.files import check_writable, encode_json, expand_home, meta_path, write_bytes, write_json
+from preprocess.files import PathFlag, check_writable, encode_json, meta_path, write_bytes, write_json
 from preprocess.prompts import DEFAULTS, Example, Prompt, to_rows
 from preprocess.splits import SHOWN, split_names
 from preprocess.templates import Template
@@ -38,10 +38,10 @@ class PromptOptions:
             order of the data set.
     """
 
-    dataset_path: str = ""
+    dataset_path: PathFlag = ""
     sample: bool = True
-    data_path: str = ""
-    demonstrations: str = ""
+    data_path: PathFlag = ""
+    demonstrations: PathFlag = ""
     k: int | None = None
     seed: int = 42
     order: int = 0
@@ -52,8 +52,6 @@ class PromptOptions:
         for flag in ("k", "seed", "order", "limit", "shuffle"):
             if (getattr(self, flag) or 0) < 0:
                 raise InputError(f"--{flag} {getattr(self, flag)}: expected 0 or more")
-        for flag in ("dataset_path", "data_path", "demonstrations"):
-            object.__setattr__(self, flag, expand_home(getattr(self, flag)))  # the one way to set what is frozen
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ from preprocess.build import DataSet
 from preprocess.delimited import Format
 from preprocess.demonstrations import draw_per_class, draw_stratified
 from preprocess.errors import InputError
-from preprocess.files import expand_home
+from preprocess.files import expand_path
 from preprocess.labels import Labels, normal
 from preprocess.nodes import UNUSABLE, WRITTEN, kind, mistake, place, read_count, read_node, read_word, read_words
 from preprocess.templates import Template, read_template, with_channel, with_instruction
@@ -90,6 +90,14 @@ class Table:
     spaced: bool = True
 
 
+def read_path(node: yaml.Node | None, text: str) -> str:
+    """`text`, the word of `node`, as a path."""
+    try:
+        return expand_path(text)
+    except InputError as error:
+        raise mistake(node, str(error)) from None
+
+
 def read_table(path: str | Path, flag: str = "--config") -> Table:
     """Read and check a YAML file.
 
@@ -111,11 +119,11 @@ def read_table(path: str | Path, flag: str = "--config") -> Table:
         raise mistake(found["draw"], f"draw is {one['draw']!r}, expected {' or '.join(DRAWS)}")
     dataset = DataSet(
         name=one["dataset"],
-        path=expand_home(one["path"]),
+        path=read_path(found["path"], one["path"]),
         template=read_templates(found, text, labels.words),
         label_words=labels.words,
         draw=DRAWS[one.get("draw", "per_class")],
-        sample=expand_home(one.get("sample", "")),
+        sample=read_path(found.get("sample"), one.get("sample", "")),
         split=one.get("split", "test"),
         train_split=one.get("train_split", "train"),
         k=read_count(found["k"], "k") if "k" in found else 1,

@@ -2,18 +2,29 @@
 
 import json
 import os
+import re
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from preprocess.errors import InputError
 
 BYTE_ORDER_MARK = "\ufeff"
+URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
-def expand_home(path: str) -> str:
-    """`~` at the beginning of a path as the home folder: no shell has seen a path in a file, or in `--flag=~/x`."""
-    return os.path.expanduser(path)
+def expand_path(text: str) -> str:
+    """A path as a user wrote it, in a file or as `--flag=~/x`, which no shell expands: `~` is the home folder.
+
+    Raises:
+        InputError: A URL.
+    """
+    if URL.match(text):
+        raise InputError(f"{text}: is a URL, expected a path on this machine (or OWNER/NAME of what is on the hub)")
+    return os.path.expanduser(text)
+
+
+PathFlag = Annotated[str, expand_path]  # the type of a field that holds a path: `options` calls it on what is given
 
 
 def read_text(path: str | Path, flag: str) -> str:

@@ -181,13 +181,14 @@ def hub_table(dataset_path: str, split: str, flag: str, form: Format, **hub: str
     def load() -> Any:
         import datasets
 
-        rows = datasets.load_dataset(dataset_path, split=split, streaming=True, **hub)
+        options = {"split": split, "streaming": True, **hub}
+        rows = datasets.load_dataset(dataset_path, **options, trust_remote_code=False)
         if rows.info.builder_name != "csv" or rows.features:  # a card that names types has the last word
             return rows
         names = next(iter(rows), {})
         text = datasets.Features({name: datasets.Value("string") for name in names})
         how = {"features": text, "keep_default_na": False, "encoding": form.encoding}
-        return datasets.load_dataset(dataset_path, split=split, streaming=True, **hub, **how)
+        return datasets.load_dataset(dataset_path, **options, **how, trust_remote_code=False)
 
     return datasets_table(load, f"{dataset_path}: no such folder here; on the hub", flag)
 

@@ -14,7 +14,7 @@ from preprocess.definition import Table, read_table
 from preprocess.delimited import CLASS
 from preprocess.demonstrations import divide
 from preprocess.errors import InputError
-from preprocess.files import expand_home
+from preprocess.files import PathFlag
 from preprocess.labels import Column, read_labels
 from preprocess.prompts import METHODS, TEXT, Example
 from preprocess.sources import find_table, is_lone
@@ -36,7 +36,7 @@ class TableConfig:
             that nor the labels that occur tell.
     """
 
-    config: str = ""
+    config: PathFlag = ""
     method: str = "direct"
     prompts: PromptOptions = field(default_factory=PromptOptions)
     first_label: int | None = None
@@ -68,7 +68,7 @@ def preprocess_config(config: TableConfig) -> None:
     """The data set of a YAML file as prompts of either method."""
     if not config.config:
         raise InputError("--config: expected a YAML file, such as samples/datasets/sst2.yaml")
-    table, options = read_table(expand_home(config.config)), config.prompts
+    table, options = read_table(config.config), config.prompts
     path = options.data_path or f"real/inputs_{config.method}_{table.dataset.name}.json"
     options = replace(options, data_path=path)  # files of samples/ are left to their scripts
     preprocess(with_first_label(table, config.first_label), options, config.method)

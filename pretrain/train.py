@@ -21,6 +21,7 @@ from llama.formats.meta import Params
 from llama.parallel import Launch, finish, start
 from llama.prompts import LABEL_WORD, TEXT, fill
 from preprocess.errors import InputError
+from preprocess.files import PathFlag
 from preprocess.prompts import METHODS
 from pretrain.corpus import Document, Labelled, batches, blocks, documents, news
 from pretrain.state import Log, draw_loss, resume, save_state, write_checkpoint
@@ -56,10 +57,10 @@ class PretrainConfig:
         limit: Use so many news rows only (for tests); 0: all.
     """
 
-    news_path: str = "data/ag_news/train.csv"
-    docbank_path: str = "data/docbank"
-    output_dir: str = "runs/pretrain_tiny/checkpoint"
-    run_dir: str = "runs/pretrain_tiny"
+    news_path: PathFlag = "data/ag_news/train.csv"
+    docbank_path: PathFlag = "data/docbank"
+    output_dir: PathFlag = "runs/pretrain_tiny/checkpoint"
+    run_dir: PathFlag = "runs/pretrain_tiny"
     dim: int = 192
     n_layers: int = 4
     n_heads: int = 6

@@ -2,7 +2,8 @@
 
     python samples/draw.py
 
-writes samples/doclaynet/*/*.png beside the pages and samples/invoices/images/*.png of the export. The same Pillow
+writes samples/doclaynet/*/*.png beside the pages, samples/invoices/images/*.png of the export and
+samples/invoices/words/*.json, the words on them with the boxes of their ink, as OCR would find them. The same Pillow
 writes the same bytes. Its own font is all that is needed; what that cannot draw is drawn as what looks like it.
 """
 
@@ -18,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from PIL import Image, ImageDraw, ImageFont
 
-from preprocess.blocks import LABEL_WORDS, Box
+from preprocess.blocks import LABEL_WORDS, Box, Cell, lines_of
 from preprocess.files import write_bytes
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,6 +45,7 @@ class Sheet:
     def __init__(self, size: tuple[int, int], space: tuple[float, float]) -> None:
         self.image = Image.new("L", (size[0] * FINER, size[1] * FINER), 255)
         self.draw = ImageDraw.Draw(self.image)
+        self.words: list[dict[str, Any]] = []  # in pixels of the image that is written
         self.factors = self.image.width / space[0], self.image.height / space[1]
 
     def scaled(self, box: Box) -> Box:
@@ -52,13 +54,19 @@ class Sheet:
 
     def write(self, text: str, box: Box, bold: bool = False) -> None:
         """A line of text as large as its box (x, y, width, height) lets it be."""
-        text = plain(text)
-        if not text:
+        drawn = plain(text)
+        if not drawn:
             return
         x, y, width, height = self.scaled(box)
-        size = FILLED * min(height, width * 100 / ImageFont.load_default(100).getlength(text))
+        size = FILLED * min(height, width * 100 / ImageFont.load_default(100).getlength(drawn))
         font, stroke = ImageFont.load_default(size), size / 40 if bold else 0
-        self.draw.text((x, y + BASELINE * height), text, 0, font, "ls", stroke_width=stroke)
+        self.draw.text((x, y + BASELINE * height), drawn, 0, font, "ls", stroke_width=stroke)
+        before = ""
+        for word in text.split():
+            at = (x + font.getlength(plain(before)), y + BASELINE * height)
+            ink = self.draw.textbbox(at, plain(word), font, "ls", stroke_width=stroke)
+            self.words.append({"text": word, "box": [round(value / FINER) for value in ink]})
+            before += f"{word} "
 
     def fill(self, box: Box, grey: int, frame: int | None = None) -> None:
         x, y, width, height = self.scaled(box)
@@ -92,8 +100,8 @@ def draw_page(page: dict[str, Any]) -> bytes:
     return sheet.png()
 
 
-def draw_task(task: dict[str, Any]) -> bytes:
-    """The image of a task of Label Studio: the texts of its regions, over the areas and lines that it calls rules.
+def draw_task(task: dict[str, Any]) -> Sheet:
+    """The page of a task of Label Studio: the texts of its regions, over the areas and lines that it calls rules.
 
     These are [x, y, width, height, grey] in percent. Data of a task may hold what is none of Label Studio's.
     """
@@ -105,7 +113,15 @@ def draw_task(task: dict[str, Any]) -> bytes:
     for value in [result["value"] for result in results if result["type"] == "textarea"]:
         box = [value[key] for key in ("x", "y", "width", "height")]
         sheet.write(value["text"][0], box, value["height"] / 100 * size[1] > BOLD_FROM)
-    return sheet.png()
+    return sheet
+
+
+def in_lines(words: list[dict[str, Any]]) -> bytes:
+    """The words of a page in a JSON file, a line each, in the order of reading."""
+    boxes = [word["box"] for word in words]
+    cells = [Cell(str(number), (x0, y0, x1 - x0, y1 - y0)) for number, (x0, y0, x1, y1) in enumerate(boxes)]
+    ordered = [words[int(cell.text)] for line in lines_of(cells) for cell in line]
+    return ("[\n" + ",\n".join(json.dumps(word, ensure_ascii=False) for word in ordered) + "\n]\n").encode()
 
 
 def load(path: Path) -> Any:
@@ -113,12 +129,14 @@ def load(path: Path) -> Any:
 
 
 def images() -> Iterator[tuple[Path, bytes]]:
-    """The path of each image, from the root of the project, and its file."""
+    """The path of each image, from the root of the project, and its file; after an invoice the file of its words."""
     for file in sorted((ROOT / "samples/doclaynet").glob("*/*.json")):
         yield file.relative_to(ROOT).with_suffix(".png"), draw_page(load(file))
     for task in load(ROOT / "samples/invoices/export.json"):
-        uploaded = task["data"]["image"].rsplit("/", 1)[-1]
-        yield Path("samples/invoices/images", uploaded.partition("-")[2]), draw_task(task)
+        path = Path("samples/invoices/images", task["data"]["image"].rsplit("/", 1)[-1].partition("-")[2])
+        sheet = draw_task(task)
+        yield path, sheet.png()
+        yield Path("samples/invoices/words", f"{path.stem}.json"), in_lines(sheet.words)
 
 
 if __name__ == "__main__":

@@ -137,3 +137,17 @@ def test_imports_are_required():
     imported = imports([file for name in [*PACKAGES, "options"] for file in files_of(name)])
     named = {MODULE_OF.get(name, name) for path in REQUIREMENTS for name in requirements(path) - TOOLS}
     assert imported - sys.stdlib_module_names - ALLOWED.keys() <= named
+
+
+def test_no_code_of_models_and_data_sets_is_run():
+    """What may run such code is told not to, wherever it is called."""
+    found = 0
+    for path in [file for name in PACKAGES for file in files_of(name)]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and re.match(
+                r"Auto\w+\.from_|datasets\.load_dataset", ast.unparse(node.func)
+            ):
+                found += 1
+                told = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+                assert told.get("trust_remote_code") == "False", f"{path}:{node.lineno}"
+    assert found >= 8

@@ -14,8 +14,10 @@ import pytest
 
 import options
 from options import FlagError, explanations, flat_fields, parse, run
+from preprocess.files import PathFlag
 
 ROOT = Path(options.__file__).resolve().parent
+PATHS = "model words image images annotations demonstrations output figures paths config gguf preview prior"
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,21 @@ class Config:
     top_p: float = 0.5
     sample: bool = True
     inner: Inner = field(default_factory=Inner)
+
+
+@dataclass(frozen=True)
+class Places:
+    """Paths.
+
+    Args:
+        files: Some.
+        output: Another.
+        text: No path.
+    """
+
+    files: tuple[PathFlag, ...] = ()
+    output: PathFlag = ""
+    text: str = ""
 
 
 @dataclass(frozen=True)
@@ -395,3 +412,28 @@ def test_another_version_of_a_package_is_one_line_and_a_mistake_of_ours_is_not(t
     (tmp_path / "script.py").write_text("import options\nfrom options import gone")
     done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, "Traceback" in done.stderr) == (1, True)
+
+
+def test_paths_become_paths_once(monkeypatch):
+    """`~` is the home folder where no shell has said so; text that is no path stays what it is."""
+    monkeypatch.setenv("HOME", "/home/me")
+    argv = ["~/a", "b~", "--output=~/c/d", "--text=~/e", "./~"]
+    assert parse(Places, argv) == Places(("/home/me/a", "b~", "./~"), "/home/me/c/d", "~/e")
+    assert "--output (path)\n" in options.help_text(Places)
+
+
+@pytest.mark.parametrize("argv", ["--output s3://a/b", "--files x file:///a", "x https://a/b", "--output=HTTP://a"])
+def test_urls_are_no_paths(argv: str):
+    expected = r"^--(output|files) \w+://[a/b]+: is a URL, expected a path on this machine \(or OWNER/NAME of "
+    with pytest.raises(FlagError, match=expected):
+        parse(Places, argv.split())
+
+
+@pytest.mark.parametrize("script", sorted(ROOT.glob("run_*.py")), ids=lambda path: path.stem)
+def test_every_flag_of_a_path_is_one(script: Path):
+    config = re.search(r"^run\((\w+), ", script.read_text(), re.M)[1]
+    module = re.search(rf"^from (\S+) import .*{config}", script.read_text(), re.M)[1]
+    flags = flat_fields(getattr(importlib.import_module(module), config))
+    names = [name for name in flags if name.endswith(("_path", "_dir")) or name in PATHS.split()]
+    assert [name for name in names if flags[name].type not in (PathFlag, tuple[PathFlag, ...])] == []
+    assert names

@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from math import ceil, floor
 from pathlib import Path
@@ -21,7 +21,9 @@ from PIL import Image
 
 from evaluate.predictions import read_predictions, sha256
 from finetune.annotations import LABELS, AnnotationsConfig, preprocess_annotations
-from finetune.label_studio import read_pages as read_export
+from finetune.labelled_pages import ExportReading
+from finetune.labelled_pages import read_pages as read_export
+from finetune.region_words import words_in_regions
 from preprocess.ag_news import LABEL_WORDS as NEWS_LABEL_WORDS
 from preprocess.blocks import LABEL_WORDS as BLOCK_LABEL_WORDS
 from preprocess.files import meta_path
@@ -62,6 +64,7 @@ def test_no_other_file(root: Path) -> None:
     expected |= {path for pattern in SOURCES for path in (root / "samples").glob(pattern)}
     expected |= {path.with_suffix(".png") for path in (root / "samples/doclaynet").glob("*/*.json")}
     expected |= {root / "samples/invoices/images" / name for name in invoice_names(root)}
+    expected |= {root / "samples/invoices/words" / f"{Path(name).stem}.json" for name in invoice_names(root)}
     assert {path for path in (root / "samples").rglob("*") if path.is_file()} == expected
 
 
@@ -173,12 +176,24 @@ def test_invoices_are_labelled_as_they_are_meant(invoices: list[dict[str, Any]])
 
 
 def test_nothing_of_the_export_is_left_out_or_put_right(root: Path) -> None:
-    notes: dict[str, list[str]] = defaultdict(list)
+    reading = ExportReading(LABELS.split(","))
     export = root / "samples/invoices/export.json"
-    pages = read_export(str(export), LABELS.split(","), "", notes)
-    assert notes == {}
+    pages = read_export(str(export), reading)
+    assert reading.notes == {}
     regions = [{result["id"] for result in task["annotations"][0]["result"]} for task in load(export)]
     assert [len(page.tokens) for page in pages] == [len(ids) for ids in regions]
+
+
+def test_words_of_invoices_are_those_of_their_regions(root: Path, invoices: list[dict[str, Any]]) -> None:
+    """Each stands in the region of which it is a word, and is what lies in it."""
+    for row in invoices:
+        words = load(root / "samples/invoices/words" / f"{Path(row['id']).stem}.json")
+        width, height = row["image"].size
+        regions = [[v * s / 1000 for v, s in zip(b, (width, height) * 2, strict=True)] for b in row["bboxes"]]
+        found = words_in_regions(regions, [(word["text"], word["box"]) for word in words])
+        assert found == [" ".join(token.split()) for token in row["tokens"]]
+        assert len(words) == sum(len(token.split()) for token in row["tokens"])
+        assert len({tuple(word["box"]) for word in words}) == len(words)
 
 
 def test_drawing_again_gives_the_same_images(root: Path, tmp_path: Path) -> None:
@@ -186,16 +201,20 @@ def test_drawing_again_gives_the_same_images(root: Path, tmp_path: Path) -> None
     pinned = re.search(r"^pillow==(.+)$", (root / "requirements-finetune.txt").read_text(), re.MULTILINE)[1]
     if PIL.__version__ != pinned:
         pytest.skip(f"needs Pillow {pinned}, whose letters and files the images are; found {PIL.__version__}")
-    shutil.copytree(root / "samples", tmp_path / "samples", ignore=shutil.ignore_patterns("*.png", "*puts_*"))
+    shutil.copytree(root / "samples", tmp_path / "samples", ignore=shutil.ignore_patterns("*.png", "words", "*puts_*"))
     (tmp_path / "preprocess").symlink_to(root / "preprocess")
     command = [sys.executable, "samples/draw.py"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     made, shipped = (
-        {path.relative_to(folder): path.read_bytes() for path in (folder / "samples").rglob("*.png")}
+        {
+            path.relative_to(folder): path.read_bytes()
+            for pattern in ("*.png", "words/*.json")
+            for path in (folder / "samples").rglob(pattern)
+        }
         for folder in (tmp_path, root)
     )
-    assert len(made) == 22 + 6
+    assert len(made) == 22 + 6 + 6
     assert made == shipped
 
 

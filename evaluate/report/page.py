@@ -19,7 +19,7 @@ from evaluate.report.markup import element, to_html, to_xml
 from evaluate.report.sections import Section, sections_of
 from evaluate.report.tables import files_table, section_html
 from preprocess.errors import InputError
-from preprocess.files import check_writable, write_bytes
+from preprocess.files import PathFlag, check_writable, write_bytes
 
 FOLDER = Path(__file__).parent
 STYLES = ("page.css", "figures.css", "dark.css")
@@ -35,9 +35,9 @@ class ReportConfig:
         figures: Folder for the figures as SVG files; none are written without it.
     """
 
-    paths: tuple[str, ...] = ("results",)
-    output: str = "report.html"
-    figures: str = ""
+    paths: tuple[PathFlag, ...] = ("results",)
+    output: PathFlag = "report.html"
+    figures: PathFlag = ""
 
     def __post_init__(self) -> None:
         if not self.output.endswith(".html"):

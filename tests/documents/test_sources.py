@@ -104,9 +104,10 @@ def layout_row(page: str, *boxes: list[float]) -> dict[str, Any]:
 def test_boxes_of_layout_are_mended_and_counted(tmp_path):
     """Of the blocks that are read, which have text; a box that is out by less than a unit was rounded."""
     good, bare = [20, 10, 30, 40], [700, -500, -50, 2000]
+    inside = [[20, y, 9, 9] for y in range(1, 32)]
     rows = {
         "train": layout_row("a", bare, [900, 900, -300, -200], good, [-0.5, 1020, 1026, 5.5]),
-        "test": layout_row("b", bare, [500, 1000, -700, 300], [1500, 600, 10, 10], *([20, y, 9, 9] for y in (1, 2, 3))),
+        "test": layout_row("b", bare, [500, 1000, -700, 300], [1500, 600, 10, 10], *inside),
     }
     for split, content in rows.items():
         (tmp_path / split).mkdir()

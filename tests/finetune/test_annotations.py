@@ -1,5 +1,6 @@
 """Labelled images as a data set: its features, its split, its images, what is told, what is refused."""
 
+import io
 import json
 from collections import Counter
 from collections.abc import Callable
@@ -166,8 +167,60 @@ def test_the_screen(make, capsys):
         f"1 regions without text, left out; the first: {config.annotations}: row 2: region 0",
         f"1 pages without a region, left out; the first: {config.annotations}: row 2: 2.png",
         f"1 images of another size than stated; the first: {config.annotations}: row 1: 8 x 4",
+        "--words names a folder of the words that OCR has found: those in a region are its text",
     ]
     assert lines[-1] == ["written", "to", config.output_dir]
+
+
+def test_notes_are_told_where_it_ends_in_an_error(make, capsys):
+    """Of all that was left out before: with regions that have no text, that is why."""
+    rows = [page(number, REGION | {"text": ""}, {"box": [1, 2, 3, 104], "text": "x"}) for number in range(3)]
+    with pytest.raises(InputError, match="no page with a region in it: 3 regions have no text; --words names"):
+        preprocess_annotations(make(rows=rows))
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("; the first")[0] for line in lines] == [
+        "3 boxes that leave the page, cut at its edge",
+        "3 regions without text, left out",
+        "3 regions without a label, left out (--unlabelled takes them)",
+        "3 pages without a region, left out",
+        "--words names a folder of the words that OCR has found: those in a region are its text",
+    ]
+
+
+def test_texts_from_the_words_that_ocr_has_found(make, tmp_path):
+    """In pixels of the page as it is seen: here 4 x 8."""
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter
+    config = make(
+        rows=[page(number, REGION | {"text": "", "box": [0, 50, 100, 100]}) for number in range(3)], test_size=0
+    )
+    (tmp_path / "words").mkdir()
+    for number in range(3):
+        path = tmp_path / f"images/{number}.png"
+        Image.open(path).save(path, exif=exif)
+        words = [
+            {"text": "above", "box": [0, 0, 4, 3]},
+            {"text": "42", "box": [0, 5, 2, 6]},
+            {"text": ",00", "box": [2, 5, 4, 6]},
+        ]
+        (tmp_path / f"words/{number}.json").write_text(json.dumps(words))
+    rows = made(replace(config, words=str(tmp_path / "words")))["train"]
+    assert rows["tokens"] == [["42 ,00"]] * 3
+    assert {image.size for image in rows["image"]} == {(4, 8)}
+    stored = rows.cast_column("image", ImageFeature(decode=False))[0]["image"]["bytes"]
+    assert not Image.open(io.BytesIO(stored)).getexif().get(0x0112)
+    with pytest.raises(InputError, match=r"nowhere: no such folder \(--words\)"):
+        preprocess_annotations(replace(config, words="nowhere", overwrite=True))
+
+
+def test_units_that_are_none(make):
+    for options, message in (
+        ({"box_unit": "inches"}, "--box_unit inches: expected pixels"),
+        ({"words_unit": "inches", "words": "x"}, "--words_unit inches: expected pixels"),
+        ({"words_unit": "percent"}, "--words_unit percent: expected --words"),
+    ):
+        with pytest.raises(InputError, match=message):
+            make(**options)
 
 
 class Hub:

@@ -292,7 +292,10 @@ def test_a_folder_that_is_not_there(model):
     ("damage", "line"),
     [
         (lambda folder: (folder / "config.json").unlink(), r"^.*copied: no config\.json in it \(--model\)$"),
-        (lambda folder: (folder / "config.json").write_text("{"), "transformers cannot load it: "),
+        (
+            lambda folder: (folder / "config.json").write_text("{"),
+            r"copied/config\.json: not JSON: line 1 .*\(--model\)$",
+        ),
         (lambda folder: (folder / "model.safetensors").unlink(), "transformers cannot load it: "),
         (lambda folder: (folder / "model.safetensors").write_bytes(b"half"), "transformers cannot load it: "),
         (lambda folder: (folder / "processor_config.json").unlink(), "transformers cannot load it: "),

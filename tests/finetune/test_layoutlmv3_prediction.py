@@ -160,7 +160,7 @@ def test_boxes_are_put_in_order_and_on_the_page(make, capsys):
 
 def test_pixels_are_those_of_the_upright_page(make):
     """A viewer turns a photograph, and so boxes are drawn on it."""
-    config = make([{"text": "a", "box": [0, 0, 9999, 9999]}])
+    config = make([{"text": "a", "box": [0, 0, *SIZE[::-1]]}])
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by a quarter
     Image.open(config.image).save(config.image, exif=exif)
@@ -297,9 +297,59 @@ def test_needed_options(flag, make):
 
 
 def test_chunks_of_no_length(make):
-    with pytest.raises(InputError, match=r"^--stride 128: expected 0 to less than --max_length 130 without special"):
-        make(max_length=130)
+    message = "--stride 128: expected 0 to less than --max_length 130 without special tokens"
+    assert refused(make(max_length=130)) == message
     assert refused(make(max_length=900, stride=600)).startswith("--stride 600: ")  # more than the model takes
+
+
+@pytest.fixture
+def remembering(run: Path, tmp_path: Path) -> Callable[..., str]:
+    """(what its configuration keeps) -> a model that was trained so."""
+
+    def model(kept: Any) -> str:
+        folder = tmp_path / "trained"
+        shutil.copytree(run / "model", folder, dirs_exist_ok=True)
+        config = json.loads((folder / "config.json").read_text()) | {"page_reading": kept}
+        (folder / "config.json").write_text(json.dumps(config))
+        return str(folder)
+
+    return model
+
+
+def test_words_are_read_as_in_training(make, run, remembering):
+    """A model of segments gets segments, one of words gets words, in chunks as long as then; flags say otherwise."""
+    words = [{"text": str(n), "box": [n % 5 * 60, n // 5 * 20, n % 5 * 60 + 58, n // 5 * 20 + 15]} for n in range(60)]
+    lines = [word | {"box": [0, word["box"][1], 298, word["box"][3]]} for word in words]
+    segments = {"boxes": "segment", "max_length": 40, "stride": 8}
+    as_segments = predicted(make(words, model=remembering(segments)))
+    assert [row["box"] for row in as_segments] == [word["box"] for word in words]  # what is written is their own
+    by_lines = predicted(make(lines, model=remembering(segments | {"boxes": "word"})))
+    assert [(row["label"], row["score"]) for row in as_segments] == [(row["label"], row["score"]) for row in by_lines]
+    as_words = predicted(make(words, model=remembering(segments | {"boxes": "word"})))
+    assert [row["score"] for row in as_words] != [row["score"] for row in as_segments]
+    plain = predicted(make(words, max_length=40, stride=8))
+    assert plain == as_words
+    told = make(words, model=remembering(segments), boxes="word", max_length=512, stride=128)
+    assert predicted(told) == predicted(make(words))
+
+
+@pytest.mark.parametrize("kept", [7, {"boxes": "segment"}, {"boxes": "line", "max_length": 9, "stride": 1}])
+def test_a_model_that_remembers_something_else(kept, make, remembering):
+    message = refused(make(model=remembering(kept)))
+    assert message.startswith("--model: page_reading in its config.json is ")
+
+
+def test_words_in_another_unit(make, tmp_path):
+    """Boxes of 0..1000 on a page of 400 x 500 pixels."""
+    boxes = [[value * 1000 / side for value, side in zip(word["box"], SIZE * 2, strict=True)] for word in WORDS]
+    words = [word | {"box": box} for word, box in zip(WORDS, boxes, strict=True)] * 3
+    assert "they look like 0..1000; --box_unit 0..1000 declares that" in refused(make(words))
+    rows = predicted(make(words, box_unit="0..1000"))
+    assert [row["box"] for row in rows] == [word["box"] for word in WORDS] * 3
+    with pytest.raises(InputError, match="--box_unit miles: expected"):
+        make(box_unit="miles")
+    with pytest.raises(InputError, match="--boxes line: expected segment or word"):
+        make(boxes="line")
 
 
 def without_head(run: Path, folder: Path) -> None:

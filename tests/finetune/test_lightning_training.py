@@ -207,6 +207,53 @@ def test_accumulated_batches_are_those_of_one_process_after_another(tmp_path):
     assert max(drawn.blocks.values()) == 2
 
 
+READS = [[(1 + place, n) for place in range(1 + n % 2)] for n in range(6)]  # chunks of one block and of two
+UNEVEN = Encoded([Chunk([1, 5 + n % 3, 40 + n], READS[n]) for n in range(6)], BLOCKS, LABEL_WORDS)
+
+
+def trained(folder, size, accumulated, steps=5, logging_steps=1):
+    """(weights, log) without dropout. In float64, so that the order of sums does not show in float32."""
+    options = replace(
+        OPTIONS,
+        steps=steps,
+        batch_size=size,
+        gradient_accumulation_steps=accumulated,
+        eval_steps=steps,
+        logging_steps=logging_steps,
+    )
+    seed_everything(0, verbose=False)
+    model = Small().double()
+    model.dropout.p = 0.0
+    module = TokenClassifier(model, options, UNEVEN)
+    trainer = make_trainer(options, LightningOptions(accelerator="cpu"), folder)
+    train(trainer, module, ChunkData(UNEVEN, UNEVEN, collate, options, 0), folder)
+    kept = torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
+    return {name: weight.float() for name, weight in kept.items()}, log_of(folder)
+
+
+@pytest.mark.parametrize(("size", "accumulated"), [(1, 2), (1, 3), (1, 6), (3, 2), (2, 3)])
+def test_accumulated_batches_make_the_same_steps(size, accumulated, tmp_path):
+    """To the bit: a step is the mean over its blocks, however they come."""
+    whole, log = trained(tmp_path / "whole", size * accumulated, 1)
+    weights, found = trained(tmp_path / "parts", size, accumulated)
+    differences = {name: (weights[name] - whole[name]).abs().max().item() for name in whole}
+    assert set(differences.values()) == {0.0}
+    lost = [[float(row["loss"]) for row in rows.values() if row["loss"]] for rows in (found, log)]
+    assert lost[0] == pytest.approx(lost[1])
+    assert len(lost[0]) == 5
+
+
+def test_the_loss_in_the_log_is_the_mean_since_the_last_row(tmp_path):
+    """In log.csv and in TensorBoard."""
+    _, each = trained(tmp_path / "each", 1, 2, steps=6)
+    _, rows = trained(tmp_path / "rows", 1, 2, steps=6, logging_steps=3)
+    expected = [sum(float(each[step]["loss"]) for step in steps) / 3 for steps in ((1, 2, 3), (4, 5, 6))]
+    assert [float(rows[step]["loss"]) for step in (3, 6)] == pytest.approx(expected)
+    events = EventAccumulator(str(tmp_path / "rows/tensorboard"))
+    events.Reload()
+    assert [event.value for event in events.Scalars("train/loss")] == pytest.approx(expected)
+
+
 def test_dropout_is_at_work(tmp_path, monkeypatch):
     """A model that comes from a file has it turned off, and Lightning leaves it so. In validation there is none."""
     seen = {True: 0, False: 0}

@@ -40,7 +40,10 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict
 @pytest.mark.parametrize("options", [{"sample": False}, {"dataset_path": "fancyzhx/ag_news"}])
 def test_the_hub_is_asked_for_ag_news(options: dict[str, Any], hub: list, tmp_path: Path, capsys):
     preprocess_direct(AgNewsConfig(prompts=PromptOptions(data_path=str(tmp_path / "x.json"), **options)))
-    assert hub == [("fancyzhx/ag_news", {"split": split, "streaming": True}) for split in ("test", "train")]
+    assert hub == [
+        ("fancyzhx/ag_news", {"split": split, "streaming": True, "trust_remote_code": False})
+        for split in ("test", "train")
+    ]
     assert "ag_news, direct: 12 examples from fancyzhx/ag_news\n" in capsys.readouterr().out
 
 
@@ -49,7 +52,7 @@ def test_the_hub_is_asked_for_the_pages_of_doclaynet(hub: list, tmp_path: Path):
     options = PromptOptions(sample=False, data_path=str(tmp_path / "x.json"))
     with pytest.raises(InputError, match=r"docling-project/DocLayNet-v1\.2: test row 0: neither DocLayNet form"):
         preprocess_pages(DocLayNetConfig(prompts=options))
-    assert hub == [("docling-project/DocLayNet-v1.2", {"split": "test", "streaming": True})]
+    assert hub == [("docling-project/DocLayNet-v1.2", {"split": "test", "streaming": True, "trust_remote_code": False})]
 
 
 def test_a_break_while_rows_are_streamed_is_one_line(monkeypatch: pytest.MonkeyPatch):

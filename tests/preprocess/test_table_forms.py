@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from datasets import Dataset
 
+from options import parse
 from preprocess.build import PromptOptions
 from preprocess.errors import InputError
 from preprocess.files import meta_path, read_json
@@ -84,10 +85,10 @@ def test_a_path_is_a_path(name: str, tmp_path: Path, write: Write, monkeypatch):
     path = name if name == "~" else folder
     config = write_films(tmp_path, "", path=f"'{path}'")
     assert len(write(config, "")[0]) == 8
-    assert len(write(config, f"{path}/x[y]", k=1, demonstrations=f"{path}/x[y]/train.csv", limit=2)[0]) == 2
+    assert len(write(config, f"{folder}/x[y]", k=1, demonstrations=f"{folder}/x[y]/train.csv", limit=2)[0]) == 2
     if name == "~":
-        options = PromptOptions("~/x[y]", data_path="~/new/inputs.json")
-        preprocess_config(TableConfig("~/../films.yaml", prompts=options))
+        flags = "--config=~/../films.yaml --dataset_path=~/x[y] --demonstrations ~/x[y]/train.csv --k 1 --limit 2"
+        preprocess_config(parse(TableConfig, [*flags.split(), "--data_path=~/new/inputs.json"]))
         assert (tmp_path / "home/new/inputs.json").exists()
 
 

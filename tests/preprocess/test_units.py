@@ -64,8 +64,12 @@ def test_a_tenth():
     check_boxes(inside * 2 + outside * 2, Unit("percent"), None, "here")
     check_boxes(inside * 10 + outside * 10, Unit("percent", declared=True), None, "here")
     check_boxes([(10, 10, 100.9, -0.9)] * 20, Unit("percent"), None, "here")  # drawn over the edge
+    check_boxes([(10, 10, 104, 20)], Unit("percent"), None, "here")
     check_boxes([], Unit("percent"), None, "here")
-    for boxes, declared in ((inside * 17 + outside * 3, False), (outside, False), (inside + outside * 2, True)):
+    cases = [(inside * 17 + outside * 3, False), (outside, False), (inside + outside * 2, True)]
+    with pytest.raises(InputError, match="1 of 8 boxes"):  # off the page
+        check_boxes(inside * 7 + [(101, 10, 130, 20)], Unit("percent"), None, "here")
+    for boxes, declared in cases:
         with pytest.raises(
             InputError, match=r"of \d+ boxes lie outside the page, such as \[90, 90, 130, 95\], if they"
         ):

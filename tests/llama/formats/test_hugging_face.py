@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -220,6 +221,13 @@ def test_damaged_files(save_model, refusal, tmp_path) -> None:
     assert refusal(tmp_path).startswith(f"{path}: is a Git LFS pointer")
     (tmp_path / "config.json").write_text("[]")
     assert refusal(tmp_path) == f"{tmp_path / 'config.json'}: expected a JSON object, found list"
+
+
+def test_without_the_package(save_model, refusal, monkeypatch, tmp_path) -> None:
+    save_model(tmp_path)
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    line = f"{tmp_path / 'model.safetensors'}: needs the package safetensors, which is not installed: pip install safe"
+    assert refusal(tmp_path).startswith(line)
 
 
 def test_index_of_shards(save_model, refusal, tmp_path) -> None:
