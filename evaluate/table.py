@@ -68,7 +68,7 @@ class TableConfig:
 
     def chosen_columns(self) -> list[str]:
         """Raises InputError where a name is none of a column."""
-        text = self.columns or DEFAULT
+        text = self.columns or (DEFAULT.replace("draws", "seed") if self.draws else DEFAULT)
         names = list(COLUMNS) if text == "all" else [name.strip() for name in text.split(",")]
         for name in names:
             if name not in COLUMNS:

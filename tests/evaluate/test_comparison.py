@@ -196,6 +196,17 @@ def test_no_p_value_has_a_floor(write_outputs, printed):
     assert max(float(row["Holm"]) for row in rows if row["first"] == "system 0") < 1e-6
 
 
+def test_signs_in_latex_and_markdown(write_outputs, tmp_path, capsys):
+    write_outputs("a", 0.5)
+    write_outputs("b", 0.9, method="channel")
+    for form, sign in (("latex", "$-$0."), ("markdown", "−0.")):
+        print_comparison(CompareConfig((str(tmp_path),), form))
+        said = capsys.readouterr().out
+        assert said.count(sign) == 3
+        assert "-0." not in said
+    assert "< 0.0001" in said
+
+
 def test_nothing_to_compare(write_outputs, tmp_path):
     write_outputs("a", 0.9)
     with pytest.raises(InputError, match="no two methods of one data set to compare"):
