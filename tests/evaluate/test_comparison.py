@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
+from options import help_text
 from evaluate.comparison import CompareConfig, print_comparison
 from evaluate.intervals import grouped
 from evaluate.predictions import write_predictions
 from evaluate.statistics import compare, holm
+from evaluate.table import TableConfig
 from preprocess.errors import InputError
 
 
@@ -213,3 +215,16 @@ def test_nothing_to_compare(write_outputs, tmp_path):
         print_comparison(CompareConfig((str(tmp_path),)))
     with pytest.raises(InputError, match="--format html: expected markdown, latex, csv"):
         CompareConfig(format="html")
+
+
+def test_help_names_each_test_and_interval():
+    for config in (CompareConfig, TableConfig):
+        said = help_text(config)
+        for reference in (
+            "Bell and McCaffrey (2002)",
+            "Cameron, Gelbach and Miller 2011",
+            "fewer than five pages",
+            "Holm",
+        ):
+            assert reference in said
+    assert "Wilson (1927)" in said
