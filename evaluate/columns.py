@@ -29,6 +29,10 @@ def macro_f1(method: Method) -> float | None:
     return None if method.macro_f1s is None else float(method.macro_f1s.mean())
 
 
+def seed_of(draw: Result) -> str:
+    return f"{draw.seed} order {draw.order}" if draw.order else str(draw.seed)
+
+
 def whole(value: float) -> str:
     """A count, of which the mean over draws need not be whole."""
     return f"{value:.0f}" if value == round(value) else f"{value:.1f}"
@@ -41,7 +45,7 @@ COLUMNS: dict[str, Column] = {
     "method": Column("method", lambda method: method.name, is_number=False),
     "k": Column("k", lambda method: method.k),
     "draws": Column("draws", lambda method: len(method.draws)),
-    "seed": Column("seed", lambda method: ",".join(map(str, method.seeds)) if None not in method.seeds else None),
+    "seed": Column("seed", lambda method: None if None in method.seeds else ",".join(map(seed_of, method.draws))),
     "accuracy": mean_and_sd(
         "accuracy", lambda method: method.accuracy, lambda method: deviation(method.accuracies), four_digits
     ),

@@ -25,7 +25,6 @@ FEW_DRAWS_NOTE = (
 @dataclass(frozen=True)
 class CompareConfig:
     """Print, for every pair of methods on the same examples, whether their difference is more than chance.
-
     All draws of a method (--seed) are one method, compared on the draws that both have. Difference: of the mean
     accuracies, first minus second, with its 95 % interval. p: of a difference as large as this if there is none. One
     draw each of examples that stand alone: McNemar's exact test (McNemar 1947), interval of Bonett and Price (2012).

@@ -101,7 +101,8 @@ def sweep(config: SweepConfig) -> None:
     for k, seed, order in draws_of(config):
         outputs += score_draw(config, launch, folder, k, seed, order)
     if launch.rank == 0:
-        print(results_table(read_results(outputs), TableConfig(format=config.format, columns=COLUMNS)))
+        columns = COLUMNS + (",orders,order_sd,order_worst" if config.orders else "")
+        print(results_table(read_results(outputs), TableConfig(format=config.format, columns=columns)))
     finish()
 
 

@@ -24,7 +24,6 @@ SIGNIFICANT = 0.05
 @dataclass(frozen=True)
 class TableConfig:
     """Print the results table of predictions files: one row a method, the mean over its draws.
-
     accuracy and macro-F1 are means over the draws of demonstrations (--seed) ± their standard deviation. The 95 %
     interval holds examples and draws at once. One draw of examples that stand alone: Wilson (1927). Blocks of pages or
     several draws: from the sums of pages and the means of draws, with the variance CR2 and t distributions with the
@@ -68,7 +67,7 @@ class TableConfig:
 
     def chosen_columns(self) -> list[str]:
         """Raises InputError where a name is none of a column."""
-        text = self.columns or DEFAULT
+        text = self.columns or (DEFAULT.replace("draws", "seed") if self.draws else DEFAULT)
         names = list(COLUMNS) if text == "all" else [name.strip() for name in text.split(",")]
         for name in names:
             if name not in COLUMNS:

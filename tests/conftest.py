@@ -125,7 +125,8 @@ def run_script() -> Callable[..., subprocess.CompletedProcess]:
 def generated_page(name: str, generator: np.random.Generator, blocks: int) -> dict[str, Any]:
     """A row in DocLayNet v1.2's form; the first word of a block tells its class."""
     labels = generator.integers(len(LABEL_WORDS), size=blocks).tolist()
-    boxes = [[50.0, 10.0 + 30 * number, 900.0, 20.0] for number in range(blocks)]
+    step = min(30, 1000 / blocks)  # all stand on the page
+    boxes = [[50.0, 10.0 + step * number, 900.0, 2 / 3 * step] for number in range(blocks)]
     cells = []
     for label, box in zip(labels, boxes, strict=True):
         words = [TELLING[label], *generator.choice(FILLING, size=int(generator.integers(2, 6)))]

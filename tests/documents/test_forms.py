@@ -89,6 +89,10 @@ def test_the_ending_of_an_image(ending: str, write):
     assert read(write(ending=ending)).image.name == f"training{ending}"
 
 
+def test_a_byte_order_mark_is_no_part_of_a_form(write):
+    assert found(read(write(bom=True))) == found(read(write()))
+
+
 def test_labels_of_ones_own(write):
     """They are tags in whatever case; where all are FUNSD's, the tags are FUNSD's, in its order."""
     form = [

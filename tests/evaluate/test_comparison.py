@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
+from options import help_text
 from evaluate.comparison import CompareConfig, print_comparison
 from evaluate.intervals import grouped
 from evaluate.predictions import write_predictions
 from evaluate.statistics import compare, holm
+from evaluate.table import TableConfig
 from preprocess.errors import InputError
 
 
@@ -196,9 +198,33 @@ def test_no_p_value_has_a_floor(write_outputs, printed):
     assert max(float(row["Holm"]) for row in rows if row["first"] == "system 0") < 1e-6
 
 
+def test_signs_in_latex_and_markdown(write_outputs, tmp_path, capsys):
+    write_outputs("a", 0.5)
+    write_outputs("b", 0.9, method="channel")
+    for form, sign in (("latex", "$-$0."), ("markdown", "−0.")):
+        print_comparison(CompareConfig((str(tmp_path),), form))
+        said = capsys.readouterr().out
+        assert said.count(sign) == 3
+        assert "-0." not in said
+    assert "< 0.0001" in said
+
+
 def test_nothing_to_compare(write_outputs, tmp_path):
     write_outputs("a", 0.9)
     with pytest.raises(InputError, match="no two methods of one data set to compare"):
         print_comparison(CompareConfig((str(tmp_path),)))
     with pytest.raises(InputError, match="--format html: expected markdown, latex, csv"):
         CompareConfig(format="html")
+
+
+def test_help_names_each_test_and_interval():
+    for config in (CompareConfig, TableConfig):
+        said = help_text(config)
+        for reference in (
+            "Bell and McCaffrey (2002)",
+            "Cameron, Gelbach and Miller 2011",
+            "fewer than five pages",
+            "Holm",
+        ):
+            assert reference in said
+    assert "Wilson (1927)" in said

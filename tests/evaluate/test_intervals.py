@@ -71,7 +71,7 @@ def test_variance_of_draws_and_examples_is_that_of_the_analysis_of_variance():
     """Unbiased: the mean of the estimates over many simulated tables is the known variance of their means."""
     random = np.random.default_rng(2)
     draws, pages, size = 3, 6, 4.0
-    known = {"draw": 0.5, "page": 0.3, "both": 0.2}
+    known = {"draw": 0.3, "page": 0.6, "both": 0.6}
     shape = {"draw": (20000, draws, 1), "page": (20000, 1, pages), "both": (20000, draws, pages)}
     sums = sum(np.sqrt(variance) * random.standard_normal(shape[name]) for name, variance in known.items()) * size
     expected = known["draw"] / draws + known["page"] / pages + known["both"] / (draws * pages)

@@ -105,7 +105,7 @@ def test_calibrated_needs_direct(run_sweep, tmp_path):
 def test_orders_of_one_draw(run_sweep, tmp_path):
     """Other orders of the same demonstrations, each another one; of the first seed alone, and not for k = 0."""
     rows = run_sweep(methods="direct", k="0,1", orders=3)
-    assert [(row["k"], row["draws"]) for row in rows] == [("0", "1"), ("1", "2")]
+    assert [(row["k"], row["draws"], row["orders"]) for row in rows] == [("0", "1", "-"), ("1", "2", "4")]
     paths = [tmp_path / f"sweep/inputs_direct_ag_news_k1_seed1{end}.meta.json" for end in ("", "_order1", "_order3")]
     shown = [json.loads(path.read_text())["demonstrations"] for path in paths]
     assert len({tuple(ids) for ids in shown}) == 3
@@ -113,6 +113,8 @@ def test_orders_of_one_draw(run_sweep, tmp_path):
     assert len(list((tmp_path / "sweep").glob("outputs_*_order?.json"))) == 3
     (method,) = [m for m in methods_of(read_results([str(tmp_path / "sweep")])) if m.k == 1]
     assert (len(method.draws), len(method.orders), len(method.order_accuracies)) == (2, 3, 4)
+    assert float(rows[1]["worst order"]) == pytest.approx(min(method.order_accuracies), rel=1e-5)
+    assert float(rows[1]["sd of orders"]) == pytest.approx(statistics.stdev(method.order_accuracies), rel=1e-5)
 
 
 def test_a_data_set_of_a_yaml_file(run_sweep, root):

@@ -242,6 +242,8 @@ def test_draws_of_demonstrations(write_outputs, table, tmp_path, capsys):
     lines, notes = printed(capsys, tmp_path)
     assert f"{statistics.mean(shares):.4f} ± {statistics.stdev(shares):.4f}" in lines[2]
     assert "Fewer than 5 draws: too few to know their spread; intervals are wider, and p larger, for it." in notes
+    lines, _ = printed(capsys, tmp_path, draws=True)
+    assert [cell.strip() for cell in lines[0].split("|")[1:5]] == ["method", "k", "seed", "accuracy"]
     each = table(tmp_path, columns="seed,accuracy", draws=True)
     assert [row["seed"] for row in each] == ["1", "1", "1", "2", "10", "1"]
 

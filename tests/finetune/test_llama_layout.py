@@ -142,7 +142,7 @@ def test_a_run_shorter_than_its_evaluations(quick, training):
 
 def test_blocks_that_no_token_is_left_of_are_unanswered(quick, monkeypatch):
     """They are wrong and counted; no log-probabilities are made up for them."""
-    from finetune import chunks
+    from documents import chunks
 
     encode = chunks.encode_page
 

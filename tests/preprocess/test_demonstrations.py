@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 
-from preprocess.demonstrations import cut_words, divide, draw_demonstrations, draw_per_class, draw_stratified
+from preprocess.demonstrations import cut_words, divide, draw_demonstrations, draw_per_class, draw_stratified, reordered
 from preprocess.errors import InputError
 from preprocess.prompts import Example
 
@@ -136,3 +136,18 @@ def test_words_beyond_the_limit_are_cut():
     example = Example("a", "one  two\tthree four", "World", "page")
     assert cut_words(example, 4) == example  # as it is, white space too
     assert cut_words(example, 3) == Example("a", "one two three", "World", "page")
+
+
+def test_orders_are_other_orders():
+    """Each is another one, none that of the draw; a later one changes none before it; the seed decides."""
+    drawn = examples(2, 2, 2, 2)
+    orders = [reordered(drawn, 1, number) for number in range(1, 6)]
+    assert all(sorted(order, key=lambda one: one.id) == drawn for order in orders)
+    assert len({tuple(one.id for one in order) for order in [drawn, *orders]}) == 6
+    assert orders[0] == reordered(drawn, 1, 1) != reordered(drawn, 2, 1)
+
+
+def test_two_demonstrations_have_one_other_order():
+    drawn = examples(1, 1)
+    assert reordered(drawn, 1, 1) == reordered(drawn, 1, 7) == drawn[::-1]
+    assert reordered(drawn[:1], 1, 3) == drawn[:1]
