@@ -30,6 +30,7 @@ LONGEST_MESSAGE = 1600  # characters: what a terminal shows at once; the flag to
 # What commands a terminal, reorders or breaks lines: control characters but tab and line break, and half a pair.
 COMMANDS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 OF_BARS = re.compile("\r|\x1b\\[A")  # with which tqdm draws
+LARGEST = 2**63  # of whole numbers: what is computed with them has 64 bits
 BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
@@ -71,7 +72,7 @@ def one_message(error: BaseException) -> str:
 
 def leave(status: int, line: str) -> None:
     """Say the line once, on rank 0, and end at once: after an error there is no barrier to wait at."""
-    on_rank_0 = int(os.environ.get("RANK", 0)) == 0
+    on_rank_0 = os.environ.get("RANK", "0") in ("0", "") or not os.environ["RANK"].isdecimal()
     if not on_rank_0 and status != INTERRUPTED:  # a terminal interrupts all ranks at once
         time.sleep(SECONDS_FOR_RANK_0)
     sys.stdout.flush()
@@ -129,6 +130,7 @@ def run(config_type: type, function: Callable[[Any], None], argv: Sequence[str] 
     An exception is the user's to mend if it says so by an `exit_status`, or is an OSError (no space, no permission).
     """
     try:
+        check_environment()
         config = parse(config_type, list(sys.argv[1:] if argv is None else argv))
         with (
             contextlib.redirect_stdout(Harmless(sys.stdout)),
@@ -145,9 +147,21 @@ def run(config_type: type, function: Callable[[Any], None], argv: Sequence[str] 
 
 
 class FlagError(ValueError):
-    """A command line that cannot be parsed."""
+    """A command line, or a variable of the launcher, that cannot be parsed."""
 
     exit_status = USAGE_ERROR
+
+
+def check_environment() -> None:
+    """What torchrun sets are numbers; anything else was left over, or set by hand.
+
+    Raises:
+        FlagError: One is not.
+    """
+    for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"):
+        value = os.environ.get(name, "0")
+        if not (value.isdecimal() and value.isascii() and len(value) < 10):
+            raise FlagError(f"environment variable {name} is {value!r}, expected a number of torchrun's; unset {name}")
 
 
 def parse(config_type: type, argv: list[str]) -> Any:
@@ -247,6 +261,8 @@ def parser(name: str, hint: Any, errors: list[str]) -> Callable[[str], Any]:
         try:
             if hint is bool:
                 return BOOLEANS[text.lower()]
+            if hint is int and not -LARGEST <= int(text) < LARGEST:
+                raise ValueError
             values = tuple(map(convert or kind, text.split("\n") if several else [text]))
             return values if several else values[0]
         except (KeyError, ValueError) as error:

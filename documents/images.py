@@ -14,6 +14,7 @@ from preprocess.errors import InputError, first_line
 T = TypeVar("T")
 DEEP = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")  # one number a pixel, which Pillow itself cuts at 255
 RANGES = {"F": (1.0, 255.0, 65535.0), "I": (255.0, 4095.0, 65535.0)}  # of floats and of integers: 8, 12 and 16 bits
+LARGEST_IMAGE = 100_000_000  # pixels: A3 at 600 dots an inch has 70 million
 ORIENTATION = 0x0112  # EXIF's and TIFF's tag
 LYING = (5, 6, 7, 8)  # its values that exchange width and height
 
@@ -67,6 +68,9 @@ def decoded(image: Any, place: str, use: Callable[[Image.Image], T]) -> T:
         ):  # it would be waited for
             raise InputError(f"{place}: the image cannot be read{name}: is no regular file")
         with Image.open(BytesIO(image) if isinstance(image, bytes) else image) as opened:
+            if opened.width * opened.height > LARGEST_IMAGE:
+                size = f"{opened.width} x {opened.height} pixels, expected at most {LARGEST_IMAGE:,}"
+                raise InputError(f"{place}: the image cannot be read{name}: {size}")
             return use(opened)
     except FileNotFoundError:
         raise InputError(f"{place}: no such image{name}") from None

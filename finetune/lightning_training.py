@@ -90,7 +90,7 @@ class Evaluate(Callback):
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         options = module.options
-        steps = options.eval_steps or replace(options, epochs=1).steps_of(
+        steps = options.eval_steps or replace(options, steps=None, epochs=1).steps_of(
             len(trainer.datamodule.read), trainer.world_size
         )
         trainer.val_check_batch = steps * trainer.accumulate_grad_batches

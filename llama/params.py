@@ -8,6 +8,8 @@ from torch import Tensor
 
 from llama.errors import CheckpointError
 
+LAYERS, POSITIONS = 4096, 1 << 22  # more than any model has
+
 
 @dataclass(frozen=True)
 class RopeScaling:
@@ -116,11 +118,14 @@ def weight_shapes(args: ModelArgs) -> dict[str, tuple[tuple[int, ...], int | Non
 
 
 def check_shape(args: ModelArgs, source: object) -> None:
-    """Heads must be of an even width and share keys evenly.
+    """Heads must be of an even width and share keys evenly; what is allocated by a number alone has its bounds.
 
     Args:
         source: The file that states them, for the message.
     """
+    for name, most in (("n_layers", LAYERS), ("max_seq_len", POSITIONS)):
+        if getattr(args, name) > most:
+            raise CheckpointError(f"{source}: {name} is {getattr(args, name):,}, expected at most {most:,}")
     if args.head_dim % 2:
         raise CheckpointError(f"{source}: head_dim {args.head_dim} is odd; rotary embeddings turn pairs")
     if args.n_heads % args.n_kv_heads:

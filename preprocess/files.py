@@ -1,5 +1,6 @@
 """Files: read with errors that name the file, written whole or not at all."""
 
+import errno
 import fcntl
 import glob
 import hashlib
@@ -22,11 +23,17 @@ def expand_path(text: str) -> str:
     """A path as a user wrote it, in a file or as `--flag=~/x`, which no shell expands: `~` is the home folder.
 
     Raises:
-        InputError: A URL.
+        InputError: A URL; links that lead in a circle; a longer name than there can be.
     """
     if URL.match(text):
         raise InputError(f"{text}: is a URL, expected a path on this machine (or OWNER/NAME of what is on the hub)")
-    return os.path.expanduser(text)
+    path = os.path.expanduser(text)
+    try:
+        os.stat(path)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENAMETOOLONG):
+            raise InputError(f"{text:.200}: {error.strerror}") from None
+    return path
 
 
 PathFlag = Annotated[str, expand_path]  # the type of a field that holds a path: `options` calls it on what is given

@@ -472,3 +472,25 @@ def test_output_that_is_not_utf_8(tmp_path: Path):
     environment = os.environ | {"PYTHONIOENCODING": "latin-1", "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=False, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, b"\\u65e5\\u672c \xe9\n"), done.stderr
+
+
+@pytest.mark.parametrize("name", ["RANK", "LOCAL_RANK", "WORLD_SIZE"])
+@pytest.mark.parametrize("value", ["x", "-1", "", "1" * 400, "\u0663"])
+def test_what_torchrun_sets_is_a_number(name: str, value: str, monkeypatch):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(FlagError, match=rf"^environment variable {name} is '{value}', expected .*; unset {name}$"):
+        options.check_environment()
+
+
+@pytest.mark.parametrize("text", [str(2**63), "-" + "9" * 30, "1" * 5000])
+def test_whole_numbers_have_64_bits(text: str):
+    with pytest.raises(FlagError, match=r"^--k -?\d+: expected a whole number$"):
+        parse(Config, ["--k", text])
+
+
+def test_paths_that_lead_nowhere(tmp_path: Path):
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    for path, reason in ((tmp_path / "a", "Too many levels of symbolic links"), ("x" * 5000, "File name too long")):
+        with pytest.raises(FlagError, match=rf"^--output {str(path)[:200]}: {reason}$"):
+            parse(Places, ["--output", str(path)])

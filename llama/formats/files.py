@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from llama.errors import CheckpointError
 ZIP_MAGIC = b"PK\x03\x04"  # torch.save writes a zip archive; an old file is a bare pickle and cannot be mapped
 LFS_MAGIC = b"version https://git-lfs"
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+LARGEST = 2**31  # of what states a shape
 HELD = 1 / 32  # of all tensors: so much may be mapped before it is given back
 
 
@@ -65,6 +67,10 @@ def open_tensors(path: Path) -> dict[str, Tensor]:
     check_pointer(path)
     tensors = open_safetensors(path) if path.suffix == ".safetensors" else open_archive(path)
     for key, tensor in tensors.items():
+        if tensor.layout != torch.strided:
+            raise CheckpointError(f"{path}: {key} is sparse, expected a dense tensor")
+        if tensor.nbytes > tensor.untyped_storage().nbytes():
+            raise CheckpointError(f"{path}: {key} has {tensor.nbytes:,} bytes, of which the file does not hold all")
         if tensor.dtype not in FLOATS:
             raise CheckpointError(
                 f"{path}: {key} is {tensor.dtype}, expected floating-point numbers of 16 bits or more"
@@ -103,17 +109,35 @@ def open_archive(path: Path) -> dict[str, Tensor]:
         if file.read(len(ZIP_MAGIC)) != ZIP_MAGIC:
             raise CheckpointError(f"{path}: no archive of torch.save (empty, or another format); nothing in it was run")
     try:
+        refuse_packed(path)
         found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError:
         raise CheckpointError(
             f"{path}: holds something other than tensors (pickled code?); refused, nothing was run"
         ) from None
+    except CheckpointError:
+        raise
     except Exception as error:  # torch raises whatever a damaged file leads it to
         raise CheckpointError(f"{path}: damaged or cut off: {first_line(error)}") from None
     items = found.items() if isinstance(found, dict) else [(None, found)]
     if not all(isinstance(key, str) and isinstance(tensor, Tensor) for key, tensor in items):
         raise CheckpointError(f"{path}: expected a dictionary of tensors")
     return dict(found)
+
+
+def refuse_packed(path: Path) -> None:
+    """torch.save stores what it writes as it is: a small file with much in it is none of its files.
+
+    Raises:
+        CheckpointError: Entries are compressed, or several are of the same bytes.
+    """
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+        raise CheckpointError(f"{path}: is compressed, which a file of torch.save is not")
+    size, whole = sum(entry.file_size for entry in entries), path.stat().st_size
+    if size > whole:
+        raise CheckpointError(f"{path}: unpacks to {size:,} bytes, expected at most its own {whole:,}")
 
 
 def first_line(error: Exception) -> str:
@@ -163,5 +187,6 @@ def check_types(path: Path, found: dict[str, Any], known: dict[str, object]) -> 
         number, expected = (int | float, "a number") if "float" in str(annotation) else (int, "a whole number")
         if not isinstance(value, number) or isinstance(value, bool):
             raise CheckpointError(f"{path}: {key} is {value!r}, expected {expected}")
-        if not value > 0:
-            raise CheckpointError(f"{path}: {key} is {value!r}, expected a number above 0")
+        if not 0 < value < LARGEST:
+            bound = " and below 2^31" if value > 0 else ""
+            raise CheckpointError(f"{path}: {key} is {value!r:.40}, expected a number above 0{bound}")

@@ -180,3 +180,11 @@ def test_an_image_of_another_shape_is_no_part_of_the_file(tmp_path):
         with pytest.raises(ValueError, match=r"expected uint8 \(3, 4, 4\)"):
             file.add(image)
     assert not any(tmp_path.iterdir())
+
+
+def test_an_image_of_too_many_pixels_is_refused(tmp_path):
+    """Before they are decoded: the file has some kilobytes."""
+    path = tmp_path / "x.png"
+    Image.new("1", (16_000, 11_000)).save(path)
+    with pytest.raises(InputError, match=r"x\.png: 16000 x 11000 pixels, expected at most 100,000,000$"):
+        open_image(path, "page 1")

@@ -4,6 +4,7 @@ import os
 import pickle
 import re
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -144,3 +145,54 @@ def test_vocabulary_that_no_rank_can_share(make_checkpoint, tmp_path) -> None:
     folder = make_checkpoint(tmp_path, n_heads=5, dim=40, multiple_of=5)
     with pytest.raises(CheckpointError, match=r"^--model_parallel_size 5 does not divide the vocabulary, 384$"):
         open_checkpoint(str(folder)).model_parallel_size(5, 5)
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (lambda weight: weight.to_sparse(), "norm.weight is sparse, expected a dense tensor"),
+        (
+            lambda weight: weight[:1].expand(2**30),
+            r"norm\.weight has 4,294,967,296 bytes",
+        ),
+    ],
+)
+def test_tensors_that_are_not_in_the_file_are_refused(make_checkpoint, tmp_path, change, line) -> None:
+    folder = make_checkpoint(tmp_path / "made")
+    path = folder / "consolidated.00.pth"
+    weights = torch.load(path, weights_only=True)
+    weights["norm.weight"] = change(weights["norm.weight"])
+    torch.save(weights, path)
+    with pytest.raises(CheckpointError, match=line):
+        open_checkpoint(str(folder))
+
+
+def test_an_archive_that_unpacks_to_more_is_refused(make_checkpoint, tmp_path) -> None:
+    """Before anything of it is read."""
+    folder = make_checkpoint(tmp_path / "made")
+    path = folder / "consolidated.00.pth"
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    with pytest.raises(CheckpointError, match=r"\.pth: is compressed, which a file of torch\.save is not$"):
+        open_checkpoint(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("entry", "line"),
+    [
+        ('"n_layers": 1000000000', "n_layers is 1,000,000,000, expected at most 4,096"),
+        ('"max_seq_len": 1000000000', "max_seq_len is 1,000,000,000, expected at most 4,194,304"),
+        ('"ffn_dim_multiplier": Infinity', "ffn_dim_multiplier is inf, expected a number above 0 and below"),
+        ('"ffn_dim_multiplier": NaN', "ffn_dim_multiplier is nan, expected a number above 0$"),
+        (f'"dim": 1{"0" * 300}', "dim is 10+, expected a number above 0 and below"),
+    ],
+)
+def test_shapes_have_bounds(make_checkpoint, tmp_path, entry, line) -> None:
+    folder = make_checkpoint(tmp_path / "made")
+    path = folder / "params.json"
+    path.write_text(path.read_text()[:-1] + f", {entry}}}")
+    with pytest.raises(CheckpointError, match=rf"params\.json: {line}"):
+        open_checkpoint(str(folder))
