@@ -166,8 +166,11 @@ class Journal:
         """
         content = json.dumps(line, separators=(",", ":")).encode()
         content = b"%08x %s\n" % (zlib.crc32(content), content)
-        while content:
-            content = content[self.file.write(content) :]
+        try:
+            while content:
+                content = content[self.file.write(content) :]
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self.folder)) from None
         if time.monotonic() - self.synced > SECONDS_TO_SYNC:
             os.fsync(self.file.fileno())
             self.synced = time.monotonic()

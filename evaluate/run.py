@@ -169,7 +169,7 @@ class Run:
     def load(self) -> LLaMA:
         """The model, on this process's device. From here on all ranks compute together."""
         self.launch = start(self.model_parallel_size)
-        key = (self.checkpoint.fingerprint(), self.dtype, self.max_seq_len, self.model_parallel_size)
+        key = (self.identity["fingerprint"], self.dtype, self.max_seq_len, self.model_parallel_size)
         if key not in LOADED:
             LOADED.clear()
             LOADED[key] = load_model(self.checkpoint, self.launch, self.dtype)

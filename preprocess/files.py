@@ -123,8 +123,10 @@ def write_bytes(path: str | Path, content: bytes, scratch: Path | None = None) -
             os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~current_umask())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         os.unlink(temporary)
+        if isinstance(error, OSError) and error.filename is None:  # a full disk
+            raise OSError(error.errno, error.strerror, str(path)) from None
         raise
 
 

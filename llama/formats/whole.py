@@ -86,6 +86,12 @@ def keep(kept: Path, content: dict[str, object]) -> None:
     """Whole or not at all; where it cannot be written, the file is read again next time."""
     with suppress(OSError):
         kept.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=kept.parent, prefix=".", delete=False) as file:
-            file.write(json.dumps(content))
-        os.replace(file.name, kept)
+        descriptor, temporary = tempfile.mkstemp(dir=kept.parent, prefix=".")
+        try:
+            line = json.dumps(content).encode()
+            if os.write(descriptor, line) == len(line):  # a full disk takes a part
+                os.replace(temporary, kept)
+        finally:
+            os.close(descriptor)
+            with suppress(FileNotFoundError):
+                os.unlink(temporary)

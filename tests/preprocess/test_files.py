@@ -199,3 +199,13 @@ def test_a_pair_that_is_there_is_not_touched(tmp_path: Path):
     before = path.stat().st_ino, meta_path(path).stat().st_ino
     write_pair(path, b"a", b"b")
     assert (path.stat().st_ino, meta_path(path).stat().st_ino) == before
+
+
+def test_a_full_disk_is_named_with_its_file(tmp_path: Path, monkeypatch):
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*/x\.json'$"):
+        write_bytes(tmp_path / "x.json", b"1")
+    assert list(tmp_path.iterdir()) == []
