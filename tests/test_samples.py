@@ -202,7 +202,8 @@ def test_drawing_again_gives_the_same_images(root: Path, tmp_path: Path) -> None
     if PIL.__version__ != pinned:
         pytest.skip(f"needs Pillow {pinned}, whose letters and files the images are; found {PIL.__version__}")
     shutil.copytree(root / "samples", tmp_path / "samples", ignore=shutil.ignore_patterns("*.png", "words", "*puts_*"))
-    (tmp_path / "preprocess").symlink_to(root / "preprocess")
+    for package in ("preprocess", "llama"):  # the second for its templates
+        (tmp_path / package).symlink_to(root / package)
     command = [sys.executable, "samples/draw.py"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
