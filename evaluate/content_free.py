@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from llama.classify import CONTENT_FREE
+from llama.templates import TEXT
 from preprocess.errors import InputError
 from preprocess.files import read_json
-from preprocess.prompts import TEXT, Prompt
+from preprocess.prompts import Prompt
 
 DEFAULT_TEXTS = (CONTENT_FREE,)
 RANDOM_TEXTS = 20  # of domain calibration, as in the paper

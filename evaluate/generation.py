@@ -38,8 +38,8 @@ class GenerateConfig:
         top_p: Draw from the most probable tokens that together have this probability.
         max_gen_len: Tokens to generate at most.
         stop: The answer is what stands before this string, and generation ends there: by default a line break, once
-            something other than white space was written. \\n and \\t are a line break and a tab; a JSON list holds
-            several strings; "" turns it off.
+            something other than white space was written. \\n, \\t and \\r are a line break, a tab and a return; a JSON
+            list holds several strings; "" turns it off.
         seed: Each example draws from a generator of its own, made from this and its id.
         run: The options that all methods share.
     """
@@ -55,7 +55,7 @@ class GenerateConfig:
 
     def __post_init__(self) -> None:
         if not 0 <= self.temperature < float("inf"):
-            raise InputError(f"--temperature {self.temperature}: expected 0 or more")
+            raise InputError(f"--temperature {self.temperature}: expected a finite number, 0 or more")
         if not 0 <= self.top_p <= 1:
             raise InputError(f"--top_p {self.top_p}: expected 0 to 1")
         if self.max_gen_len < 1:
@@ -69,7 +69,8 @@ class GenerateConfig:
             InputError: A JSON list of something else.
         """
         if not self.stop.startswith("["):
-            return [self.stop.replace("\\n", "\n").replace("\\t", "\t")] if self.stop else []
+            written = {"\\n": "\n", "\\t": "\t", "\\r": "\r"}
+            return [re.sub(r"\\[ntr]", lambda escape: written[escape[0]], self.stop)] if self.stop else []
         try:
             stops = json.loads(self.stop)
         except ValueError:
@@ -128,7 +129,7 @@ def example_seed(seed: int, example_id: str) -> int:
 def warn_of_long_words(prompts: Sequence[Prompt], tokenizer: Tokenizer, max_gen_len: int) -> None:
     """Say on rank 0 which label words have more tokens than are generated: they can never be the answer."""
     words = {word: prompt for prompt in prompts for word in prompt.label_words}
-    lengths = {word: len(tokenizer.encode_pair(":", word, prompt.separator)[1]) for word, prompt in words.items()}
+    lengths = {word: tokens_to_write(tokenizer, word, prompt.separator) for word, prompt in words.items()}
     longest = max(lengths, key=lambda word: lengths[word])
     if lengths[longest] > max_gen_len and is_rank_0():
         number = sum(length > max_gen_len for length in lengths.values())
@@ -139,14 +140,21 @@ def warn_of_long_words(prompts: Sequence[Prompt], tokenizer: Tokenizer, max_gen_
         )
 
 
+def tokens_to_write(tokenizer: Tokenizer, word: str, separator: str) -> int:
+    """How many tokens an answer has. The context ends with the separator, but for the spaces at its end."""
+    given = separator.rstrip(" ")
+    return len(tokenizer.encode_pair(f":{given}", word, separator[len(given) :])[1])
+
+
 def first_label_word(generation: str, label_words: Sequence[str]) -> str | None:
     """The label word that occurs first in `generation` as a whole word; None where none does.
 
     As it is written, else with case ignored, but for label words of one letter: "a" is a word of its own. What is a
     part of a longer label word is not meant itself. Scripts without spaces between words (Chinese, Japanese, Thai) have
-    no whole words: there a label word is found within a text.
+    no whole words: there a label word is found within a text. Letters of full width are letters (NFKC), and a space of
+    a label word is any white space.
     """
-    text = unicodedata.normalize("NFC", generation)
+    text = unicodedata.normalize("NFKC", generation)
     exact, ignored = (occurrences(text, label_words, flags) for flags in (re.NOFLAG, re.IGNORECASE))
     longest = [one for one in exact + ignored if not any(is_part(one, other) for other in ignored)]
     # Where several begin at the same place, the longer one; of equal ones, as they are written, else the first.
@@ -170,18 +178,24 @@ def occurrences(text: str, label_words: Sequence[str], flags: re.RegexFlag) -> l
     """Where each label word stands in `text` as a whole word."""
     found = []
     for number, word in enumerate(label_words):
-        composed = unicodedata.normalize("NFC", word)
+        composed = unicodedata.normalize("NFKC", word)
         case = re.NOFLAG if len(composed) == 1 else flags
-        for match in re.finditer(rf"(?=({re.escape(composed)}))", text, case):
+        pattern = r"\s+".join(map(re.escape, composed.split()))
+        for match in re.finditer(rf"(?=({pattern}))", text, case):
             begin, end = match.span(1)
-            before = continues_word(text[begin - 1 : begin] if begin else "", composed[0])
-            if not before and not continues_word(text[end : end + 1], composed[-1]):
+            if not continues_word(text[:begin][::-1], composed[0]) and not continues_word(text[end:], composed[-1]):
                 found.append(Occurrence(begin, end, number))
     return found
 
 
-def continues_word(neighbour: str, edge: str) -> bool:
-    """Whether the character beside a label word makes it a part of a longer word, given the word's own at that end."""
+def continues_word(beside: str, edge: str) -> bool:
+    """Whether what stands beside a label word makes it a part of a longer word.
+
+    Args:
+        beside: The text from the label word on, away from it. "_" before a letter joins words; else it is Markdown's.
+        edge: The label word's own character at that end.
+    """
+    neighbour = beside[:2].lstrip("_")[:1] if beside.startswith("_") else beside[:1]
     if not neighbour or UNSPACED.match(edge) or UNSPACED.match(neighbour):
         return False
-    return neighbour == "_" or unicodedata.category(neighbour)[0] in "LMN"  # letters, marks, digits
+    return unicodedata.category(neighbour)[0] in "LMN"  # letters, marks, digits

@@ -1,6 +1,7 @@
 """Predictions files as results: found, read, and checked against their meta files and their prompts."""
 
 import gc
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,10 +67,7 @@ def read_checked(path: Path) -> Predictions:
     share_label_words(predictions.rows)
     meta = predictions.meta
     if meta is None:  # an earlier file, or one of another program: nothing but its name says what it was made from
-        inputs = inputs_beside(path)
-        prompts = [] if inputs is None else read_json(inputs, "FILES")
-        if inputs is not None and difference_from(predictions.rows, prompts, inputs) is None:
-            complete(predictions, prompts)
+        complete_by_name(predictions)
         return predictions
     if meta.get("num_examples") != len(predictions.rows):
         raise InputError(f"{path}: {len(predictions.rows)} rows, its meta file says {meta.get('num_examples')}")
@@ -93,12 +91,27 @@ def share_label_words(rows: Sequence[dict[str, Any]]) -> None:
             row["label_words"] = seen.setdefault(tuple(row["label_words"]), row["label_words"])
 
 
-def inputs_beside(path: Path) -> Path | None:
-    """The prompt file that the name of a predictions file tells, in the same folder; None where there is none."""
+def complete_by_name(predictions: Predictions) -> None:
+    """Fill in what the prompt file of its name tells, if one is at hand that fits; a line says where none does."""
+    refused = []
+    for inputs in inputs_by_name(predictions.path):
+        prompts = read_json(inputs, "FILES")
+        differs = difference_from(predictions.rows, prompts, inputs)
+        if differs is None:
+            complete(predictions, prompts)
+            return
+        refused.append(differs)
+    if refused:
+        print(f"warning: {predictions.path}: no prompt file of its name fits: {'; '.join(refused)}", file=sys.stderr)
+
+
+def inputs_by_name(path: Path) -> list[Path]:
+    """The prompt files that the name of a predictions file tells: beside it, else where scripts put them."""
     parts = path.name.removeprefix("outputs_").split("_")
     kind = "channel" if parts[0] == "channel" else "direct"
-    candidates = [path.with_name(f"inputs_{kind}_{'_'.join(parts[begin:])}") for begin in range(1, len(parts))]
-    return next((candidate for candidate in candidates if candidate.is_file()), None)
+    names = [f"inputs_{kind}_{'_'.join(parts[begin:])}" for begin in range(1, len(parts))]
+    candidates = [folder / name for folder in (path.parent, Path("real"), Path("samples")) for name in names]
+    return [candidate for candidate in candidates if candidate.is_file()]
 
 
 def difference_from(rows: Sequence[dict[str, Any]], prompts: Sequence[dict[str, Any]], inputs: Path) -> str | None:

@@ -51,8 +51,11 @@ def encode(
             needed = max(map(length, build("", prompt.label_words))) + room
             raise InputError(
                 f"{path}: id {prompt.id!r} needs {needed} tokens even without its text,"
-                f" --max_seq_len allows {max_seq_len}"
+                f" --max_seq_len allows {max_seq_len}" + f", of which --max_gen_len takes {room}" * (room > 0)
             )
+        if method == "direct" and not all(request.target for request in built):
+            empty = next(word for word, request in zip(prompt.label_words, built, strict=True) if not request.target)
+            raise InputError(f"{path}: id {prompt.id!r}: the tokenizer leaves nothing of the label word {empty!r}")
         requests.append(built)
         if was_cut:
             cut.append(prompt.id)

@@ -32,6 +32,8 @@ def checkpoint_name(ckpt_dir: str) -> str:
     place = Path(ckpt_dir) if on_hub else Path(folder or ckpt_dir).resolve()
     parts = [part for part in place.parts if part != place.anchor]
     names = ["-".join(parts[-count:]) for count in range(1, len(parts) + 1)]
+    if not names:
+        return "checkpoint"  # the root of the disk has no name
     for name in names:
         owners = owners_of(RESULTS / name)
         if place in owners or (is_here and not owners):

@@ -66,6 +66,8 @@ class RunOptions:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
+        if not self.ckpt_dir:
+            raise InputError("--ckpt_dir: expected a folder, a name below checkpoints/, or OWNER/NAME on the hub")
         for flag in ("max_seq_len", "max_batch_size", "max_batch_tokens", "model_parallel_size"):
             value = getattr(self, flag)
             if value is not None and value < 1:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from tqdm import tqdm
 
 from evaluate.predictions import prediction_row
 from evaluate.requests import Encoded, encode
@@ -109,7 +110,7 @@ class Watched:
         results = self.work.compute(number)
         scored = torch.cat([log_probs[:-1] for _, log_probs in results])  # without EOS
         if not self.seen and len(scored) and scored.mean() < self.uniform and is_rank_0():
-            print(
+            tqdm.write(
                 f"warning: a token's log-probability is {scored.mean():.1f} nats on average, below the"
                 f" {self.uniform:.1f} of a uniform distribution: does this tokenizer belong to these weights?"
                 " (--tokenizer_path)",

@@ -1,11 +1,13 @@
 """An output of direct or channel, and the prompts that it belongs to: what a calibration begins with."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from evaluate.predictions import Predictions, check_numbers, read_predictions
+from evaluate.reading import complete, difference_from
 from preprocess.errors import InputError
-from preprocess.prompts import Prompt, PromptFile, read_prompt_file
+from preprocess.prompts import Prompt, PromptFile, read_prompt_file, to_rows
 
 
 @dataclass(frozen=True)
@@ -63,14 +65,15 @@ def read_source(input_path: str, output_path: str, takes_channel: bool, normaliz
     belongs = f"{output_path}: does not belong to {input_path}"
     if predictions.meta is not None and predictions.meta.get("prompt_sha256") != file.sha256:
         raise InputError(f"{belongs}: the hashes differ; it was made from {predictions.meta.get('prompt_path')}")
-    if len(predictions.rows) != len(prompts):
-        raise InputError(f"{belongs}: {len(predictions.rows)} rows for {len(prompts)} examples")
+    rows = to_rows(prompts)
+    differs = difference_from(predictions.rows, rows, Path(input_path))
+    if differs is not None:
+        raise InputError(f"{belongs}: {differs}")
+    complete(predictions, rows)
     for number, (prompt, row) in enumerate(zip(prompts, predictions.rows, strict=True)):
         words = list(prompt.label_words)
-        if row["id"] != prompt.id or row.get("label_words", words) != words:
-            raise InputError(
-                f"{belongs}: row {number} is {row['id']!r} with {row.get('label_words')}, not {prompt.id!r}"
-            )
+        if row["label_words"] != words:
+            raise InputError(f"{belongs}: row {number} has the label words {row['label_words']}, expected {words}")
         for field in ("log_probs", "num_tokens") if normalize == "tokens" else ("log_probs",):
             check_numbers(row, field, len(words), f"{output_path}: row {number}")
     return Source(method, file, predictions)

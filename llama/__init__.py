@@ -1,21 +1,37 @@
-"""LLaMA and its relatives: the model, its checkpoints, scoring and generation.
+"""LLaMA and its relatives: models, their checkpoints, scoring, generation and classification.
 
-model.py        token ids -> hidden states -> logits
-formats/        what lies on the disk or on the hub -> shape, tokenizer, weights by Meta's names
-checkpoint.py   a checkpoint of any format, checked and cut to the ranks
-tokenizer.py    text <-> token ids, by one of tokenizers/
-scoring.py      requests -> log-probabilities
-generation.py   contexts -> new tokens
-llama.py        all of them together: `load`, `LLaMA`
-parallel.py     processes and devices
+    from llama import load
+
+The names below are imported when they are first used: `llama.templates`, which preprocessing reads too, needs no torch.
 """
 
-from llama.checkpoint import open_checkpoint
-from llama.errors import CheckpointError
-from llama.llama import LLaMA, load
-from llama.model import Transformer
-from llama.params import ModelArgs
-from llama.scoring import Request
-from llama.tokenizer import Tokenizer
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from llama.checkpoint import open_checkpoint
+    from llama.errors import CheckpointError
+    from llama.llama import LLaMA, load
+    from llama.model import Transformer
+    from llama.params import ModelArgs
+    from llama.scoring import Request
+    from llama.tokenizer import Tokenizer
 
 __all__ = ["CheckpointError", "LLaMA", "ModelArgs", "Request", "Tokenizer", "Transformer", "load", "open_checkpoint"]
+
+MODULES = {
+    "CheckpointError": "errors",
+    "LLaMA": "llama",
+    "ModelArgs": "params",
+    "Request": "scoring",
+    "Tokenizer": "tokenizer",
+    "Transformer": "model",
+    "load": "llama",
+    "open_checkpoint": "checkpoint",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in MODULES:
+        raise AttributeError(f"module 'llama' has no attribute {name!r}")
+    return getattr(import_module(f"llama.{MODULES[name]}"), name)

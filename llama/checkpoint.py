@@ -85,6 +85,8 @@ def open_checkpoint(
     Raises:
         CheckpointError: Names the file, what was found and what was expected.
     """
+    if max_seq_len is not None and max_seq_len < 1:
+        raise CheckpointError(f"max_seq_len {max_seq_len}: expected 1 or more")
     location = locate(ckpt_dir, revision)
     found = open_folder(location.folder, tokenizer_path, max_seq_len)
     return Checkpoint(location.name, location.folder, found.args, found.tokenizer, found.weights, found.files)

@@ -1,6 +1,7 @@
 """Texts and label words in, labels and probabilities out: direct and channel for people who import this package."""
 
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -8,8 +9,9 @@ from typing import Protocol
 import numpy as np
 
 from llama.corrections import divide, divide_by_batch, normalise
-from llama.prompts import LABEL_WORD, TEXT, build_requests, fill, fit
+from llama.prompts import build_requests, fit
 from llama.scoring import Request
+from llama.templates import LABEL_WORD, TEXT, Opened, read_template
 from llama.tokenizer import Tokenizer
 
 METHODS = ("direct", "channel")
@@ -40,10 +42,10 @@ class Question:
 
     Args:
         label_words: At least two.
-        prompt: Holds {text}, or for channel {label_word}.
+        prompt: A template (see `llama.templates`), or what stands before its label word, or before its text.
         method: direct or channel.
         demonstrations: Pairs of a text and its label word.
-        separator: Stands between prompt and completion.
+        separator: Stands between the prompt and what follows it, where the prompt is no whole template.
 
     Raises:
         ValueError: Something is missing or unknown.
@@ -59,51 +61,49 @@ class Question:
         if self.method not in METHODS:
             raise ValueError(f"method {self.method!r}: expected {' or '.join(METHODS)}")
         words = self.label_words
-        if len(words) < 2 or len(set(words)) < len(words) or not all(isinstance(w, str) and w.strip() for w in words):
-            raise ValueError(f"label_words {list(words)}: expected at least two different words")
-        for _, word in self.demonstrations:
-            if word not in words:
-                raise ValueError(f"demonstrations: label word {word!r}, expected one of {list(words)}")
-        self.forms  # noqa: B018 - a prompt that cannot be used is refused before anything is computed
+        read = {unicodedata.normalize("NFC", word.strip()) for word in words}
+        if len(words) < 2 or len(read) < len(words) or "" in read:
+            raise ValueError(f"label_words {list(words)}: expected at least two that read differently")
+        for pair in self.demonstrations:
+            if not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str) and pair[1] in words):
+                raise ValueError(f"demonstrations: found {pair!r}, expected (text, one of {list(words)})")
+        self.opened  # noqa: B018 - a prompt that cannot be used is refused before anything is computed
 
     @cached_property
-    def forms(self) -> tuple[str, str]:
-        """Prompt and completion of one example, with their fields open."""
-        if self.method == "direct":
-            if TEXT not in self.prompt:
-                raise ValueError(f"prompt {self.prompt!r}: has no {TEXT}, which the direct method fills")
-            return self.prompt, LABEL_WORD
-        if LABEL_WORD in self.prompt:
-            return self.prompt, TEXT
-        return self.turned()
-
-    def turned(self) -> tuple[str, str]:
-        """A prompt of the direct form turned round for channel: the lines that follow the text come before it."""
-        before, found, after = self.prompt.rpartition(TEXT)
-        rest, line_break, label = after.partition("\n")
-        if not found or not line_break:
-            raise ValueError(
-                f"prompt {self.prompt!r}: the channel method needs {LABEL_WORD} in it, or {TEXT} with a line after it"
-            )
-        return f"{label}{self.separator}{LABEL_WORD}\n{before.rstrip(' ')}", f"{TEXT}{rest}"
-
-    @cached_property
-    def shown(self) -> str:
-        """The demonstrations, each with a line break after it."""
-        prompt, completion = self.forms
-        pairs = ((text, word) if self.method == "direct" else (word, text) for text, word in self.demonstrations)
-        fields = (TEXT, LABEL_WORD) if self.method == "direct" else (LABEL_WORD, TEXT)
-        return "".join(
-            f"{fill(prompt, fields[0], given)}{self.separator}{fill(completion, fields[1], scored)}\n"
-            for given, scored in pairs
-        )
+    def opened(self) -> Opened:
+        """Prompt, completion and separator of an example, after the demonstrations."""
+        missing = [field for field in (TEXT, LABEL_WORD) if field not in self.prompt]
+        source = self.prompt
+        if len(missing) == 2:
+            raise ValueError(f"prompt {source!r}: expected {TEXT} or {LABEL_WORD} in it")
+        if missing:
+            kept = source.rstrip(" ") if self.separator == " " else source  # as `Tokenizer.encode_pair` joins them
+            source = kept + self.separator + missing[0]
+        try:
+            shown = [(text.strip(), word) for text, word in self.demonstrations]
+            return read_template(source, ["text"], self.label_words).open(self.method, shown)
+        except ValueError as error:
+            raise ValueError(f"prompt {self.prompt!r}: {error}") from None
 
     def requests(self, text: str, label_words: Sequence[str], tokenizer: Tokenizer) -> list[Request]:
         """One request a label word."""
-        prompt, completion = self.forms
-        return build_requests(
-            self.method, tokenizer, self.shown + prompt, completion, text.strip(), label_words, self.separator
-        )
+        prompt, completion, separator = self.opened
+        return build_requests(self.method, tokenizer, prompt, completion, text.strip(), label_words, separator)
+
+
+def strings(name: str, values: Iterable[str]) -> list[str]:
+    """An argument that is a list of strings.
+
+    Raises:
+        ValueError: It is one string, which would be taken letter by letter, or holds something else.
+    """
+    if isinstance(values, str):
+        raise ValueError(f"{name} {values!r}: expected a list of strings, found one")
+    found = list(values)
+    for number, value in enumerate(found):
+        if not isinstance(value, str):
+            raise ValueError(f"{name}: number {number} is {value!r}, expected a string")
+    return found
 
 
 class Scorer(Protocol):
@@ -119,14 +119,14 @@ def classify(
     llama: Scorer, texts: Sequence[str], question: Question, calibrate: str | None, score_eos: bool
 ) -> Classification:
     """See `llama.llama.LLaMA.classify`."""
-    if isinstance(texts, str):
-        raise ValueError("texts: expected a list of texts, found one")
     if calibrate not in CALIBRATIONS:
         raise ValueError(f"calibrate {calibrate!r}: expected None, 'contextual' or 'batch'")
     if calibrate == "contextual" and question.method == "channel":
         raise ValueError("calibrate 'contextual': belongs to the direct method; channel takes 'batch'")
     free = [CONTENT_FREE] * (calibrate == "contextual")
     requests, cut = encode(llama, [*texts, *free], question)
+    if len(texts) in cut:
+        raise ValueError(f"prompt: leaves no room for {CONTENT_FREE!r} within {llama.max_seq_len} tokens")
     sums = llama.sum_log_probs(requests, score_eos)
     log_probs = np.array(sums).reshape(-1, len(question.label_words))
     scored, bias = log_probs[: len(texts)], log_probs[len(texts) :]

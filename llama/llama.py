@@ -8,7 +8,7 @@ from fairscale.nn.model_parallel.initialize import get_model_parallel_rank, get_
 
 from llama.batches import Limits
 from llama.checkpoint import Checkpoint, load_weights, open_checkpoint, resolve_dtype
-from llama.classify import Classification, Question, classify
+from llama.classify import Classification, Question, classify, strings
 from llama.generation import Generation, Sampling
 from llama.model import Transformer
 from llama.parallel import Launch, start, world_size
@@ -60,8 +60,12 @@ class LLaMA:
         def is_complete(new: list[int]) -> bool:
             return bool(stop) and find_stop(self.tokenizer.decode_continuation(new), stop) is not None
 
-        if sampling.temperature < 0:
-            raise ValueError(f"temperature {sampling.temperature}: expected 0 or more")
+        if not 0 <= sampling.temperature < float("inf"):
+            raise ValueError(f"temperature {sampling.temperature}: expected a finite number, 0 or more")
+        if sampling.max_gen_len < 0:
+            raise ValueError(f"max_gen_len {sampling.max_gen_len}: expected 0 or more")
+        if "" in strings("stop", stop):
+            raise ValueError("stop: holds an empty string, which would end every text at once")
         if not 0 <= sampling.top_p <= 1:
             raise ValueError(f"top_p {sampling.top_p}: expected 0 to 1")
         self.check_lengths([len(context) + sampling.max_gen_len for context in contexts])
@@ -97,6 +101,8 @@ class LLaMA:
         Raises:
             ValueError: A prompt with its completion is longer than the model takes.
         """
+        if isinstance(prompts, str) or isinstance(completions, str) or len(prompts) != len(completions):
+            raise ValueError("completions: expected one text or one list of texts for each of a list of prompts")
         lists = [[given] if isinstance(given, str) else list(given) for given in completions]
         pairs = [(prompt, text) for prompt, texts in zip(prompts, lists, strict=True) for text in texts]
         sums = iter(self.sum_log_probs([Request(*self.tokenizer.encode_pair(*p, separator)) for p in pairs], score_eos))
@@ -133,8 +139,8 @@ class LLaMA:
         Args:
             texts: To classify. One that is too long loses words at its end.
             label_words: The classes, at least two.
-            prompt: Holds {text}; the label word follows it. For channel it may hold {label_word} instead, and the text
-                follows it.
+            prompt: Holds {text}, and the label word follows it; or holds {label_word}, and the text follows it; or
+                both, as a template. The lines of text and label word change places where the method needs that.
             method: direct: p(label word | text). channel: p(text | label word).
             demonstrations: Pairs of a text and its label word, shown before each text.
             calibrate: None; contextual: divide by the distribution of the text "N/A" (direct alone); batch: by the mean
@@ -145,8 +151,9 @@ class LLaMA:
         Raises:
             ValueError: Names the argument, what was found and what was expected.
         """
-        question = Question(tuple(label_words), prompt, method, tuple(demonstrations), separator)
-        return classify(self, texts, question, calibrate, score_eos)
+        words, shown = strings("label_words", label_words), tuple(map(tuple, demonstrations))
+        question = Question(tuple(words), prompt, method, shown, separator)
+        return classify(self, strings("texts", texts), question, calibrate, score_eos)
 
     def generate(
         self,
@@ -170,7 +177,7 @@ class LLaMA:
         Raises:
             ValueError: A prompt leaves no room for `max_gen_len` tokens, or an option is out of range.
         """
-        contexts = [self.tokenizer.encode_pair(prompt, "")[0] for prompt in prompts]
+        contexts = [self.tokenizer.encode_pair(prompt, "")[0] for prompt in strings("prompts", prompts)]
         seeds = range(seed, seed + len(contexts))
         sampling = Sampling(max_gen_len, temperature, top_p)
         texts = [""] * len(contexts)

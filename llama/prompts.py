@@ -12,15 +12,8 @@ import re
 from collections.abc import Callable, Sequence
 
 from llama.scoring import Request
+from llama.templates import LABEL_WORD, TEXT, fill
 from llama.tokenizer import Tokenizer
-
-TEXT, LABEL_WORD = "{text}", "{label_word}"
-
-
-def fill(template: str, field: str, value: str) -> str:
-    """`template` with the last occurrence of `field` replaced by `value`; unchanged where there is none."""
-    head, found, tail = template.rpartition(field)
-    return head + value + tail if found else template
 
 
 def build_requests(

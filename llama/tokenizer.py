@@ -9,7 +9,8 @@ from pathlib import Path
 from llama.tokenizers.backend import Backend, open_backend
 from llama.tree import common_length
 
-LINE_BREAK, SPACE = r"(?<=\S\n)(?=\S)", r"(?<=\S)(?= \S)"  # where a text is cut into pieces
+# Where a text is cut into pieces: between characters that no normalizer takes for white space.
+LINE_BREAK, SPACE = r"(?<=[\w!-~]\n)(?=[\w!-~])", r"(?<=[\w!-~])(?= [\w!-~])"
 PIECE = 256  # characters of a piece within a line, at least
 LEADS = ("x", "x\n")  # what a piece is encoded after, to have the ids that it has within a text
 PROBES = ("Aa:\nBb 1.\n(c) dé\n12 3 x\n'll y", "the rain, the (rain) 12 34 «é» 's\nend")
@@ -47,10 +48,12 @@ class Tokenizer:
     def borders(self) -> tuple[re.Pattern[str] | None, re.Pattern[str] | None]:
         """Where a text may be cut so that its pieces have the ids of the whole: between lines, between words.
 
-        A border is one that no token of the vocabulary spans: then neither the merges of BPE nor the best path of a
-        unigram model cross it. None where there is no such border.
+        A border is one that no token of the vocabulary spans: then no merge crosses it. None where there is no such
+        border.
         """
         tokens = self.backend.texts()
+        if tokens is None:
+            return None, None
         found: list[re.Pattern[str] | None] = []
         kept = "\n" in self.decode(self.encode_whole("x\nx"))  # some tokenizers make a space of it
         for border, spanning in ((LINE_BREAK, r"\n\S" if kept else r"\S "), (SPACE, r"\S ")):

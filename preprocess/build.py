@@ -8,12 +8,12 @@ from typing import TypeVar
 
 import numpy as np
 
+from llama.templates import Template
 from preprocess.demonstrations import Draw, cut_words, draw_demonstrations, reordered
 from preprocess.errors import InputError
 from preprocess.files import PathFlag, check_writable, encode_json, is_unfinished, meta_path, write_pair
 from preprocess.prompts import DEFAULTS, Example, Prompt, to_rows
 from preprocess.splits import SHOWN, split_names
-from preprocess.templates import Template
 
 Split = TypeVar("Split")
 Read = Callable[[str, str, str], Split | None]
@@ -223,7 +223,9 @@ def write_prompt_file(
         shown = reordered(shown, options.seed, options.order)
     if max_demo_words is not None:
         shown = [cut_words(example, max_demo_words) for example in shown]
-    prompt, completion, separator = dataset.template.open(plan.method, shown)
+    prompt, completion, separator = dataset.template.open(
+        plan.method, [(example.text, example.label_word) for example in shown]
+    )
     about = [(example.text, dataset.label_words, example.label_word, example.group) for example in test]
     prompts = [
         Prompt(example.id, prompt, completion, *fields, separator) for example, fields in zip(test, about, strict=True)

@@ -40,6 +40,7 @@ from pathlib import Path
 
 import yaml
 
+from llama.templates import Template, read_template, with_channel, with_instruction
 from preprocess.build import DataSet
 from preprocess.delimited import Format
 from preprocess.demonstrations import draw_per_class, draw_stratified
@@ -47,7 +48,6 @@ from preprocess.errors import InputError
 from preprocess.files import expand_path
 from preprocess.labels import Labels, normal
 from preprocess.nodes import UNUSABLE, WRITTEN, kind, mistake, place, read_count, read_node, read_word, read_words
-from preprocess.templates import Template, read_template, with_channel, with_instruction
 
 REQUIRED = ("dataset", "path", "text", "label", "label_words", "template")
 TEMPLATES = ("template", "channel_template", "instruction")

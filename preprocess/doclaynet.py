@@ -7,6 +7,7 @@ from itertools import islice
 
 from tqdm import tqdm
 
+from llama.templates import read_template
 from preprocess.blocks import LABEL_WORDS
 from preprocess.build import (
     DataSet,
@@ -23,7 +24,6 @@ from preprocess.demonstrations import draw_per_class
 from preprocess.errors import InputError
 from preprocess.pages import dataset_of_size, docbank_files, read_pages
 from preprocess.prompts import Example
-from preprocess.templates import read_template
 from preprocess.units import check_unit
 
 DOCLAYNET = DataSet(

@@ -1,4 +1,4 @@
-"""The prompt JSON in which preprocessing hands prompts to evaluation. `preprocess.templates` makes its strings.
+"""The prompt JSON in which preprocessing hands prompts to evaluation. `llama.templates` makes its strings.
 
 `{text}` and `{label_word}` are fields. Only the last occurrence of a field is one, and it is filled by plain
 replacement: braces in a demonstration or in a text are text. Prompt, separator and completion are one text.
@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from llama.templates import LABEL_WORD, TEXT
 from preprocess.errors import InputError
 from preprocess.files import read_hashed_json
 
-TEXT, LABEL_WORD = "{text}", "{label_word}"
 METHODS = ("direct", "channel")
 DEFAULTS = {"group": None, "separator": " "}  # of fields that a row may lack
 

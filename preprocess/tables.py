@@ -9,6 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from llama.templates import TEXT
 from preprocess.build import Plan, PromptOptions, limited, locate, read_test, read_train, write_prompt_file
 from preprocess.definition import Table, read_table
 from preprocess.delimited import CLASS
@@ -16,7 +17,7 @@ from preprocess.demonstrations import divide
 from preprocess.errors import InputError
 from preprocess.files import PathFlag
 from preprocess.labels import Column, read_labels
-from preprocess.prompts import METHODS, TEXT, Example
+from preprocess.prompts import METHODS, Example
 from preprocess.sources import find_table, is_lone
 
 Row = dict[str, Any]

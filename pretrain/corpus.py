@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from llama import Tokenizer
+from llama.templates import Template
 from preprocess.ag_news import LABEL_WORDS as NEWS_LABEL_WORDS
 from preprocess.ag_news import ag_news, read_split
 from preprocess.blocks import LABEL_WORDS
 from preprocess.docbank import page_files, read_page
 from preprocess.doclaynet import DOCLAYNET
 from preprocess.prompts import METHODS
-from preprocess.templates import Template
 from pretrain.written_blocks import written_block
 
 CHAINS = (1, 1, 1, 1, 2, 3, 5)  # lengths of the chains with independent labels

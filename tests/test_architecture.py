@@ -14,7 +14,7 @@ import evaluate
 ROOT = Path(__file__).resolve().parent.parent
 ALLOWED = {
     "llama": set(),
-    "preprocess": set(),
+    "preprocess": {"llama"},  # its templates alone, see below
     "evaluate": {"llama", "preprocess"},
     "documents": {"preprocess"},
     "pretrain": {"llama", "preprocess", "documents"},
@@ -66,6 +66,19 @@ def test_who_may_import_whom(name):
     assert files_of(name)
     ours = imports(files_of(name)) & (ALLOWED.keys() | {"tests", "samples"}) - {name}
     assert ours <= ALLOWED[name]
+
+
+def test_preprocessing_reads_templates_of_the_engine_and_nothing_else():
+    """What turns a template into a prompt exists once; it is text, and needs no torch."""
+    modules = {
+        node.module
+        for path in files_of("preprocess")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("llama")
+    }
+    assert modules == {"llama.templates"}
+    code = "import sys, llama.templates; assert not {'torch', 'numpy'} & sys.modules.keys()"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
 @pytest.mark.parametrize("name", ["preprocess", "options"])

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -55,10 +56,21 @@ def run(command: str, folder: Path) -> subprocess.CompletedProcess:
     )
 
 
-def test_commands_run(root: Path, data: Path, copy: Path) -> None:
-    """Preprocessing of real data is cut to a few examples; 7B and the hub run up to their first missing file."""
+def test_commands_of_the_readme_run(root: Path, data: Path, copy: Path) -> None:
     (copy / "data").symlink_to(data)
-    for command in (command for page in pages(root) for command in commands(page)):
+    run_commands([root / "README.md"], copy)
+
+
+@pytest.mark.slow
+def test_commands_of_the_guides_run(root: Path, data: Path, copy: Path) -> None:
+    """After those of the README, whose results they may read."""
+    (copy / "data").symlink_to(data)
+    run_commands(pages(root), copy)
+
+
+def run_commands(readmes: Sequence[Path], copy: Path) -> None:
+    """Preprocessing of real data is cut to a few examples; 7B and the hub run up to their first missing file."""
+    for command in (command for page in readmes for command in commands(page)):
         if command.startswith(("make ", "python benchmarks/", ". .venv/")):  # those have tests of their own
             continue
         if "data/" in command and "run_preprocess" in command:

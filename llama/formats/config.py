@@ -132,6 +132,12 @@ def check_window(path: Path, config: dict[str, Any], length: int) -> None:
     """Attention over a window is full attention as long as the window holds the whole sequence."""
     qwen = config["architecture"].startswith("Qwen")
     window = config.get("sliding_window") if config.get("use_sliding_window", not qwen) else None
+    layers = config["num_hidden_layers"]
+    kinds = config.get("layer_types") or ["full_attention"] * min(
+        config.get("max_window_layers", 0) if qwen else 0, layers
+    )
+    if kinds == ["full_attention"] * layers:  # of Qwen, the layers below max_window_layers have none
+        window = None
     if config["architecture"] != "LlamaForCausalLM" and window is not None and window < length:
         raise CheckpointError(
             f"{path}: sliding_window {window} is shorter than sequences of {length} tokens, and windows are not"

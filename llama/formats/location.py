@@ -30,12 +30,6 @@ def find_folder(ckpt_dir: str) -> Path | None:
     return next((folder for folder in candidates(ckpt_dir) if folder.is_dir()), None)
 
 
-def checkpoint_name(ckpt_dir: str) -> str:
-    """The name of a checkpoint that need not be there any more: it may have left results."""
-    folder = find_folder(ckpt_dir)
-    return Path(ckpt_dir).name if folder is None else folder.resolve().name
-
-
 def locate(ckpt_dir: str, revision: str | None = None) -> Location:
     """Find a checkpoint; what lies on the hub is fetched, or taken from huggingface_hub's cache.
 

@@ -22,8 +22,12 @@ class Backend(Protocol):
     def decode(self, ids: list[int]) -> str:
         """Text of `ids`, without special tokens."""
 
-    def texts(self) -> list[str]:
-        """For each id roughly what it stands for, with its spaces and line breaks."""
+    def texts(self) -> list[str] | None:
+        """For each id roughly what it stands for, with its spaces and line breaks.
+
+        None where the ids of a text are not those of its parts, whatever the tokens: the best path of a unigram model
+        has ties, which the sum over the whole text breaks; an added token may take the spaces beside it.
+        """
 
 
 def open_backend(path: Path) -> Backend:

@@ -61,8 +61,11 @@ class HuggingFaceBackend:
     def decode(self, ids: list[int]) -> str:
         return self.model.decode(ids, skip_special_tokens=True)
 
-    def texts(self) -> list[str]:
+    def texts(self) -> list[str] | None:
         """See `llama.tokenizers.backend.Backend`."""
+        added = self.model.get_added_tokens_decoder().values()
+        if type(self.model.model).__name__ == "Unigram" or any(token.lstrip or token.rstrip for token in added):
+            return None
         found = [""] * self.n_words
         for token, number in self.model.get_vocab(with_added_tokens=True).items():
             found[number] = token.translate(WHITE_SPACE)

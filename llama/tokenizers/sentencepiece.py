@@ -57,5 +57,8 @@ class SentencePieceBackend:
     def decode(self, ids: list[int]) -> str:
         return self.sp_model.decode(ids)
 
-    def texts(self) -> list[str]:
-        return [self.sp_model.id_to_piece(token).replace("▁", " ") for token in range(self.n_words)]
+    def texts(self) -> list[str] | None:
+        ids = range(self.n_words)
+        if not all(self.sp_model.get_score(token).is_integer() for token in ids):  # BPE's scores are ranks
+            return None
+        return [self.sp_model.id_to_piece(token).replace("▁", " ") for token in ids]

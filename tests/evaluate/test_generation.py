@@ -62,6 +62,12 @@ BLOCKS = ["Page-header", "Page", "Text", "Title", "List-item", "Section-header"]
         ("Option b", ["A", "B"], None),
         ("B or A", ["A", "B"], "B"),
         ("(A)", ["A", "B"], "A"),
+        ("答案是Ｂ。", ["A", "B"], "B"),
+        ("ＷＯＲＬＤ", ["World", "Sports"], "World"),
+        ("_Sports_ and __World__", ["World", "Sports"], "Sports"),
+        ("snake_World", ["World", "Sports"], None),
+        ("Not  positive", ["Positive", "Not positive"], "Not positive"),
+        ("Science\nand technology", NEWS, "Science and technology"),
     ],
 )
 def test_first_label_word(generation, label_words, expected):
@@ -135,7 +141,14 @@ def test_the_answer_ends_at_the_stop_string(evaluate, write_prompts, definition,
 
 @pytest.mark.parametrize(
     ("stop", "expected"),
-    [(r"\n", ["\n"]), ("", []), ("###", ["###"]), (r"\n\tx", ["\n\tx"]), ('["\\n", "a b"]', ["\n", "a b"]), ("[]", [])],
+    [
+        (r"\n", ["\n"]),
+        ("", []),
+        ("###", ["###"]),
+        (r"\r\n\tx", ["\r\n\tx"]),
+        ('["\\n", "a b"]', ["\n", "a b"]),
+        ("[]", []),
+    ],
 )
 def test_stop_strings(stop, expected):
     assert GenerateConfig(stop=stop).stops() == expected
@@ -154,6 +167,11 @@ def test_a_label_word_that_can_never_be_written(evaluate, write_prompts, make_ro
     said = capsys.readouterr().err
     assert "warning: --max_gen_len 2 is too small for " in said
     assert "'Science and technology' has " in said
+    letters = [row | {"separator": "\n"} for row in make_rows("direct", {"a": "rain"}, ["A", "B"])]
+    letters[0]["ground_truth"] = "A"
+    flags["data_path"] = write_prompts("direct", letters)
+    evaluate("generate", tmp_path / "c.json", **flags, max_gen_len=1)  # the context holds the line break
+    assert "max_gen_len" not in capsys.readouterr().err
     evaluate("generate", tmp_path / "b.json", **flags, max_gen_len=100)
     assert "max_gen_len" not in capsys.readouterr().err
 

@@ -199,8 +199,8 @@ def test_bar_ends_its_line_when_interrupted(capsys):
             {"output_path": "inputs.json/o.json"},
             "inputs.json/o.json: cannot be written: Not a directory (--output",
         ),
-        ("generate", {"temperature": -1}, "--temperature -1.0: expected 0 or more"),
-        ("generate", {"temperature": "nan"}, "--temperature nan: expected 0 or more"),
+        ("generate", {"temperature": -1}, "--temperature -1.0: expected a finite number, 0 or more"),
+        ("generate", {"temperature": "nan"}, "--temperature nan: expected a finite number, 0 or more"),
         ("generate", {"top_p": 1.5}, "--top_p 1.5: expected 0 to 1"),
         ("generate", {"max_gen_len": 0}, "--max_gen_len 0: expected 1 or more"),
         (

@@ -160,7 +160,7 @@ def test_rows_of_the_original_form(tmp_path, table):
 
 
 @pytest.mark.parametrize("name", ["outputs_channel_news.json", "outputs_channel_calibrate_batch_news.json"])
-def test_rows_without_label_words_are_read_by_the_prompt_file(name, tmp_path, table):
+def test_rows_without_label_words_are_read_by_the_prompt_file(name, tmp_path, table, capsys):
     """Earlier files, and those of other programs: with scores, without ids and ground truths."""
     words = ["World", "Sports"]
     prompt = {"prompt": "", "completion": "", "text": "", "label_words": words}
@@ -180,6 +180,7 @@ def test_rows_without_label_words_are_read_by_the_prompt_file(name, tmp_path, ta
     ]
     (tmp_path / "inputs_channel_news.json").write_text(json.dumps(prompts[1:]))  # another file of that name
     assert "label_words" not in read_checked(path).rows[0]
+    assert "no prompt file of its name fits: 4 rows for 3 examples" in capsys.readouterr().err
     rows[1]["log_probs"] = [0.0]
     path.write_text(json.dumps(rows))
     (tmp_path / "inputs_channel_news.json").write_text(json.dumps(prompts))

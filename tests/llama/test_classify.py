@@ -57,7 +57,7 @@ def test_calibrations_divide(llama) -> None:
         plain, batch = (llama.classify(TEXTS, WORDS, method=method, calibrate=kind) for kind in (None, "batch"))
         expected = plain.probabilities / plain.probabilities.mean(axis=0)
         np.testing.assert_allclose(batch.probabilities, expected / expected.sum(axis=1, keepdims=True), atol=1e-4)
-        assert batch.labels == [WORDS[place] for place in expected.argmax(axis=1)] or method == "direct"
+        assert batch.labels == [WORDS[place] for place in expected.argmax(axis=1)]
 
 
 @pytest.mark.parametrize(
@@ -66,13 +66,17 @@ def test_calibrations_divide(llama) -> None:
         ("direct", "{text} It was (", "", "{text} It was (", "{word}"),
         ("channel", "Review: {text}!\nSo it was", " ", "So it was {word}\nReview:", "{text}!"),
         ("channel", "It was {label_word}. Review:", " ", "It was {word}. Review:", "{text}"),
-        ("channel", "{text}\n答案：", "", "答案：{word}\n", "{text}"),
+        ("channel", "{text}\n答案：", "", "答案：{word}", "{text}"),
+        ("channel", "### Input:\n{text}\n\n### Response:", "\n", "### Response:\n{word}\n\n### Input:", "{text}"),
+        ("direct", "Review: {text}\nIt was {label_word}!\n", " ", "Review: {text}\nIt was", "{word}!"),
+        ("channel", "Review: {text}\nIt was {label_word}!\n", " ", "It was {word}!\nReview:", "{text}"),
     ],
 )
 def test_other_prompts(llama, method, prompt, separator, given, scored) -> None:
     found = llama.classify(["rain"], WORDS, prompt, method, separator=separator)
+    joined = "\n" if given.endswith(("Input:", "答案：{word}")) else separator  # the template's own line break
     filled = [(given.format(text="rain", word=word), scored.format(text="rain", word=word)) for word in WORDS]
-    expected = [llama.compute_log_probs([one], [[other]], separator=separator)[0][0] for one, other in filled]
+    expected = [llama.compute_log_probs([one], [[other]], separator=joined)[0][0] for one, other in filled]
     np.testing.assert_allclose(found.log_probs, [expected], atol=1e-3)
 
 
@@ -86,14 +90,24 @@ def test_a_long_text_loses_words_and_is_named(llama) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"texts": "rain"}, "texts: expected a list of texts, found one"),
-        ({"label_words": ["World"]}, "label_words ['World']: expected at least two different words"),
-        ({"label_words": ["World", "World"]}, "expected at least two different words"),
-        ({"label_words": ["World", " "]}, "expected at least two different words"),
+        ({"texts": "rain"}, "texts 'rain': expected a list of strings, found one"),
+        ({"texts": [None]}, "texts: number 0 is None, expected a string"),
+        ({"label_words": "World"}, "label_words 'World': expected a list of strings, found one"),
+        ({"label_words": ["World", "World "]}, "expected at least two that read differently"),
+        ({"label_words": ["World"]}, "label_words ['World']: expected at least two that read differently"),
+        ({"label_words": ["World", "World"]}, "expected at least two that read differently"),
+        ({"label_words": ["World", " "]}, "expected at least two that read differently"),
         ({"method": "generate"}, "method 'generate': expected direct or channel"),
-        ({"prompt": "Category:"}, "prompt 'Category:': has no {text}, which the direct method fills"),
-        ({"prompt": "{text} is", "method": "channel"}, "the channel method needs {label_word} in it, or {text} with"),
-        ({"demonstrations": [("rain", "Rain")]}, "demonstrations: label word 'Rain', expected one of ['World', "),
+        ({"prompt": "Category:"}, "prompt 'Category:': expected {text} or {label_word} in it"),
+        (
+            {"prompt": "{text} is", "method": "channel"},
+            "the channel method needs the text and the label word on lines of their own",
+        ),
+        (
+            {"demonstrations": [("rain", "Rain")]},
+            "demonstrations: found ('rain', 'Rain'), expected (text, one of ['World', ",
+        ),
+        ({"prompt": "{title}: {text}"}, "unknown field {title}"),
         ({"calibrate": "domain"}, "calibrate 'domain': expected None, 'contextual' or 'batch'"),
         ({"calibrate": "contextual", "method": "channel"}, "belongs to the direct method; channel takes 'batch'"),
         ({"prompt": "rain " * 200 + "{text}"}, "prompt: with the demonstrations it is longer than 160 tokens"),
@@ -103,3 +117,26 @@ def test_what_cannot_be_classified(llama, options, message) -> None:
     with pytest.raises(ValueError) as error:
         llama.classify(**{"texts": ["rain"], "label_words": WORDS} | options)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize("ending", ["", " ", "  "])
+@pytest.mark.parametrize("method", ["direct", "channel"])
+def test_demonstrations_read_as_the_text_that_is_asked_for(llama, method, ending) -> None:
+    """Spaces at the end of a prompt are the one space that joins it, in both."""
+    prompt = f"Article: {{text}}\nCategory:{ending}"
+    found = llama.classify(TEXTS, WORDS, prompt, method, DEMONSTRATIONS)
+    expected = llama.classify(TEXTS, WORDS, method=method, demonstrations=DEMONSTRATIONS)
+    np.testing.assert_allclose(found.log_probs, expected.log_probs, atol=1e-4)
+
+
+def test_a_prompt_that_leaves_no_room_for_the_content_free_text(llama) -> None:
+    """Cut to nothing it would be another correction."""
+    prompts = ["x " * number + "{text}\nCategory:" for number in range(20, 160)]
+    refused = []
+    for prompt in prompts:
+        try:
+            llama.classify([""], WORDS, prompt, calibrate="contextual")
+        except ValueError as error:
+            refused.append(str(error))
+    assert "prompt: leaves no room for 'N/A' within 160 tokens" in refused
+    assert len(refused) < len(prompts)

@@ -2,9 +2,11 @@
 
 import csv
 import io
+from pathlib import Path
 
 import pytest
 import sentencepiece
+import tokenizers
 
 from llama import CheckpointError, Tokenizer
 
@@ -181,3 +183,45 @@ def test_tokenizer_without_begin_and_end(tmp_path) -> None:
     (tmp_path / "tokenizer.model").write_bytes(model.getvalue())
     with pytest.raises(CheckpointError, match="has no begin- and end-of-sequence pieces"):
         Tokenizer(tmp_path / "tokenizer.model")
+
+
+def unigram(folder) -> Path:
+    model = io.BytesIO()
+    texts = [f"{number} 000 rain 00 {number}" for number in range(200)] + ["1 000 000 dollars", "the rain stopped"] * 50
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(texts), model_writer=model, model_type="unigram", vocab_size=60, hard_vocab_limit=False,
+        minloglevel=2,
+    )  # fmt: skip
+    (folder / "tokenizer.model").write_bytes(model.getvalue())
+    return folder / "tokenizer.model"
+
+
+def added(folder, **options) -> Path:
+    """Byte-level BPE with a token that is added and is not special."""
+    model = tokenizers.Tokenizer(tokenizers.models.BPE())
+    model.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    model.decoder = tokenizers.decoders.ByteLevel()
+    alphabet = tokenizers.pre_tokenizers.ByteLevel.alphabet()
+    trainer = tokenizers.trainers.BpeTrainer(initial_alphabet=alphabet, special_tokens=["<s>"], show_progress=False)
+    model.train_from_iterator(["the rain stopped play"] * 5, trainer)
+    model.add_tokens([tokenizers.AddedToken("[SEP]", special=False, **options)])
+    model.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").write_text('{"eos_token": "<s>"}')
+    return folder / "tokenizer.json"
+
+
+@pytest.mark.parametrize(
+    ("make", "pieces"),
+    [
+        (unigram, False),  # paths of equal score, of which the sum over the whole text decides
+        (lambda folder: added(folder, lstrip=True), False),
+        (lambda folder: added(folder, rstrip=True), False),
+        (added, True),
+    ],
+    ids=["unigram", "lstrip", "rstrip", "added"],
+)
+def test_kinds_whose_texts_are_encoded_whole(make, pieces, tmp_path) -> None:
+    tokenizer = Tokenizer(make(tmp_path))
+    assert [tokenizer.lines is not None, tokenizer.spaces is not None] == [pieces] * 2
+    for text in ('"\n1 000', "d\n[SEP]", "the rain\n[SEP] stopped " * 40, "1 000 000\n000 " * 40, ", \n\u200b ."):
+        assert list(tokenizer.encode(text)) == tokenizer.encode_whole(text), repr(text)

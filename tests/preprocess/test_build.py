@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from llama.templates import read_template
 from preprocess import files
 from preprocess.build import DataSet, PromptOptions, locate, shorten
 from preprocess.demonstrations import draw_per_class
 from preprocess.errors import InputError
 from preprocess.prompts import read_prompts
-from preprocess.templates import read_template
 
 TEMPLATE = read_template("Text: {text}\nCategory: {label_word}", ["text"], ("A", "B"))
 SET = DataSet("set", "owner/set", TEMPLATE, ("A", "B"), draw_per_class, sample="samples/set")

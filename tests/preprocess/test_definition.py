@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from llama.templates import read_template
 from preprocess import ag_news
 from preprocess.build import DataSet
 from preprocess.definition import Table, read_table
@@ -11,7 +12,6 @@ from preprocess.delimited import Format
 from preprocess.demonstrations import draw_per_class, draw_stratified
 from preprocess.errors import InputError
 from preprocess.labels import Labels
-from preprocess.templates import read_template
 
 VALID = """\
 dataset: films

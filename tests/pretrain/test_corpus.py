@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from llama import Tokenizer
+from llama.templates import read_template
 from preprocess.blocks import LABEL_WORDS
 from preprocess.docbank import page_files, read_page
-from preprocess.templates import read_template
 from pretrain.corpus import LABEL_WEIGHT, Labelled, batches, blocks, chain_document, document, documents, news
 from pretrain.written_blocks import written_block
 

@@ -2,15 +2,14 @@
 
 import pytest
 
-from preprocess.prompts import Example
-from preprocess.templates import read_template, with_channel, with_instruction
+from llama.templates import read_template, with_channel, with_instruction
 
 WORDS = ("World", "Sports")
 DEMONSTRATIONS = [
-    Example("train-3", "Rain {text} stopped {0}", "Sports"),
-    Example("train-1", "A {label_word}", "World"),
+    ("Rain {text} stopped {0}", "Sports"),
+    ("A {label_word}", "World"),
 ]
-RAIN, COMET = Example("1", "Rain", "Sports"), Example("2", "Comet", "World")
+RAIN, COMET = ("Rain", "Sports"), ("Comet", "World")
 
 
 @pytest.mark.parametrize(
@@ -106,6 +105,31 @@ def test_columns_by_name() -> None:
     assert template.open("channel", []) == ("Topic: {label_word}\nTitle:", "{text}", " ")
 
 
+def test_a_column_may_be_called_text() -> None:
+    """Alone, {text} still stands for all columns."""
+    columns = ["title", "text"]
+    both = read_template("Title: {title}\nBody: {text}\nTopic: {label_word}", columns, WORDS)
+    assert both.text_of({"title": "Rain", "text": "It rained"}) == "Rain\nBody: It rained"
+    assert both.open("direct", [])[0] == "Title: {text}\nTopic:"
+    assert read_template("Body: {text}\nTopic: {label_word}", columns, WORDS).text == "{text}"
+
+
+def test_empty_lines_between_text_and_label_word_stay_between_them() -> None:
+    template = read_template("### Input:\n{text}\n\n### Response:\n{label_word}\n\n", ["text"], WORDS)
+    shown = "### Response:\nSports\n\n### Input:\nRain\n\n"
+    assert template.open("channel", [RAIN]) == (f"{shown}### Response:\n{{label_word}}\n\n### Input:", "{text}", "\n")
+
+
+@pytest.mark.parametrize(
+    "source", ['{\n "text": "{text}",\n "label": "{label_word}"\n}', "(Text: {text}\nLabel: {label_word})"]
+)
+def test_a_template_whose_halves_need_each_other_is_not_turned_round(source: str) -> None:
+    template = read_template(source, ["text"], WORDS)
+    assert template.direct is not None
+    with pytest.raises(ValueError, match="the channel method needs"):
+        template.open("channel", [])
+
+
 @pytest.mark.parametrize("method", ["direct", "channel"])
 def test_the_instruction_comes_once_before_the_demonstrations(method: str) -> None:
     plain = read_template("T: {text}\nC: {label_word}", ["text"], WORDS)
@@ -128,8 +152,12 @@ def test_the_instruction_comes_once_before_the_demonstrations(method: str) -> No
             "Sentiment: {label_word}",
             "no field of the text in it, expected {text} or the names of its columns in braces",
         ),
-        ("{text} {text}\n{label_word}", "a field of the text is in it twice"),
-        ("{text} {title}\n{label_word}", "a field of the text is in it twice"),
+        ("{text} {text}\n{label_word}", "{text} is in it twice, expected once"),
+        ("{text} {title}\n{label_word}", "{text} stands for all columns: expected it alone"),
+        (
+            "{title}\n{label_word}",
+            "the column 'body' of the text is not in it, expected {text} or each column by its name",
+        ),
         ("{title} {label_word} {body}", "{label_word} stands between fields of the text"),
         (
             "{text} {label}\n{label_word}",

@@ -19,10 +19,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from preprocess.prompts import LABEL_WORD, TEXT, Example
-
+TEXT, LABEL_WORD = "{text}", "{label_word}"  # the fields of a prompt
 LABEL_WORDS = "{label_words}"
+BRACKETS = ("()", "[]", "{}", "（）", "【】", "《》")
 NAMED = re.compile(r"\{[^\W\d][\w.-]*\}")  # what looks like a field; other braces are text
+
+
+def fill(template: str, field: str, value: str) -> str:
+    """`template` with the last occurrence of `field` replaced by `value`; unchanged where there is none."""
+    head, found, tail = template.rpartition(field)
+    return head + value + tail if found else template
 
 
 class Form(NamedTuple):
@@ -78,15 +84,18 @@ class Template:
         given, scored = (text, label_word) if method == "direct" else (label_word, text)
         return self.form(method).show(given, scored)
 
-    def open(self, method: str, demonstrations: Iterable[Example]) -> Opened:
+    def open(self, method: str, demonstrations: Iterable[tuple[str, str]]) -> Opened:
         """The prompt after the demonstrations, and what is scored.
+
+        Args:
+            demonstrations: Pairs of a text and its label word.
 
         Raises:
             ValueError: The template cannot be turned round.
         """
         form = self.form(method)
         given, scored = (TEXT, LABEL_WORD) if method == "direct" else (LABEL_WORD, TEXT)
-        shown = "".join(self.show(method, example.text, example.label_word) for example in demonstrations)
+        shown = "".join(self.show(method, text, word) for text, word in demonstrations)
         whole = self.instruction + shown + form.before + given + form.between
         prompt = whole.rstrip()
         return Opened(prompt, scored + form.after.split("\n")[0].rstrip(), whole[len(prompt) :])
@@ -170,19 +179,37 @@ def split(source: str, columns: Sequence[str]) -> tuple[Form | None, Form | None
     The text is what stands from the first to the last of its fields.
     """
     texts, labels = list(fields(columns).finditer(source)), list(re.finditer(re.escape(LABEL_WORD), source))
-    check_fields(source, [TEXT, *(f"{{{column}}}" for column in columns), LABEL_WORD, LABEL_WORDS])
+    known = dict.fromkeys([TEXT, *(f"{{{column}}}" for column in columns), LABEL_WORD, LABEL_WORDS])
+    check_fields(source, list(known))
     if len(labels) != 1:
         raise ValueError(f"{LABEL_WORD} is in it {len(labels)} times, expected once")
-    if not texts:
-        raise ValueError(f"no field of the text in it, expected {TEXT} or the names of its columns in braces")
-    if len({match[0] for match in texts}) != len(texts) or (len(texts) > 1 and TEXT in {m[0] for m in texts}):
-        raise ValueError("a field of the text is in it twice, expected each once")
+    check_columns([match[0][1:-1] for match in texts], columns)
     (label,), begin, end = labels, texts[0].start(), texts[-1].end()
     if begin < label.start() < end:
         raise ValueError(f"{LABEL_WORD} stands between fields of the text, expected it before or after them")
-    text = TEXT if texts[0][0] == TEXT else source[begin:end]
+    text = TEXT if len(texts) == 1 and texts[0][0] == TEXT else source[begin:end]
     written, turned = cut(source, (begin, end), label.span()), turn(source, (begin, end), label.span())
     return (written, turned, text) if end <= label.start() else (turned, written, text)
+
+
+def check_columns(named: Sequence[str], columns: Sequence[str]) -> None:
+    """The text as {text} alone, which stands for all columns, or each column once by its name.
+
+    Raises:
+        ValueError: Says which is missing, or there twice.
+    """
+    if not named:
+        raise ValueError(f"no field of the text in it, expected {TEXT} or the names of its columns in braces")
+    repeated = next((name for number, name in enumerate(named) if name in named[:number]), None)
+    if repeated is not None:
+        raise ValueError(f"{{{repeated}}} is in it twice, expected once")
+    if list(named) == ["text"]:
+        return
+    if "text" in named and "text" not in columns:
+        raise ValueError(f"{TEXT} stands for all columns: expected it alone, or each column by its name")
+    unused = next((column for column in columns if column not in named), None)
+    if unused is not None:
+        raise ValueError(f"the column {unused!r} of the text is not in it, expected {TEXT} or each column by its name")
 
 
 def cut(source: str, *fields: tuple[int, int]) -> Form:
@@ -192,12 +219,20 @@ def cut(source: str, *fields: tuple[int, int]) -> Form:
 
 
 def turn(source: str, *fields: tuple[int, int]) -> Form | None:
-    """The template turned round; None where a line holds both fields."""
+    """The template turned round, the empty lines in its middle left there; None where a line holds both fields, or a
+    bracket that one half opens is closed in the other."""
     first, second = sorted(fields)
     middle = source.find("\n", first[1]) + 1  # the line after the first field
     if middle > second[0]:
         return None
     last = source.find("\n", second[1]) + 1
     upper, lower, rest = source[:middle], source[middle:last], source[last:]
-    moved = [(place - middle) for place in second], [(place + len(lower)) for place in first]
-    return cut(lower + upper + rest, *map(tuple, moved))
+    if any(part.count(left) != part.count(right) for part in (upper, lower) for left, right in BRACKETS):
+        return None
+    empty = len(lower) - len(lower.lstrip("\n"))
+    moved = lower[empty:] + lower[:empty] + upper + rest
+    return cut(
+        moved,
+        (second[0] - middle - empty, second[1] - middle - empty),
+        (first[0] + len(lower), first[1] + len(lower)),
+    )
