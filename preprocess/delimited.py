@@ -159,7 +159,7 @@ def csv_message(path: Path, begins: int, record: list[str], delimiter: str, erro
 
 
 def last_quote(record: list[str], delimiter: str) -> int:
-    """On which line of a record, from 0, its last quoted field opens: a quote opens one at the begin of a field."""
+    """On which line of a record, from 0, its last quoted field opens: a quote opens one at the beginning of a field."""
     opened, inside, before = 0, False, delimiter
     for number, line in enumerate(record):
         for character in line:
