@@ -100,7 +100,7 @@ def table_rows(text: str) -> list[list[str]]:
 
 def check_rows(quoted: list[list[str]], found: list[list[str]], tolerance: dict[str, float]) -> None:
     """Names are equal; accuracy and macro-F1 within what is allowed for the method, whatever marks the best."""
-    named = ["dataset", "method"]
+    named = [name for name in ("dataset", "checkpoint", "method", "k") if name in quoted[0]]
     assert quoted[0] == found[0]
     assert len(quoted) == len(found)
     for one, other in zip(quoted[1:], found[1:], strict=True):
