@@ -42,8 +42,9 @@ def test_several_completions_of_a_prompt(small) -> None:
 
 
 def test_compute_log_probs_wants_as_many_completions(small) -> None:
-    with pytest.raises(ValueError, match="zip"):
-        small.compute_log_probs(["a", "b"], ["c"])
+    for prompts, completions in ((["a", "b"], ["c"]), ("a", ["c"]), (["a"], "c")):
+        with pytest.raises(ValueError, match="completions: expected one text or one list of texts for each of a list"):
+            small.compute_log_probs(prompts, completions)
     assert small.compute_log_probs([], []) == []
 
 
