@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from llama.parallel import Launch, start
+from preprocess.errors import InputError
 
 WORKER = '''
 """JOBS: one evaluation after the other, (method, arguments, batches that each replica may compute; None: all)."""
@@ -254,7 +255,7 @@ def test_default_of_model_parallel_size(made, folder):
 
 @pytest.mark.slow
 def test_two_copies_of_two_ranks(made, folder, job, worker, in_this_process, run_script):
-    """Four processes; then one ends what they began."""
+    """Four processes; then two, one copy, end what they began. One process alone would add up in another order."""
     jobs = [job(name, "four", shards=2, max_batch_tokens=1000) for name in METHODS]
     jobs += [job(name, "two-copies", model_parallel_size=2, limit=STOP[name]) for name in METHODS]
     done = run_script(worker, json.dumps(jobs), processes=4)
@@ -267,7 +268,13 @@ def test_two_copies_of_two_ranks(made, folder, job, worker, in_this_process, run
         assert (folder / f"four-{name}.json").read_bytes() == (folder / f"mp-{name}.json").read_bytes()
     for name, files in lines_of(folder, "two-copies").items():
         assert [len(lines) for lines in files] == [STOP[name]] * 2  # the first rank of a copy writes
-    in_this_process([job(name, "two-copies") for name in METHODS])
+    with pytest.raises(
+        InputError, match=r"begun with plan \{'model_parallel_size': 2\}, now \{'model_parallel_size': 1\}"
+    ):
+        in_this_process([job("direct", "two-copies")])
+    jobs = [job(name, "two-copies", model_parallel_size=2) for name in METHODS]
+    done = run_script(worker, json.dumps(jobs), processes=2)
+    assert done.returncode == 0, done.stderr
     for name in METHODS:
         assert_same_within_rounding(folder, f"two-copies-{name}", f"one-{name}")
 
@@ -306,8 +313,8 @@ def test_claims(run_script, tmp_path, processes, size):
         (1, "killed", 2, "Signal 9 (SIGKILL)"),
     ],
 )
-def test_a_rank_that_dies(made, folder, job, in_this_process, run_script, tmp_path, capsys, rank, how, size, named):
-    """Ends the job within a minute, named; what is computed is kept, and one process ends in the same bytes."""
+def test_a_rank_that_dies(made, folder, job, worker, run_script, tmp_path, rank, how, size, named):
+    """Ends the job within a minute, named; what is computed is kept, and one copy ends in the same bytes."""
     (tmp_path / "die.py").write_text(DIE)
     name = f"{rank}-{how}-{size}"
     _, arguments, _ = job("direct", name, model_parallel_size=size)
@@ -320,8 +327,9 @@ def test_a_rank_that_dies(made, folder, job, in_this_process, run_script, tmp_pa
     assert not output.exists()
     batches = sum(len(lines) for lines in lines_of(folder, name)["direct"])
     assert batches >= 2
-    in_this_process([job("direct", name)])
-    assert f"goes on where it stopped, {batches} of" in capsys.readouterr().out
+    done = run_script(worker, json.dumps([job("direct", name, model_parallel_size=size)]), processes=size)
+    assert done.returncode == 0, done.stderr
+    assert f"goes on where it stopped, {batches} of" in done.stdout
     if size == 1:
         assert output.read_bytes() == (folder / "one-direct.json").read_bytes()
     assert_same_within_rounding(folder, output.stem, "one-direct")
