@@ -108,15 +108,17 @@ class Watched:
     def compute(self, number: int) -> list[tuple[int, torch.Tensor]]:
         """Batch `number`."""
         results = self.work.compute(number)
+        if self.seen:
+            return results
+        self.seen = True
         scored = torch.cat([log_probs[:-1] for _, log_probs in results])  # without EOS
-        if not self.seen and len(scored) and scored.mean() < self.uniform and is_rank_0():
+        if len(scored) and scored.mean() < self.uniform and is_rank_0():
             tqdm.write(
                 f"warning: a token's log-probability is {scored.mean():.1f} nats on average, below the"
                 f" {self.uniform:.1f} of a uniform distribution: does this tokenizer belong to these weights?"
                 " (--tokenizer_path)",
                 file=sys.stderr,
             )
-        self.seen = True
         return results
 
 

@@ -115,9 +115,8 @@ def choose(logits: Tensor, generators: Sequence[torch.Generator], sampling: Samp
     if sampling.temperature == 0:
         chosen = logits.argmax(dim=-1)
     else:
-        logits = logits - logits.amax(
-            dim=-1, keepdim=True
-        )  # so that the most probable token stays at 0, not at infinity
+        # Below 0, so that a small temperature makes none infinite.
+        logits = logits - logits.amax(dim=-1, keepdim=True)
         probabilities = torch.softmax((logits.double() / sampling.temperature).float(), dim=-1).cpu()
         rows = zip(probabilities, generators, strict=True)
         chosen = torch.stack([draw(row, generator, sampling.top_p) for row, generator in rows]).to(logits.device)

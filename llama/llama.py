@@ -214,7 +214,7 @@ def load(
     model_parallel_size: int | None = None,
     revision: str | None = None,
 ) -> LLaMA:
-    """Open, check and load a checkpoint.
+    """Open, check and load a checkpoint. A process group that is there is kept; without one, one is started.
 
     >>> llama = load("checkpoints/tiny")
     >>> llama.compute_log_probs(["Article: Rain stopped play.\\nCategory:"], ["Sports"])
