@@ -4,6 +4,6 @@ python run_preprocess.py --config samples/datasets/sst2.yaml --method direct
 """
 
 from options import run
-from preprocess.tables import TableConfig, preprocess_config
+from preprocess.tables import PreprocessConfig, preprocess_config
 
-run(TableConfig, preprocess_config)
+run(PreprocessConfig, preprocess_config)

@@ -151,7 +151,7 @@ def read_splits(options: PageOptions, seed: int, source: Source, keep: Keep | No
     """
     path, chosen, tested = source.path, options.validation_split, options.test_split
     flag = "--dataset_path" if tested == "test" else "--test_split"
-    test = found(read_split(source, path, tested, flag, keep, limit=options.limit), path, tested, flag)
+    test = require_split(read_split(source, path, tested, flag, keep, limit=options.limit), path, tested, flag)
     repeated, number = Counter(block.id for block in flat(test.pages)).most_common(1)[0]
     if number > 1:
         raise InputError(f"{path}: {number} {tested} blocks have the id {repeated!r}: a page stands there twice")
@@ -161,7 +161,9 @@ def read_splits(options: PageOptions, seed: int, source: Source, keep: Keep | No
     needed(train, options.train_path or path, "train", "--train_path", ", apart from test pages")
     blank = {"train": read.blank, tested: test.blank}
     if chosen:
-        held = found(read_split(source, path, chosen, "--validation_split", keep), path, chosen, "--validation_split")
+        held = require_split(
+            read_split(source, path, chosen, "--validation_split", keep), path, chosen, "--validation_split"
+        )
         validation, blank[chosen] = held.pages, held.blank
         if chosen != "train":
             train = apart(train, validation, source)
@@ -202,7 +204,7 @@ def flat(pages: Sequence[Page]) -> list[Block]:
     return [block for page in pages for block in page.blocks]
 
 
-def found(split: Split | None, path: str, name: str, flag: str) -> Split:
+def require_split(split: Split | None, path: str, name: str, flag: str) -> Split:
     """`split`, which must be there and hold text."""
     if split is None:
         raise InputError(f"{path}: no {name} split in it ({flag})")

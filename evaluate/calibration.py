@@ -22,8 +22,8 @@ from evaluate.predictions import (
 from evaluate.requests import encode
 from evaluate.results_folder import checkpoint_name, default_output
 from evaluate.run import Run, RunOptions, summary
+from evaluate.scored_prompts import ScoredPrompts, read_scored_prompts
 from evaluate.scoring import label_scores, score
-from evaluate.source import Source, read_source
 from llama.corrections import divide, divide_by_batch, match_prior, normalise
 from llama.parallel import finish, is_rank_0
 from preprocess.errors import InputError
@@ -105,32 +105,32 @@ def calibrate(config: CalibrateConfig) -> None:
     """Read, check, score content-free prompts where the method needs them, correct, write."""
     checkpoint = checkpoint_name(config.run.ckpt_dir)
     output_path = config.direct_output_path or default_output("direct", Path(config.direct_input_path), checkpoint)
-    source = read_source(config.direct_input_path, output_path, config.method not in SCORED, config.normalize)
-    settings = {"score_eos": source.score_eos, "calibration": config.method, "normalize": config.normalize}
-    settings[f"{source.method}_sha256"] = source.predictions.sha256
-    method = f"{source.method}_calibrate"
+    scored = read_scored_prompts(config.direct_input_path, output_path, config.method not in SCORED, config.normalize)
+    settings = {"score_eos": scored.score_eos, "calibration": config.method, "normalize": config.normalize}
+    settings[f"{scored.method}_sha256"] = scored.predictions.sha256
+    method = f"{scored.method}_calibrate"
     kind = "_".join(
         [method, *(part for part in (config.method, config.normalize) if part not in ("contextual", "none"))]
     )
     path = config.run.output_path or default_output(kind, Path(config.direct_input_path), checkpoint)
     if config.method in SCORED:
-        calibrate_with_model(config, source, method, path, settings)
+        calibrate_with_model(config, scored, method, path, settings)
     elif is_rank_0():
-        calibrate_alone(config, source, method, Path(path), settings)
+        calibrate_alone(config, scored, method, Path(path), settings)
 
 
 def calibrate_with_model(
-    config: CalibrateConfig, source: Source, method: str, path: str, settings: dict[str, Any]
+    config: CalibrateConfig, scored: ScoredPrompts, method: str, path: str, settings: dict[str, Any]
 ) -> None:
     """By what the model says to prompts without content."""
-    free, own = free_prompts(config, source.prompts)
-    options, meta = replace(config.run, output_path=path), source.meta
-    run = Run(method, source.file, options, meta.get("dtype") or "auto", settings | own, config)
+    free, own = free_prompts(config, scored.prompts)
+    options, meta = replace(config.run, output_path=path), scored.meta
+    run = Run(method, scored.file, options, meta.get("dtype") or "auto", settings | own, config)
     fingerprint = meta.get("fingerprint") or run.identity["fingerprint"]
     if fingerprint != run.identity["fingerprint"]:
         raise InputError(
             f"--ckpt_dir {run.checkpoint.folder}: fingerprint {run.identity['fingerprint'][:12]}…,"
-            f" {source.predictions.path} was made with {fingerprint[:12]}… ({meta.get('checkpoint')});"
+            f" {scored.predictions.path} was made with {fingerprint[:12]}… ({meta.get('checkpoint')});"
             " the same weights in another format have another one"
         )
     flat = [prompt for prompts in free.values() for prompt in prompts]
@@ -141,11 +141,11 @@ def calibrate_with_model(
     if run.is_finished():
         return
     with run.alone():
-        outcome, tokens = score(run, encoded, lambda _, scores: label_scores(scores, source.score_eos))
+        outcome, tokens = score(run, encoded, lambda _, scores: label_scores(scores, scored.score_eos))
         if outcome is not None:
-            scored = iter(outcome.rows)
-            bias = {key: [next(scored) for _ in prompts] for key, prompts in free.items()}
-            rows, ties = corrected_rows(config, source, bias)
+            free_scores = iter(outcome.rows)
+            bias = {key: [next(free_scores) for _ in prompts] for key, prompts in free.items()}
+            rows, ties = corrected_rows(config, scored, bias)
             counters = {"ties": ties, "cut": meta.get("cut"), "content_free": outcome.rows}
             # What direct took is part of this result; without its meta file nobody knows.
             for key, own in (("tokens_scored", tokens), ("tokens_computed", run.tokens_computed)):
@@ -153,24 +153,26 @@ def calibrate_with_model(
             run.write(rows, outcome.seconds + meta["seconds"] if meta.get("seconds") is not None else None, counters)
 
 
-def calibrate_alone(config: CalibrateConfig, source: Source, method: str, path: Path, settings: dict[str, Any]) -> None:
-    """By the examples' own distributions: no model, no checkpoint. What the meta file says of those is the source's."""
+def calibrate_alone(
+    config: CalibrateConfig, scored: ScoredPrompts, method: str, path: Path, settings: dict[str, Any]
+) -> None:
+    """By the examples' own distributions: no model, no checkpoint. The meta file keeps what it says of them."""
     check_writable(path, "--output_path")
     prompt_meta = read_meta(Path(config.direct_input_path), "--direct_input_path", PROMPT_META)
     own: dict[str, Any] = {"batch_mean": config.batch_mean, "batch_examples": config.batch_examples}
     if config.method == "prior":
-        words = [word for prompt in source.prompts for word in prompt.label_words]
+        words = [word for prompt in scored.prompts for word in prompt.label_words]
         own = {"prior": read_prior(config, dict.fromkeys(words), prompt_meta)}
     identity = {
         "method": method,
-        "prompt_sha256": source.file.sha256,
-        "fingerprint": source.meta.get("fingerprint"),
+        "prompt_sha256": scored.file.sha256,
+        "fingerprint": scored.meta.get("fingerprint"),
         "settings": settings | (own if config.method != "none" else {}),
     }
     if finished(path, identity, config.run.overwrite, begun=False):
         print(f"{path}: finished already, same inputs and options; --overwrite repeats it")
         return
-    rows, ties = corrected_rows(config, source, {}, own.get("prior"))
+    rows, ties = corrected_rows(config, scored, {}, own.get("prior"))
     own_meta = {
         "configuration": asdict(config),
         "num_examples": len(rows),
@@ -178,8 +180,8 @@ def calibrate_alone(config: CalibrateConfig, source: Source, method: str, path: 
         "prompt": prompt_meta,
         "ties": ties,
     }
-    write_predictions(path, rows, source.meta | identity | own_meta)
-    print(summary(rows, source.meta.get("seconds"), {"ties": ties, "cut": source.meta.get("cut")}, path))
+    write_predictions(path, rows, scored.meta | identity | own_meta)
+    print(summary(rows, scored.meta.get("seconds"), {"ties": ties, "cut": scored.meta.get("cut")}, path))
 
 
 def free_prompts(config: CalibrateConfig, prompts: Sequence[Prompt]) -> tuple[dict[Key, list[Prompt]], dict[str, Any]]:
@@ -194,7 +196,7 @@ def free_prompts(config: CalibrateConfig, prompts: Sequence[Prompt]) -> tuple[di
 
 def corrected_rows(
     config: CalibrateConfig,
-    source: Source,
+    scored: ScoredPrompts,
     bias: dict[Key, list[dict[str, Any]]],
     prior: dict[str, float] | None = None,
 ) -> tuple[list[dict[str, Any]], int]:
@@ -204,16 +206,16 @@ def corrected_rows(
         bias: For each distinct prompt the rows of its content-free prompts.
         prior: For each label word its share, or something in proportion to it.
     """
-    scores: list[list[float]] = [[] for _ in source.prompts]
+    scores: list[list[float]] = [[] for _ in scored.prompts]
     of_one_kind: dict[Key | tuple[str, ...], list[int]] = {}
-    for number in by_id(source.prompts):  # so that nothing depends on the order of the file
-        prompt = source.prompts[number]
+    for number in by_id(scored.prompts):  # so that nothing depends on the order of the file
+        prompt = scored.prompts[number]
         of_one_kind.setdefault(without_text(prompt) if bias else prompt.label_words, []).append(number)
     for kind, numbers in of_one_kind.items():
-        words = source.prompts[numbers[0]].label_words
-        log_probs = per_unit(config, source, [source.predictions.rows[number] for number in numbers], words)
+        words = scored.prompts[numbers[0]].label_words
+        log_probs = per_unit(config, scored, [scored.predictions.rows[number] for number in numbers], words)
         if bias:
-            corrected = divide(log_probs, per_unit(config, source, bias[kind], words))
+            corrected = divide(log_probs, per_unit(config, scored, bias[kind], words))
         elif config.method == "batch":
             corrected = divide_by_batch(log_probs, config.batch_mean, config.batch_examples)
         elif prior is not None:
@@ -229,20 +231,20 @@ def corrected_rows(
     ties = sum(score.count(max(score)) > 1 for score in scores)
     rows = [
         prediction_row(prompt, prompt.label_words[score.index(max(score))], {"score": score})
-        for prompt, score in zip(source.prompts, scores, strict=True)
+        for prompt, score in zip(scored.prompts, scores, strict=True)
     ]
     return rows, ties
 
 
 def per_unit(
-    config: CalibrateConfig, source: Source, rows: Sequence[dict[str, Any]], words: Sequence[str]
+    config: CalibrateConfig, scored: ScoredPrompts, rows: Sequence[dict[str, Any]], words: Sequence[str]
 ) -> np.ndarray:
     """log_probs of `rows` (N, C), divided by the tokens or characters of the label words where that is asked for."""
     divisors = []
     for row in rows:
         tokens = row["num_tokens"] if config.normalize == "tokens" else [0] * len(words)
         divisors.append(
-            [UNITS[config.normalize](n + source.score_eos, word) for n, word in zip(tokens, words, strict=True)]
+            [UNITS[config.normalize](n + scored.score_eos, word) for n, word in zip(tokens, words, strict=True)]
         )
     return np.array([row["log_probs"] for row in rows]) / np.array(divisors)
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from evaluate.predictions import prediction_row
 from evaluate.requests import encode
 from evaluate.run import Run, RunOptions
-from evaluate.work import Examples
+from evaluate.runner import Examples
 from llama import Tokenizer
 from llama.generation import Sampling
 from llama.parallel import finish, is_rank_0

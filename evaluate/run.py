@@ -16,14 +16,14 @@ from evaluate.journal import Journal
 from evaluate.metrics import accuracy, classes_of, confusion_matrix, macro_f1
 from evaluate.predictions import finished, read_meta, write_predictions
 from evaluate.results_folder import checkpoint_name, default_output
-from evaluate.work import Examples, Outcome, compute_all
+from evaluate.runner import Examples, Outcome, run_batches
 from llama import LLaMA
 from llama.batches import count_tokens, digest
 from llama.checkpoint import Checkpoint, open_checkpoint, resolve_dtype
 from llama.llama import load_model
 from llama.model import Transformer
 from llama.parallel import check_replicas, is_rank_0, own_device, start, world_size
-from llama.shared import Work
+from llama.shared import Computation
 from preprocess.errors import InputError
 from preprocess.files import PathFlag, check_writable
 from preprocess.prompts import PromptFile
@@ -177,17 +177,19 @@ class Run:
         options = self.options
         return LLaMA(model, self.checkpoint.tokenizer, options.max_batch_size, options.max_batch_tokens)
 
-    def compute(self, work: Work[Any], record: Callable[[Any], Any], examples: Examples) -> Outcome | None:
-        """`evaluate.work.compute_all` for this run: the outcome on rank 0, None elsewhere."""
+    def compute(
+        self, computation: Computation[Any], record: Callable[[Any], Any], examples: Examples
+    ) -> Outcome | None:
+        """`evaluate.runner.run_batches` for this run: the outcome on rank 0, None elsewhere."""
         plan = {
             "max_batch_size": self.options.max_batch_size,
             "max_batch_tokens": self.options.max_batch_tokens,
-            "batches": digest(work.batches),
+            "batches": digest(computation.batches),
             "model_parallel_size": self.model_parallel_size,  # sums over ranks round in another order
         }
         identity = self.identity | {"plan": plan}
-        self.tokens_computed = count_tokens(work.batches)
-        return compute_all(work, record, examples, self.journal, identity, self.launch, self.method)
+        self.tokens_computed = count_tokens(computation.batches)
+        return run_batches(computation, record, examples, self.journal, identity, self.launch, self.method)
 
     def write(self, rows: Sequence[dict[str, Any]], seconds: float | None, counters: dict[str, Any]) -> None:
         """Write the predictions and their meta file and print a summary. On rank 0 alone.

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from evaluate.predictions import prediction_row
 from evaluate.requests import Encoded, encode
 from evaluate.run import Run, RunOptions
-from evaluate.work import Examples, Outcome
+from evaluate.runner import Examples, Outcome
 from llama.parallel import finish, is_rank_0
 from llama.scoring import Scoring
 from preprocess.files import PathFlag
@@ -83,8 +83,8 @@ def score(
     requests = [request for example in encoded.requests for request in example]
     owners = [example for example, built in enumerate(encoded.requests) for _ in built]
     llama = run.load()
-    work = Watched(llama.scoring(requests), llama.tokenizer.n_words)
-    outcome = run.compute(work, sum_log_probs, Examples(owners, decide))
+    computation = Watched(llama.scoring(requests), llama.tokenizer.n_words)
+    outcome = run.compute(computation, sum_log_probs, Examples(owners, decide))
     return outcome, sum(len(request.target) + 1 for request in requests)
 
 
@@ -95,19 +95,19 @@ class Watched:
     probable than any drawing of lots would.
 
     Args:
-        work: What is scored.
+        computation: What is scored.
         n_words: Size of the vocabulary.
     """
 
-    def __init__(self, work: Scoring, n_words: int):
-        self.work = work
-        self.batches = work.batches
+    def __init__(self, computation: Scoring, n_words: int):
+        self.computation = computation
+        self.batches = computation.batches
         self.uniform = -math.log(n_words)
         self.seen = False
 
     def compute(self, number: int) -> list[tuple[int, torch.Tensor]]:
         """Batch `number`."""
-        results = self.work.compute(number)
+        results = self.computation.compute(number)
         if self.seen:
             return results
         self.seen = True

@@ -161,4 +161,4 @@ def write_prompts(config: SweepConfig, options: PromptOptions, method: str) -> N
     elif config.dataset == "doclaynet":
         doclaynet.preprocess(doclaynet.DocLayNetConfig(prompts=options), method)
     else:
-        tables.preprocess_config(tables.TableConfig(config.dataset, method, options))
+        tables.preprocess_config(tables.PreprocessConfig(config.dataset, method, options))

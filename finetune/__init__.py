@@ -6,7 +6,7 @@ From pages to predictions:
     prepared.py             pages and images as a run uses them, on disk
     predicting.py           chunks -> log-probabilities of blocks
     block_metrics.py        log-probabilities -> decisions; metrics of blocks, words and entities
-    floor.py                what is reached without reading, and by the words alone
+    baselines.py            what is reached without reading, and by the words alone
     outputs.py              predictions JSON, its meta file, metrics, summary
     run_folder.py           whose run a folder holds, whether it is finished, its log
 

@@ -1,4 +1,4 @@
-"""What a run leaves for the table: predictions, their meta files, the floors, a summary."""
+"""What a run leaves for the table: predictions, their meta files, the baselines, a summary."""
 
 import hashlib
 import importlib.metadata
@@ -15,8 +15,8 @@ from documents.chunks import Encoded
 from documents.pages import Source, Splits, flat
 from evaluate.predictions import prediction_row, write_predictions
 from evaluate.run import git_commit
+from finetune.baselines import majority, tfidf
 from finetune.block_metrics import Scores, all_metrics, block_metrics, decisions
-from finetune.floor import majority, tfidf
 from finetune.run_folder import comparable
 from preprocess.blocks import Block
 from preprocess.files import write_json
@@ -94,7 +94,7 @@ class Results:
 
 
 def write_results(results: Results, predict: Callable[[Encoded], Scores]) -> dict[str, Any]:
-    """Predict validation and test blocks, write the predictions and the floors; the metrics."""
+    """Predict validation and test blocks, write the predictions and the baselines; the metrics."""
     label_words = results.source.label_words
     metrics: dict[str, Any] = {}
     for split in ("validation", "test"):
@@ -107,13 +107,13 @@ def write_results(results: Results, predict: Callable[[Encoded], Scores]) -> dic
     tokens = sum(len(chunk.input_ids) for chunk in encoded.chunks)
     meta = results.about | {"seconds": seconds, "tokens_computed": tokens}
     write_rows(results.folder, results.method, results.source, results.split, encoded.blocks, said, meta, scores)
-    metrics["floors"] = write_floors(results)
+    metrics["baselines"] = write_baselines(results)
     metrics["data"] = counts(results.splits, results.encoded)
     return metrics
 
 
-def write_floors(results: Results) -> dict[str, Any]:
-    """The floors on the test blocks, as files; their metrics."""
+def write_baselines(results: Results) -> dict[str, Any]:
+    """The baselines on the test blocks, as files; their metrics."""
     train, test = results.encoded["train"].blocks, results.encoded["test"].blocks
     label_words = results.source.label_words
     configuration = results.about["configuration"]
@@ -159,7 +159,7 @@ def counts(splits: Splits, encoded: dict[str, Encoded]) -> dict[str, Any]:
 
 
 def summary(metrics: dict[str, Any], folder: Path) -> str:
-    """One screen: what was mended, which checkpoint, what it reaches, and what the floors do."""
+    """One screen: what was mended, which checkpoint, what it reaches, and what the baselines do."""
     data = metrics["data"]
     lines = [f"{what.replace('_', ' ')}: {number}" for what, number in data["repaired"].items() if number]
     if data["train_pages_left_out"]:
@@ -177,7 +177,7 @@ def summary(metrics: dict[str, Any], folder: Path) -> str:
             f"macro-F1 {found['macro_f1']:.4f}{entities}, unanswered {found['unanswered']}; "
             f"words: weighted F1 {found['words']['f1']:.4f}, accuracy {found['words']['accuracy']:.4f}"
         )
-    for name, found in metrics["floors"].items():
+    for name, found in metrics["baselines"].items():
         lines.append(f"test, {name}: accuracy {found['accuracy']:.4f}, macro-F1 {found['macro_f1']:.4f}")
     return "\n".join([*lines, f"written to {folder}"])
 

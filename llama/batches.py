@@ -1,4 +1,4 @@
-"""From the request tree to batches: what is computed on its own first, and what stands in a row together.
+"""From the prefix tree to batches: what is computed on its own first, and what stands in a row together.
 
 Every node is computed in one of three ways, whichever costs least:
 
@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from llama.tree import Node
+from llama.prefix_tree import Node
 
 ATTENTION = 2048  # keys that a token attends to for the price of its way through the matrices, about
 OVERHEAD = 1 / 8  # of a batch: what a call of the model, and a batch that is not full, cost more than their tokens

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from llama.batches import Batch, Limits, plan
 from llama.model import Transformer
+from llama.prefix_tree import build_tree
 from llama.scoring import check_finite
 from llama.shared import SharedPath, in_parts
-from llama.tree import build_tree
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from llama.attention import Packing
 from llama.batches import Row
 from llama.cache import KeyValueCache
 from llama.model import Transformer
-from llama.tree import Node
+from llama.prefix_tree import Node
 
 
 class PackedRows:

@@ -1,7 +1,7 @@
 """Log-probabilities of given continuations: requests in, one tensor of log-probabilities a request out.
 
 All scoring goes through `Scoring`. It knows nothing about methods, labels or text: what requests share is found from
-the token ids (`llama.tree`) and computed once (`llama.batches`).
+the token ids (`llama.prefix_tree`) and computed once (`llama.batches`).
 """
 
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ from llama.batches import Batch, Limits, plan
 from llama.errors import CheckpointError
 from llama.layout import PackedRows
 from llama.model import Transformer
+from llama.prefix_tree import build_tree
 from llama.shared import SharedPath, in_parts
-from llama.tree import build_tree
 
 LOGITS = {"cpu": 2**25, "cuda": 2**26}  # held at once
 

@@ -59,7 +59,7 @@ class SharedPath:
             self.states.append(hidden[0])
 
 
-class Work(Protocol[T]):
+class Computation(Protocol[T]):
     """What is computed batch by batch: `Scoring`, `Generation`."""
 
     batches: list[Batch]
@@ -68,10 +68,10 @@ class Work(Protocol[T]):
         """Batch `number`: for each sequence that it completes the index and its result."""
 
 
-def all_batches(work: Work[T]) -> Iterator[tuple[int, T]]:
+def all_batches(computation: Computation[T]) -> Iterator[tuple[int, T]]:
     """The results of all batches, in their order."""
-    for number in range(len(work.batches)):
-        yield from work.compute(number)
+    for number in range(len(computation.batches)):
+        yield from computation.compute(number)
 
 
 def in_parts(compute: Callable[[Batch], list[T]], batch: Batch) -> list[T]:

@@ -6,8 +6,8 @@ from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 
+from llama.prefix_tree import common_length
 from llama.tokenizers.backend import Backend, open_backend
-from llama.tree import common_length
 
 # Where a text is cut into pieces: between characters that no normalizer takes for white space.
 LINE_BREAK, SPACE = r"(?<=[\w!-~]\n)(?=[\w!-~])", r"(?<=[\w!-~])(?= [\w!-~])"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from preprocess import tables
 from preprocess.build import PromptOptions
-from preprocess.definition import Table, read_table
+from preprocess.dataset_config import DatasetConfig, read_dataset_config
 from preprocess.errors import InputError
 from preprocess.labels import Labels
 from preprocess.tables import Split, check_first_label
@@ -55,11 +55,11 @@ def preprocess(options: PromptOptions, method: str, first_label: int | None = No
     tables.preprocess(ag_news(first_label), options, method, with_columns)
 
 
-def ag_news(first_label: int | None = None) -> Table:
+def ag_news(first_label: int | None = None) -> DatasetConfig:
     """AG News of the YAML file; messages name flags, since who runs the script has named no file."""
-    table = read_table(CONFIG)
+    config = read_dataset_config(CONFIG)
     labels = Labels(LABEL_WORDS, NAMES, numbered=True, first=first_label, ignore_case=True)
-    return replace(table, dataset=replace(table.dataset, places={}), labels=labels)
+    return replace(config, dataset=replace(config.dataset, places={}), labels=labels)
 
 
 def read_split(
@@ -69,8 +69,8 @@ def read_split(
     return tables.read_split(ag_news(first_label), dataset_path, split, flag, with_columns)
 
 
-def with_columns(table: Table, columns: Sequence[str], place: str) -> Table:
-    """The table for a file with these columns, in any order: text, or title and description; label, or class.
+def with_columns(config: DatasetConfig, columns: Sequence[str], place: str) -> DatasetConfig:
+    """The configuration for a file with these columns, in any order: text, or title and description; label, or class.
 
     Raises:
         InputError: Neither; begins with `place`.
@@ -82,9 +82,9 @@ def with_columns(table: Table, columns: Sequence[str], place: str) -> Table:
         raise InputError(f"{place}: expected {expected}; found {', '.join(columns)}")
     if len(names) < len(columns):
         raise InputError(f"{place}: columns that differ in case alone: {', '.join(columns)}")
-    labels = table.labels
+    labels = config.labels
     if label == "class index" and labels.first is None:
         labels = replace(labels, first=1)
     spaced = "text" in names
     text = (names["text"],) if spaced else tuple(names[name] for name in FIELDS)
-    return replace(table, text=text, label=names[label], labels=labels, spaced=spaced)
+    return replace(config, text=text, label=names[label], labels=labels, spaced=spaced)

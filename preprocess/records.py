@@ -9,10 +9,10 @@ from preprocess.errors import InputError, first_line
 from preprocess.files import mend
 from preprocess.lines import read_lines
 
-Row = dict[str, Any]
+Record = dict[str, Any]
 
 
-def read_json_lines(path: Path, encoding: str) -> Iterator[tuple[int, Row]]:
+def read_json_lines(path: Path, encoding: str) -> Iterator[tuple[int, Record]]:
     """(line, row) of each line that is not blank.
 
     Raises:
@@ -23,7 +23,7 @@ def read_json_lines(path: Path, encoding: str) -> Iterator[tuple[int, Row]]:
             yield number, as_row(parse(line.rstrip(), f"{path}: line {number}"), f"{path}: line {number}")
 
 
-def read_json_rows(path: Path, encoding: str) -> Iterator[tuple[int | None, Row]]:
+def read_json_rows(path: Path, encoding: str) -> Iterator[tuple[int | None, Record]]:
     """(None, row) of each object of a list; a file that begins with an object is JSON Lines.
 
     Raises:
@@ -42,7 +42,7 @@ def read_json_rows(path: Path, encoding: str) -> Iterator[tuple[int | None, Row]
         yield None, as_row(row, f"{path}: row {number}")
 
 
-def as_row(value: Any, place: str) -> Row:
+def as_row(value: Any, place: str) -> Record:
     if not isinstance(value, dict):
         raise InputError(f"{place}: expected an object, found {str(value)[:40]!r}")
     return value
@@ -67,7 +67,7 @@ def parse(text: str, place: str) -> Any:
     return mend(value) if "\\ud" in text or "\\uD" in text else value
 
 
-def unique(pairs: list[tuple[str, Any]]) -> Row:
+def unique(pairs: list[tuple[str, Any]]) -> Record:
     row = dict(pairs)
     if len(row) < len(pairs):
         keys = [key for key, _ in pairs]
@@ -77,7 +77,7 @@ def unique(pairs: list[tuple[str, Any]]) -> Row:
 
 def read_parquet(
     path: Path, columns: Collection[str] | None, without: Collection[str] = ()
-) -> Iterator[tuple[None, Row]]:
+) -> Iterator[tuple[None, Record]]:
     """(None, row) of each row, with `columns` alone where the file has them all; else with all but `without`.
 
     Raises:

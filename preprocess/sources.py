@@ -11,13 +11,12 @@ from typing import Any
 
 from preprocess.delimited import Format, is_headerless, read_delimited
 from preprocess.errors import InputError, first_line
-from preprocess.records import parquet_features, read_json_lines, read_json_rows, read_parquet
+from preprocess.records import Record, parquet_features, read_json_lines, read_json_rows, read_parquet
 from preprocess.splits import SAVED, SAVED_SPLITS, TABLES, kind_of, split_files
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 IMAGE = "image"  # the one column that is left out unless it is asked for
-Row = dict[str, Any]
-Records = Iterator[tuple[str, Row]]
+Records = Iterator[tuple[str, Record]]
 PLAIN = Format()
 
 
@@ -43,7 +42,7 @@ class Table:
         """Its rows, each with the line of its file where that has lines; of parquet and the like, `columns` alone."""
         return self.read(columns, False)
 
-    def rows(self, images: bool = False) -> Iterator[Row]:
+    def rows(self, images: bool = False) -> Iterator[Record]:
         """Its rows; `images` keeps the column image, as the bytes of its files or their paths."""
         return (row for _, row in self.read(None, images))
 
@@ -74,7 +73,7 @@ def one_line(place: str, flag: str) -> Iterator[None]:
 
 def load_rows(
     dataset_path: str, split: str, flag: str = "--dataset_path", lone: str = "test", images: bool = False
-) -> Iterator[Row] | None:
+) -> Iterator[Record] | None:
     """The rows of a split, as of `find_table`; None where the data set has no such split."""
     table = find_table(dataset_path, split, flag, lone)
     return None if table is None else table.rows(images)
@@ -151,7 +150,7 @@ def files_table(files: Sequence[Path], flag: str, form: Format, path: Path) -> T
 
 def read_file(
     file: Path, kind: str, form: Format, columns: Collection[str] | None, images: bool
-) -> Iterator[tuple[int | None, Row]]:
+) -> Iterator[tuple[int | None, Record]]:
     """(line, row) of each row of one file."""
     if kind == ".parquet":
         return read_parquet(file, columns, () if images else (IMAGE,))
@@ -161,7 +160,7 @@ def read_file(
     return rows if images else ((line, without_image(row)) for line, row in rows)
 
 
-def without_image(row: Row) -> Row:
+def without_image(row: Record) -> Record:
     return {name: value for name, value in row.items() if name != IMAGE} if IMAGE in row else row
 
 

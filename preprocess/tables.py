@@ -11,21 +11,21 @@ from tqdm import tqdm
 
 from llama.templates import TEXT
 from preprocess.build import Plan, PromptOptions, limited, locate, read_test, read_train, write_prompt_file
-from preprocess.definition import Table, read_table
+from preprocess.dataset_config import DatasetConfig, read_dataset_config
 from preprocess.delimited import CLASS
 from preprocess.demonstrations import divide
 from preprocess.errors import InputError
 from preprocess.files import PathFlag
 from preprocess.labels import Column, read_labels
 from preprocess.prompts import METHODS, Example
+from preprocess.records import Record
 from preprocess.sources import find_table, is_lone
 
-Row = dict[str, Any]
-Adapt = Callable[[Table, Sequence[str], str], Table]
+Adapt = Callable[[DatasetConfig, Sequence[str], str], DatasetConfig]
 
 
 @dataclass(frozen=True)
-class TableConfig:
+class PreprocessConfig:
     """Turn a data set that a YAML file describes into a prompt file.
 
     Args:
@@ -65,45 +65,45 @@ def check_first_label(first: int | None) -> None:
         raise InputError(f"--first_label {first}: expected 0 or 1")
 
 
-def preprocess_config(config: TableConfig) -> None:
+def preprocess_config(config: PreprocessConfig) -> None:
     """The data set of a YAML file as prompts of either method."""
     if not config.config:
         raise InputError("--config: expected a YAML file, such as samples/datasets/sst2.yaml")
-    table, options = read_table(config.config), config.prompts
-    path = options.data_path or f"real/inputs_{config.method}_{table.dataset.name}.json"
+    dataset_config, options = read_dataset_config(config.config), config.prompts
+    path = options.data_path or f"real/inputs_{config.method}_{dataset_config.dataset.name}.json"
     options = replace(options, data_path=path)  # files of samples/ are left to their scripts
-    preprocess(with_first_label(table, config.first_label), options, config.method)
+    preprocess(with_first_label(dataset_config, config.first_label), options, config.method)
 
 
-def with_first_label(table: Table, first: int | None) -> Table:
-    """The table with what `--first_label` says."""
+def with_first_label(config: DatasetConfig, first: int | None) -> DatasetConfig:
+    """The configuration with what `--first_label` says."""
     if first is None:
-        return table
-    if not table.labels.numbered:
-        raise InputError(f"--first_label {first}: label_words is a mapping{table.dataset.cite('label_words')}")
-    return replace(table, labels=replace(table.labels, first=first))
+        return config
+    if not config.labels.numbered:
+        raise InputError(f"--first_label {first}: label_words is a mapping{config.dataset.cite('label_words')}")
+    return replace(config, labels=replace(config.labels, first=first))
 
 
-def preprocess(table: Table, options: PromptOptions, method: str, adapt: Adapt | None = None) -> None:
-    """Rows to a prompt file. `adapt` gives the table for the columns of a split, given the place of its first row."""
-    plan = locate(table.dataset, options, method)
-    read = partial(read_split, table, adapt=adapt)
-    if table.test_size is None:
+def preprocess(config: DatasetConfig, options: PromptOptions, method: str, adapt: Adapt | None = None) -> None:
+    """Rows to a prompt file. `adapt` fits it to the columns of a split, given the place of its first row."""
+    plan = locate(config.dataset, options, method)
+    read = partial(read_split, config, adapt=adapt)
+    if config.test_size is None:
         test, rest = read_test(read, plan), None
     else:
-        test, rest = read_divided(table, read, plan)
+        test, rest = read_divided(config, read, plan)
     examples = limited(test.examples, plan)
     train: list[Example] = []
     if plan.options.k:
         train = read_train(read, plan).examples if rest is None or plan.options.demonstrations else rest
-    if not table.id:  # a lone file says test, also of those that are drawn from
+    if not config.id:  # a lone file says test, also of those that are drawn from
         train = [replace(example, id=f"train-{example.id.rpartition('-')[2]}") for example in train]
-    more = {} if table.test_size is None else {"test_size": table.test_size, "split_seed": table.split_seed}
-    more |= {} if table.labels.first is None else {"first_label": table.labels.first}
+    more = {} if config.test_size is None else {"test_size": config.test_size, "split_seed": config.split_seed}
+    more |= {} if config.labels.first is None else {"first_label": config.labels.first}
     write_prompt_file(plan, examples, train, dropped=test.dropped, more=more)
 
 
-def read_divided(table: Table, read: Callable[..., Split | None], plan: Plan) -> tuple[Split, list[Example]]:
+def read_divided(config: DatasetConfig, read: Callable[..., Split | None], plan: Plan) -> tuple[Split, list[Example]]:
     """The part to classify, and the rest, of a data set without a test split: one file, or its train split alone.
 
     Raises:
@@ -112,7 +112,7 @@ def read_divided(table: Table, read: Callable[..., Split | None], plan: Plan) ->
     dataset, path = plan.dataset, Path(plan.origin)
     name = dataset.split if is_lone(path) else dataset.train_split
     has_splits = path.is_dir() and not is_lone(path)
-    if has_splits and find_table(plan.origin, dataset.split, plan.flag, form=table.form, **table.hub) is not None:
+    if has_splits and find_table(plan.origin, dataset.split, plan.flag, form=config.form, **config.hub) is not None:
         raise InputError(
             f"{path}: has a {dataset.split} split, so that test_size divides nothing{dataset.cite('test_size')}"
         )
@@ -121,23 +121,23 @@ def read_divided(table: Table, read: Callable[..., Split | None], plan: Plan) ->
         raise InputError(f"{path}: no {name} split in it for test_size to divide{dataset.cite('test_size', plan.flag)}")
     if not whole.examples:
         return whole, []
-    tested, rest = divide(whole.examples, dataset.label_words, table.test_size, table.split_seed)
+    tested, rest = divide(whole.examples, dataset.label_words, config.test_size, config.split_seed)
     return Split(tested, whole.dropped), rest
 
 
 def read_split(
-    table: Table, dataset_path: str, split: str, flag: str = "--dataset_path", adapt: Adapt | None = None
+    config: DatasetConfig, dataset_path: str, split: str, flag: str = "--dataset_path", adapt: Adapt | None = None
 ) -> Split | None:
     """The examples of a split; None where there is no such split.
 
     Raises:
-        InputError: Nothing to read, or a row that is not of the table; names file and row.
+        InputError: Nothing to read, or a row that is not of the configuration; names file and row.
     """
-    source = find_table(dataset_path, split, flag, table.dataset.split, table.form, **table.hub)
+    source = find_table(dataset_path, split, flag, config.dataset.split, config.form, **config.hub)
     if source is None:
         return None
     if source.headerless:
-        table = headerless(table)
+        config = headerless(config)
     lines: list[str] = []
     rows: list[Reading] = []
 
@@ -145,16 +145,16 @@ def read_split(
         row = "" if number is None else f" row {number}" + f" ({lines[number]})" * bool(lines[number])
         return f"{dataset_path}: {split}{row}"
 
-    records = source.records(None if adapt else needed(table))
+    records = source.records(None if adapt else needed(config))
     for number, (line, row) in enumerate(tqdm(records, desc=f"{split} rows", unit="row", disable=None)):
         lines.append(line)
         if adapt and number == 0 and not source.headerless:
-            table = adapt(table, list(row), place(0))
-        rows.append(read_row(table, row, place(number)))
-    labels, names = [row.label for row in rows], source.class_names(table.label)
-    column = Column(table.label, labels, names, place, table.dataset.cite("label_words"))
-    words = read_labels(table.labels, column) if rows else []
-    check_ids(table, rows, place)
+            config = adapt(config, list(row), place(0))
+        rows.append(read_row(config, row, place(number)))
+    labels, names = [row.label for row in rows], source.class_names(config.label)
+    column = Column(config.label, labels, names, place, config.dataset.cite("label_words"))
+    words = read_labels(config.labels, column) if rows else []
+    check_ids(config, rows, place)
     examples, dropped = [], Counter[str]()
     for number, (row, word) in enumerate(zip(rows, words, strict=True)):
         if row.text is None:
@@ -164,22 +164,22 @@ def read_split(
     return Split(examples, dropped)
 
 
-def needed(table: Table) -> set[str]:
+def needed(config: DatasetConfig) -> set[str]:
     """The columns that are read, those aside that stand in others."""
-    columns = (*table.text, table.label, table.id, table.group)
+    columns = (*config.text, config.label, config.id, config.group)
     return {column.split(".")[0] for column in columns if column}
 
 
-def headerless(table: Table) -> Table:
-    """The table for rows without a header: the class, counted from 1 unless said otherwise, and its fields.
+def headerless(config: DatasetConfig) -> DatasetConfig:
+    """The configuration for rows without a header: the class, counted from 1 unless said otherwise, and its fields.
 
     Where the fields are no columns of the text, they are joined as they are, as the hub's AG News has them in one.
     """
-    labels, fields = table.labels, table.form.headerless
+    labels, fields = config.labels, config.form.headerless
     if labels.numbered and labels.first is None:
         labels = replace(labels, first=1)  # the form of Zhang et al. (2015)
-    named = set(table.text) <= set(fields)
-    return replace(table, text=table.text if named else fields, label=CLASS, labels=labels, spaced=named)
+    named = set(config.text) <= set(fields)
+    return replace(config, text=config.text if named else fields, label=CLASS, labels=labels, spaced=named)
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ class Reading:
     Args:
         text: Stripped; None where all columns of it are null.
         label: As it stands there.
-        id, group: None where the table names no column for them.
+        id, group: None where the configuration names no column for them.
     """
 
     text: str | None
@@ -198,45 +198,47 @@ class Reading:
     group: str | None
 
 
-def read_row(table: Table, row: Row, place: str) -> Reading:
+def read_row(config: DatasetConfig, row: Record, place: str) -> Reading:
     """What is needed of a row."""
-    columns = {column: text_value(table, row, column, place) for column in table.text}
-    text = None if set(columns.values()) == {None} else text_of(table, columns)
-    name, group = (name_value(table, row, key, place) for key in ("id", "group"))
-    return Reading(text, pick(table, row, table.label, "label", place), name, group)
+    columns = {column: text_value(config, row, column, place) for column in config.text}
+    text = None if set(columns.values()) == {None} else text_of(config, columns)
+    name, group = (name_value(config, row, key, place) for key in ("id", "group"))
+    return Reading(text, pick(config, row, config.label, "label", place), name, group)
 
 
-def text_of(table: Table, columns: Mapping[str, str | None]) -> str:
+def text_of(config: DatasetConfig, columns: Mapping[str, str | None]) -> str:
     """The text of an example, as the template makes it of the columns; {text} stands for all of them."""
     values = {name: value or "" for name, value in columns.items()}
     stripped = {name: value.strip() for name, value in values.items()}
-    joined = " ".join(filter(None, stripped.values())) if table.spaced else " ".join(values.values()).strip()
-    template = table.dataset.template
+    joined = " ".join(filter(None, stripped.values())) if config.spaced else " ".join(values.values()).strip()
+    template = config.dataset.template
     return joined if template.text == TEXT else template.text_of({"text": joined} | stripped).strip()
 
 
-def text_value(table: Table, row: Row, column: str, place: str) -> str | None:
+def text_value(config: DatasetConfig, row: Record, column: str, place: str) -> str | None:
     """A string as it is, a whole number by its digits; null has no text."""
-    value = pick(table, row, column, "text", place)
+    value = pick(config, row, column, "text", place)
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if value is not None and not isinstance(value, str):
-        raise InputError(f"{place}: the {column} is {value!r}, expected a string{table.dataset.cite('text')}")
+        raise InputError(f"{place}: the {column} is {value!r}, expected a string{config.dataset.cite('text')}")
     return value
 
 
-def name_value(table: Table, row: Row, key: str, place: str) -> str | None:
-    """The id or the group of a row as a string; None where the table names no such column."""
-    column = getattr(table, key)
+def name_value(config: DatasetConfig, row: Record, key: str, place: str) -> str | None:
+    """The id or the group of a row as a string; None where the configuration names no such column."""
+    column = getattr(config, key)
     if not column:
         return None
-    value = pick(table, row, column, key, place)
+    value = pick(config, row, column, key, place)
     if not isinstance(value, str | int) or isinstance(value, bool) or value == "":
-        raise InputError(f"{place}: the {key} is {value!r}, expected a name or a whole number{table.dataset.cite(key)}")
+        raise InputError(
+            f"{place}: the {key} is {value!r}, expected a name or a whole number{config.dataset.cite(key)}"
+        )
     return str(value)
 
 
-def pick(table: Table, row: Row, column: str, key: str, place: str) -> Any:
+def pick(config: DatasetConfig, row: Record, column: str, key: str, place: str) -> Any:
     """The value of a column, or of one in a column, as in `label.name`.
 
     Raises:
@@ -251,17 +253,17 @@ def pick(table: Table, row: Row, column: str, key: str, place: str) -> Any:
         if not isinstance(value, dict) or name not in value:
             inner = [f"{one}.{two}" for one, cell in row.items() if isinstance(cell, dict) for two in cell]
             found = ", ".join([*row, *inner])
-            raise InputError(f"{place}: no column {column!r}; found {found}{table.dataset.cite(key)}")
+            raise InputError(f"{place}: no column {column!r}; found {found}{config.dataset.cite(key)}")
         value = value[name]
     return value
 
 
-def check_ids(table: Table, rows: Sequence[Reading], place: Callable[[int], str]) -> None:
+def check_ids(config: DatasetConfig, rows: Sequence[Reading], place: Callable[[int], str]) -> None:
     """Raises InputError where two rows have one id."""
     seen: dict[str, int] = {}
     for number, row in enumerate(rows):
         if row.id is not None and row.id in seen:
             raise InputError(
-                f"{place(number)}: the id {row.id!r} stands at row {seen[row.id]} already{table.dataset.cite('id')}"
+                f"{place(number)}: the id {row.id!r} stands at row {seen[row.id]} already{config.dataset.cite('id')}"
             )
         seen[row.id or ""] = number

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from preprocess.definition import OPTIONAL, REQUIRED, read_table
+from preprocess.dataset_config import OPTIONAL, REQUIRED, read_dataset_config
 
 COPIED = ("samples", "checkpoints")  # commands may write there; everything else is only read
 ABSENT = {"--ckpt_dir 7B": "checkpoints/llama/7B", "--ckpt_dir 13B": "checkpoints/llama/13B"}
@@ -152,7 +152,7 @@ def test_data_sets_are_described_as_they_are_read(root: Path, tmp_path: Path) ->
     found = [block for page in pages(root) for block in blocks(page, "yaml")]
     for block in found:
         (tmp_path / "example.yaml").write_text(block, encoding="utf-8")
-        assert read_table(tmp_path / "example.yaml").dataset.name in ("sst2", "films", "topics")
+        assert read_dataset_config(tmp_path / "example.yaml").dataset.name in ("sst2", "films", "topics")
     assert len(found) >= 2
     guide = (root / "docs/datasets.md").read_text(encoding="utf-8").split("## The keys")[1].split("## ")[0]
     assert {*REQUIRED, *OPTIONAL} <= set(re.findall(r"`(\w+)`", guide))

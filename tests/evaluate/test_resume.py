@@ -211,7 +211,7 @@ def test_seconds_of_all_sessions(run, stopping_after, computed, monkeypatch):
     """The meta file says how long the work took, however often it was stopped."""
     # A clock that goes on when it is read: at the beginning, after each batch, at the end.
     clock = SimpleNamespace(perf_counter=itertools.count(step=100).__next__)
-    monkeypatch.setattr("evaluate.work.time", clock)
+    monkeypatch.setattr("evaluate.runner.time", clock)
     for batches in (1, 2, 3):
         with stopping_after(batches):
             run("direct", max_batch_tokens=100)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from evaluate.results_folder import checkpoint_name, default_output
-from evaluate.work import Bar
+from evaluate.runner import Bar
 from llama import open_checkpoint
 from llama.parallel import start
 from preprocess.errors import InputError

@@ -22,6 +22,6 @@ def test_training_from_nothing_beats_the_majority(data: Path, run_script, tmp_pa
     metrics = json.loads((run / "metrics.json").read_text())
     assert metrics["data"]["test"]["pages"] == 50
     assert metrics["data"]["test"]["blocks"] == 8707
-    model, majority = metrics["test"], metrics["floors"]["majority"]
+    model, majority = metrics["test"], metrics["baselines"]["majority"]
     assert model["accuracy"] >= majority["accuracy"] + 0.10
     assert model["entity_f1"] >= majority["entity_f1"] + 0.15

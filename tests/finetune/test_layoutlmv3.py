@@ -150,7 +150,7 @@ def test_a_run_and_its_files(whole, hub, capsys, trainer, tmp_path):
     for name, method in (("majority", "majority"), ("tfidf", "TF-IDF")):
         floor = Result(read_checked(folder / f"outputs_{name}_doclaynet.json"))
         assert (floor.method, floor.truths) == (method, result.truths)
-        assert floor.accuracy == metrics["floors"][name]["accuracy"]
+        assert floor.accuracy == metrics["baselines"][name]["accuracy"]
     assert metrics["data"]["test"] == {"pages": 4, "blocks": 32, "chunks": 4, "blocks_read": 32}
     assert metrics["steps"] == 6
     assert [row["step"] for row in log_of(config)] == ["2", "4", "6"]

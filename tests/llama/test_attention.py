@@ -22,7 +22,7 @@ from llama.cache import KeyValueCache
 from llama.formats.meta import Params
 from llama.layout import PackedRows
 from llama.model import FeedForward, RMSNorm
-from llama.tree import build_tree
+from llama.prefix_tree import build_tree
 
 HEADS = {"multi-head": (4, 4), "grouped-query": (4, 2), "multi-query": (4, 1)}
 ROWS, LENGTH, SHARED, WIDTH = 3, 7, 11, 8

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from llama.batches import Batch, Limits, Row, count_tokens, digest, plan
-from llama.tree import build_tree
+from llama.prefix_tree import build_tree
 
 Ids = tuple[int, ...]
 

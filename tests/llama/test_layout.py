@@ -10,7 +10,7 @@ import torch
 
 from llama.batches import Row
 from llama.layout import PackedRows
-from llama.tree import Node, build_tree
+from llama.prefix_tree import Node, build_tree
 
 CPU = torch.device("cpu")
 START = 5  # tokens before each row

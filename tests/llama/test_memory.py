@@ -44,7 +44,7 @@ def generation(small: LLaMA) -> Generation:
     return Generation(small.model, contexts, range(len(contexts)), {EOS}, Sampling(4, 0.9, 0.9), Limits(200))
 
 
-WORK = {"scoring": scoring, "generation": generation}
+COMPUTATIONS = {"scoring": scoring, "generation": generation}
 
 
 @pytest.fixture
@@ -76,20 +76,20 @@ def same(found: Tensor | list[int], expected: Tensor | list[int], exactly: bool)
     return torch.allclose(found, expected, atol=1e-5, rtol=0)
 
 
-def computed(work: Scoring | Generation, fitted: list[int]) -> Iterator[tuple[list, list[int]]]:
+def computed(computation: Scoring | Generation, fitted: list[int]) -> Iterator[tuple[list, list[int]]]:
     """Of each batch its results, and the tokens of each call of the model."""
-    for number in range(len(work.batches)):
+    for number in range(len(computation.batches)):
         fitted.clear()
-        yield work.compute(number), list(fitted)
+        yield computation.compute(number), list(fitted)
 
 
 @pytest.mark.parametrize("tokens", [150, 90, 40])
-@pytest.mark.parametrize("kind", WORK)
+@pytest.mark.parametrize("kind", COMPUTATIONS)
 def test_a_batch_that_does_not_fit_is_computed_in_halves(kind, tokens, small, memory) -> None:
     """And halves of halves; the results are of the same batch, and all other batches stay what they are."""
-    work, again = WORK[kind](small), WORK[kind](small)
-    plan = digest(work.batches)
-    enough = list(computed(work, memory(10**6)))
+    computation, again = COMPUTATIONS[kind](small), COMPUTATIONS[kind](small)
+    plan = digest(computation.batches)
+    enough = list(computed(computation, memory(10**6)))
     little = list(computed(again, memory(tokens)))
     for (expected, before), (found, after) in zip(enough, little, strict=True):
         fits = max(before) <= tokens
@@ -99,22 +99,22 @@ def test_a_batch_that_does_not_fit_is_computed_in_halves(kind, tokens, small, me
         for (_, ours), (_, theirs) in zip(found, expected, strict=True):
             assert same(ours, theirs, exactly=fits)
     assert {max(before) <= tokens for _, before in enough} >= {False}
-    assert digest(again.batches) == digest(work.batches) == plan
+    assert digest(again.batches) == digest(computation.batches) == plan
 
 
-@pytest.mark.parametrize("kind", WORK)
+@pytest.mark.parametrize("kind", COMPUTATIONS)
 def test_halves_are_halved_again(kind, small, memory) -> None:
-    enough = [len(calls) for _, calls in computed(WORK[kind](small), memory(10**6))]
-    little = [len(calls) for _, calls in computed(WORK[kind](small), memory(40))]
+    enough = [len(calls) for _, calls in computed(COMPUTATIONS[kind](small), memory(10**6))]
+    little = [len(calls) for _, calls in computed(COMPUTATIONS[kind](small), memory(40))]
     assert max(after - before for before, after in zip(enough, little, strict=True)) >= 3  # four parts or more
 
 
 @pytest.mark.parametrize("tokens", [20, 21], ids=["what all share", "the longest row"])
-@pytest.mark.parametrize("kind", WORK)
+@pytest.mark.parametrize("kind", COMPUTATIONS)
 def test_one_row_that_does_not_fit(kind, tokens, small, memory) -> None:
     memory(tokens)
     with pytest.raises(CheckpointError) as refused:
-        list(all_batches(WORK[kind](small)))
+        list(all_batches(COMPUTATIONS[kind](small)))
     assert refused.value.exit_status == 2
     assert refused.value.__suppress_context__  # no traceback behind it
     assert refused.match(
@@ -123,22 +123,22 @@ def test_one_row_that_does_not_fit(kind, tokens, small, memory) -> None:
     )
 
 
-@pytest.mark.parametrize("kind", WORK)
+@pytest.mark.parametrize("kind", COMPUTATIONS)
 def test_ranks_of_one_model_are_not_halved_apart(kind, small, memory, monkeypatch) -> None:
     """The others would wait for the one that ran out."""
     monkeypatch.setattr(llama.shared, "get_model_parallel_world_size", lambda: 2)
     fitted = memory(90)
     with pytest.raises(CheckpointError, match=r"^out of memory with [2-9]\d* row\(s\) of \d+ tokens: "):
-        list(all_batches(WORK[kind](small)))
+        list(all_batches(COMPUTATIONS[kind](small)))
     assert fitted == [len(SHARED)]
 
 
 @pytest.mark.parametrize("error", [RuntimeError("mat1 and mat2 shapes cannot be multiplied"), ValueError("no")])
-@pytest.mark.parametrize("kind", WORK)
+@pytest.mark.parametrize("kind", COMPUTATIONS)
 def test_other_errors_pass_through(kind, error, small, memory) -> None:
     memory(100, error)
     with pytest.raises(type(error)) as raised:
-        list(all_batches(WORK[kind](small)))
+        list(all_batches(COMPUTATIONS[kind](small)))
     assert raised.value is error
 
 
@@ -177,7 +177,7 @@ def pages() -> int:
 
 model = load(sys.argv[1]).model
 requests = [Request((1, 3 + row, *range(5, 205)), (4,)) for row in range(64)]
-work = Scoring(model, requests, 2, Limits(2**20))
+computation = Scoring(model, requests, 2, Limits(2**20))
 small = Scoring(model, requests[:1], 2, Limits(2**20))
 small.compute(0)  # threads, buffers of libraries
 held = pages() * resource.getpagesize()
@@ -189,11 +189,11 @@ def counted(self, tokens, *arguments, **named):
     calls.append(tokens.numel())
     return forward(self, tokens, *arguments, **named)
 type(model).forward = counted
-found = work.compute(0)
+found = computation.compute(0)
 halved = list(calls)
 resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 calls.clear()
-expected = work.compute(0)
+expected = computation.compute(0)
 apart = max(float((ours - theirs).abs().max()) for (_, ours), (_, theirs) in zip(found, expected, strict=True))
 same = [index for index, _ in found] == [index for index, _ in expected]
 print(json.dumps({"halved": halved, "whole": calls, "apart": apart, "same": same}))
@@ -247,9 +247,9 @@ def test_logits_of_so_many_positions_and_of_those_that_are_scored(positions, sma
 
 
 def test_generation_has_logits_of_one_position_a_row(small, logits) -> None:
-    work = generation(small)
-    rows = max(len(batch.rows) for batch in work.batches)
-    list(all_batches(work))
+    computation = generation(small)
+    rows = max(len(batch.rows) for batch in computation.batches)
+    list(all_batches(computation))
     assert 1 < max(logits) <= rows
 
 
@@ -268,20 +268,20 @@ class Largest(TorchDispatchMode):
         return out
 
 
-@pytest.mark.parametrize("kind", WORK)
+@pytest.mark.parametrize("kind", COMPUTATIONS)
 def test_what_rows_share_is_not_copied_to_each(kind, make_checkpoint, one_process, tmp_path) -> None:
     """The keys of 500 shared tokens for each of 64 rows would be by far the largest tensor of all."""
     model = load(str(make_checkpoint(tmp_path, max_seq_len=512))).model
     shared = (1, *([5] * 499))
     contexts = [(*shared, 10 + row, 3) for row in range(64)]
     if kind == "scoring":
-        work = Scoring(model, [Request(context, (7,)) for context in contexts], EOS, Limits(520))
+        computation = Scoring(model, [Request(context, (7,)) for context in contexts], EOS, Limits(520))
     else:
-        work = Generation(model, contexts, [0] * 64, (), Sampling(3, 0, 1), Limits(520))
-    (batch,) = work.batches
+        computation = Generation(model, contexts, [0] * 64, (), Sampling(3, 0, 1), Limits(520))
+    (batch,) = computation.batches
     assert (len(batch.rows), [segment.tokens for segment in batch.path]) == (64, [shared])
     with Largest() as largest:
-        work.compute(0)
+        computation.compute(0)
     assert largest.numbers < len(batch.rows) * len(shared) * model.args.dim / 8
 
 

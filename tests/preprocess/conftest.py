@@ -12,7 +12,7 @@ from preprocess import ag_news, doclaynet
 from preprocess.build import PromptOptions
 from preprocess.files import meta_path, read_json
 from preprocess.prompts import read_prompts
-from preprocess.tables import TableConfig, preprocess_config
+from preprocess.tables import PreprocessConfig, preprocess_config
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def write(tmp_path: Path) -> Callable[..., tuple[list, dict]]:
     def write(config: object, dataset_path: object, method: str = "direct", **options: Any) -> tuple[list, dict]:
         path = tmp_path / "written" / f"inputs_{method}.json"
         shared = PromptOptions(str(dataset_path), data_path=str(path), **options)
-        preprocess_config(TableConfig(str(config), method, shared))
+        preprocess_config(PreprocessConfig(str(config), method, shared))
         assert len(read_prompts(path, method)) > 0
         return read_json(path, ""), read_json(meta_path(path), "")
 

@@ -13,7 +13,7 @@ from options import parse
 from preprocess.build import PromptOptions
 from preprocess.errors import InputError
 from preprocess.files import meta_path, read_json
-from preprocess.tables import TableConfig, preprocess_config
+from preprocess.tables import PreprocessConfig, preprocess_config
 
 Write = Callable[..., tuple[list[dict[str, Any]], dict[str, Any]]]
 
@@ -88,7 +88,7 @@ def test_a_path_is_a_path(name: str, tmp_path: Path, write: Write, monkeypatch):
     assert len(write(config, f"{folder}/x[y]", k=1, demonstrations=f"{folder}/x[y]/train.csv", limit=2)[0]) == 2
     if name == "~":
         flags = "--config=~/../films.yaml --dataset_path=~/x[y] --demonstrations ~/x[y]/train.csv --k 1 --limit 2"
-        preprocess_config(parse(TableConfig, [*flags.split(), "--data_path=~/new/inputs.json"]))
+        preprocess_config(parse(PreprocessConfig, [*flags.split(), "--data_path=~/new/inputs.json"]))
         assert (tmp_path / "home/new/inputs.json").exists()
 
 
@@ -221,14 +221,16 @@ def test_the_first_label_may_be_a_flag(tmp_path: Path, write: Write):
         write(config, "")
     for first, word in ((0, "Good"), (1, "Bad")):
         path = tmp_path / f"{first}.json"
-        preprocess_config(TableConfig(str(config), "direct", PromptOptions(data_path=str(path)), first_label=first))
+        preprocess_config(
+            PreprocessConfig(str(config), "direct", PromptOptions(data_path=str(path)), first_label=first)
+        )
         assert read_json(meta_path(path), "")["first_label"] == first
         assert read_json(path, "")[0]["ground_truth"] == word
     with pytest.raises(InputError, match="--first_label 2: expected 0 or 1"):
-        TableConfig(first_label=2)
+        PreprocessConfig(first_label=2)
     mapped = write_films(tmp_path, "text,label\na,1\n", label_words="{1: Bad, 2: Good}")
     with pytest.raises(InputError, match=r"--first_label 1: label_words is a mapping \(.*films\.yaml:5\)"):
-        preprocess_config(TableConfig(str(mapped), prompts=PromptOptions(data_path="x.json"), first_label=1))
+        preprocess_config(PreprocessConfig(str(mapped), prompts=PromptOptions(data_path="x.json"), first_label=1))
 
 
 def test_templates_may_use_columns_of_every_form(tmp_path: Path, write: Write):

@@ -11,7 +11,7 @@ from datasets import ClassLabel, Dataset, Features, Value
 
 from preprocess.errors import InputError
 from preprocess.prompts import read_prompts
-from preprocess.tables import TableConfig, preprocess_config
+from preprocess.tables import PreprocessConfig, preprocess_config
 
 DBPEDIA = [
     "Company",
@@ -296,7 +296,7 @@ def test_prompts_of_a_file_do_not_take_the_place_of_the_shipped_ones(root: Path,
     monkeypatch.chdir(tmp_path)
     (tmp_path / "samples").symlink_to(root / "samples")
     before = (root / "samples/inputs_direct_ag_news.json").stat().st_mtime_ns
-    preprocess_config(TableConfig("samples/datasets/ag_news.yaml"))
+    preprocess_config(PreprocessConfig("samples/datasets/ag_news.yaml"))
     made = tmp_path / "real/inputs_direct_ag_news.json"
     assert made.read_bytes() == (root / "samples/inputs_direct_ag_news.json").read_bytes()
     assert (root / "samples/inputs_direct_ag_news.json").stat().st_mtime_ns == before

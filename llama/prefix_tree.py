@@ -1,4 +1,4 @@
-"""The request tree: sequences of token ids, with what they begin with in common held once.
+"""The prefix tree: sequences of token ids, with what they begin with in common held once.
 
     1 Article : ... Category : World     \\                      ┌ World
     1 Article : ... Category : Sports     >  1 Article ... : ───┼ Sports

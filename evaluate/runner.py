@@ -15,10 +15,10 @@ from tqdm import tqdm
 
 from evaluate.journal import Journal, Progress
 from llama.parallel import Launch
-from llama.shared import Work
+from llama.shared import Computation
 from preprocess.errors import InputError
 
-Row = dict[str, Any]
+PredictionRow = dict[str, Any]
 
 
 class Examples:
@@ -29,14 +29,14 @@ class Examples:
         decide: (example, its results in their order) -> its row.
     """
 
-    def __init__(self, owners: Sequence[int], decide: Callable[[int, list[Any]], Row]):
+    def __init__(self, owners: Sequence[int], decide: Callable[[int, list[Any]], PredictionRow]):
         self.owners = owners
         self.decide = decide
         self.waiting: dict[int, dict[int, Any]] = {}
         self.missing = [0] * (max(owners, default=-1) + 1)
         for owner in owners:
             self.missing[owner] += 1
-        self.rows: dict[int, Row] = {}
+        self.rows: dict[int, PredictionRow] = {}
 
     def add(self, index: int, result: Any) -> None:
         """Take a result; one that is there already changes nothing."""
@@ -89,12 +89,12 @@ class Outcome:
         seconds: Of all sessions.
     """
 
-    rows: list[Row]
+    rows: list[PredictionRow]
     seconds: float
 
 
-def compute_all(
-    work: Work[Any],
+def run_batches(
+    computation: Computation[Any],
     record: Callable[[Any], Any],
     examples: Examples,
     journal: Journal,
@@ -105,7 +105,7 @@ def compute_all(
     """Compute what no earlier session has computed.
 
     Args:
-        work: The batches.
+        computation: The batches.
         record: What is kept of one result: a JSON value.
         examples: Where the results go, on rank 0.
         journal: Locked by rank 0.
@@ -123,13 +123,15 @@ def compute_all(
     if shared["identity"] != json.loads(json.dumps(identity)):
         raise InputError(f"{name}: prompts or checkpoint were replaced while the processes read them; start again")
     done = set(shared["done"])
-    pending = [number for number in range(len(work.batches)) if number not in done]
+    pending = [number for number in range(len(computation.batches)) if number not in done]
     for index, result in found.results.items():
         examples.add(index, result)
-    sizes = [len(work.batches[number].sequences()) for number in pending]
+    sizes = [len(computation.batches[number].sequences()) for number in pending]
     completed = len(examples.owners) - sum(sizes)
     if done and launch.rank == 0:
-        print(f"{journal.folder}: goes on where it stopped, {len(done)} of {len(work.batches)} batches are there")
+        print(
+            f"{journal.folder}: goes on where it stopped, {len(done)} of {len(computation.batches)} batches are there"
+        )
     if launch.leads_replica and pending:
         journal.begin(identity | {"session": shared["session"]})
 
@@ -138,7 +140,7 @@ def compute_all(
     with Bar(launch, len(examples.owners), description) as bar:
         bar.show(completed, examples)
         for claimed in launch.claims(name, len(pending)):
-            results = [(index, record(result)) for index, result in work.compute(pending[claimed])]
+            results = [(index, record(result)) for index, result in computation.compute(pending[claimed])]
             own += results
             if launch.leads_replica:
                 seconds = round(time.perf_counter() - begin, 3)

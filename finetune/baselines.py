@@ -1,4 +1,4 @@
-"""Floors: what is reached without reading, and by the words alone."""
+"""Baselines: what is reached without reading, and by the words alone."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -7,7 +7,7 @@ import pytest
 from llama.templates import read_template
 from preprocess import ag_news
 from preprocess.build import DataSet
-from preprocess.definition import Table, read_table
+from preprocess.dataset_config import DatasetConfig, read_dataset_config
 from preprocess.delimited import Format
 from preprocess.demonstrations import draw_per_class, draw_stratified
 from preprocess.errors import InputError
@@ -38,7 +38,7 @@ def test_what_is_needed_is_enough(tmp_path: Path):
     template = read_template("Review: {text}\nVerdict: {label_word}", ["review"], ("Bad", "Good"))
     dataset = DataSet("films", "owner/films", template, ("Bad", "Good"), draw_per_class, places=places)
     labels, form = Labels(("Bad", "Good"), numbered=True), Format(needed=("review", "stars"))
-    assert read_table(path) == Table(dataset, ("review",), "stars", labels, form=form)
+    assert read_dataset_config(path) == DatasetConfig(dataset, ("review",), "stars", labels, form=form)
     assert (dataset.split, dataset.train_split, dataset.k, dataset.sample) == ("test", "train", 1, "")
 
 
@@ -49,14 +49,14 @@ def test_every_key_is_read(tmp_path: Path):
         "id: idx\ngroup: page\ntest_size: .25\nsplit_seed: 7\n"
         "instruction: Judge.\nchannel_template: '{label_word}! {text}'\n"
     )
-    table = read_table(write(tmp_path, VALID + more))
-    dataset = table.dataset
+    config = read_dataset_config(write(tmp_path, VALID + more))
+    dataset = config.dataset
     assert (dataset.split, dataset.train_split, dataset.k, dataset.sample) == ("dev", "fit", 3, "samples/films")
     assert dataset.draw is draw_stratified
-    assert table.hub == {"name": "short", "revision": "v2"}
-    assert table.form == Format("latin-1", "\t", False, ("title", "review"), needed=("review", "stars"))
-    assert (table.id, table.group, table.test_size, table.split_seed) == ("idx", "page", 0.25, 7)
-    assert table.labels.first == 1
+    assert config.hub == {"name": "short", "revision": "v2"}
+    assert config.form == Format("latin-1", "\t", False, ("title", "review"), needed=("review", "stars"))
+    assert (config.id, config.group, config.test_size, config.split_seed) == ("idx", "page", 0.25, 7)
+    assert config.labels.first == 1
     assert dataset.template.open("direct", [])[0] == "Judge.\nReview: {text}\nVerdict:"
     assert dataset.template.open("channel", []) == ("Judge.\n{label_word}!", "{text}", " ")
 
@@ -73,9 +73,9 @@ def test_every_key_is_read(tmp_path: Path):
     ],
 )
 def test_words_stay_as_they_are_written(old: str, new: str, words: dict[str, str], tmp_path: Path):
-    table = read_table(write(tmp_path, VALID.replace(old, new)))
-    assert table.labels == Labels(tuple(words.values()), words)
-    assert table.dataset.label_words == tuple(words.values())
+    config = read_dataset_config(write(tmp_path, VALID.replace(old, new)))
+    assert config.labels == Labels(tuple(words.values()), words)
+    assert config.dataset.label_words == tuple(words.values())
 
 
 @pytest.mark.parametrize(
@@ -86,38 +86,38 @@ def test_words_stay_as_they_are_written(old: str, new: str, words: dict[str, str
     ],
 )
 def test_words_of_a_list_stay_as_they_are_written(new: str, words: tuple[str, ...], tmp_path: Path):
-    table = read_table(write(tmp_path, VALID.replace("[Bad, Good]", new)))
-    assert table.labels == Labels(words, numbered=True)
-    assert table.dataset.label_words == words
+    config = read_dataset_config(write(tmp_path, VALID.replace("[Bad, Good]", new)))
+    assert config.labels == Labels(words, numbered=True)
+    assert config.dataset.label_words == words
 
 
 def test_a_path_may_begin_with_the_home_folder(tmp_path: Path, monkeypatch):
     monkeypatch.setenv("HOME", "/home/reader")
-    table = read_table(write(tmp_path, VALID.replace("owner/films", "~/films") + "sample: ~/sample\n"))
-    assert (table.dataset.path, table.dataset.sample) == ("/home/reader/films", "/home/reader/sample")
+    config = read_dataset_config(write(tmp_path, VALID.replace("owner/films", "~/films") + "sample: ~/sample\n"))
+    assert (config.dataset.path, config.dataset.sample) == ("/home/reader/films", "/home/reader/sample")
 
 
 @pytest.mark.parametrize(
     ("value", "delimiter"), [("';'", ";"), ('","', ","), ("tab", "\t"), (r'"\t"', "\t"), (r"\t", "\t"), ('"|"', "|")]
 )
 def test_delimiters(value: str, delimiter: str, tmp_path: Path):
-    assert read_table(write(tmp_path, f"{VALID}delimiter: {value}\n")).form.delimiter == delimiter
+    assert read_dataset_config(write(tmp_path, f"{VALID}delimiter: {value}\n")).form.delimiter == delimiter
 
 
 @pytest.mark.parametrize(("value", "size"), [("200", 200), ("1", 1), ("0.2", 0.2), (".05", 0.05)])
 def test_sizes(value: str, size: float, tmp_path: Path):
-    assert read_table(write(tmp_path, f"{VALID}test_size: {value}\n")).test_size == size
+    assert read_dataset_config(write(tmp_path, f"{VALID}test_size: {value}\n")).test_size == size
 
 
 def test_text_may_be_several_columns(tmp_path: Path):
-    assert read_table(write(tmp_path, VALID.replace("review", "[title, body]"))).text == ("title", "body")
+    assert read_dataset_config(write(tmp_path, VALID.replace("review", "[title, body]"))).text == ("title", "body")
 
 
 @pytest.mark.parametrize(
     "template", ['"Review: {text}\\nVerdict: {label_word}"', "|-\n    Review: {text}  \n    Verdict: {label_word}"]
 )
 def test_templates_may_be_written_in_other_ways(template: str, tmp_path: Path):
-    dataset = read_table(write(tmp_path, VALID.partition("|\n")[0] + template)).dataset
+    dataset = read_dataset_config(write(tmp_path, VALID.partition("|\n")[0] + template)).dataset
     assert dataset.template.open("direct", []) == ("Review: {text}\nVerdict:", "{label_word}", " ")
 
 
@@ -214,7 +214,7 @@ def test_every_mistake_names_its_line(old: str, new: str, line: int, message: st
     assert VALID.count(old) == 1
     path = write(tmp_path, VALID.replace(old, new))
     with pytest.raises(InputError) as error:
-        read_table(path)
+        read_dataset_config(path)
     assert str(error.value).startswith(f"{path}:{line}: ")
     assert message in str(error.value)
     assert "\n" not in str(error.value)
@@ -233,32 +233,32 @@ def test_every_mistake_names_its_line(old: str, new: str, line: int, message: st
 )
 def test_what_is_no_such_file_at_all(content: str | bytes, message: str, tmp_path: Path):
     with pytest.raises(InputError) as error:
-        read_table(write(tmp_path, content))
+        read_dataset_config(write(tmp_path, content))
     assert message in str(error.value)
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path):
     with pytest.raises(InputError, match=r"none\.yaml: no such file \(--config\)$"):
-        read_table(tmp_path / "none.yaml")
+        read_dataset_config(tmp_path / "none.yaml")
     with pytest.raises(InputError, match=r": cannot be read: Is a directory \(--config\)$"):
-        read_table(tmp_path)
+        read_dataset_config(tmp_path)
 
 
 def test_nothing_in_the_file_is_run(tmp_path: Path):
     ran = tmp_path / "ran"
     content = VALID + f"sample: !!python/object/apply:os.mkdir ['{ran}']\n"
     with pytest.raises(InputError, match="sample is a list"):
-        read_table(write(tmp_path, content))
+        read_dataset_config(write(tmp_path, content))
     assert not ran.exists()
 
 
 @pytest.mark.parametrize("name", ["ag_news", "sst2", "trec", "dbpedia_14"])
 def test_the_files_that_are_shipped(name: str, root: Path):
-    table = read_table(root / "samples/datasets" / f"{name}.yaml")
-    assert table.dataset.name == name
-    assert len(table.labels.words) == {"ag_news": 4, "sst2": 2, "trec": 6, "dbpedia_14": 14}[name]
-    assert table.dataset.k == 1
+    config = read_dataset_config(root / "samples/datasets" / f"{name}.yaml")
+    assert config.dataset.name == name
+    assert len(config.labels.words) == {"ag_news": 4, "sst2": 2, "trec": 6, "dbpedia_14": 14}[name]
+    assert config.dataset.k == 1
 
 
 def test_ag_news_has_the_words_of_its_file():
-    assert read_table(ag_news.CONFIG).dataset.label_words == ag_news.LABEL_WORDS
+    assert read_dataset_config(ag_news.CONFIG).dataset.label_words == ag_news.LABEL_WORDS

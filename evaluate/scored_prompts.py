@@ -11,7 +11,7 @@ from preprocess.prompts import Prompt, PromptFile, read_prompt_file, to_rows
 
 
 @dataclass(frozen=True)
-class Source:
+class ScoredPrompts:
     """What is calibrated.
 
     Args:
@@ -38,7 +38,7 @@ class Source:
         return True if score_eos is None else score_eos
 
 
-def read_source(input_path: str, output_path: str, takes_channel: bool, normalize: str) -> Source:
+def read_scored_prompts(input_path: str, output_path: str, takes_channel: bool, normalize: str) -> ScoredPrompts:
     """Read both files and check them against each other.
 
     Args:
@@ -76,4 +76,4 @@ def read_source(input_path: str, output_path: str, takes_channel: bool, normaliz
             raise InputError(f"{belongs}: row {number} has the label words {row['label_words']}, expected {words}")
         for field in ("log_probs", "num_tokens") if normalize == "tokens" else ("log_probs",):
             check_numbers(row, field, len(words), f"{output_path}: row {number}")
-    return Source(method, file, predictions)
+    return ScoredPrompts(method, file, predictions)

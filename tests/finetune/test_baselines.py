@@ -6,7 +6,7 @@ import pytest
 pytest.importorskip("transformers", reason="needs requirements-finetune.txt")
 pytest.importorskip("seqeval", reason="needs requirements-finetune.txt")
 
-from finetune.floor import majority, tfidf
+from finetune.baselines import majority, tfidf
 from preprocess.blocks import LABEL_WORDS, Block
 
 

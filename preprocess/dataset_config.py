@@ -61,8 +61,8 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # such names become part of fi
 
 
 @dataclass(frozen=True)
-class Table:
-    """A data set whose rows have a text and a label.
+class DatasetConfig:
+    """How to read a data set whose rows have a text and a label.
 
     Args:
         text: The columns whose values are the text.
@@ -98,7 +98,7 @@ def read_path(node: yaml.Node | None, text: str) -> str:
         raise mistake(node, str(error)) from None
 
 
-def read_table(path: str | Path, flag: str = "--config") -> Table:
+def read_dataset_config(path: str | Path, flag: str = "--config") -> DatasetConfig:
     """Read and check a YAML file.
 
     Raises:
@@ -130,7 +130,7 @@ def read_table(path: str | Path, flag: str = "--config") -> Table:
         places={key: place(node) for key, (node, _) in entries.items()},
     )
     hub = {name: one[key] for name, key in (("name", "config"), ("revision", "revision")) if key in one}
-    return Table(
+    return DatasetConfig(
         dataset,
         text,
         one["label"],

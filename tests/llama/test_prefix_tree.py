@@ -1,4 +1,4 @@
-"""The request tree against the set of prefixes that it stands for."""
+"""The prefix tree against the set of prefixes that it stands for."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from llama.batches import Limits, plan
-from llama.tree import Node, build_tree
+from llama.prefix_tree import Node, build_tree
 
 Ids = tuple[int, ...]
 
