@@ -47,10 +47,11 @@ class LLaMA:
         """Tokens that a prompt with its completion may have."""
         return self.model.args.max_seq_len
 
-    def scoring(self, requests: Sequence[Request]) -> Scoring:
-        """Requests to score, in batches."""
-        self.check_lengths([len(request.context) + len(request.target) for request in requests])
-        return Scoring(self.model, requests, self.tokenizer.eos_id, self.limits)
+    def scoring(self, requests: Sequence[Request], score_eos: bool = True, greedy: bool = False) -> Scoring:
+        """Requests to score, in batches; see `llama.scoring.Scoring`."""
+        eos_id = self.tokenizer.eos_id if score_eos else None
+        self.check_lengths([len(request.context) + len(request.target) - (not score_eos) for request in requests])
+        return Scoring(self.model, requests, eos_id, self.limits, greedy)
 
     def generation(
         self, contexts: Sequence[tuple[int, ...]], seeds: Sequence[int], sampling: Sampling, stop: Sequence[str] = ()
