@@ -1,4 +1,5 @@
-"""Small tasks of lm-evaluation-harness, written for these tests: questions about towns that do not exist."""
+"""Small tasks of lm-evaluation-harness, written for these tests: questions about towns that do not exist. And what two
+models find for them, compared."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -6,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import yaml
+
+TOLERANCE = 1e-4  # nats a token
 
 TOWNS = ("Aldermouth", "Brackley Down", "Corvane", "Dunsley", "Eskerby", "Farrowick", "Gilden Moor", "Harrowfen")
 THINGS = ("bell", "bridge", "market hall", "lighthouse", "old mill", "ferry", "school", "harbour wall")
@@ -105,3 +109,33 @@ def write_tasks(folder: Path, count: int) -> None:
         (folder / f"{name}.yaml").write_text(
             yaml.safe_dump(source | shown | task, allow_unicode=True), encoding="utf-8"
         )
+
+
+def evaluate(model: Any, tasks: Path, names: list[str], **how: Any) -> dict[str, Any]:
+    """What the harness finds for a model."""
+    import lm_eval
+    from lm_eval.tasks import TaskManager
+
+    manager = TaskManager(include_path=str(tasks), include_defaults=False)
+    how = {"bootstrap_iters": 0, "log_samples": True} | how
+    found = lm_eval.simple_evaluate(model=model, tasks=names, task_manager=manager, **how)
+    assert found is not None
+    return found
+
+
+def assert_same(ours: dict[str, Any], theirs: dict[str, Any], encode: Any) -> None:
+    """Equal requests, answers within the tolerance, equal metrics."""
+    for name, expected in theirs["samples"].items():
+        for one, other in zip(ours["samples"][name], expected, strict=True):
+            assert one["arguments"] == other["arguments"]
+            for arguments, (found,), (right,) in zip(one["arguments"], one["resps"], other["resps"], strict=True):
+                if isinstance(right, str):
+                    assert found == right
+                elif isinstance(right, tuple):
+                    assert found[0] == pytest.approx(right[0], abs=TOLERANCE * len(encode(arguments[1])), rel=0)
+                    assert found[1] == right[1]
+                else:
+                    assert found == pytest.approx(right, abs=TOLERANCE * len(encode(arguments[0])), rel=0)
+        metrics = {key: value for key, value in theirs["results"][name].items() if isinstance(value, float)}
+        assert metrics
+        assert {key: ours["results"][name][key] for key in metrics} == pytest.approx(metrics, rel=1e-4)

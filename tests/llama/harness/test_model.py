@@ -7,17 +7,15 @@ from typing import Any
 import pytest
 import torch
 
-lm_eval = pytest.importorskip("lm_eval", reason="needs the extra harness; test_environment.py runs these in its own")
+pytest.importorskip("lm_eval", reason="needs the extra harness; test_environment.py runs these in its own")
 
-from lm_eval.api.instance import Instance  # noqa: E402
-from lm_eval.models.huggingface import HFLM  # noqa: E402
-from lm_eval.tasks import TaskManager  # noqa: E402
+from lm_eval.api.instance import Instance
+from lm_eval.models.huggingface import HFLM
 
-from llama import CheckpointError  # noqa: E402
-from llama.harness.model import HarnessModel  # noqa: E402
-from tests.llama.harness.tasks import TASKS  # noqa: E402
+from llama import CheckpointError
+from llama.harness.model import HarnessModel
+from tests.llama.harness.tasks import TASKS, TOLERANCE, assert_same, evaluate
 
-TOLERANCE = 1e-4  # nats a token
 LONG = "The rain stopped play at the market. " * 80  # more than 1,024 tokens
 PAIRS = [
     ("Article: rain\nCategory:", " World"),
@@ -58,32 +56,6 @@ def ours(chat_folder: Path) -> HarnessModel:
 @pytest.fixture(scope="module")
 def theirs(chat_folder: Path) -> HFLM:
     return HFLM(pretrained=str(chat_folder), dtype="float32", device="cpu")
-
-
-def evaluate(model: Any, tasks: Path, names: list[str], **how: Any) -> dict[str, Any]:
-    manager = TaskManager(include_path=str(tasks), include_defaults=False)
-    how = {"bootstrap_iters": 0, "log_samples": True} | how
-    found = lm_eval.simple_evaluate(model=model, tasks=names, task_manager=manager, **how)
-    assert found is not None
-    return found
-
-
-def assert_same(ours: dict[str, Any], theirs: dict[str, Any], encode: Any) -> None:
-    """Equal requests, answers within the tolerance, equal metrics."""
-    for name, expected in theirs["samples"].items():
-        for one, other in zip(ours["samples"][name], expected, strict=True):
-            assert one["arguments"] == other["arguments"]
-            for arguments, (found,), (right,) in zip(one["arguments"], one["resps"], other["resps"], strict=True):
-                if isinstance(right, str):
-                    assert found == right
-                elif isinstance(right, tuple):
-                    assert found[0] == pytest.approx(right[0], abs=TOLERANCE * len(encode(arguments[1])), rel=0)
-                    assert found[1] == right[1]
-                else:
-                    assert found == pytest.approx(right, abs=TOLERANCE * len(encode(arguments[0])), rel=0)
-        metrics = {key: value for key, value in theirs["results"][name].items() if isinstance(value, float)}
-        assert metrics
-        assert {key: ours["results"][name][key] for key in metrics} == pytest.approx(metrics, rel=1e-4)
 
 
 @pytest.mark.slow

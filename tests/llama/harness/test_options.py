@@ -1,10 +1,13 @@
 """--model_args: what the harness hands over, as it parses it."""
 
+import re
+from dataclasses import fields
+
 import pytest
 import torch
 
 from llama import CheckpointError
-from llama.harness.options import check_batch_size, check_device, read_max_batch_size, read_options
+from llama.harness.options import ModelOptions, check_batch_size, check_device, read_max_batch_size, read_options
 
 
 def test_read() -> None:
@@ -41,6 +44,11 @@ def test_refused(given, line) -> None:
     with pytest.raises(CheckpointError) as refused:
         read_options(given)
     assert str(refused.value).startswith(line)
+
+
+def test_the_guide_explains_each(root) -> None:
+    section = (root / "docs/harness.md").read_text().split("## --model_args\n")[1].split("\n## ")[0]
+    assert re.findall(r"^\| `(\w+)`", section, re.MULTILINE) == [field.name for field in fields(ModelOptions)]
 
 
 def test_batch_size() -> None:
