@@ -30,8 +30,6 @@ from llama.checkpoint import DTYPES
 from preprocess.errors import InputError
 from preprocess.files import PathFlag
 
-FEWER = {25: 4}  # times fewer questions for `hf`, where there are so many shots
-
 
 @dataclass(frozen=True)
 class HarnessConfig:
@@ -41,7 +39,7 @@ class HarnessConfig:
         ckpt_dir: A Hugging Face folder.
         harness_python: An interpreter that has lm-evaluation-harness, transformers and accelerate.
         questions: Of the tasks whose questions share all shots; of those that share less, a fourth as many.
-        sample: Give hf the first so many questions of a task, with 25 shots a fourth of them.
+        sample: Give hf the first so many questions of a task; with 25 shots a fourth of them.
         batch_sizes: Of hf, with commas; the best counts. auto tries five batches of `max_batch_size` rows first.
         max_batch_size: Of auto.
         max_length: Tokens that are seen at once.
@@ -94,7 +92,7 @@ def benchmark(config: HarnessConfig) -> None:
         )
     )
     sizes = config.batch_sizes.split(",")
-    headings = ["llama", *(f"hf {size}" for size in sizes), "ratio", "goal", "tokens", "hf's", "difference"]
+    headings = ["llama", *(f"hf {size}" for size in sizes), "ratio", "by CPU", "goal", "tokens", "hf's", "difference"]
     print(f"{'questions a second':26}" + "".join(f"{heading:>11}" for heading in headings), flush=True)
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
@@ -123,40 +121,33 @@ def workload(config: HarnessConfig, tasks: Sequence[Task]) -> dict[str, Any]:
 
 def measure(config: HarnessConfig, workers: dict[str, Worker], number: int, task: Task) -> dict[str, Any]:
     """One task by both models, in turns; a row of the table."""
-    questions = len(task.requests) // task.each
-    sample = min(
-        questions, max(1, config.sample // next((FEWER[n] for n in FEWER if task.name.startswith(f"{n} ")), 1))
-    )
-    turns: dict[str, list[dict[str, Any]]] = {}
+    sample = min(task.questions, max(1, config.sample // task.fewer))
+    asked = {"llama": ("llama", "1", task.questions)}
+    asked |= {f"hf {size}": ("hf", size, sample) for size in config.batch_sizes.split(",")}
+    turns: dict[str, list[dict[str, Any]]] = {name: [] for name in asked}
     for _ in range(config.repeats):
-        for name, system, size, count in [
-            ("llama", "llama", "1", questions),
-            *((f"hf {size}", "hf", size, sample) for size in config.batch_sizes.split(",")),
-        ]:
-            asked = {"task": number, "batch_size": size, "requests": count * task.each}
-            turn = workers[system].turn(json.dumps(asked))
-            turns.setdefault(name, []).append(turn | {"questions": count})
-    rates = {name: max(turn["questions"] / turn["seconds"] for turn in taken) for name, taken in turns.items()}
-    ours = turns["llama"][-1]
+        for name, (system, size, questions) in asked.items():
+            line = {"task": number, "batch_size": size, "requests": questions * task.each}
+            turns[name].append(workers[system].turn(json.dumps(line)) | {"questions": questions})
+    rates, cpu_rates = (
+        {name: max(turn["questions"] / turn[unit] for turn in taken) for name, taken in turns.items()}
+        for unit in ("seconds", "cpu_seconds")
+    )
     best = max((name for name in rates if name != "llama"), key=rates.__getitem__)
-    theirs = turns[best][-1]
+    ours, theirs = turns["llama"][-1], turns[best][-1]
     row = {
         "task": task.name,
         "rates": rates,
         "ratio": rates["llama"] / rates[best],
+        "cpu_ratio": cpu_rates["llama"] / max(rate for name, rate in cpu_rates.items() if name != "llama"),
         "goal": task.goal,
-        "tokens": ours["tokens"] / questions,
+        "tokens": ours["tokens"] / task.questions,
         "hf_tokens": theirs["tokens"] / sample,
         "difference": difference(ours["found"], theirs["found"]),
     }
-    cells = [
-        *(f"{rate:.3f}" for rate in rates.values()),
-        f"{row['ratio']:.2f}",
-        f"{row['goal']:.2f}",
-        f"{row['tokens']:,.0f}",
-        f"{row['hf_tokens']:,.0f}",
-        f"{row['difference']:.1e}",
-    ]
+    numbers = [f"{row[name]:.2f}" for name in ("ratio", "cpu_ratio", "goal")]
+    counts = [f"{row[name]:,.0f}" for name in ("tokens", "hf_tokens")]
+    cells = [*(f"{rate:.3f}" for rate in rates.values()), *numbers, *counts, f"{row['difference']:.1e}"]
     print(f"{task.name:26}" + "".join(f"{cell:>11}" for cell in cells), flush=True)
     return row
 

@@ -29,17 +29,23 @@ class Task:
         kind: loglikelihood or loglikelihood_rolling.
         requests: Contexts and continuations, four a question; or texts.
         goal: Questions a second beside those of `hf`, at least.
+        fewer: `hf` is given so many times fewer questions than of other tasks.
     """
 
     name: str
     kind: str
     requests: list[tuple[str, ...]]
     goal: float
+    fewer: int = 1
 
     @property
     def each(self) -> int:
-        """Requests of a question."""
+        """Requests of a question; a document is one."""
         return OPTIONS if self.kind == "loglikelihood" else 1
+
+    @property
+    def questions(self) -> int:
+        return len(self.requests) // self.each
 
 
 def sentence(generator: np.random.Generator, count: int) -> str:
@@ -78,7 +84,7 @@ def make_tasks(count: int, seed: int) -> list[Task]:
     texts = [(sentence(generator, DOCUMENT),) for _ in range(documents)]
     return [
         Task("5 shots that all share", "loglikelihood", ask(["".join(pool[:5])] * count), 6),
-        Task("25 shots that all share", "loglikelihood", ask(["".join(pool[:25])] * count), 15),
+        Task("25 shots that all share", "loglikelihood", ask(["".join(pool[:25])] * count), 15, fewer=4),
         Task("5 shots drawn for each", "loglikelihood", ask(drawn), 2.5),
         Task("no shots, a long context", "loglikelihood", ask(passages), 2.5),
         Task("rolling, nothing shared", "loglikelihood_rolling", texts, 1 / 1.05),

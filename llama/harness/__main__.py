@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+from llama.errors import ARGUMENT, CheckpointError
+
 USAGE_ERROR, INTERRUPTED = 2, 130
 SECONDS_FOR_RANK_0 = 10.0  # to say the line that all ranks have to say, before torchrun ends it
 
@@ -17,23 +19,26 @@ def main() -> None:
     """Parse, evaluate, exit: 0; 2 with one line for what a user can mend; 130 for Ctrl-C."""
     leave_checkout()
     try:
+        run()
+    except KeyboardInterrupt:
+        leave(INTERRUPTED, "interrupted")
+    except CheckpointError as error:
+        message = ARGUMENT.sub(r"--model_args \1", " ".join(str(error).split()))
+        leave(error.exit_status, f"error: {message}")
+
+
+def run() -> None:
+    """The harness's own command line, which may end the program. What is wrong with a task is its own to say."""
+    try:
         from lm_eval.__main__ import cli_evaluate
 
         import llama.harness.model  # noqa: F401 - registers the model
-        from llama.errors import ARGUMENT
-        from llama.parallel import finish
     except ImportError as error:
         leave(USAGE_ERROR, f"error: {error}: pip install '.[harness]' in the project's folder has what is needed")
-    try:
-        cli_evaluate()
-        finish()
-    except KeyboardInterrupt:
-        leave(INTERRUPTED, "interrupted")
-    except ValueError as error:
-        if not hasattr(error, "exit_status"):  # the harness's own
-            raise
-        message = ARGUMENT.sub(r"--model_args \1", " ".join(str(error).split()))
-        leave(error.exit_status, f"error: {message}")
+    from llama.parallel import finish
+
+    cli_evaluate()
+    finish()
 
 
 def leave_checkout() -> None:

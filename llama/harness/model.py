@@ -165,14 +165,15 @@ class HarnessModel(TemplateLM):
     def fit(self, requests: Sequence[tuple[Any, list[int], list[int]]]) -> list[Request]:
         """Requests whose contexts have lost what is too much at their begin. The last token is not fed to the model."""
         fitting, cut = [], 0
+        held: dict[tuple[int, ...], tuple[int, ...]] = {}  # each context once
         for texts, context, target in requests:
             if not 0 < len(target) <= self.max_length:
                 raise CheckpointError(
                     f"a continuation has {len(target)} tokens, expected 1 to {self.max_length}: {texts[1][:80]!r}"
                 )
-            kept = context[-(self.max_length + 1 - len(target)) :]
+            kept = tuple(context[-(self.max_length + 1 - len(target)) :]) or (self.prefix_token_id,)
             cut += len(kept) < len(context)
-            fitting.append(Request(tuple(kept) or (self.prefix_token_id,), tuple(target)))
+            fitting.append(Request(held.setdefault(kept, kept), tuple(target)))
         if cut:
             log.warning("%d contexts leave no room within %d tokens and lose their begin", cut, self.max_length)
         return fitting
