@@ -39,25 +39,26 @@ METHODS = (*SCORED, "batch", "prior", "none")
 
 @dataclass(frozen=True)
 class CalibrateConfig:
-    """Calibrate the output of run_evaluate_direct_llama.py, or with batch and prior that of
-    run_evaluate_channel_llama.py; only content-free prompts are scored.
+    """Calibrate the predictions of run_evaluate_direct_llama.py, or with batch and prior those of
+    run_evaluate_channel_llama.py. Only content-free prompts are scored.
 
-    dtype and score_eos are those of that output.
+    dtype and score_eos are those of these predictions.
 
     Args:
-        direct_input_path: The prompt file of the direct method (or of channel).
-        direct_output_path: Its predictions; default where the direct script puts them.
-        method: contextual, domain or pmi divide by the distribution after content-free texts, random words or the end
-            of the prompt alone; batch by the mean distribution of all examples; prior makes that mean a declared one;
-            none corrects nothing (with --normalize). batch and prior assume to know the classes' shares.
+        direct_input_path: Prompt file of the direct method (or of channel).
+        direct_output_path: Its predictions file; default the default output path of the direct script.
+        method: contextual, domain and pmi divide by the distribution of content-free texts, of random words, or of the
+            end of the prompt alone; batch divides by the mean distribution of all examples; prior reweights the classes
+            so that this mean is the given prior; none changes nothing (for --normalize). batch and prior assume that
+            the class distribution is known.
         content_free: For contextual: a JSON list of texts; default ["N/A"].
-        premise: For pmi: what stands in place of the prompt; default what follows its last {text}.
-        seed: Of domain's random words.
-        batch_mean: For batch: probability, or log for the mean of log-probabilities.
-        batch_examples: For batch: take the mean over so many examples, the first in the order of ids; 0 takes all.
-        prior: For prior: uniform, train (the classes' shares in the train split) or a JSON file with a number a label
-            word.
-        normalize: Divide each label word's log-probability by its tokens or its characters first; none does not.
+        premise: For pmi: the text that replaces the prompt; default the part after its last {text}.
+        seed: For domain: random seed of the words.
+        batch_mean: For batch: mean of the probability, or log for the mean of log-probabilities.
+        batch_examples: For batch: number of examples in the mean, the first in the order of ids; 0 uses all.
+        prior: For prior: uniform, train (class distribution of the train split) or a JSON file with a number for each
+            label word.
+        normalize: tokens or characters divides each label word's log-probability by its length first; none does not.
         run: The options that all methods share.
     """
 

@@ -24,19 +24,19 @@ FEW_DRAWS_NOTE = (
 
 @dataclass(frozen=True)
 class CompareConfig:
-    """Print, for every pair of methods on the same examples, whether their difference is more than chance.
-    All draws of a method (--seed) are one method, compared on the draws that both have. Difference: of the mean
-    accuracies, first minus second, with its 95 % interval. p: of a difference as large as this if there is none. One
-    draw each of examples that stand alone: McNemar's exact test (McNemar 1947), interval of Bonett and Price (2012).
-    Blocks of pages: a t test of the paired differences, clustered by page, with the variance CR2 and the degrees of
-    freedom of Bell and McCaffrey (2002); fewer than five pages are too few for either. Several draws: clustered by
-    example or page and by draw at once (Cameron, Gelbach and Miller 2011; half widths added as in Howe 1974). Holm: p
-    adjusted for all pairs of the data set (Holm 1979), or for all that --baseline is compared with.
+    """Test, for every pair of methods on the same examples, whether they differ significantly.
+    All draws (--seed) of a method are compared together, on the draws that both methods have. difference is the mean
+    accuracy of the first method minus that of the second, with its 95 % interval. p is the p-value, and Holm is p
+    adjusted for all pairs of the data set, or for all comparisons with --baseline (Holm 1979). Tests: for one draw each
+    and independent examples, McNemar's exact test (McNemar 1947) with the interval of Bonett and Price (2012); for
+    blocks of pages, a t test of the paired differences clustered by page, with CR2 variance and the degrees of freedom
+    of Bell and McCaffrey (2002), from five pages on; for several draws, the same clustered also by draw (Cameron,
+    Gelbach and Miller 2011; squared half-widths added as in Howe 1974).
 
     Args:
-        paths: Predictions files, or folders that hold outputs_*.json at any depth.
+        paths: Predictions files, or folders that are searched recursively for outputs_*.json.
         format: markdown, latex (needs the package booktabs) or csv.
-        baseline: Compare this method alone with each of the others; as the table of all pairs calls it.
+        baseline: Compare only this method with each of the others; a name from the table of all pairs.
     """
 
     paths: tuple[PathFlag, ...] = ("results",)

@@ -30,18 +30,18 @@ UNSPACED = re.compile(  # Thai, Lao, Tibetan, Burmese, Khmer; Hangul, whose part
 
 @dataclass(frozen=True)
 class GenerateConfig:
-    """Let the model continue every prompt and look for a label word in what it writes.
+    """Generate a continuation of every prompt and search it for a label word.
 
     Args:
-        data_path: The prompt file, of the direct form; default the shipped sample of AG News.
-        dtype: auto, float32, bfloat16 or float16; auto is the checkpoint's own on CUDA, float32 on a CPU.
-        temperature: Divides the logits; 0 is greedy.
-        top_p: Draw from the most probable tokens that together have this probability.
-        max_gen_len: Tokens to generate at most.
-        stop: The answer is what stands before this string, and generation ends there: by default a line break, once
-            something other than white space was written. \\n, \\t and \\r are a line break, a tab and a return; a JSON
-            list holds several strings; "" turns it off.
-        seed: Each example draws from a generator of its own, made from this and its id.
+        data_path: The prompt file, made for the direct method.
+        dtype: auto, float32, bfloat16 or float16; auto is the checkpoint's own dtype on CUDA, float32 on a CPU.
+        temperature: Sampling temperature; 0 is greedy decoding.
+        top_p: Sample from the smallest set of most probable tokens whose total probability reaches this value.
+        max_gen_len: Maximum number of generated tokens.
+        stop: Stop string: generation ends there, and the answer is the text before it. The default is a line break,
+            which does not count before the first character that is not white space. \\n, \\t and \\r are a line break,
+            a tab and a carriage return; a JSON list holds several strings; "" turns it off.
+        seed: Random seed of sampling. Each example has its own generator, seeded with this and its id.
         run: The options that all methods share.
     """
 

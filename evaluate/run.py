@@ -34,21 +34,21 @@ class RunOptions:
     """The options that all methods share.
 
     Args:
-        output_path: The predictions file to write; default results/CHECKPOINT/outputs_METHOD_DATASET.json, where
-            CHECKPOINT has as much of the path as tells checkpoints apart.
-        ckpt_dir: Folder of a checkpoint in Meta's or in Hugging Face's form or of an adapter (peft), its name below
-            checkpoints/ or checkpoints/llama/, or OWNER/NAME on the Hugging Face hub.
+        output_path: Output predictions file; default results/CHECKPOINT/outputs_METHOD_DATASET.json. CHECKPOINT is the
+            checkpoint's name, with more of its path if two checkpoints have the same name.
+        ckpt_dir: Checkpoint folder (Meta's or Hugging Face's format, or a peft adapter), its name in checkpoints/ or
+            checkpoints/llama/, or OWNER/NAME on the Hugging Face hub.
         revision: Branch, tag or commit of a model on the hub; default main.
-        tokenizer_path: Default that in the checkpoint's folder, or tokenizer.model in the parent of a folder in Meta's
-            form.
-        max_seq_len: Tokens that a prompt with its completion may have; default that of params.json, else 1024; all
-            positions of a model in Hugging Face's form, at most 4,096.
-        max_batch_size: Rows (texts, with all that hangs on them) that the model computes at once; default as many as
-            max_batch_tokens allow.
-        max_batch_tokens: Tokens that the model computes at once; default 2,048 on a CPU, 16,384 on CUDA.
-        model_parallel_size: Processes that share one copy of the weights; default the number of its shards where that
-            divides the number of processes, else 1. The other processes compute other batches.
-        overwrite: Replace a result that is there already, complete or not.
+        tokenizer_path: Tokenizer file; default that of the checkpoint folder, or tokenizer.model in the parent of a
+            folder in Meta's format.
+        max_seq_len: Maximum number of tokens of a prompt with its completion; default that of params.json, else 1024;
+            for Hugging Face's format all positions of the model, at most 4,096.
+        max_batch_size: Maximum number of rows (texts with their continuations) in a batch; default limited only by
+            max_batch_tokens.
+        max_batch_tokens: Maximum number of tokens in a batch; default 2,048 on a CPU, 16,384 on CUDA.
+        model_parallel_size: Number of processes that share one copy of the weights; default the number of shards if it
+            divides the number of processes, else 1. The other processes are replicas and compute other batches.
+        overwrite: Replace an existing result, finished or not.
     """
 
     output_path: PathFlag = ""

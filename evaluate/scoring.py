@@ -28,11 +28,11 @@ Score = tuple[float, float, int]  # see `sum_log_probs`
 
 @dataclass(frozen=True)
 class ScoreConfig:
-    """Score every label word for every example of a prompt file.
+    """Score every label word of every example of a prompt file.
 
     Args:
-        data_path: The prompt file; default the shipped sample of AG News.
-        dtype: auto, float32, bfloat16 or float16; auto is the checkpoint's own on CUDA, float32 on a CPU.
+        data_path: The prompt file; default the sample of AG News.
+        dtype: auto, float32, bfloat16 or float16; auto is the checkpoint's own dtype on CUDA, float32 on a CPU.
         score_eos: Include the end of sequence after the completion, as the original system does.
         run: The options that all methods share.
     """

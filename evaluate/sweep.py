@@ -27,25 +27,25 @@ COLUMNS = "dataset,num_examples,k,method,draws,accuracy,interval,worst,disagreem
 
 @dataclass(frozen=True)
 class SweepConfig:
-    """Score several draws of demonstrations, and print mean, standard deviation and worst of each method.
+    """Score several draws of demonstrations, and print mean, standard deviation and worst accuracy of each method.
 
-    What is finished already is not computed again: more seeds later cost only themselves.
+    Finished results are not recomputed, so seeds can be added later.
 
     Args:
-        dataset: ag_news, doclaynet, or a YAML file as run_preprocess.py takes it.
-        methods: Of direct, calibrated, channel, generate (greedy), with commas.
-        k: Demonstrations of each class, one or several numbers with commas.
-        seed: Of the draws, one or several numbers with commas; with k = 0 there is nothing to draw, and the first alone
+        dataset: ag_news, doclaynet, or a YAML file for run_preprocess.py.
+        methods: Comma-separated list of direct, calibrated, channel, generate (greedy).
+        k: Demonstrations of each class; one or more numbers, comma-separated.
+        seed: Seeds of the draws; one or more numbers, comma-separated. With k = 0 nothing is drawn, and only the first
             is scored.
-        orders: So many other orders of the demonstrations of the first draw (Lu et al. 2022), to tell how much a result
-            owes to their order.
-        dataset_path: A hub id, or a folder or file of the data set; default the shipped sample set or the hub's.
+        orders: Number of other orders of the first draw's demonstrations, to measure the sensitivity to their order (Lu
+            et al. 2022).
+        dataset_path: A hub id, or a folder or file of the data set; default the sample set or the hub's.
         demonstrations: Folder or file to draw demonstrations from; default the train split of the data set.
-        limit: Keep so many test examples, the first ones; 0 keeps all.
+        limit: Keep only the first N test examples; 0 keeps all.
         output_dir: Folder for prompts and predictions; default results/CHECKPOINT/sweep.
-        dtype: auto, float32, bfloat16 or float16; auto is the checkpoint's own on CUDA, float32 on a CPU.
+        dtype: auto, float32, bfloat16 or float16; auto is the checkpoint's own dtype on CUDA, float32 on a CPU.
         score_eos: Include the end of sequence after the completion, as the original system does.
-        format: Of the table: markdown, latex (needs the package booktabs) or csv.
+        format: Format of the table: markdown, latex (needs the package booktabs) or csv.
         run: The options that all methods share.
     """
 

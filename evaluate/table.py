@@ -23,30 +23,29 @@ SIGNIFICANT = 0.05
 
 @dataclass(frozen=True)
 class TableConfig:
-    """Print the results table of predictions files: one row a method, the mean over its draws.
+    """Print the results table of predictions files, with one row for each method.
     accuracy and macro-F1 are means over the draws of demonstrations (--seed) ± their standard deviation. The 95 %
-    interval holds examples and draws at once. One draw of examples that stand alone: Wilson (1927). Blocks of pages or
-    several draws: from the sums of pages and the means of draws, with the variance CR2 and t distributions with the
-    degrees of freedom of Bell and McCaffrey (2002), clustered in two directions (Cameron, Gelbach and Miller 2011), the
-    half widths added as in Howe (1974), on the scale of the logit (Korn and Graubard 1998). With fewer than five pages
-    there is none. The best accuracy of a data set is bold; those marked with a dagger are not distinguishable from it
-    (p of .05 or more by the test of run_compare_results.py, Holm-adjusted for all that are compared with the best).
+    interval covers the choice of examples and of draws. For one draw and independent examples it is Wilson's (1927).
+    For blocks of pages or several draws it uses two-way clustering by page and draw (Cameron, Gelbach and Miller 2011),
+    CR2 variance and t distributions with the degrees of freedom of Bell and McCaffrey (2002), squared half-widths added
+    as in Howe (1974), on the logit scale (Korn and Graubard 1998). Fewer than five pages give no interval. The best
+    accuracy of a data set is bold. A dagger marks methods that do not differ significantly from it (p of .05 or more by
+    the test of run_compare_results.py, Holm-adjusted for all comparisons with the best).
 
     Args:
-        paths: Predictions files, or folders that hold outputs_*.json at any depth.
-        format: markdown, latex (needs the package booktabs) or csv (no rounding, low and high of an interval apart).
-        columns: Of dataset, num_examples, checkpoint, method, k, draws, seed, accuracy, interval, worst, best,
-            macro_f1, macro_f1_interval, macro_f1_all, weighted_f1, mcc, ece, brier, nll, disagreement (how often two
-            draws disagree on an example), orders, order_sd, order_worst (of the orders of one draw's demonstrations,
-            run_sweep.py --orders), unanswered, tokens, time (of a calibrated result with direct's), majority (accuracy
-            of always naming the most frequent class), with commas; all takes all. macro_f1 averages the classes that
-            occur as ground truth or prediction, macro_f1_all all label words. Without --columns those that are the same
-            in all rows are told once, with the table, except in csv.
-        draws: One row for each draw in place of one for each method.
-        group_by: Of dataset, checkpoint, k, with commas: rows with a heading for each; default dataset in latex without
-            --columns.
-        sort: One of the columns: numbers from high to low, text from a to z; default by data set, checkpoint, k and
-            method.
+        paths: Predictions files, or folders that are searched recursively for outputs_*.json.
+        format: markdown, latex (needs the package booktabs) or csv (unrounded, the ends of an interval in two columns).
+        columns: Comma-separated list of dataset, num_examples, checkpoint, method, k, draws, seed, accuracy, interval,
+            worst, best, macro_f1, macro_f1_interval, macro_f1_all, weighted_f1, mcc, ece, brier, nll, disagreement (how
+            often two draws disagree on an example), orders, order_sd, order_worst (over orders of the same
+            demonstrations, run_sweep.py --orders), unanswered, tokens, time (calibrated results include direct's),
+            majority (accuracy of the most frequent class); or all. macro_f1 averages the classes that occur as ground
+            truth or prediction, macro_f1_all all label words. Without --columns, columns with the same value in all
+            rows are printed once above the table, except in csv.
+        draws: One row for each draw instead of one for each method.
+        group_by: Comma-separated list of dataset, checkpoint, k: rows are grouped under headings; default dataset for
+            latex without --columns.
+        sort: Column to sort by: numbers descending, text ascending; default by data set, checkpoint, k and method.
     """
 
     paths: tuple[PathFlag, ...] = ("results",)

@@ -29,8 +29,8 @@ class AgNewsConfig:
     """Turn AG News into a prompt file.
 
     Args:
-        first_label: The number of the class World, 0 or 1; needed where neither the form of the file nor the classes
-            that occur in it tell.
+        first_label: Number of the class World, 0 or 1; required if neither the format of the file nor its labels
+            determine it.
         prompts: The options that all data sets share.
     """
 

@@ -24,18 +24,17 @@ class PromptOptions:
     """Turn a data set into a prompt file.
 
     Args:
-        dataset_path: A hub id, or a folder or file of the data set; without it the shipped sample set or the hub's.
-        sample: Without --dataset_path: the sample set shipped in samples/, where the data set has one, or with
-            --sample=False the hub's.
-        data_path: The prompt file to write; default real/inputs_METHOD_DATASET.json, and for the sample set with all
-            other options at their defaults samples/inputs_METHOD_DATASET.json.
+        dataset_path: A hub id, or a folder or file of the data set; default the sample set or the hub's.
+        sample: Without --dataset_path: True reads the sample set in samples/, if the data set has one; --sample=False
+            reads the hub's data set.
+        data_path: Output prompt file; default real/inputs_METHOD_DATASET.json, or samples/inputs_METHOD_DATASET.json
+            for the sample set with all other options at their defaults.
         demonstrations: Folder or file to draw demonstrations from; default the train split of the data set.
-        k: Demonstrations of each class; 0 is zero-shot; default 1, or what the file of the data set says.
-        seed: Of the draw of demonstrations.
-        order: 0 shows them in the order of the draw; 1, 2, ... in other orders.
-        limit: Keep so many test examples, the first ones; 0 keeps all.
-        shuffle: Seed of a random order of the test examples, in which --limit then takes the first ones; default is the
-            order of the data set.
+        k: Demonstrations of each class; 0 is zero-shot; default 1, or the k of the data set's YAML file.
+        seed: Random seed of the draw of demonstrations.
+        order: 0 keeps the demonstrations in the order of the draw; 1, 2, ... are other orders.
+        limit: Keep only the first N test examples; 0 keeps all.
+        shuffle: Random seed to shuffle the test examples before --limit; default the order of the data set.
     """
 
     dataset_path: PathFlag = ""

@@ -42,11 +42,11 @@ class DocLayNetConfig:
     """Turn the text blocks of document pages into a prompt file.
 
     Args:
-        train_pages: Draw demonstrations from the blocks of so many train pages, the first ones.
-        max_demo_words: Cut a demonstration's text to so many words.
+        train_pages: Number of train pages to draw demonstrations from, the first in order.
+        max_demo_words: Maximum number of words of a demonstration's text.
         prompts: The options that all data sets share.
-        dataset_size: small, base or large: that of DocLayNet's parts on the hub, instead of --dataset_path.
-        box_unit: What the boxes are told in: pixels, percent, 0..1000 or 0..1; default pixels, of DocBank 0..1000.
+        dataset_size: small, base or large: that part of DocLayNet on the hub, instead of --dataset_path.
+        box_unit: Unit of the boxes: pixels, percent, 0..1000 or 0..1; default pixels, for DocBank 0..1000.
     """
 
     train_pages: int = 500

@@ -29,12 +29,12 @@ class PreprocessConfig:
     """Turn a data set that a YAML file describes into a prompt file.
 
     Args:
-        config: The YAML file, such as samples/datasets/sst2.yaml; docs/datasets.md explains its keys. Without
-            --data_path its prompts go to real/.
-        method: What the prompts are for: direct (calibrated and generate read them too) or channel.
+        config: The YAML file, such as samples/datasets/sst2.yaml; docs/datasets.md explains its keys. Prompts go to
+            real/ unless --data_path is given.
+        method: Method the prompts are for: direct (also for calibrated and generate) or channel.
         prompts: The options that all data sets share.
-        first_label: The number of the first label word of a list, 0 or 1, as in the YAML file; needed where neither
-            that nor the labels that occur tell.
+        first_label: Number of the first label word in a list, 0 or 1, as in the YAML file; required if neither the file
+            nor the labels determine it.
     """
 
     config: PathFlag = ""
