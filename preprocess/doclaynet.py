@@ -1,4 +1,4 @@
-"""DocLayNet (Pfitzmann et al. 2022): the text blocks of document pages, eleven classes. DocBank fits too."""
+"""DocLayNet (Pfitzmann et al. 2022): text blocks of document pages, eleven classes. Also reads DocBank."""
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -74,6 +74,7 @@ def preprocess_channel(config: DocLayNetConfig) -> None:
 
 
 def preprocess(config: DocLayNetConfig, method: str) -> None:
+    """Page blocks as prompts of `method`."""
     path = dataset_of_size(config.dataset_size, config.prompts.dataset_path)
     dataset = DOCLAYNET if docbank_files(path) is None else DOCBANK
     plan = locate(dataset, replace(config.prompts, dataset_path=path), method)
@@ -94,6 +95,6 @@ def preprocess(config: DocLayNetConfig, method: str) -> None:
 
 
 def train_blocks(plan: Plan, train_pages: int, read: Read) -> list[Example]:
-    """The blocks with text of the first train pages."""
+    """The blocks with text on the first `train_pages` train pages."""
     first = tqdm(islice(read_train(read, plan), train_pages), desc="train pages", unit="page", disable=None)
     return [block.example() for page in first for block in page.blocks if block.text]
