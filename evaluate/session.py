@@ -1,9 +1,11 @@
 """One process and the model that it holds: runs of the same checkpoint load it once."""
 
+import sys
 from types import TracebackType
 from typing import NamedTuple
 
 from evaluate.run import Run
+from evaluate.threads import set_threads
 from llama import LLaMA
 from llama.llama import load_model
 from llama.model import Transformer
@@ -31,6 +33,10 @@ class Session:
     def load(self, run: Run) -> Loaded:
         """The model of a run on this process's device. From here on all ranks compute together."""
         launch = start(run.model_parallel_size)
+        if launch.device.type == "cpu" and self.model is None:
+            line = set_threads(run.options.threads)
+            if line and launch.rank == 0:
+                print(line, file=sys.stderr)
         key = (run.identity["fingerprint"], run.dtype, run.max_seq_len, run.model_parallel_size)
         if self.model is None or key != self.key:
             self.model = None  # before the next one is made: two would not fit
