@@ -48,6 +48,7 @@ class RunOptions:
         max_batch_tokens: Maximum number of tokens in a batch; default 2,048 on a CPU, 16,384 on CUDA.
         model_parallel_size: Number of processes that share one copy of the weights; default the number of shards if it
             divides the number of processes, else 1. The other processes are replicas and compute other batches.
+        threads: CPU threads of each process; default OMP_NUM_THREADS, else the number of free CPUs.
         overwrite: Replace an existing result, finished or not.
     """
 
@@ -59,12 +60,13 @@ class RunOptions:
     max_batch_size: int | None = None
     max_batch_tokens: int | None = None
     model_parallel_size: int | None = None
+    threads: int | None = None
     overwrite: bool = False
 
     def __post_init__(self) -> None:
         if not self.ckpt_dir:
             raise InputError("--ckpt_dir: expected a folder, a name in checkpoints/, or OWNER/NAME on the hub")
-        for flag in ("max_seq_len", "max_batch_size", "max_batch_tokens", "model_parallel_size"):
+        for flag in ("max_seq_len", "max_batch_size", "max_batch_tokens", "model_parallel_size", "threads"):
             value = getattr(self, flag)
             if value is not None and value < 1:
                 raise InputError(f"--{flag} {value}: expected 1 or more")

@@ -1,9 +1,11 @@
 """A session: one process with a loaded model, which runs of the same checkpoint share."""
 
+import sys
 from types import TracebackType
 from typing import NamedTuple
 
 from evaluate.run import Run
+from evaluate.threads import set_threads
 from llama import LLaMA
 from llama.llama import load_model
 from llama.model import Transformer
@@ -31,6 +33,10 @@ class Session:
     def load(self, run: Run) -> Loaded:
         """The model of a run, on this process's device. All ranks must call this."""
         launch = start(run.model_parallel_size)
+        if launch.device.type == "cpu" and self.model is None:
+            line = set_threads(run.options.threads)
+            if line and launch.rank == 0:
+                print(line, file=sys.stderr)
         key = (run.identity["fingerprint"], run.dtype, run.max_seq_len, run.model_parallel_size)
         if self.model is None or key != self.key:
             self.model = None  # free the old model first: two may not fit into memory
