@@ -1,7 +1,6 @@
-"""The number of threads of a process on a CPU: the CPUs that are free when it starts.
+"""The number of threads of a process on a CPU: the number of CPUs that are free when it starts.
 
-Two threads on a machine that is busy with other work can take several times as long as one: each layer ends when the
-slower of them ends.
+On a busy machine, two threads can take several times as long as one, because each layer waits for the slower thread.
 """
 
 import os
@@ -19,16 +18,17 @@ def set_threads(asked: int | None) -> str | None:
     """Choose and set the number of threads of this process.
 
     Args:
-        asked: By --threads; None: OMP_NUM_THREADS if that is set, else the CPUs that are free, divided by the processes
-            of this machine.
+        asked: The value of --threads; None: OMP_NUM_THREADS if it is set, else the number of free CPUs divided by the
+            number of processes on this machine.
 
     Returns:
-        A line that says why there are fewer threads than CPUs; None if there are not, or if the user chose the number.
+        A line that explains why there are fewer threads than CPUs; None if there are not, or if the user chose the
+        number.
     """
     if asked is not None:
         torch.set_num_threads(asked)
         return None
-    if "OMP_NUM_THREADS" in os.environ:  # torchrun sets it, too, if it starts several processes
+    if "OMP_NUM_THREADS" in os.environ:  # torchrun also sets it if it starts several processes
         return None
     allowed = allowed_cpus()
     free = min(allowed, free_cpus())
@@ -40,7 +40,7 @@ def set_threads(asked: int | None) -> str | None:
 
 
 def allowed_cpus() -> int:
-    """The CPUs that this process may use: by its affinity and by the quota of its control group (cgroup v2)."""
+    """Number of CPUs that this process may use, by its affinity and the quota of its control group (cgroup v2)."""
     count = len(affinity())
     try:
         quota, period = QUOTA.read_text().split()
@@ -50,13 +50,14 @@ def allowed_cpus() -> int:
 
 
 def affinity() -> set[int]:
+    """The CPUs on which this process may run."""
     if hasattr(os, "sched_getaffinity"):
         return os.sched_getaffinity(0)
     return set(range(os.cpu_count() or 1))
 
 
 def free_cpus() -> int:
-    """The CPUs of this process's affinity that are idle at this moment, rounded; by the load average without /proc."""
+    """Number of this process's CPUs that are idle now, rounded; without /proc, estimated from the load average."""
     before = idle_times()
     if before is None:
         return max(0, len(affinity()) - round(os.getloadavg()[0]))
@@ -68,7 +69,7 @@ def free_cpus() -> int:
 
 
 def idle_times() -> dict[int, int] | None:
-    """CPU -> ticks that it was idle, waiting for the disk included; None if the system does not say."""
+    """CPU -> idle ticks, including waits for the disk; None if they are unknown."""
     try:
         lines = STAT.read_text().splitlines()
     except OSError:
