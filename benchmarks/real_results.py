@@ -66,18 +66,18 @@ class RealConfig:
 
     Args:
         ckpt_dir: The checkpoint.
-        news_path: AG News: train.csv and test.csv.
-        doclaynet_path: Pages of DocLayNet.
-        docbank_path: The folder of DocBank's 100 samples; the 2nd, 4th, ... 40th are classified.
-        output_dir: Prompts, predictions, tables.
-        dtype: float32 or bfloat16; the other one is compared once.
-        k: Demonstrations of each class on AG News, with commas; on pages those of 0 and 1.
-        seed: Of the draws, with commas; without demonstrations there is nothing to draw, and the first alone counts.
-        limit: Of AG News, the first so many rows; 0 keeps all.
-        block_limit: Of either set of pages, the first so many blocks; 0 keeps all.
-        all_rows: Direct and its calibrations on all rows of AG News as well.
-        lora_steps: Steps of LoRA on DocBank's other pages; 0 leaves it out.
-        lora_learning_rate: Its learning rate.
+        news_path: Folder of AG News: train.csv and test.csv.
+        doclaynet_path: Folder of DocLayNet pages.
+        docbank_path: Folder of DocBank's 100 samples; the 2nd, 4th, ... 40th are classified.
+        output_dir: Folder for prompts, predictions and tables.
+        dtype: float32 or bfloat16; the other one is run once for comparison.
+        k: Demonstrations of each class on AG News, comma-separated; on pages only those of 0 and 1.
+        seed: Seeds of the draws, comma-separated. Without demonstrations only the first is used.
+        limit: Keep only the first N rows of AG News; 0 keeps all.
+        block_limit: Keep only the first N blocks of each set of pages; 0 keeps all.
+        all_rows: Also score direct and its calibrations on all rows of AG News.
+        lora_steps: Steps of LoRA on DocBank's other pages; 0 skips it.
+        lora_learning_rate: Learning rate of LoRA.
     """
 
     ckpt_dir: PathFlag = "checkpoints/smollm2-135m"

@@ -1,15 +1,15 @@
-"""The kinds of results: one entry a method, which says how tables and figures show it."""
+"""The kinds of results: how tables and figures show each method."""
 
 from typing import NamedTuple
 
 
 class Kind(NamedTuple):
-    """How a method is shown. What a colour says, the mark says too.
+    """How a method is shown. Colour and mark carry the same information.
 
     Args:
-        name: In tables.
-        colour: Of its marks and lines; those of this file are told apart by the colour-blind (Okabe and Ito 2008).
-        mark: As matplotlib writes markers.
+        name: Name in tables.
+        colour: Colour of its marks and lines, from a palette for the colour-blind (Okabe and Ito 2008).
+        mark: Marker, as in matplotlib.
     """
 
     name: str
@@ -33,12 +33,12 @@ OTHER_COLOUR, OTHER_MARK = "#7f7f7f", "."
 
 
 def kind_of(method: str | None) -> Kind | None:
-    """The entry of a method; one that is not known goes by its own name, and looks like all others of that sort."""
+    """The entry of a method; an unknown method has its own name and a common look."""
     if method is None:
         return None
     return KINDS.get(method, Kind(method, OTHER_COLOUR, OTHER_MARK))
 
 
 def order_of(method: str | None) -> int:
-    """Its place in tables; what is not known comes last."""
+    """Index of a method in tables; unknown methods come last."""
     return list(KINDS).index(method) if method in KINDS else len(KINDS)

@@ -162,7 +162,8 @@ def test_summary_on_stdout_and_bar_on_stderr(run, tmp_path, capsys):
         first,
     )
     assert warning == (
-        "warning: 2 of 15 texts were too long and lost words at their end: long, one word (all in the meta file)"
+        "warning: 2 of 15 texts were too long and were cut at their end: long, one word"
+        " (all are listed in the meta file)"
     )
     assert last == f"written to {tmp_path / 'outputs.json'}"
     assert re.search(r"\d+/\d+ \[00:00<00:00, ", err)

@@ -115,7 +115,7 @@ def test_one_flipped_bit_anywhere(folder, tmp_path, kind) -> None:
         flipped[place] ^= 1 << int(generator.integers(8))
         path.write_bytes(flipped)
         if kind == "archive":
-            with pytest.raises(CheckpointError, match=rf"^{path}: damaged: Bad CRC-32 .*; fetch it again$"):
+            with pytest.raises(CheckpointError, match=rf"^{path}: damaged: Bad CRC-32 .*; download it again$"):
                 whole_hash(path)
         else:
             assert whole_hash(path) != first

@@ -181,7 +181,7 @@ def test_tokenizer_without_begin_and_end(tmp_path) -> None:
         minloglevel=2,
     )
     (tmp_path / "tokenizer.model").write_bytes(model.getvalue())
-    with pytest.raises(CheckpointError, match="has no begin- and end-of-sequence pieces"):
+    with pytest.raises(CheckpointError, match="has no beginning- and end-of-sequence pieces"):
         Tokenizer(tmp_path / "tokenizer.model")
 
 
