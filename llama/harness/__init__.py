@@ -1,9 +1,9 @@
-"""The engine as a model of lm-evaluation-harness (`lm_eval`, the extra `harness`).
+"""The engine as a model of lm-evaluation-harness (package `lm_eval`, extra `harness`).
 
 __main__.py    the harness's command line, with the model `llama`
-model.py       what the harness asks of a model
-encoding.py    texts to ids as the harness's model `hf` encodes them
+model.py       the harness's model interface
+encoding.py    encoding of texts as in the harness's model `hf`
 options.py     --model_args
 
-Importing `llama.harness.model` registers the model for programs that call `lm_eval.simple_evaluate(model="llama")`.
+Programs that call `lm_eval.simple_evaluate(model="llama")` import `llama.harness.model`, which registers the model.
 """

@@ -1,4 +1,4 @@
-"""lm-evaluation-harness's command line, with the engine as its model `llama`.
+"""The command line of lm-evaluation-harness, with the engine as the model `llama`.
 
 python -m llama.harness --model llama --model_args ckpt_dir=HuggingFaceTB/SmolLM2-135M --tasks hellaswag
 torchrun --nproc_per_node 2 -m llama.harness --model llama --model_args ckpt_dir=7B --tasks mmlu --num_fewshot 5
@@ -12,11 +12,11 @@ from pathlib import Path
 from llama.errors import ARGUMENT, CheckpointError
 
 USAGE_ERROR, INTERRUPTED = 2, 130
-SECONDS_FOR_RANK_0 = 10.0  # to say the line that all ranks have to say, before torchrun ends it
+SECONDS_FOR_RANK_0 = 10.0  # to print its line before torchrun ends it
 
 
 def main() -> None:
-    """Parse, evaluate, exit: 0; 2 with one line for what a user can mend; 130 for Ctrl-C."""
+    """Run the harness and exit: 0; 2 with a one-line message for user errors; 130 for Ctrl-C."""
     leave_checkout()
     try:
         run()
@@ -28,13 +28,13 @@ def main() -> None:
 
 
 def run() -> None:
-    """The harness's own command line, which may end the program. What is wrong with a task is its own to say."""
+    """Run the harness's command line. Its own errors, such as unknown tasks, are raised as they are."""
     try:
         from lm_eval.__main__ import cli_evaluate
 
         import llama.harness.model  # noqa: F401 - registers the model
     except ImportError as error:
-        leave(USAGE_ERROR, f"error: {error}: pip install '.[harness]' in the project's folder has what is needed")
+        leave(USAGE_ERROR, f"error: {error}: run pip install '.[harness]' in the folder of the project")
     from llama.parallel import finish
 
     cli_evaluate()
@@ -42,15 +42,15 @@ def run() -> None:
 
 
 def leave_checkout() -> None:
-    """Take the folder of this package off the path where a folder `evaluate` stands beside it: the harness needs the
-    PyPI package of that name."""
+    """Remove a checkout of the project from `sys.path`: its folder `evaluate` hides the package of that name, which the
+    harness needs."""
     folder = Path(__file__).resolve().parents[2]
     if (folder / "evaluate" / "__init__.py").is_file() and (folder / "preprocess").is_dir():
         sys.path[:] = [path for path in sys.path if Path(path or ".").resolve() != folder]
 
 
 def leave(status: int, line: str) -> None:
-    """Say the line once, on rank 0, and end at once: after an error there is no barrier to wait at."""
+    """Print the line on rank 0 only, and exit without a barrier, which other ranks may never reach."""
     if int(os.environ.get("RANK", 0)) == 0:
         print(line, file=sys.stderr, flush=True)
     elif status != INTERRUPTED:  # a terminal interrupts all ranks at once

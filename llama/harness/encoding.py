@@ -1,7 +1,7 @@
-"""Texts to ids as lm-evaluation-harness's model `hf` encodes them, so that its numbers are ours.
+"""Encoding of texts as in lm-evaluation-harness's model `hf`, for equal results.
 
-A Hugging Face folder's tokenizer is opened by transformers: to it, what is written like a special token in a text is
-one, as chat templates need it. Of other checkpoints our own is taken.
+Tokenizers of Hugging Face folders are loaded with transformers, which recognizes special tokens in a text, as chat
+templates require. Other checkpoints use the engine's tokenizers.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from llama.tokenizers.hugging_face import token_texts
 
 
 class TransformersBackend:
-    """A tokenizer of transformers; see `llama.tokenizers.backend.Backend`, but special tokens in a text are special."""
+    """A tokenizer of transformers as a `llama.tokenizers.backend.Backend` that recognizes special tokens in a text."""
 
     def __init__(self, theirs: Any, files: tuple[Path, ...]):
         self.theirs = theirs
@@ -41,12 +41,12 @@ class TransformersBackend:
 
 
 class Encoding:
-    """Texts to ids and back.
+    """Encoding and decoding of texts.
 
     Args:
-        tokenizer: Encodes what texts share once.
-        theirs: transformers' tokenizer; None: there is only ours.
-        add_bos_token: Whether a text begins with BOS; None: as the tokenizer has it.
+        tokenizer: Encodes parts that texts have in common once.
+        theirs: The tokenizer of transformers; None: `tokenizer` is the engine's own.
+        add_bos_token: Whether to put BOS before a text; None: the tokenizer's default.
     """
 
     def __init__(self, tokenizer: Tokenizer, theirs: Any = None, add_bos_token: bool | None = None):
@@ -55,7 +55,7 @@ class Encoding:
         self.add_bos_token = add_bos_token
         if theirs is None:
             if add_bos_token and tokenizer.bos_id is None:
-                raise CheckpointError("`add_bos_token` True: the tokenizer has no token for it")
+                raise CheckpointError("`add_bos_token` True: the tokenizer has no BOS token")
             self.before = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
             self.after: list[int] = []
         else:
@@ -67,8 +67,8 @@ class Encoding:
         """Ids of `text`.
 
         Args:
-            add_special_tokens: Whether with what the tokenizer puts before and after a text; None: by `add_bos_token`,
-                and not where the text begins with BOS already, as one from a chat template may.
+            add_special_tokens: Whether to add what the tokenizer puts before and after a text; None: as
+                `add_bos_token` says, and not if the text already begins with BOS, like one from a chat template.
         """
         ids = list(self.tokenizer.encode(text))
         if add_special_tokens is None:
@@ -83,11 +83,13 @@ class Encoding:
 
 
 def added_tokens(theirs: Any) -> tuple[list[int], list[int]]:
-    """What a tokenizer of transformers puts before a text, and after it."""
+    """The ids that a tokenizer of transformers puts before and after a text."""
     alone, whole = (theirs.encode("a", add_special_tokens=added) for added in (False, True))
     starts = [start for start in range(len(whole)) if whole[start : start + len(alone)] == alone]
     if not starts:
-        raise CheckpointError(f"{theirs.name_or_path}: its tokenizer changes a text that it adds special tokens to")
+        raise CheckpointError(
+            f"{theirs.name_or_path}: its tokenizer encodes a text differently when it adds special tokens"
+        )
     return whole[: starts[0]], whole[starts[0] + len(alone) :]
 
 
@@ -95,13 +97,13 @@ def open_encoding(checkpoint: Checkpoint, add_bos_token: bool | None = None) -> 
     """The encoding of a checkpoint.
 
     Args:
-        add_bos_token: Whether a text begins with BOS; None: as the tokenizer has it.
+        add_bos_token: Whether to put BOS before a text; None: the tokenizer's default.
 
     Raises:
-        CheckpointError: transformers does not open the tokenizer of a Hugging Face folder.
+        CheckpointError: transformers cannot load the tokenizer of a Hugging Face folder.
     """
     path = checkpoint.tokenizer.backend.files[0]
-    if checkpoint.files[0].name != "config.json":  # Meta's, which transformers does not know
+    if checkpoint.files[0].name != "config.json":  # Meta's format, which transformers does not read
         return Encoding(checkpoint.tokenizer, None, add_bos_token)
     if path.name not in HUGGING_FACE_TOKENIZERS:
         names = " or ".join(HUGGING_FACE_TOKENIZERS)
@@ -109,8 +111,8 @@ def open_encoding(checkpoint: Checkpoint, add_bos_token: bool | None = None) -> 
     asked = {} if add_bos_token is None else {"add_bos_token": add_bos_token}
     try:
         theirs = transformers.AutoTokenizer.from_pretrained(path.parent, trust_remote_code=False, **asked)
-    except Exception as error:  # whatever a file leads it to
-        raise CheckpointError(f"{path}: transformers does not open it: {first_line(error)}") from None
+    except Exception as error:  # of any type, depending on the file
+        raise CheckpointError(f"{path}: transformers cannot load it: {first_line(error)}") from None
     if theirs.eos_token_id is None:
         raise CheckpointError(f"{path.parent}: transformers finds no eos_token in tokenizer_config.json")
     return Encoding(Tokenizer(TransformersBackend(theirs, (path,))), theirs, add_bos_token)

@@ -1,4 +1,4 @@
-"""What lm-evaluation-harness asks of a model, answered by the engine: all requests of a call are planned together."""
+"""The model interface of lm-evaluation-harness. All requests of a call are planned together."""
 
 import json
 import logging
@@ -37,13 +37,13 @@ from llama.params import weight_shapes
 from llama.scoring import Request
 from llama.shared import Computation, all_batches
 
-log = logging.getLogger("lm_eval.llama")  # the harness formats what is below its own name
+log = logging.getLogger("lm_eval.llama")  # the harness configures the loggers below lm_eval
 T = TypeVar("T")
 
-MAX_GEN_TOKS = 256  # where a task does not say, as the harness's model `hf` has it
-LONGEST_RUN = timedelta(days=365)  # that a process waits for others that have more to do
-GENERATION = {"until", "max_gen_toks", "do_sample", "temperature", "top_p"}  # of generation_kwargs: what is computed
-OF_SAMPLING = {"top_k", "min_p", "typical_p"}  # those that greedy decoding does not look at
+MAX_GEN_TOKS = 256  # default, as in the harness's model `hf`
+LONGEST_RUN = timedelta(days=365)  # maximum time to wait for other processes
+GENERATION = {"until", "max_gen_toks", "do_sample", "temperature", "top_p"}  # supported generation_kwargs
+OF_SAMPLING = {"top_k", "min_p", "typical_p"}  # generation_kwargs that greedy decoding ignores
 
 
 @register_model("llama")
@@ -51,13 +51,13 @@ class HarnessModel(TemplateLM):
     """A checkpoint as a model of the harness.
 
     Args:
-        batch_size: As the harness has it; batches are planned by their tokens (max_batch_tokens).
-        max_batch_size: Rows a batch at most.
-        device: As the harness has it; each process takes the CUDA device of its rank, else the CPU.
+        batch_size: Of the harness; without effect, because batches are planned by tokens (`max_batch_tokens`).
+        max_batch_size: Maximum number of rows in a batch.
+        device: Of the harness; each process uses the CUDA device of its rank, else the CPU.
         model_args: See `llama.harness.options.ModelOptions`.
 
     Raises:
-        CheckpointError: Names what was found and what was expected.
+        CheckpointError: An argument or the checkpoint is not valid.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class HarnessModel(TemplateLM):
 
     @property
     def prefix_token_id(self) -> int:
-        """Stands before a text that has no context."""
+        """The token before a text without context."""
         return self.encoding.prefix_id
 
     @property
@@ -106,7 +106,7 @@ class HarnessModel(TemplateLM):
         return str(name).replace("/", "__")
 
     def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
-        """The text of a conversation, without its system message where the template takes none."""
+        """The text of a conversation, without its system message if the template refuses it."""
         if self.tokenizer is None or self.tokenizer.chat_template is None:
             raise CheckpointError(
                 f"--apply_chat_template: the tokenizer of {self.options.ckpt_dir} has no chat template"
@@ -123,7 +123,7 @@ class HarnessModel(TemplateLM):
         try:
             return apply(chat_history)
         except jinja2.exceptions.TemplateError:
-            log.warning("the chat template refuses the conversation; its system message is left out")
+            log.warning("the chat template refuses the conversation; trying without its system message")
             return apply([message for message in chat_history if message["role"] != "system"])
 
     # Scores
@@ -134,7 +134,7 @@ class HarnessModel(TemplateLM):
     def _loglikelihood_tokens(
         self, requests: list[tuple[Any, list[int], list[int]]], disable_tqdm: bool = False, **_: Any
     ) -> list[tuple[float, bool]]:
-        """Of each continuation its log-probability in nats, and whether greedy decoding would give it."""
+        """The log-probability of each continuation, in nats, and whether greedy decoding would generate it."""
         found = [(0.0, False)] * len(requests)
         computation = self.llama.scoring(self.fit(requests), score_eos=False, greedy=True)
         for index, scores in self.progress("loglikelihood", computation, len(requests), disable_tqdm):
@@ -143,7 +143,7 @@ class HarnessModel(TemplateLM):
         return found
 
     def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = False) -> list[float]:
-        """Of each text its log-probability in nats, in windows of the longest length."""
+        """The log-probability of each text, in nats, computed in windows of `max_length` tokens."""
         windows: list[tuple[int, list[int], list[int]]] = []
         for index, request in enumerate(requests):
             tokens = self.tok_encode(request.args[0])
@@ -163,7 +163,7 @@ class HarnessModel(TemplateLM):
         return sums
 
     def fit(self, requests: Sequence[tuple[Any, list[int], list[int]]]) -> list[Request]:
-        """Requests whose contexts have lost what is too much at their begin. The last token is not fed to the model."""
+        """Requests with contexts truncated on the left to fit the model. The last token is not fed to the model."""
         fitting, cut = [], 0
         held: dict[tuple[int, ...], tuple[int, ...]] = {}  # each context once
         for texts, context, target in requests:
@@ -175,13 +175,13 @@ class HarnessModel(TemplateLM):
             cut += len(kept) < len(context)
             fitting.append(Request(held.setdefault(kept, kept), tuple(target)))
         if cut:
-            log.warning("%d contexts leave no room within %d tokens and lose their begin", cut, self.max_length)
+            log.warning("truncated %d contexts on the left: the model takes %d tokens", cut, self.max_length)
         return fitting
 
     # Generation
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
-        """Of each context its continuation, up to the first stop string."""
+        """The continuation of each context, up to the first stop string."""
         texts = [""] * len(requests)
         groups: dict[str, list[int]] = {}
         for index, request in enumerate(requests):
@@ -197,7 +197,7 @@ class HarnessModel(TemplateLM):
         return texts
 
     def read_generation(self, kwargs: dict[str, Any]) -> tuple[Sampling, list[str]]:
-        """generation_kwargs as the harness means them: how tokens are drawn, and the stop strings."""
+        """Sampling and stop strings from generation_kwargs, with the harness's defaults."""
         stated = dict(normalize_gen_kwargs(kwargs, self.max_gen_toks))
         stops = handle_stop_sequences(stated["until"], self.encoding.decode([self.eot_token_id], False))
         length, sampled = stated["max_gen_toks"], stated["do_sample"]
@@ -205,7 +205,7 @@ class HarnessModel(TemplateLM):
         unknown -= set() if sampled else OF_SAMPLING
         if unknown:
             known = ", ".join(sorted(GENERATION))
-            raise CheckpointError(f"generation_kwargs: {min(unknown)} is not computed; expected {known}")
+            raise CheckpointError(f"generation_kwargs: {min(unknown)} is not supported; expected {known}")
         if not 0 <= length < self.max_length:
             raise CheckpointError(f"generation_kwargs: max_gen_toks {length}, expected less than {self.max_length}")
         temperature, top_p = float(stated.get("temperature", 0)) if sampled else 0.0, float(stated.get("top_p", 1))
@@ -218,16 +218,16 @@ class HarnessModel(TemplateLM):
     def generation(
         self, contexts: Sequence[str], numbers: Sequence[int], sampling: Sampling, stops: Sequence[str]
     ) -> Generation:
-        """Contexts to continue, which lose what is too much at their begin.
+        """Contexts to continue, truncated on the left to leave room for new tokens.
 
         Args:
-            numbers: Of the requests in the call: each draws from a seed of its own.
+            numbers: Indices of the requests in the call; each has its own seed.
         """
         ids = [tuple(self.tok_encode(context)) or (self.prefix_token_id,) for context in contexts]
         kept = [context[-(self.max_length - sampling.max_gen_len) :] for context in ids]
-        cut = sum(map(len, kept)) < sum(map(len, ids))
+        cut = sum(len(one) < len(other) for one, other in zip(kept, ids, strict=True))
         if cut:
-            log.warning("contexts are longer than %d tokens: they lose their begin", len(max(kept, key=len)))
+            log.warning("truncated %d contexts on the left to %d tokens", cut, self.max_length - sampling.max_gen_len)
         seeds = [torch.initial_seed() + number * self.world_size + self.rank for number in numbers]
         ends = {*self.llama.tokenizer.end_ids, self.eot_token_id}
 
@@ -242,25 +242,25 @@ class HarnessModel(TemplateLM):
     def progress(
         self, name: str, computation: Computation[T], total: int, disable_tqdm: bool
     ) -> Iterator[tuple[int, T]]:
-        """The results of all batches, counted on rank 0."""
+        """The results of all batches, with a progress bar on rank 0."""
         disable = disable_tqdm or not is_rank_0()
         return iter(tqdm(all_batches(computation), total=total, desc=f"Running {name} requests", disable=disable))
 
     def all_gather(self, tensor: Tensor) -> Tensor:
-        """The tensors of all replicas, one behind the other."""
+        """The tensors of all replicas, concatenated."""
         parts = [torch.empty_like(tensor) for _ in range(self.world_size)]
         dist.all_gather(parts, tensor, group=get_data_parallel_group())
         return torch.cat(torch.atleast_1d(*parts))
 
     def gather_object(self, obj: Any, dst: int = 0) -> list[Any] | None:
-        """The objects of all replicas, on replica `dst`; elsewhere None."""
+        """The objects of all replicas on replica `dst`, None on the others."""
         group = get_data_parallel_group()
         parts = [None] * self.world_size if self.rank == dst else None
         dist.gather_object(obj, parts, dst=dist.get_global_rank(group, dst), group=group)
         return parts
 
     def barrier(self) -> None:
-        """Wait for all processes, as long as they take: a collective would give up after half an hour."""
+        """Wait for all processes, however long they take: a collective operation fails after half an hour."""
         self.barriers += 1
         names = [f"barrier {self.barriers} rank {rank}" for rank in range(self.launch.world_size)]
         self.launch.store.set(names[self.launch.rank], "")
@@ -268,13 +268,11 @@ class HarnessModel(TemplateLM):
 
     def set_cache_hook(self, cache_hook: CacheHook) -> None:
         if cache_hook.dbdict is not None and get_model_parallel_world_size() > 1:
-            raise CheckpointError(
-                "--use_cache: each process keeps its own, and those of one model could come to differ"
-            )
+            raise CheckpointError("--use_cache: cannot be combined with `model_parallel_size` above 1")
         super().set_cache_hook(cache_hook)
 
     def get_model_info(self) -> dict[str, Any]:
-        """What stands beside the results."""
+        """Facts about the model for the harness's results file."""
         model = self.llama.model
         return {
             "model_num_parameters": sum(math.prod(shape) for shape, _ in weight_shapes(model.args).values()),
@@ -284,7 +282,7 @@ class HarnessModel(TemplateLM):
 
 
 def open_whole(options: ModelOptions) -> Checkpoint:
-    """The checkpoint; where no length is asked for, with all positions, as the harness's model `hf` has them."""
+    """The checkpoint, with all positions of the model by default, as in the harness's model `hf`."""
     checkpoint = open_checkpoint(options.ckpt_dir, options.tokenizer_path, options.max_seq_len, options.revision)
     if options.max_seq_len is not None or checkpoint.files[0].name != "config.json":
         return checkpoint

@@ -1,4 +1,4 @@
-"""--model_args, --batch_size and --device of the harness's command line, checked before anything is loaded."""
+"""Checks of the harness's --model_args, --batch_size, --max_batch_size and --device, before anything is loaded."""
 
 import dataclasses
 import re
@@ -16,17 +16,17 @@ EXPECTED = {str: "text", int: "a whole number of 1 or more", bool: "True or Fals
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """What --model_args holds; see `llama.llama.load`.
+    """The arguments in --model_args; see `llama.llama.load`.
 
     Args:
-        ckpt_dir: The checkpoint.
-        revision: Of a model on the hub.
-        tokenizer_path: Another tokenizer than that of the checkpoint.
+        ckpt_dir: Folder of a checkpoint, or OWNER/NAME on the hub.
+        revision: Branch, tag or commit of a model on the hub.
+        tokenizer_path: Tokenizer file; None: that of the checkpoint.
         dtype: auto, float32, bfloat16 or float16.
-        max_seq_len: Tokens that are seen at once; None: all positions of the model.
-        max_batch_tokens: Tokens of a batch.
+        max_seq_len: Maximum number of tokens that the model sees at once; None: all its positions.
+        max_batch_tokens: Tokens in a batch.
         model_parallel_size: Processes that share one copy of the weights.
-        add_bos_token: Whether a text begins with BOS; None: as the tokenizer has it.
+        add_bos_token: Whether to put BOS before a text; None: the tokenizer's default.
     """
 
     ckpt_dir: str
@@ -45,10 +45,10 @@ TYPES: dict[str, type] = {"add_bos_token": bool} | dict.fromkeys(
 
 
 def read_options(model_args: dict[str, Any]) -> ModelOptions:
-    """`model_args` as the harness has parsed them: it makes numbers of what looks like one.
+    """Options from `model_args` as parsed by the harness, which converts values that look like numbers.
 
     Raises:
-        CheckpointError: Names the argument, what was found and what was expected.
+        CheckpointError: An argument is unknown, missing or of the wrong type.
     """
     names = [field.name for field in dataclasses.fields(ModelOptions)]
     values: dict[str, Any] = {}
@@ -76,30 +76,30 @@ def read_value(name: str, value: Any, kind: type) -> Any:
 
 
 def check_batch_size(batch_size: Any) -> None:
-    """Batches are planned by their tokens whatever it is; what the harness gives no meaning to is refused.
+    """Check the value, which has no effect: batches are planned by tokens.
 
     Raises:
-        CheckpointError: It is no whole number of 1 or more, `auto` or `auto:N`.
+        CheckpointError: Not a whole number of 1 or more, `auto` or `auto:N`.
     """
     if not re.fullmatch(r"auto(:\d+(\.\d+)?)?|0*[1-9]\d*", str(batch_size)):
         raise CheckpointError(f"--batch_size {batch_size}: expected a whole number of 1 or more, auto or auto:N")
 
 
 def read_max_batch_size(size: Any) -> int | None:
-    """Rows of a batch at most."""
+    """Maximum number of rows in a batch; None: no maximum."""
     if size is not None and (type(size) is not int or size < 1):
         raise CheckpointError(f"--max_batch_size {size}: expected a whole number of 1 or more")
     return size
 
 
 def check_device(device: str | None) -> None:
-    """Each process takes the CUDA device of its rank, or the CPU where there is none.
+    """Each process uses the CUDA device of its rank, or the CPU if there is none. The harness's default is cuda:0.
 
     Raises:
-        CheckpointError: Another device is asked for. The harness asks for cuda:0 by default.
+        CheckpointError: Another device is given.
     """
     there = ("cuda", "cuda:0") if torch.cuda.is_available() else ("cpu", "cuda", "cuda:0")
     if device is not None and device not in there:
         raise CheckpointError(
-            f"--device {device}: expected {', '.join(there)}; CUDA_VISIBLE_DEVICES says which CUDA devices there are"
+            f"--device {device}: expected {', '.join(there)}; to choose a CUDA device, set CUDA_VISIBLE_DEVICES"
         )

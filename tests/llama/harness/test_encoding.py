@@ -1,4 +1,4 @@
-"""Texts to ids as transformers' own tokenizers have them, special tokens in texts among them."""
+"""Encoding, compared with tokenizers of transformers, also of texts with special tokens."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ TEXTS = [
 def test_as_transformers(chat_folder) -> None:
     encoding = open_encoding(open_checkpoint(str(chat_folder)))
     theirs = transformers.AutoTokenizer.from_pretrained(chat_folder)
-    assert encoding.tokenizer.lines is not None  # what texts share is encoded once
+    assert encoding.tokenizer.lines is not None  # parts that texts have in common are encoded once
     for text in TEXTS:
         for added in (True, False):
             assert encoding.encode(text, added) == theirs.encode(text, add_special_tokens=added)
@@ -44,7 +44,7 @@ def test_whether_bos_is_added(add_bos_token, chat_folder) -> None:
 
 
 def test_our_own(make_checkpoint, tmp_path) -> None:
-    """Of Meta's checkpoints: what is written like a special token is text, and BOS is put before each text."""
+    """For Meta's checkpoints: special tokens in a text are ordinary text, and BOS is put before each text."""
     checkpoint = open_checkpoint(str(make_checkpoint(tmp_path / "meta")))
     encoding = open_encoding(checkpoint)
     assert encoding.theirs is None and encoding.prefix_id == 1
@@ -62,9 +62,9 @@ def test_refused(chat_folder, write_tokenizer, make_checkpoint, tmp_path) -> Non
         open_encoding(checkpoint)
     (tmp_path / "tokenizer.json").write_text("{}")
     checkpoint.tokenizer.backend.files = (Path(tmp_path / "tokenizer.json"),)
-    with pytest.raises(CheckpointError, match=r"tokenizer.json: transformers does not open it: "):
+    with pytest.raises(CheckpointError, match=r"tokenizer.json: transformers cannot load it: "):
         open_encoding(checkpoint)
     checkpoint = open_checkpoint(str(make_checkpoint(tmp_path / "meta")))
     checkpoint.tokenizer.bos_id = None
-    with pytest.raises(CheckpointError, match="`add_bos_token` True: the tokenizer has no token for it"):
+    with pytest.raises(CheckpointError, match="`add_bos_token` True: the tokenizer has no BOS token"):
         open_encoding(checkpoint, True)

@@ -102,7 +102,7 @@ def test_a_refusal_is_one_line(root, tasks, tmp_path) -> None:
 @pytest.mark.skipif(INSTALLED, reason="the harness is installed")
 def test_without_the_harness(root, tmp_path) -> None:
     done = harness("--model", "llama", root=root, cwd=tmp_path)
-    expected = "error: No module named 'lm_eval': pip install '.[harness]' in the project's folder has what is needed"
+    expected = "error: No module named 'lm_eval': run pip install '.[harness]' in the folder of the project"
     assert (done.returncode, done.stderr.splitlines(), done.stdout) == (2, [expected], "")
 
 

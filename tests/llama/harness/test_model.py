@@ -10,6 +10,7 @@ import torch
 pytest.importorskip("lm_eval", reason="needs the extra harness; test_environment.py runs these in its own")
 
 from lm_eval.api.instance import Instance
+from lm_eval.api.model import CacheHook
 from lm_eval.models.huggingface import HFLM
 
 from llama import CheckpointError
@@ -122,9 +123,9 @@ def test_draws(ours) -> None:
 @pytest.mark.parametrize(
     ("kwargs", "line"),
     [
-        ({"repetition_penalty": 1.2}, "repetition_penalty is not computed; expected do_sample, max_gen_toks"),
-        ({"num_beams": 4}, "num_beams is not computed"),
-        ({"do_sample": True, "temperature": 1.0, "top_k": 3}, "top_k is not computed"),
+        ({"repetition_penalty": 1.2}, "repetition_penalty is not supported; expected do_sample, max_gen_toks"),
+        ({"num_beams": 4}, "num_beams is not supported"),
+        ({"do_sample": True, "temperature": 1.0, "top_k": 3}, "top_k is not supported"),
         ({"do_sample": True, "temperature": -1.0}, "temperature -1.0, top_p 1.0; expected 0 or more, 0 to 1"),
         ({"temperature": 1.0, "top_p": 2}, "temperature 1.0, top_p 2.0; expected 0 or more, 0 to 1"),
         ({"max_gen_toks": 1024}, "max_gen_toks 1024, expected less than 1024"),
@@ -181,6 +182,15 @@ def test_answers_are_kept(chat_folder, tasks, tmp_path, monkeypatch) -> None:
     assert found["results"] == whole["results"]
     again = evaluate(model, tasks, names, use_cache=str(tmp_path / "cache"))
     assert len(counts) == 3 and again["results"] == whole["results"]
+
+
+def test_a_cache_of_several_ranks_is_refused(ours, monkeypatch) -> None:
+    """Each process has its own, and ranks that share a model must compute the same requests."""
+    kept = CacheHook(None)
+    kept.dbdict = {}
+    monkeypatch.setattr("llama.harness.model.get_model_parallel_world_size", lambda: 2)
+    with pytest.raises(CheckpointError, match="--use_cache: cannot be combined with `model_parallel_size` above 1"):
+        ours.set_cache_hook(kept)
 
 
 def test_metas_format(make_checkpoint, tmp_path) -> None:

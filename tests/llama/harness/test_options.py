@@ -1,4 +1,4 @@
-"""--model_args: what the harness hands over, as it parses it."""
+"""--model_args, as the harness parses them, and other flags of the harness."""
 
 import re
 from dataclasses import fields
@@ -64,10 +64,13 @@ def test_batch_size() -> None:
 
 @pytest.mark.parametrize("cuda", [False, True])
 def test_device(cuda, monkeypatch) -> None:
-    """The harness asks for cuda:0 where nobody says anything."""
+    """cuda:0 is the default of the harness."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     for device in (None, "cuda", "cuda:0"):
         check_device(device)
     for device in ("mps", "cuda:1", *(["cpu"] if cuda else [])):
-        with pytest.raises(CheckpointError, match=f"--device {device}: expected .*cuda:0; CUDA_VISIBLE_DEVICES"):
+        with pytest.raises(
+            CheckpointError,
+            match=f"--device {device}: expected .*cuda:0; to choose a CUDA device, set CUDA_VISIBLE_DEVICES",
+        ):
             check_device(device)
