@@ -31,6 +31,7 @@ LONGEST_MESSAGE = 1600  # characters: what a terminal shows at once; the flag to
 COMMANDS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 OF_BARS = re.compile("\r|\x1b\\[A")  # with which tqdm draws
 LARGEST = 2**63  # of whole numbers: what is computed with them has 64 bits
+REQUIREMENTS_OF = {"tiny_llama": "tiny-llama", "pretrain": "finetune"}  # of a folder that has no file of its name
 BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
@@ -112,8 +113,9 @@ def requirements_of(error: ImportError, trace: Any) -> str | None:
     name = (error.name or "").partition(".")[0]
     if (here / name).is_dir() or (here / f"{name}.py").exists():
         return None
-    folders = [Path(frame.filename).resolve().parent for frame in traceback.extract_tb(trace)]
-    own = [f"requirements-{folder.name}.txt" for folder in folders if folder.parent == here]
+    files = [Path(frame.filename).resolve() for frame in traceback.extract_tb(trace)]
+    packages = [file.relative_to(here).parts[0] for file in files if here in file.parents[1:]]
+    own = [f"requirements-{REQUIREMENTS_OF.get(package, package)}.txt" for package in packages]
     return next((file for file in reversed(own) if (here / file).exists()), "requirements.txt")
 
 

@@ -17,11 +17,11 @@ ALLOWED = {
     "preprocess": {"llama"},  # its templates alone, see below
     "evaluate": {"llama", "preprocess"},
     "documents": {"preprocess"},
-    "pretrain": {"llama", "preprocess", "documents"},
+    "tiny_llama": {"llama", "preprocess"},
     "finetune": {"evaluate", "preprocess", "llama", "documents"},
     "convert": {"llama", "preprocess"},
     "options": set(),
-    "run_*": {"options", "preprocess", "llama", "evaluate", "documents", "finetune", "pretrain", "convert"},
+    "run_*": {"options", "preprocess", "llama", "evaluate", "documents", "finetune", "tiny_llama", "convert"},
 }
 PACKAGES = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
 SCRIPTS = sorted(ROOT.glob("run_*.py"))
@@ -134,10 +134,10 @@ def test_evaluate_is_ours():
 def test_requirements_are_imported(path):
     """By the product, or by the tests where only they need it; a tool is not imported."""
     assert not requirements(path) & {"evaluate", "setfit", "lm-eval", "lm_eval"}
-    where = {"requirements": set(PACKAGES) - {"pretrain", "documents", "finetune", "convert"} | {"options"}}
+    where = {"requirements": set(PACKAGES) - {"tiny_llama", "documents", "finetune", "convert"} | {"options"}}
     where |= {
         "requirements-dev": {"tests"},
-        "requirements-pretrain": {"pretrain"},
+        "requirements-tiny-llama": {"tiny_llama"},
         "requirements-finetune": {"finetune", "documents"},
         "requirements-convert": {"convert"},
     }

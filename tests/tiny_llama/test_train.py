@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-import pretrain.train
+import tiny_llama.train
 from llama import load
 from preprocess.errors import InputError
-from pretrain.state import Log, read_log
-from pretrain.train import PretrainConfig, learning_rate
+from tiny_llama.state import Log, read_log
+from tiny_llama.train import PretrainConfig, learning_rate
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def config(tmp_path: Path, root: Path, one_process: None, monkeypatch: pytest.Mo
     (tmp_path / "docbank").mkdir()
     for page in range(2):
         (tmp_path / f"docbank/page{page}.txt").write_text("\n".join(rows) + "\n")
-    monkeypatch.setattr(pretrain.train, "finish", lambda: None)  # the process group is shared with other tests
+    monkeypatch.setattr(tiny_llama.train, "finish", lambda: None)  # the process group is shared with other tests
     return PretrainConfig(
         news_path=str(root / "samples/ag_news/train.csv"),
         docbank_path=str(tmp_path / "docbank"),
@@ -46,7 +46,7 @@ def weights(folder: str) -> dict[str, torch.Tensor]:
 
 
 def test_learns_and_ends_in_a_checkpoint(config: PretrainConfig, capsys: pytest.CaptureFixture[str]) -> None:
-    pretrain.train.pretrain(config)
+    tiny_llama.train.pretrain(config)
     losses = [line["loss"] for line in read_log(Path(config.run_dir) / "log.jsonl") if "loss" in line]
     assert len(losses) > 10
     assert np.mean(losses[-3:]) < losses[0] - 0.5
@@ -58,7 +58,7 @@ def test_learns_and_ends_in_a_checkpoint(config: PretrainConfig, capsys: pytest.
 
 
 def test_interrupted_training_ends_in_the_same_weights(config: PretrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    pretrain.train.pretrain(config)
+    tiny_llama.train.pretrain(config)
     broken = dataclasses.replace(config, run_dir=config.run_dir + "2", output_dir=config.output_dir + "2")
     write = Log.write
 
@@ -69,8 +69,8 @@ def test_interrupted_training_ends_in_the_same_weights(config: PretrainConfig, m
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Log, "write", stop_at_step_8)
-        pretrain.train.pretrain(broken)
-    pretrain.train.pretrain(broken)
+        tiny_llama.train.pretrain(broken)
+    tiny_llama.train.pretrain(broken)
     steps = [line["step"] for line in read_log(Path(broken.run_dir) / "log.jsonl") if "loss" in line]
     assert steps == sorted(set(steps))
     whole, resumed = weights(config.output_dir), weights(broken.output_dir)
@@ -78,14 +78,14 @@ def test_interrupted_training_ends_in_the_same_weights(config: PretrainConfig, m
 
 
 def test_other_options_do_not_resume(config: PretrainConfig) -> None:
-    pretrain.train.pretrain(config)
+    tiny_llama.train.pretrain(config)
     with pytest.raises(InputError, match=r"state\.pth: a run with other options \(learning_rate\)"):
-        pretrain.train.pretrain(dataclasses.replace(config, learning_rate=1.0))
+        tiny_llama.train.pretrain(dataclasses.replace(config, learning_rate=1.0))
 
 
 def test_missing_data_is_named(config: PretrainConfig) -> None:
     with pytest.raises(InputError, match=r"nowhere\.csv: no such file or folder \(--news_path"):
-        pretrain.train.pretrain(dataclasses.replace(config, news_path="nowhere.csv"))
+        tiny_llama.train.pretrain(dataclasses.replace(config, news_path="nowhere.csv"))
 
 
 def test_learning_rate_warms_up_and_falls_to_its_floor(config: PretrainConfig) -> None:

@@ -11,8 +11,8 @@ from llama import Tokenizer
 from llama.templates import read_template
 from preprocess.blocks import LABEL_WORDS
 from preprocess.docbank import page_files, read_page
-from pretrain.corpus import LABEL_WEIGHT, Labelled, batches, blocks, chain_document, document, documents, news
-from pretrain.written_blocks import written_block
+from tiny_llama.corpus import LABEL_WEIGHT, Labelled, batches, blocks, chain_document, document, documents, news
+from tiny_llama.written_blocks import written_block
 
 ARTICLE = read_template("Article: {text}\nCategory: {label_word}", ["text"], ["World"])
 

@@ -23,9 +23,9 @@ from llama.prompts import LABEL_WORD, TEXT, fill
 from preprocess.errors import InputError
 from preprocess.files import PathFlag
 from preprocess.prompts import METHODS
-from pretrain.corpus import Document, Labelled, batches, blocks, documents, news
-from pretrain.state import Log, draw_loss, resume, save_state, write_checkpoint
-from pretrain.tokenizer import train_tokenizer
+from tiny_llama.corpus import Document, Labelled, batches, blocks, documents, news
+from tiny_llama.state import Log, draw_loss, resume, save_state, write_checkpoint
+from tiny_llama.tokenizer import train_tokenizer
 
 HELD_OUT = 200  # of the news rows, never trained on: progress is read off them
 HELD_OUT_WORDS = 60  # of each: fits into any context

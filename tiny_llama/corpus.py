@@ -19,7 +19,7 @@ from preprocess.blocks import LABEL_WORDS
 from preprocess.docbank import page_files, read_page
 from preprocess.doclaynet import DOCLAYNET
 from preprocess.prompts import METHODS
-from pretrain.written_blocks import written_block
+from tiny_llama.written_blocks import written_block
 
 CHAINS = (1, 1, 1, 1, 2, 3, 5)  # lengths of the chains with independent labels
 BALANCED = 0.2  # share of the chains that hold every class as often as any other, then one more
