@@ -296,10 +296,11 @@ def help_text(config_type: type) -> str:
 
 
 def explanations(config_type: type) -> dict[str, str]:
-    """Flag -> its line in the Args of the docstring of its dataclass."""
+    """Flag -> its line in the Args of the docstring of its dataclass, or of the one that this extends."""
     found = {}
-    for argument in parse_docstring(config_type.__doc__ or "").args or []:
-        found[argument.name] = " ".join((argument.description or "").split())
+    for kind in filter(dataclasses.is_dataclass, reversed(config_type.__mro__)):
+        for argument in parse_docstring(kind.__doc__ or "").args or []:
+            found[argument.name] = " ".join((argument.description or "").split())
     for hint in typing.get_type_hints(config_type).values():
         if dataclasses.is_dataclass(hint):
             found |= explanations(hint)

@@ -13,9 +13,9 @@ import PIL.Image
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, List, Value
 from tqdm import tqdm
 
+from documents.image_names import find_image
 from documents.images import decoded, is_turned, open_image
 from finetune.hub import check_push, repository
-from finetune.image_names import find_image
 from finetune.label_studio import Notes
 from finetune.labelled_pages import NO_TEXT, ExportReading, LabelledPage, read_pages
 from preprocess.errors import InputError

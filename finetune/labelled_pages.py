@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from documents.image_names import find_image
 from documents.images import image_size
+from documents.words import words_of_page
 from finetune import json_min
-from finetune.image_names import find_image
 from finetune.label_studio import IN_PERCENT, Notes, TaskReading, row_of_task
 from finetune.region_words import words_in_regions
-from finetune.words import words_of_page
 from preprocess.blocks import on_page
 from preprocess.errors import InputError
 from preprocess.files import read_json

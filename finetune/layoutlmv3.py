@@ -15,29 +15,23 @@ from torch import Tensor
 from documents.boxes import SEGMENT, check_boxes_flag
 from documents.chunks import SPECIAL_TOKENS, Encoded, chunk_layout, collate
 from documents.images import ImageFile
-from documents.pages import PageOptions, Splits, flat
+from documents.layoutlmv3 import checkpoint_gradients, chunk_length, load_image_processor, normalised
+from documents.pages import PageOptions, Splits, flat, read_splits
+from documents.prepared import prepare
 from documents.sources import source_of
-from finetune import lightning_training, training
+from finetune import training
 from finetune.hub import check_push
-from finetune.layoutlmv3_model import (
-    READING,
-    LayoutBase,
-    PageReading,
-    load_image_processor,
-    load_layout,
-    load_transformers,
-    normalised,
-)
+from finetune.layoutlmv3_model import READING, LayoutBase, PageReading, load_layout, load_transformers
 from finetune.lightning_modules import ChunkData, TokenClassifier
-from finetune.lightning_training import LightningOptions
 from finetune.model_card import push, write_card
-from finetune.outputs import Results, circumstances, device_name, finish, settings_of, sha256_of, write_results
+from finetune.outputs import Results, device_name, finish, settings_of, sha256_of, write_results
 from finetune.predicting import predict_scores
-from finetune.prepared import prepare
-from finetune.run_folder import base_folder, begin, quiet_libraries
 from finetune.training import Collator, TrainingOptions
 from preprocess.errors import InputError
 from preprocess.files import PathFlag, read_json, write_json
+from training import lightning as by_pytorch_lightning
+from training.lightning import LightningOptions
+from training.run_folder import base_folder, begin, circumstances, is_first_process, quiet_libraries
 
 DEFAULTS = {  # those of the systems that used the one and the other
     "lightning": {"epochs": 5.0, "batch_size": 2, "learning_rate": 1e-4, "schedule": "linear"},
@@ -90,8 +84,6 @@ class LayoutLMv3Config:
         check_boxes_flag(self.boxes)
         if self.trainer not in DEFAULTS:
             raise InputError(f"--trainer {self.trainer}: expected {' or '.join(DEFAULTS)}")
-        if self.training.gradient_checkpointing:
-            raise InputError("--gradient_checkpointing: transformers has none for LayoutLMv3")
         if self.stride < 0 or self.max_length < self.stride + SPECIAL_TOKENS + 1:
             raise InputError(
                 f"--stride {self.stride}: expected 0 to less than --max_length {self.max_length} without special tokens"
@@ -115,11 +107,11 @@ def finetune_layoutlmv3(config: LayoutLMv3Config) -> None:
             push(folder, config.push_to_hub, config.private)
         return
     quiet_libraries()
-    lightning_training.quiet_lightning()
+    by_pytorch_lightning.quiet_lightning()
     source = source_of(config.dataset, config.pages.path, config.pages.box_unit, config.boxes)
     config.training.check_labels(source.label_words)
     image_processor = load_image_processor(config.model)
-    splits, images = prepare(config.pages, config.training.seed, source, image_processor, folder)
+    splits, images = prepare(partial(read_splits, config.pages, config.training.seed, source), image_processor, folder)
     seed_everything(config.training.seed, verbose=False)
     texts = [block.text for block in flat(splits.train)]
     base = load_layout(config.model, source.label_words, texts, base_folder(folder, config.model))
@@ -156,20 +148,17 @@ def fine_tuned(
         model, _ = load_transformers(str(folder / "model"), encoded["train"].label_words)
         on_gpu = torch.cuda.is_available() and config.lightning.accelerator != "cpu"
         return replace(base, model=model.to("cuda" if on_gpu else "cpu")), read_json(trained, "--output_dir")
+    if config.training.gradient_checkpointing:
+        checkpoint_gradients(base.model)
     seed_everything(config.training.seed, verbose=False)  # dropout is the same whether `base` was made or found
     progress = (by_lightning if config.trainer == "lightning" else by_hf)(config, base, encoded, collator)
     if is_first_process():
-        kept = PageReading(config.boxes, chunk_length(config, base), config.stride)
+        kept = PageReading(config.boxes, chunk_length(base.model, base.processor, config.max_length), config.stride)
         setattr(base.model.config, READING, asdict(kept))
         base.model.save_pretrained(folder / "model")
         base.processor.save_pretrained(folder / "model")
         write_json(trained, progress)
     return base, progress
-
-
-def is_first_process() -> bool:
-    """Lightning starts the command again for each further device."""
-    return int(os.environ.get("LOCAL_RANK", "0")) == 0
 
 
 def record(config: LayoutLMv3Config) -> None:
@@ -187,7 +176,7 @@ def encode(
     Raises:
         InputError: It does not take more than the stride.
     """
-    length = chunk_length(config, base)
+    length = chunk_length(base.model, base.processor, config.max_length)
     if length < config.stride + SPECIAL_TOKENS + 1:
         raise InputError(f"--stride {config.stride}: {config.model} takes only {length} tokens")
     encoded = {
@@ -197,16 +186,12 @@ def encode(
     return encoded | {"test": encoded["test"].first(config.pages.limit)}
 
 
-def chunk_length(config: LayoutLMv3Config, base: LayoutBase) -> int:
-    """Tokens of a chunk: `--max_length`, or what the model takes."""
-    places = base.model.config.max_position_embeddings - base.processor.tokenizer.pad_token_id - 1
-    return min(config.max_length, places)
-
-
 def collate_layout(batch: Sequence[dict[str, Any]], base: LayoutBase, images: ImageFile) -> dict[str, Tensor]:
     """Rows as a batch: `collate`'s tensors and pixel_values (B, 3, S, S)."""
-    found = images[[row["image"] for row in batch]]
-    return collate(batch, base.processor.tokenizer.pad_token_id) | {"pixel_values": normalised(base.processor, found)}
+    collated = collate(batch, base.processor.tokenizer.pad_token_id)
+    if not base.model.config.visual_embed:  # pre-trained to read texts and boxes alone
+        return collated
+    return collated | {"pixel_values": normalised(base.processor, images[[row["image"] for row in batch]])}
 
 
 def by_lightning(
@@ -215,11 +200,13 @@ def by_lightning(
     """Train `base.model` with Lightning; steps and seconds, for the metrics."""
     folder, options = Path(config.output_dir), config.training
     module = TokenClassifier(base.model, options, encoded["validation"])
-    trainer = lightning_training.make_trainer(options, config.lightning, folder, sys.stderr.isatty())
+    trainer = by_pytorch_lightning.make_trainer(
+        options, config.lightning, folder, sys.stderr.isatty(), options.best_by, "max"
+    )
     record(config)
     workers = config.lightning.num_workers
     data = ChunkData(encoded["train"], encoded["validation"], collator, options, workers)
-    return lightning_training.train(trainer, module, data, folder)
+    return by_pytorch_lightning.train(trainer, module, data, folder)
 
 
 def by_hf(
@@ -230,7 +217,7 @@ def by_hf(
     record(config)
     trainer = training.make_trainer(
         base.model,
-        config.training,
+        replace(config.training, gradient_checkpointing=False),  # `fine_tuned` has seen to it
         folder,
         encoded["train"],
         encoded["validation"],

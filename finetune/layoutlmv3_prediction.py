@@ -14,21 +14,22 @@ from PIL import ImageDraw
 from PIL.Image import Image
 
 from documents.boxes import SEGMENT, check_boxes_flag, segment_boxes
+from documents.image_names import is_named
 from documents.images import open_image
+from documents.layoutlmv3 import pixels
 from documents.pages import Splits
 from documents.rows import are_words
+from documents.words import Word, read_words
 from finetune.block_metrics import decisions
-from finetune.image_names import is_named
 from finetune.labelled_pages import ExportReading, plain_row
 from finetune.layoutlmv3 import LayoutLMv3Config, collate_layout, encode
-from finetune.layoutlmv3_model import PageReading, load_classifier, page_reading, pixels
+from finetune.layoutlmv3_model import PageReading, load_classifier, page_reading
 from finetune.predicting import predict_scores
-from finetune.run_folder import quiet_libraries
-from finetune.words import Word, read_words
 from preprocess.blocks import Block, Corners, Page, scale
 from preprocess.errors import InputError
 from preprocess.files import PathFlag, check_writable, read_json, write_bytes, write_json
 from preprocess.units import PERCENT, PIXELS, check_unit, unit_of
+from training.run_folder import quiet_libraries
 
 NEEDED = {
     "model": "what run_finetune_layoutlmv3.py wrote, or a hub id",

@@ -17,12 +17,12 @@ from documents.sources import source_of
 from evaluate.run import dtype_name
 from finetune.llama_model import Base, load_base
 from finetune.lora import LoraOptions, with_adapter
-from finetune.outputs import Results, circumstances, device_name, finish, settings_of, sha256_of, write_results
+from finetune.outputs import Results, device_name, finish, settings_of, sha256_of, write_results
 from finetune.predicting import predict_scores
-from finetune.run_folder import base_folder, begin, quiet_libraries, save_whole
 from finetune.training import TrainingOptions, make_trainer, progress, train
 from preprocess.errors import InputError
 from preprocess.files import PathFlag, read_json, write_json
+from training.run_folder import base_folder, begin, circumstances, quiet_libraries, save_whole
 
 STEPS = 9000
 DATASET = "doclaynet"  # DocBank's pages are read as such too

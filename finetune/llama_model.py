@@ -16,7 +16,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from finetune.pretrained import RANDOM, check_weights, is_classifier, label_options, one_line, read_config
+from documents.pretrained import RANDOM, check_weights, is_classifier, label_options, one_line, read_config
 from llama import ModelArgs, open_checkpoint
 from llama.checkpoint import load_weights
 from llama.formats.names import to_hugging_face

@@ -4,11 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from documents.pages import Source
+from documents.pretrained import LICENCE, LICENCE_NOTE, RANDOM
 from finetune.hub import repository
-from finetune.pretrained import RANDOM
 from preprocess.files import write_bytes
-
-LICENCE = "cc-by-nc-sa-4.0"  # of LayoutLMv3's published weights
 
 
 def write_card(model: str, name: str, source: Source, metrics: dict[str, Any], folder: Path) -> None:
@@ -31,7 +29,7 @@ def write_card(model: str, name: str, source: Source, metrics: dict[str, Any], f
         *("", f"| test, {metrics['data']['test']['blocks']} blocks | |", "|---|---|", *rows, ""),
     ]
     if name != RANDOM:
-        lines += ["The published weights of LayoutLMv3 are CC BY-NC-SA 4.0: not for commercial use.", ""]
+        lines += [LICENCE_NOTE, ""]
     write_bytes(folder / "model/README.md", "\n".join(lines).encode())
 
 

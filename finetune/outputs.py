@@ -1,7 +1,6 @@
 """What a run leaves for the table: predictions, their meta files, the baselines, a summary."""
 
 import hashlib
-import importlib.metadata
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -14,24 +13,12 @@ from torch import nn
 from documents.chunks import Encoded
 from documents.pages import Source, Splits, flat
 from evaluate.predictions import prediction_row, write_predictions
-from evaluate.run import git_commit
 from finetune.baselines import majority, tfidf
 from finetune.block_metrics import Scores, all_metrics, block_metrics, decisions
-from finetune.run_folder import comparable
 from preprocess.blocks import Block
 from preprocess.files import write_json
 from preprocess.prompts import Prompt
-
-PACKAGES = ("torch", "transformers", "peft", "lightning", "scikit-learn", "numpy")
-
-
-def circumstances() -> dict[str, Any]:
-    """Under which a run was made."""
-    return {
-        "versions": {package: importlib.metadata.version(package) for package in PACKAGES},
-        "git_commit": git_commit(),
-        "threads": torch.get_num_threads(),
-    }
+from training.run_folder import circumstances, comparable
 
 
 def device_name(model: nn.Module) -> str:

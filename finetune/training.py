@@ -1,10 +1,9 @@
 """How a token classifier is trained; transformers' Trainer set up for it."""
 
-import math
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,81 +27,33 @@ from transformers.modeling_outputs import TokenClassifierOutput
 
 from documents.chunks import IGNORED, Encoded, collate
 from finetune.block_metrics import block_metrics, block_scores, decisions, is_iob
-from finetune.run_folder import seconds_of, write_log
 from preprocess.errors import InputError
 from preprocess.files import read_json, write_json
+from training.options import StepOptions
+from training.run_folder import seconds_of, write_log
 
 Collator = Callable[[Sequence[dict[str, Any]]], dict[str, Tensor]]
 
 CHOSEN_BY = ("macro_f1", "accuracy", "entity_f1")
-SCHEDULES = ("linear", "cosine")
 KEPT = 2  # checkpoints: the best and the last
 EVAL_BATCHES = 8  # whose logits stay on the device
 
 
 @dataclass(frozen=True)
-class TrainingOptions:
+class TrainingOptions(StepOptions):
     """How a token classifier is trained.
 
     Args:
-        steps: Steps of the optimizer; default 9000, with LayoutLMv3 what --trainer says.
-        epochs: Passes over the train pages, instead of --steps.
-        batch_size: Chunks that are computed at once.
-        gradient_accumulation_steps: Batches that make one step.
-        learning_rate: The highest; it rises linearly during the warm-up, then falls to 0.
-        schedule: How it falls: linear or cosine.
-        warmup: Share of the steps that warms up.
-        weight_decay: Of AdamW.
-        eval_steps: Evaluate on the validation pages, and save, every so many steps.
-        logging_steps: Log loss and learning rate every so many steps.
         best_by: macro_f1, accuracy or, of IOB tags, entity_f1 on the validation pages; the checkpoint with the highest
             is kept.
-        patience: Stop after so many evaluations without a better one; 0 never stops early.
-        gradient_checkpointing: Compute activations twice rather than hold them.
-        seed: Of everything random.
     """
 
-    steps: int | None = None
-    epochs: float | None = None
-    batch_size: int | None = 2
-    gradient_accumulation_steps: int = 1
-    learning_rate: float | None = 1e-4
-    schedule: str | None = "linear"
-    warmup: float = 0.1
-    weight_decay: float = 0.0
-    eval_steps: int | None = 500
-    logging_steps: int = 50
     best_by: str = "macro_f1"
-    patience: int = 0
-    gradient_checkpointing: bool = False
-    seed: int = 42
 
     def __post_init__(self) -> None:
-        for flag in ("steps", "batch_size", "gradient_accumulation_steps", "eval_steps", "logging_steps"):
-            if getattr(self, flag) is not None and getattr(self, flag) < 1:
-                raise InputError(f"--{flag} {getattr(self, flag)}: expected 1 or more")
-        for flag in ("patience", "seed"):
-            if getattr(self, flag) < 0:
-                raise InputError(f"--{flag} {getattr(self, flag)}: expected 0 or more")
-        for flag in ("learning_rate", "epochs"):
-            if getattr(self, flag) is not None and not 0 < getattr(self, flag) < math.inf:
-                raise InputError(f"--{flag} {getattr(self, flag)}: expected a number above 0")
-        if self.steps is not None and self.epochs is not None:
-            raise InputError(f"--steps {self.steps} and --epochs {self.epochs:g}: expected one of them")
-        if not 0 <= self.warmup < 1:
-            raise InputError(f"--warmup {self.warmup}: expected a number from 0 to below 1")
-        if not 0 <= self.weight_decay < math.inf:
-            raise InputError(f"--weight_decay {self.weight_decay}: expected a number of 0 or more")
-        if self.schedule not in (None, *SCHEDULES):
-            raise InputError(f"--schedule {self.schedule}: expected {' or '.join(SCHEDULES)}")
+        super().__post_init__()
         if self.best_by not in CHOSEN_BY:
             raise InputError(f"--best_by {self.best_by}: expected {', '.join(CHOSEN_BY)}")
-
-    def filled(self, **defaults: Any) -> "TrainingOptions":
-        """With defaults for what is not given; of steps and epochs one is enough."""
-        told = {"steps", "epochs"} if self.steps or self.epochs else set()
-        missing = [name for name in defaults if getattr(self, name) is None and name not in told]
-        return replace(self, **{name: defaults[name] for name in missing})
 
     def check_labels(self, label_words: Sequence[str]) -> None:
         """There are entities only where the label words are IOB tags.
@@ -112,13 +63,6 @@ class TrainingOptions:
         """
         if self.best_by == "entity_f1" and not is_iob(label_words):
             raise InputError(f"--best_by entity_f1: expected IOB tags, found {', '.join(label_words)}")
-
-    def steps_of(self, chunks: int, processes: int = 1) -> int:
-        """Steps that the run takes over so many train chunks."""
-        if self.epochs is None:
-            return self.steps
-        batches = math.ceil(chunks / self.batch_size)
-        return math.ceil(self.epochs * math.ceil(batches / (self.gradient_accumulation_steps * processes)))
 
 
 def mean_loss(outputs: TokenClassifierOutput, labels: Tensor, num_items_in_batch: Tensor | int | None = None) -> Tensor:

@@ -12,7 +12,17 @@ from pathlib import Path
 
 import pytest
 
-KEPT_OUT = ("evaluate", "preprocess", "finetune", "tiny_llama", "convert", "options")
+KEPT_OUT = (
+    "evaluate",
+    "preprocess",
+    "documents",
+    "training",
+    "pretrain",
+    "finetune",
+    "tiny_llama",
+    "convert",
+    "options",
+)
 
 
 @pytest.fixture(scope="module")

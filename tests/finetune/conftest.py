@@ -34,8 +34,8 @@ def quick_layout(pages_with_images: Path, tmp_path: Path) -> Callable[..., Any]:
     """As `quick`, of LayoutLMv3: (folder, options of the run, of pages, training and Lightning as dictionaries)."""
     from documents.pages import PageOptions
     from finetune.layoutlmv3 import LayoutLMv3Config
-    from finetune.lightning_training import LightningOptions
     from finetune.training import TrainingOptions
+    from training.lightning import LightningOptions
 
     few = {"steps": 6, "eval_steps": 2, "logging_steps": 2, "learning_rate": 1e-3, "batch_size": 2, "schedule": None}
 

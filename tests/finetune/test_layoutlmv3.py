@@ -25,19 +25,21 @@ from PIL import Image
 from safetensors.torch import load_file
 from transformers import AutoModelForTokenClassification, LayoutLMv3Processor
 
+from documents import layoutlmv3 as layoutlmv3_model
+from documents import prepared
 from evaluate.reading import read_checked
 from evaluate.result import Result
 from finetune import hub as hub_module
-from finetune import layoutlmv3, layoutlmv3_model, lightning_training, prepared, training
+from finetune import layoutlmv3, training
 from finetune.layoutlmv3 import DEFAULTS, LayoutLMv3Config, finetune_layoutlmv3
-from finetune.lightning_training import LightningOptions
 from finetune.outputs import settings_of
-from finetune.training import TrainingOptions
 from preprocess.blocks import LABEL_WORDS
 from preprocess.build import PromptOptions
 from preprocess.doclaynet import DocLayNetConfig, preprocess_direct
 from preprocess.errors import InputError
 from preprocess.pages import read_pages
+from training import lightning as by_pytorch_lightning
+from training.lightning import LightningOptions
 
 TRAINERS = ("lightning", "hf")
 NAME = "outputs_layoutlmv3_doclaynet.json"
@@ -230,7 +232,7 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
         if state.global_step == step:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(lightning_training.Evaluate, "on_train_batch_end", by_lightning)
+    monkeypatch.setattr(by_pytorch_lightning.Evaluate, "on_train_batch_end", by_lightning)
     monkeypatch.setattr(training.EvaluateLast, "on_step_end", by_hf)
 
 
@@ -449,7 +451,6 @@ def test_other_options_are_not_another_draw(quick_layout):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"training": TrainingOptions(gradient_checkpointing=True)}, "--gradient_checkpointing: transformers has none"),
         ({"trainer": "keras"}, "--trainer keras: expected lightning or hf"),
         ({"stride": 510}, "--stride 510: expected 0 to less than --max_length 512"),
         ({"stride": -1}, "--stride -1"),
@@ -505,7 +506,7 @@ def test_wrong_input_with_two_devices(write_pages, quick_layout, monkeypatch):
     """It is found before there is a second process."""
     folder = write_pages(train=3, test=1, images=True)
     (folder / "train/001.png").write_bytes(b"no image")
-    monkeypatch.setattr(lightning_training, "make_trainer", None)
+    monkeypatch.setattr(by_pytorch_lightning, "make_trainer", None)
     config = quick_layout(page_options={"dataset_path": str(folder)}, lightning={"devices": "2", "strategy": "ddp"})
     with pytest.raises(InputError, match=r"train/001\.png: of no form that is known$"):
         finetune_layoutlmv3(config)

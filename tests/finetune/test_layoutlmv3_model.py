@@ -18,15 +18,8 @@ from PIL import Image
 from transformers import LayoutLMv3Config, LayoutLMv3ForTokenClassification, LayoutLMv3Model
 from transformers.models.layoutlmv3.modeling_layoutlmv3 import LayoutLMv3Encoder
 
-from finetune.layoutlmv3_model import (
-    RANDOM_SHAPE,
-    LayoutBase,
-    load_classifier,
-    load_image_processor,
-    load_layout,
-    normalised,
-    pixels,
-)
+from documents.layoutlmv3 import RANDOM_SHAPE, load_image_processor, normalised, pixels
+from finetune.layoutlmv3_model import LayoutBase, load_classifier, load_layout
 from preprocess.errors import InputError
 
 LABELS = ("O", "B-A", "I-A")
@@ -173,7 +166,7 @@ def test_an_interrupted_random_is_made_anew(tmp_path, monkeypatch, made):
         source.rename(target)
 
     with monkeypatch.context() as patch:
-        patch.setattr("finetune.layoutlmv3_model.os.replace", replace)
+        patch.setattr("documents.layoutlmv3.os.replace", replace)
         with pytest.raises(KeyboardInterrupt):
             make(tmp_path / "random")
     again = make(tmp_path / "random")

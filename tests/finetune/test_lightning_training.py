@@ -22,12 +22,13 @@ from transformers.modeling_outputs import TokenClassifierOutput
 
 from documents.chunks import Chunk, Encoded, collate
 from finetune.block_metrics import block_metrics, decisions
-from finetune.lightning_modules import Batches, ChunkData, TokenClassifier
-from finetune.lightning_training import LightningOptions, LogCsv, make_trainer, quiet_lightning, train
+from finetune.lightning_modules import ChunkData, TokenClassifier
 from finetune.predicting import predict_scores
 from finetune.training import TrainingOptions
 from preprocess.blocks import LABEL_WORDS, Block
 from preprocess.errors import InputError
+from training.lightning import LightningOptions, LogCsv, make_trainer, quiet_lightning, train
+from training.modules import Batches
 
 BLOCKS = [Block(f"p-{n}", "text", LABEL_WORDS[n % 3], (0, 0, 1, 1), "p", "", 1) for n in range(7)]
 ENCODED = Encoded([Chunk([1, 5 + n % 3, 40 + n], [(2, n)]) for n in range(7)], BLOCKS, LABEL_WORDS)
@@ -61,7 +62,7 @@ def run(folder: Path, options: TrainingOptions = OPTIONS, *callbacks: Callback):
     """(module with the best weights, what the metrics say, the Trainer) of a run in `folder`."""
     seed_everything(options.seed, verbose=False)
     module = TokenClassifier(Small(), options, ENCODED)
-    trainer = make_trainer(options, LightningOptions(accelerator="cpu"), folder)
+    trainer = make_trainer(options, LightningOptions(accelerator="cpu"), folder, False, options.best_by, "max")
     trainer.callbacks.extend(callbacks)
     found = train(trainer, module, ChunkData(ENCODED, ENCODED, collate, options, 0), folder)
     return module, found, trainer
@@ -225,7 +226,7 @@ def trained(folder, size, accumulated, steps=5, logging_steps=1):
     model = Small().double()
     model.dropout.p = 0.0
     module = TokenClassifier(model, options, UNEVEN)
-    trainer = make_trainer(options, LightningOptions(accelerator="cpu"), folder)
+    trainer = make_trainer(options, LightningOptions(accelerator="cpu"), folder, False, options.best_by, "max")
     train(trainer, module, ChunkData(UNEVEN, UNEVEN, collate, options, 0), folder)
     kept = torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
     return {name: weight.float() for name, weight in kept.items()}, log_of(folder)

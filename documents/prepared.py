@@ -2,22 +2,27 @@
 many devices it runs."""
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from transformers.models.layoutlmv3.image_processing_pil_layoutlmv3 import LayoutLMv3ImageProcessorPil
 
 from documents.images import ImageFile, open_image
-from documents.pages import PageOptions, Source, Splits, read_splits
-from finetune.layoutlmv3_model import pixels
+from documents.layoutlmv3 import pixels
+from documents.pages import Keep, Splits
 from preprocess.blocks import Block, Page
 from preprocess.files import read_json, write_bytes
 
 
 def prepare(
-    options: PageOptions, seed: int, source: Source, image_processor: LayoutLMv3ImageProcessorPil, folder: Path
+    read: Callable[[Keep], Splits], image_processor: LayoutLMv3ImageProcessorPil, folder: Path
 ) -> tuple[Splits, ImageFile]:
-    """The pages, in which an image is a number, and the images of these numbers."""
+    """The pages, in which an image is a number, and the images of these numbers.
+
+    Args:
+        read: The pages, each as it is to be kept.
+    """
     images = ImageFile(folder / "prepared.images", image_processor.size["height"])
     path = folder / "prepared.json"
     if not path.exists():
@@ -27,7 +32,7 @@ def prepare(
             return replace(page, image=images.add(pixels(image_processor, image)))
 
         with images:
-            splits = read_splits(options, seed, source, keep)
+            splits = read(keep)
         write_bytes(path, json.dumps(asdict(splits), ensure_ascii=False).encode())
     return read_prepared(path), images
 

@@ -1,6 +1,7 @@
 """A run folder: whose run it holds, whether that is finished, what happened on the way."""
 
 import csv
+import importlib.metadata
 import io
 import os
 import shutil
@@ -11,19 +12,36 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
 import transformers
 
+from documents.pretrained import RANDOM
 from evaluate.predictions import difference
-from finetune.pretrained import RANDOM
+from evaluate.run import git_commit
 from preprocess.errors import InputError
 from preprocess.files import check_writable, read_json, write_bytes
 from preprocess.schema import RUN, check
 
+PACKAGES = ("torch", "transformers", "peft", "lightning", "scikit-learn", "numpy")
 FOLDERS = ("adapter", "base", "checkpoints", "merged", "model", "tensorboard")  # what runs make
 FILES = ("configuration.json", "metrics.json", "training.json", "log.csv", "prepared.*", "outputs_*.json")
 MARK = "made_by_a_run"  # in a base/ that is
 PREPARED = ("prepared.json", "prepared.images")  # made before the run begins; the first is written last
 NOT_THE_RUN = ("output_dir", "overwrite", "merge", "push_to_hub", "private", "num_workers")  # they change no result
+
+
+def circumstances() -> dict[str, Any]:
+    """Under which a run was made."""
+    return {
+        "versions": {package: importlib.metadata.version(package) for package in PACKAGES},
+        "git_commit": git_commit(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def is_first_process() -> bool:
+    """Lightning starts the command again for each further device."""
+    return int(os.environ.get("LOCAL_RANK", "0")) == 0
 
 
 def begin(config: Any, finished: Sequence[str] = ("metrics.json",)) -> bool:

@@ -12,7 +12,8 @@ import torch
 pytest.importorskip("transformers", reason="needs requirements-finetune.txt")
 pytest.importorskip("PIL", reason="needs requirements-finetune.txt")
 
-from finetune.layoutlmv3_model import load_classifier, load_image_processor
+from documents.layoutlmv3 import load_image_processor
+from finetune.layoutlmv3_model import load_classifier
 from finetune.llama_model import load_base
 from preprocess.errors import InputError
 

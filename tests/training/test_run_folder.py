@@ -9,8 +9,8 @@ import pytest
 
 pytest.importorskip("transformers", reason="needs requirements-finetune.txt")
 
-from finetune.run_folder import MARK, begin, seconds_of, write_log
 from preprocess.errors import InputError
+from training.run_folder import MARK, begin, seconds_of, write_log
 
 
 @dataclass(frozen=True)

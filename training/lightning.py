@@ -1,4 +1,4 @@
-"""A token classifier trained by PyTorch Lightning: its Trainer, when it evaluates, its logs, its checkpoints."""
+"""Training by PyTorch Lightning: its Trainer, when it evaluates, its logs, its checkpoints, how a run goes on."""
 
 import contextlib
 import logging
@@ -16,10 +16,10 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from finetune.lightning_modules import ChunkData, TokenClassifier
-from finetune.run_folder import seconds_of, write_log
-from finetune.training import TrainingOptions
 from preprocess.errors import InputError, first_line
+from training.modules import TrainData, TrainedModule
+from training.options import StepOptions
+from training.run_folder import seconds_of, write_log
 
 LAST, BEST = "last.ckpt", "best.ckpt"
 STRATEGIES = ("auto", "ddp")  # those whose checkpoints are one file
@@ -112,20 +112,29 @@ class BestAndLast(ModelCheckpoint):
 
 
 def make_trainer(
-    options: TrainingOptions, where: LightningOptions, folder: Path, show_progress: bool = False
+    options: StepOptions,
+    where: LightningOptions,
+    folder: Path,
+    show_progress: bool = False,
+    chosen_by: str = "loss",
+    mode: str = "min",
 ) -> Trainer:
     """Lightning's Trainer with its logs: TensorBoard's in `folder`/tensorboard, `folder`/log.csv.
+
+    Args:
+        chosen_by: What is looked at for the best checkpoint.
+        mode: Whether its least (min) or its greatest (max) is the best.
 
     Raises:
         InputError: Lightning knows no such device, strategy or precision.
     """
     last = folder / "checkpoints" / LAST
     purge = torch.load(last, weights_only=True)["global_step"] + 1 if last.exists() else None
-    chosen_by = {"monitor": f"eval/{options.best_by}", "mode": "max"}
+    monitored = {"monitor": f"eval/{chosen_by}", "mode": mode}
     best = BestAndLast(
-        last.parent, "best", save_last=True, enable_version_counter=False, save_on_train_epoch_end=False, **chosen_by
+        last.parent, "best", save_last=True, enable_version_counter=False, save_on_train_epoch_end=False, **monitored
     )
-    patient = EarlyStopping(patience=options.patience, check_on_train_epoch_end=False, **chosen_by)
+    patient = EarlyStopping(patience=options.patience, check_on_train_epoch_end=False, **monitored)
     callbacks = [best, LogCsv(folder / "log.csv"), Evaluate()]
     callbacks += [patient] if options.patience else []
     callbacks += [TQDMProgressBar()] if show_progress else []
@@ -150,7 +159,7 @@ def make_trainer(
         raise InputError(f"--accelerator, --devices, --strategy or --precision: {first_line(error)}") from None
 
 
-def train(trainer: Trainer, module: TokenClassifier, data: ChunkData, folder: Path) -> dict[str, Any]:
+def train(trainer: Trainer, module: TrainedModule, data: TrainData, folder: Path) -> dict[str, Any]:
     """Train from the last checkpoint, if there is one, and put the best one's weights into the module.
 
     For the metrics: how long was trained, and at which step the best checkpoint was saved.
@@ -175,12 +184,17 @@ def train(trainer: Trainer, module: TokenClassifier, data: ChunkData, folder: Pa
     kept = torch.load(best, weights_only=True, map_location="cpu")
     module.load_state_dict(kept["state_dict"])
     module.to(trainer.strategy.root_device, torch.float32)  # Lightning leaves it on the CPU, in --precision
-    (log,) = [callback for callback in trainer.callbacks if isinstance(callback, LogCsv)]
     return {
         "best_step": kept["global_step"],
         "steps": trainer.global_step,
-        "training_seconds": seconds_of(log.history),
+        "training_seconds": seconds_of(history_of(trainer)),
     }
+
+
+def history_of(trainer: Trainer) -> list[dict[str, float]]:
+    """What was logged in the whole run."""
+    (log,) = [callback for callback in trainer.callbacks if isinstance(callback, LogCsv)]
+    return log.history
 
 
 def quiet_lightning() -> None:

@@ -12,31 +12,34 @@ from preprocess.files import read_json
 from preprocess.sources import HUB_ID
 
 RANDOM = "random"
+LICENCE = "cc-by-nc-sa-4.0"  # of LayoutLMv3's published weights
+LICENCE_NOTE = "The published weights of LayoutLMv3 are CC BY-NC-SA 4.0: not for commercial use."
 SETTINGS = ("config.json", "tokenizer_config.json", "preprocessor_config.json", "processor_config.json")
 
 
-def read_config(model: str, kind: str) -> PretrainedConfig:
+def read_config(model: str, kind: str, flag: str = "--model") -> PretrainedConfig:
     """The configuration of a hub id or of a folder in transformers' form.
 
     Args:
-        kind: llama or layoutlmv3.
+        kind: llama, layoutlmv3, ...
+        flag: That named it, for messages.
 
     Raises:
         InputError: Not there, damaged, another kind of model, or one that is made by code of its own.
     """
     if not Path(model).is_dir() and not HUB_ID.fullmatch(model):
-        raise InputError(f"{model}: no such folder, and no id of the hub (--model)")
+        raise InputError(f"{model}: no such folder, and no id of the hub ({flag})")
     if Path(model).is_dir() and not (Path(model) / "config.json").is_file():
-        raise InputError(f"{model}: no config.json in it (--model)")
-    refuse_code(model)
-    with one_line(model):
+        raise InputError(f"{model}: no config.json in it ({flag})")
+    refuse_code(model, flag)
+    with one_line(model, flag):
         config = AutoConfig.from_pretrained(model, trust_remote_code=False)
     if config.model_type != kind:
-        raise InputError(f"--model {model}: is a {config.model_type}, expected a {kind}")
+        raise InputError(f"{flag} {model}: is a {config.model_type}, expected a {kind}")
     return config
 
 
-def refuse_code(model: str) -> None:
+def refuse_code(model: str, flag: str = "--model") -> None:
     """Nothing of a model is ever run. Without its code it would be another model, so it is refused.
 
     Raises:
@@ -44,14 +47,14 @@ def refuse_code(model: str) -> None:
     """
     if Path(model).is_dir():
         files = [path for path in (Path(model) / name for name in SETTINGS) if path.is_file()]
-        settings = {path.name: read_json(path, "--model") for path in files}
+        settings = {path.name: read_json(path, flag) for path in files}
     else:
-        with one_line(model):
+        with one_line(model, flag):
             settings = {"config.json": PretrainedConfig.get_config_dict(model)[0]}
     for name, content in settings.items():
         if isinstance(content, dict) and "auto_map" in content:
             raise InputError(
-                f"--model {model}: {name} names Python code of its own (auto_map); no code of a model is run:"
+                f"{flag} {model}: {name} names Python code of its own (auto_map); no code of a model is run:"
                 " expected one that transformers knows by itself"
             )
 
@@ -75,7 +78,7 @@ def is_classifier(model: str, config: PretrainedConfig, architecture: str, label
     return found is not None
 
 
-def check_weights(model: str, missing: Iterable[str], head: str) -> None:
+def check_weights(model: str, missing: Iterable[str], head: str, flag: str = "--model") -> None:
     """transformers fills what a file lacks with random numbers: only the head may be new.
 
     Args:
@@ -87,7 +90,7 @@ def check_weights(model: str, missing: Iterable[str], head: str) -> None:
     """
     lost = sorted(name for name in missing if not (head and name.startswith(head)))
     if lost:
-        raise InputError(f"--model {model}: {len(lost)} weights are not there, such as {lost[0]}")
+        raise InputError(f"{flag} {model}: {len(lost)} weights are not there, such as {lost[0]}")
 
 
 def label_options(label_words: Sequence[str]) -> dict[str, dict]:
@@ -96,13 +99,13 @@ def label_options(label_words: Sequence[str]) -> dict[str, dict]:
 
 
 @contextmanager
-def one_line(model: str) -> Iterator[None]:
+def one_line(model: str, flag: str = "--model") -> Iterator[None]:
     """transformers without its remarks, such as on a head that is not there, and with errors of one line."""
     verbosity = transformers.logging.get_verbosity()
     transformers.logging.set_verbosity_error()
     try:
         yield
     except Exception as error:  # it raises whatever a damaged file leads it to
-        raise InputError(f"--model {model}: transformers cannot load it: {first_line(error)}") from None
+        raise InputError(f"{flag} {model}: transformers cannot load it: {first_line(error)}") from None
     finally:
         transformers.logging.set_verbosity(verbosity)

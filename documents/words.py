@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from documents.boxes import boxes_on_page, read_corners, read_token
-from finetune.image_names import files_meant
+from documents.image_names import files_meant
 from preprocess.blocks import Corners
 from preprocess.errors import InputError
 from preprocess.files import read_json
@@ -46,12 +46,23 @@ def read_words(
     return list(zip(texts, scaled, strict=True))
 
 
-def words_of_page(folder: Path, image: str, pixels: Size, words_unit: str, place: str) -> list[Word]:
+def words_of_page(
+    folder: Path,
+    image: str,
+    pixels: Size,
+    words_unit: str,
+    place: str,
+    flag: str = "--words",
+    unit_flag: str = "--words_unit",
+    repairs: Counter[str] | None = None,
+) -> list[Word]:
     """The words of the page whose image an export calls `image`: in the file of that name, with .json for its ending.
 
     Args:
-        words_unit: What `--words_unit` declares; default pixels.
+        words_unit: What `unit_flag` declares; default pixels.
         place: Of the page, for messages.
+        flag: That names the folder.
+        repairs: Counts what had to be mended.
 
     Raises:
         InputError: There is no such file; it is no list of words.
@@ -59,8 +70,9 @@ def words_of_page(folder: Path, image: str, pixels: Size, words_unit: str, place
     names = [name for file in files_meant(image) for name in (f"{Path(file).stem}.json", f"{file}.json")]
     path = next((folder / name for name in names if (folder / name).is_file()), None)
     if path is None:
-        raise InputError(f"{place}: no words of {image!r:.200}: no {folder}/{(names or [''])[0]} (--words)")
-    rows = read_json(path, "--words")
+        raise InputError(f"{place}: no words of {image!r:.200}: no {folder}/{(names or [''])[0]} ({flag})")
+    rows = read_json(path, flag)
     if not isinstance(rows, list):
-        raise InputError(f"{path}: {rows!r:.40}, expected a list of words {{text, box}} (--words)")
-    return read_words(rows, str(path), unit_of(words_unit, PIXELS, "--words_unit"), pixels, Counter())
+        raise InputError(f"{path}: {rows!r:.40}, expected a list of words {{text, box}} ({flag})")
+    counts = Counter() if repairs is None else repairs
+    return read_words(rows, str(path), unit_of(words_unit, PIXELS, unit_flag), pixels, counts)
