@@ -8,15 +8,20 @@ finished is not computed again.
 """
 
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean, stdev
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from options import run
-from benchmarks.docbank import run_command, split_pages
+
+# isort: split
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from statistics import mean, stdev
+
+from docbank import run_command, split_pages
+
 from preprocess.errors import InputError
 from preprocess.files import PathFlag, read_json, write_bytes
 

@@ -26,7 +26,8 @@ PACKAGES = ("torch", "transformers", "peft", "lightning", "scikit-learn", "numpy
 FOLDERS = ("adapter", "base", "checkpoints", "merged", "model", "tensorboard")  # what runs make
 FILES = ("configuration.json", "metrics.json", "training.json", "log.csv", "prepared.*", "outputs_*.json")
 MARK = "made_by_a_run"  # in a base/ that is
-PREPARED = ("prepared.json", "prepared.images")  # made before the run begins; the first is written last
+DERIVED = ("prepared.json", "prepared.codes.npy", "prepared.codebook.safetensors")  # from pages, by the options
+PREPARED = (*DERIVED, "prepared.images")  # made before the run begins
 NOT_THE_RUN = ("output_dir", "overwrite", "merge", "push_to_hub", "private", "num_workers")  # they change no result
 
 
@@ -65,7 +66,8 @@ def begin(config: Any, finished: Sequence[str] = ("metrics.json",)) -> bool:
         refuse_others(folder)
         if (folder / "base" / MARK).exists():  # of a run that never began, with other options perhaps
             shutil.rmtree(folder / "base")
-        (folder / PREPARED[0]).unlink(missing_ok=True)
+        for name in DERIVED:
+            (folder / name).unlink(missing_ok=True)
         return False
     found, wanted = comparable(recorded), comparable(asdict(config))
     if found != wanted:
