@@ -26,6 +26,7 @@ from finetune.lightning_modules import ChunkData, TokenClassifier
 from finetune.model_card import push, write_card
 from finetune.outputs import Results, device_name, finish, settings_of, sha256_of, write_results
 from finetune.predicting import predict_scores
+from finetune.preview import show
 from finetune.training import Collator, TrainingOptions
 from preprocess.errors import InputError
 from preprocess.files import PathFlag, read_json, write_json
@@ -53,6 +54,8 @@ class LayoutLMv3Config:
         stride: Tokens that a chunk shares with the one before.
         boxes: Whose box a word has: that of its segment (segment: of its entity, or its part of a line) or its own
             (word). The model remembers it, and run_predict_layoutlmv3.py does the same.
+        preview: Draw the first train pages with boxes and labels into this folder, print a chunk with its tokens, boxes
+            and labels, and stop there.
         overwrite: Begin anew where the run folder holds a run.
         push_to_hub: Upload the model, with its processor and its card, as USER/NAME; default nowhere.
         private: To a private repository.
@@ -68,6 +71,7 @@ class LayoutLMv3Config:
     max_length: int = 512
     stride: int = 128
     boxes: str = SEGMENT
+    preview: PathFlag = ""
     overwrite: bool = False
     push_to_hub: str = ""
     private: bool = False
@@ -101,6 +105,9 @@ def finetune_layoutlmv3(config: LayoutLMv3Config) -> None:
         raise InputError("torchrun: run it as plain python; --devices says on how many devices Lightning trains")
     config = replace(config, training=config.training.filled(**DEFAULTS[config.trainer]))
     folder = Path(config.output_dir)
+    if config.preview:
+        show(config, source_of(config.dataset, config.pages.path, config.pages.box_unit, config.boxes))
+        return
     leads = is_first_process()
     if leads and begin(config):
         if config.push_to_hub:

@@ -1,16 +1,12 @@
 """A fine-tuned LayoutLMv3 on one page: its image and its words with boxes -> a label of each, with its probability."""
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from io import BytesIO
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
-from PIL import ImageDraw
 from PIL.Image import Image
 
 from documents.boxes import SEGMENT, check_boxes_flag, segment_boxes
@@ -20,10 +16,11 @@ from documents.layoutlmv3 import pixels
 from documents.pages import Splits
 from documents.rows import are_words
 from documents.words import Word, read_words
-from finetune.block_metrics import decisions
+from finetune.drawing import drawn
 from finetune.labelled_pages import ExportReading, plain_row
 from finetune.layoutlmv3 import LayoutLMv3Config, collate_layout, encode
 from finetune.layoutlmv3_model import PageReading, load_classifier, page_reading
+from finetune.page_predictions import rows_of, summary
 from finetune.predicting import predict_scores
 from preprocess.blocks import Block, Corners, Page, scale
 from preprocess.errors import InputError
@@ -89,7 +86,8 @@ def predict_layoutlmv3(config: PredictionConfig) -> None:
     if config.preview:
         write_bytes(config.preview, drawn(image, rows))
     write_json(config.output_path, rows)
-    print(summary(config, rows, repairs))
+    written = [path for path in (config.output_path, config.preview) if path]
+    print(summary(f"{config.image}: {len(rows)} words", rows, repairs, written))
 
 
 def check(config: PredictionConfig) -> None:
@@ -176,10 +174,7 @@ def predict_words(config: PredictionConfig, image: Image, words: Sequence[Word])
     encoded = encode(options, splits, base, label_words)["test"]
     images = pixels(base.processor.image_processor, image)[None]
     scores = predict_scores(base.model, encoded, partial(collate_layout, base=base, images=images), batch_size=1)
-    return [
-        {"text": text, "label": label, "score": found and math.exp(max(found)), "box": list(box)}
-        for (text, box), label, found in zip(words, decisions(scores, label_words), scores, strict=True)
-    ]
+    return rows_of(words, scores, label_words)
 
 
 def word_places(
@@ -205,36 +200,3 @@ def model_folder(model: str) -> str:
     inside = Path(model) / "model"
     is_run = (inside / "config.json").is_file() and not (Path(model) / "config.json").is_file()
     return str(inside) if is_run else model
-
-
-def drawn(image: Image, rows: Sequence[dict[str, Any]]) -> bytes:
-    """A PNG of the image, with the box and the label of each word that has one, a colour a label."""
-    image = image.copy()
-    draw = ImageDraw.Draw(image)
-    labels = sorted({row["label"] for row in rows if row["label"] is not None})
-    for row in rows:
-        if row["label"] is not None:
-            colour = f"hsl({360 * labels.index(row['label']) // len(labels)}, 90%, 35%)"
-            draw.rectangle(row["box"], outline=colour, width=2)
-            draw.text(row["box"][:2], row["label"], fill=colour, anchor="lb", font_size=max(10, image.height // 80))
-    file = BytesIO()
-    image.save(file, "PNG")
-    return file.getvalue()
-
-
-def summary(config: PredictionConfig, rows: Sequence[dict[str, Any]], repairs: Counter[str]) -> str:
-    """One screen: how many words of which label, how sure, what was mended, where it went."""
-    scores: dict[str, list[float]] = {}
-    for row in rows:
-        if row["label"] is not None:
-            scores.setdefault(row["label"], []).append(row["score"])
-    scores["all"] = [score for found in scores.values() for score in found]
-    width = max(map(len, scores))
-    lines = [f"{config.image}: {len(rows)} words"]
-    for label, found in scores.items():
-        mean = f"mean score {fmean(found):.4f}" if found else ""
-        lines.append(f"  {label:<{width}}  {len(found):>6}  {mean}".rstrip())
-    counts = {"without text, no label": len(rows) - len(scores["all"])} | repairs
-    lines += [f"{what.replace('_', ' ')}: {count}" for what, count in counts.items() if count]
-    places = [path for path in (config.output_path, config.preview) if path]
-    return "\n".join([*lines, f"written to {' and '.join(places)}"])

@@ -13,10 +13,13 @@ from transformers import set_seed
 
 from documents.chunks import Encoded, chunk_pages, collate
 from documents.pages import PageOptions, Source, Splits, flat, read_splits
+from documents.pretrained import RANDOM
 from documents.sources import source_of
 from evaluate.run import dtype_name
+from finetune.hub import check_push
 from finetune.llama_model import Base, load_base
 from finetune.lora import LoraOptions, with_adapter
+from finetune.model_card import push, write_llama_card
 from finetune.outputs import Results, device_name, finish, settings_of, sha256_of, write_results
 from finetune.predicting import predict_scores
 from finetune.training import TrainingOptions, make_trainer, progress, train
@@ -40,6 +43,9 @@ class LlamaLayoutConfig:
         dtype: Of the frozen weights: auto (bfloat16 on CUDA, else float32), float32 or bfloat16.
         merge: Save the model with the adapter merged into its weights too.
         overwrite: Begin anew where the run folder holds a run.
+        push_to_hub: Upload the adapter, with its card, as USER/NAME, and what --merge saves as USER/NAME-merged;
+            default nowhere.
+        private: To private repositories.
         pages: Where pages come from.
         training: How the adapter is trained.
         lora: The adapter.
@@ -52,11 +58,14 @@ class LlamaLayoutConfig:
     dtype: str = "auto"
     merge: bool = False
     overwrite: bool = False
+    push_to_hub: str = ""
+    private: bool = False
     pages: PageOptions = field(default_factory=PageOptions)
     training: TrainingOptions = field(default_factory=TrainingOptions)
     lora: LoraOptions = field(default_factory=LoraOptions)
 
     def __post_init__(self) -> None:
+        check_push(self.push_to_hub, self.private)
         if self.dtype not in ("auto", "float32", "bfloat16"):
             raise InputError(f"--dtype {self.dtype}: expected auto, float32 or bfloat16")
         if self.stride < 0 or self.max_length < self.stride + 2:
@@ -71,6 +80,7 @@ def finetune_llama(config: LlamaLayoutConfig) -> None:
         raise InputError("more than one process: training takes one, run it as plain python")
     config, folder = replace(config, training=config.training.filled(steps=STEPS)), Path(config.output_dir)
     if begin(config, ("metrics.json", "merged") if config.merge else ("metrics.json",)):
+        push_both(config)
         return
     quiet_libraries()
     source = source_of(DATASET, config.pages.path, config.pages.box_unit)
@@ -95,9 +105,17 @@ def finetune_llama(config: LlamaLayoutConfig) -> None:
     results = Results(folder, "llama_lora", source, config.pages.test_split, splits, encoded, about)
     scored = partial(predict_scores, model, collator=collate, batch_size=config.training.batch_size, bf16=bf16)
     metrics = write_results(results, scored) | trained
+    about_card = (config.model, base.name, source, metrics)
+    write_llama_card(*about_card, folder / "adapter", merged=False)
     if config.merge:
-        save_whole(folder / "merged", lambda part: save_merged(model, base, part))
+
+        def save(part: Path) -> None:
+            save_merged(model, base, part)
+            write_llama_card(*about_card, part, merged=True)
+
+        save_whole(folder / "merged", save)
     finish(folder, metrics)
+    push_both(config)
 
 
 def adapted(
@@ -111,6 +129,8 @@ def adapted(
         return model.to("cuda" if torch.cuda.is_available() else "cpu"), read_json(trained, "--output_dir")
     set_seed(config.training.seed)  # the adapter and the order are the same however the model was loaded
     model = with_adapter(base.model, config.lora)
+    adapter = model.peft_config[model.active_adapter]
+    adapter.base_model_name_or_path = str(folder / "base") if config.model == RANDOM else config.model
     write_json(folder / "configuration.json", {"configuration": asdict(config)} | circumstances())
     trainer = make_trainer(
         model,
@@ -126,6 +146,15 @@ def adapted(
     base.tokenizer.save_pretrained(folder / "adapter")
     write_json(trained, progress(trainer))
     return model, progress(trainer)
+
+
+def push_both(config: LlamaLayoutConfig) -> None:
+    """Upload adapter and merged model, where that is asked for."""
+    folder, name = Path(config.output_dir), config.push_to_hub
+    if name:
+        push(folder, name, config.private, "adapter")
+        if config.merge:
+            push(folder, f"{name}-merged", config.private, "merged")
 
 
 def save_merged(model: PeftModel, base: Base, folder: Path) -> None:

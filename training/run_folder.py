@@ -28,7 +28,15 @@ FILES = ("configuration.json", "metrics.json", "training.json", "log.csv", "prep
 MARK = "made_by_a_run"  # in a base/ that is
 DERIVED = ("prepared.json", "prepared.codes.npy", "prepared.codebook.safetensors")  # from pages, by the options
 PREPARED = (*DERIVED, "prepared.images")  # made before the run begins
-NOT_THE_RUN = ("output_dir", "overwrite", "merge", "push_to_hub", "private", "num_workers")  # they change no result
+NOT_THE_RUN = (
+    "output_dir",
+    "overwrite",
+    "merge",
+    "push_to_hub",
+    "private",
+    "num_workers",
+    "preview",
+)  # they change no result
 
 
 def circumstances() -> dict[str, Any]:
