@@ -3,6 +3,7 @@
 From pages to predictions:
 
     documents/              a data set -> pages of blocks with images; pages -> chunks of tokens
+    preview.py              pages and a chunk, looked at before training
     predicting.py           chunks -> log-probabilities of blocks
     block_metrics.py        log-probabilities -> decisions; metrics of blocks, words and entities
     baselines.py            what is reached without reading, and by the words alone
@@ -19,6 +20,9 @@ The systems:
     llama_layout.py         LLaMA with LoRA: all of it together
     layoutlmv3.py           LayoutLMv3: all of it together
     layoutlmv3_prediction.py    a saved LayoutLMv3 on one image
+    llama_prediction.py     a saved LLaMA on pages of blocks
+    page_predictions.py     what both write and say
+    drawing.py              boxes with labels on an image
     model_card.py           the card of a saved model
     hub.py                  the way to the hub, of models and of data sets
 

@@ -8,6 +8,7 @@ from documents.pages import Source
 from documents.pretrained import LICENCE, LICENCE_NOTE, RANDOM
 from finetune.hub import repository
 from preprocess.files import write_bytes
+from training.card import training_section
 
 LICENSED_BY_META = "The weights of LLaMA are Meta's: its licence holds for this model too."
 
@@ -24,7 +25,8 @@ def write_card(model: str, name: str, source: Source, metrics: dict[str, Any], f
         heading += [f"license: {LICENCE}", *base_of(model)]
     notes = [] if name == RANDOM else [LICENCE_NOTE]
     title = f"LayoutLMv3 on {source.table_name}"
-    write_bytes(folder / "model/README.md", card(heading, title, name, source, metrics, notes))
+    about = training_section(folder)
+    write_bytes(folder / "model/README.md", card(heading, title, name, source, metrics, notes, about))
 
 
 def write_llama_card(
@@ -34,16 +36,15 @@ def write_llama_card(
 
     Args:
         model, name: As of `write_card`; the base's name stands in it whatever its form.
-        folder: Of the adapter, or of the merged model.
+        folder: Of the adapter, or of the merged model, in a run folder.
         merged: Whether it is that.
     """
     heading = [f"library_name: {'transformers' if merged else 'peft'}", "pipeline_tag: token-classification"]
     heading += ["tags: [llama, lora]", *(base_of(model) if name != RANDOM else [])]
     what = "Merged with its base" if merged else "An adapter of LoRA"
     notes = [f"{what}, {name}.", *([LICENSED_BY_META] if name != RANDOM else [])]
-    write_bytes(
-        folder / "README.md", card(heading, f"LLaMA with LoRA on {source.table_name}", name, source, metrics, notes)
-    )
+    title, about = f"LLaMA with LoRA on {source.table_name}", training_section(folder.parent)
+    write_bytes(folder / "README.md", card(heading, title, name, source, metrics, notes, about))
 
 
 def base_of(model: str) -> list[str]:
@@ -52,7 +53,13 @@ def base_of(model: str) -> list[str]:
 
 
 def card(
-    heading: list[str], title: str, name: str, source: Source, metrics: dict[str, Any], notes: Sequence[str]
+    heading: list[str],
+    title: str,
+    name: str,
+    source: Source,
+    metrics: dict[str, Any],
+    notes: Sequence[str],
+    about: Sequence[str],
 ) -> bytes:
     test = metrics["test"]
     figures = {"accuracy": "accuracy", "macro_f1": "macro-F1", "weighted_f1": "weighted F1", "entity_f1": "entity F1"}
@@ -62,6 +69,7 @@ def card(
         f"Fine-tuned from {name} as a classifier of {', '.join(source.label_words)}.",
         *("", f"| test, {metrics['data']['test']['blocks']} blocks | |", "|---|---|", *rows, ""),
         *(line for note in notes for line in (note, "")),
+        *about,
     ]
     return "\n".join(lines).encode()
 

@@ -22,14 +22,14 @@ from transformers import (
     TrainerState,
     TrainingArguments,
 )
-from transformers.integrations import TensorBoardCallback
+from transformers.integrations import MLflowCallback, TensorBoardCallback, WandbCallback
 from transformers.modeling_outputs import TokenClassifierOutput
 
 from documents.chunks import IGNORED, Encoded, collate
 from finetune.block_metrics import block_metrics, block_scores, decisions, is_iob
 from preprocess.errors import InputError
 from preprocess.files import read_json, write_json
-from training.options import StepOptions
+from training.options import CSV, TENSORBOARD, StepOptions
 from training.run_folder import seconds_of, write_log
 
 Collator = Callable[[Sequence[dict[str, Any]]], dict[str, Tensor]]
@@ -123,8 +123,8 @@ def arguments(options: TrainingOptions, folder: Path, bf16: bool, show_progress:
         per_device_eval_batch_size=options.batch_size,
         gradient_accumulation_steps=options.gradient_accumulation_steps,
         learning_rate=options.learning_rate,
-        lr_scheduler_type=options.schedule,
-        warmup_steps=options.warmup,
+        lr_scheduler_type=options.transformers_schedule,
+        warmup_steps=options.warmup_steps or options.warmup,
         weight_decay=options.weight_decay,
         eval_strategy="steps",
         eval_steps=options.eval_steps,
@@ -178,7 +178,7 @@ def make_trainer(
         compute_loss_func=mean_loss,
         compute_metrics=measure,
         callbacks=[
-            TensorBoardCallback(SummaryWriter(str(folder / "tensorboard"), purge_step=purge)),
+            *logged(options.logger, folder, purge),
             CsvCallback(folder / "log.csv"),
             EvaluateLast(),
             *([EarlyStoppingCallback(options.patience)] if options.patience else []),
@@ -188,6 +188,17 @@ def make_trainer(
     if not show_progress:
         trainer.remove_callback(ProgressCallback)
     return trainer
+
+
+def logged(logger: str, folder: Path, purge: int | None) -> list[TrainerCallback]:
+    """What logs beside the CSV file.
+
+    Args:
+        purge: The step from which on TensorBoard forgets what was logged before a resume.
+    """
+    if logger == TENSORBOARD:
+        return [TensorBoardCallback(SummaryWriter(str(folder / "tensorboard"), purge_step=purge))]
+    return [] if logger == CSV else [{"mlflow": MLflowCallback, "wandb": WandbCallback}[logger]()]
 
 
 def train(trainer: Trainer, folder: Path) -> None:

@@ -40,6 +40,7 @@ from pretrain.modules import Pretraining, PretrainingData, PretrainingOptions
 from pretrain.objectives import MIM, ObjectiveOptions
 from pretrain.preview import draw_preview
 from training import lightning as by_lightning
+from training.figures import write_curves
 from training.lightning import LightningOptions
 from training.run_folder import base_folder, begin, circumstances, is_first_process, quiet_libraries
 
@@ -267,6 +268,7 @@ def save(
     if isinstance(codebook, KMeansCodebook):
         codebook.save(place / FILE)
     write_card(config, base.name, base.notes, metrics, place)
+    write_curves(folder)
     write_json(folder / "metrics.json", metrics)
     print(summary(metrics, folder))
 

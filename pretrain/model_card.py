@@ -5,6 +5,7 @@ from typing import Any
 
 from documents.pretrained import LICENCE, LICENCE_NOTE, RANDOM
 from preprocess.files import write_bytes
+from training.card import training_section
 
 NAMES = {
     "mlm": "masked words",
@@ -42,5 +43,6 @@ def write_card(config: Any, name: str, notes: list[str], metrics: dict[str, Any]
         "`heads.safetensors` holds the heads of the objectives, `codebook.safetensors` the image tokenizer.",
         "",
         *([LICENCE_NOTE, ""] if name != RANDOM else []),
+        *training_section(Path(config.output_dir)),
     ]
     write_bytes(folder / "README.md", "\n".join(lines).encode())

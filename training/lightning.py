@@ -13,12 +13,12 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from preprocess.errors import InputError, first_line
 from training.modules import TrainData, TrainedModule
-from training.options import StepOptions
+from training.options import CSV, TENSORBOARD, StepOptions
 from training.run_folder import seconds_of, write_log
 
 LAST, BEST = "last.ckpt", "best.ckpt"
@@ -147,7 +147,7 @@ def make_trainer(
             max_epochs=1,
             accumulate_grad_batches=options.gradient_accumulation_steps,
             log_every_n_steps=options.logging_steps,
-            logger=TensorBoardLogger(folder, name="", version="tensorboard", purge_step=purge),
+            logger=logger_of(options.logger, folder, purge),
             callbacks=callbacks,
             gradient_clip_val=1.0,
             num_sanity_val_steps=0,
@@ -157,6 +157,23 @@ def make_trainer(
         )
     except (TypeError, ValueError, MisconfigurationException) as error:
         raise InputError(f"--accelerator, --devices, --strategy or --precision: {first_line(error)}") from None
+
+
+def logger_of(name: str, folder: Path, purge: int | None) -> Logger | bool:
+    """What logs beside the CSV file; False for nothing.
+
+    Args:
+        purge: The step from which on TensorBoard forgets what was logged before a resume.
+    """
+    if name == TENSORBOARD:
+        return TensorBoardLogger(folder, name="", version="tensorboard", purge_step=purge)
+    if name == CSV:
+        return False
+    made = {
+        "mlflow": lambda: MLFlowLogger(experiment_name=folder.name, tracking_uri=f"file:{folder.resolve() / 'mlflow'}"),
+        "wandb": lambda: WandbLogger(name=folder.name, save_dir=folder),
+    }
+    return made[name]()
 
 
 def train(trainer: Trainer, module: TrainedModule, data: TrainData, folder: Path) -> dict[str, Any]:

@@ -69,7 +69,7 @@ class TrainedModule(LightningModule):
         optimizer = torch.optim.AdamW(groups, lr=rate, betas=self.betas, weight_decay=decay)
         # estimated_stepping_batches would have the train batches made before it is known which were computed already
         steps = self.trainer.datamodule.steps
-        scheduler = get_scheduler(self.options.schedule, optimizer, math.ceil(self.options.warmup * steps), steps)
+        scheduler = get_scheduler(self.options.transformers_schedule, optimizer, self.options.warmup_of(steps), steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

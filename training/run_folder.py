@@ -23,7 +23,7 @@ from preprocess.files import check_writable, read_json, write_bytes
 from preprocess.schema import RUN, check
 
 PACKAGES = ("torch", "transformers", "peft", "lightning", "scikit-learn", "numpy")
-FOLDERS = ("adapter", "base", "checkpoints", "merged", "model", "tensorboard")  # what runs make
+FOLDERS = ("adapter", "base", "checkpoints", "figures", "merged", "model", "tensorboard")  # what runs make
 FILES = ("configuration.json", "metrics.json", "training.json", "log.csv", "prepared.*", "outputs_*.json")
 MARK = "made_by_a_run"  # in a base/ that is
 DERIVED = ("prepared.json", "prepared.codes.npy", "prepared.codebook.safetensors")  # from pages, by the options
@@ -36,6 +36,7 @@ NOT_THE_RUN = (
     "private",
     "num_workers",
     "preview",
+    "logger",
 )  # they change no result
 
 

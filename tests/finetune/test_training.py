@@ -149,7 +149,7 @@ def test_accumulated_batches_make_the_same_step(folder, tmp_path):
         {"learning_rate": math.nan},
         {"epochs": 0.0},
         {"best_by": "loss"},
-        {"schedule": "constant"},
+        {"schedule": "polynomial"},
         {"patience": -1},
         {"weight_decay": -0.1},
         {"seed": -1},
