@@ -4,6 +4,6 @@ python run_predict_llama_layout.py --model runs/llama-layout --blocks page.json 
 """
 
 from options import run
-from finetune.llama_prediction import LlamaPredictionConfig, predict_llama
+from finetune.llama.prediction import LlamaPredictionConfig, predict_llama
 
 run(LlamaPredictionConfig, predict_llama)

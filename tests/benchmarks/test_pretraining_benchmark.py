@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("lightning", reason="needs requirements-finetune.txt")
 
 from options import parse
-from finetune.layoutlmv3 import LayoutLMv3Config
+from finetune.layoutlmv3.fine_tuning import LayoutLMv3Config
 from preprocess.errors import InputError
 from pretrain.layoutlmv3 import LayoutLMv3PretrainingConfig
 

@@ -13,8 +13,8 @@ pytest.importorskip("transformers", reason="needs requirements-finetune.txt")
 pytest.importorskip("PIL", reason="needs requirements-finetune.txt")
 
 from documents.layoutlmv3 import load_image_processor
-from finetune.layoutlmv3_model import load_classifier
-from finetune.llama_model import load_base
+from finetune.layoutlmv3.model import load_classifier
+from finetune.llama.model import load_base
 from preprocess.errors import InputError
 
 CODE = """

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from transformers import LayoutLMv3Model
 
 from documents.pages import PageOptions
-from finetune.layoutlmv3 import LayoutLMv3Config, finetune_layoutlmv3
+from finetune.layoutlmv3.fine_tuning import LayoutLMv3Config, finetune_layoutlmv3
 from finetune.training import TrainingOptions
 from preprocess.errors import InputError
 from pretrain.codebook import FILE

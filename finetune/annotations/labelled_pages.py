@@ -12,9 +12,9 @@ from typing import Any
 from documents.image_names import find_image
 from documents.images import image_size
 from documents.words import words_of_page
-from finetune import json_min
-from finetune.label_studio import IN_PERCENT, Notes, TaskReading, row_of_task
-from finetune.region_words import words_in_regions
+from finetune.annotations import json_min
+from finetune.annotations.label_studio import IN_PERCENT, Notes, TaskReading, row_of_task
+from finetune.annotations.region_words import words_in_regions
 from preprocess.blocks import on_page
 from preprocess.errors import InputError
 from preprocess.files import read_json

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from finetune.label_studio import shape_key
+from finetune.annotations.label_studio import shape_key
 from preprocess.errors import InputError
 
 MARKS = ("annotation_id", "annotator")  # a row has at least one

@@ -19,8 +19,8 @@ import transformers
 from PIL import Image
 from transformers import LayoutLMv3ForTokenClassification, LayoutLMv3Model, LayoutLMv3Processor
 
-from finetune.layoutlmv3_model import load_layout
-from finetune.layoutlmv3_prediction import PredictionConfig, predict_layoutlmv3
+from finetune.layoutlmv3.model import load_layout
+from finetune.layoutlmv3.prediction import PredictionConfig, predict_layoutlmv3
 from preprocess.errors import InputError
 
 LABELS = ("Total", "Date", "Other")

@@ -11,7 +11,7 @@ from documents.images import open_image
 from documents.layoutlmv3 import chunk_length
 from documents.pages import Source
 from finetune.drawing import drawn
-from finetune.layoutlmv3_model import load_layout
+from finetune.layoutlmv3.model import load_layout
 from preprocess.blocks import Block, Page
 from preprocess.errors import InputError
 from preprocess.files import write_bytes

@@ -19,7 +19,7 @@ from transformers import LayoutLMv3Config, LayoutLMv3ForTokenClassification, Lay
 from transformers.models.layoutlmv3.modeling_layoutlmv3 import LayoutLMv3Encoder
 
 from documents.layoutlmv3 import RANDOM_SHAPE, load_image_processor, normalised, pixels
-from finetune.layoutlmv3_model import LayoutBase, load_classifier, load_layout
+from finetune.layoutlmv3.model import LayoutBase, load_classifier, load_layout
 from preprocess.errors import InputError
 
 LABELS = ("O", "B-A", "I-A")

@@ -22,7 +22,7 @@ from transformers.modeling_outputs import TokenClassifierOutput
 
 from documents.chunks import Chunk, Encoded, collate
 from finetune.block_metrics import block_metrics, decisions
-from finetune.lightning_modules import ChunkData, TokenClassifier
+from finetune.layoutlmv3.modules import ChunkData, TokenClassifier
 from finetune.predicting import predict_scores
 from finetune.training import TrainingOptions
 from preprocess.blocks import LABEL_WORDS, Block

@@ -12,7 +12,7 @@ from transformers import LlamaForTokenClassification, PreTrainedTokenizerBase
 from documents.boxes import read_corners, read_token
 from documents.chunks import Encoded, chunk_pages, collate
 from documents.pretrained import labels_of, one_line, read_config
-from finetune.llama_model import load_base, load_transformers
+from finetune.llama.model import load_base, load_transformers
 from finetune.page_predictions import rows_of, summary
 from finetune.predicting import predict_scores
 from preprocess.blocks import LABEL_WORDS, Block, Page

@@ -12,8 +12,8 @@ pytest.importorskip("peft", reason="needs requirements-finetune.txt")
 from huggingface_hub import ModelCard
 
 from finetune import hub
-from finetune.llama_layout import finetune_llama
-from finetune.llama_prediction import LlamaPredictionConfig, predict_llama
+from finetune.llama.fine_tuning import finetune_llama
+from finetune.llama.prediction import LlamaPredictionConfig, predict_llama
 from preprocess.errors import InputError
 
 

@@ -30,8 +30,9 @@ from documents import prepared
 from evaluate.reading import read_checked
 from evaluate.result import Result
 from finetune import hub as hub_module
-from finetune import layoutlmv3, training
-from finetune.layoutlmv3 import DEFAULTS, LayoutLMv3Config, finetune_layoutlmv3
+from finetune import training
+from finetune.layoutlmv3 import fine_tuning as layoutlmv3
+from finetune.layoutlmv3.fine_tuning import DEFAULTS, LayoutLMv3Config, finetune_layoutlmv3
 from finetune.outputs import settings_of
 from preprocess.blocks import LABEL_WORDS
 from preprocess.build import PromptOptions
@@ -435,7 +436,7 @@ def test_what_is_trained_is_not_trained_again(quick_layout, monkeypatch):
     before, metrics = (Path(moved.output_dir) / name).read_bytes(), content(moved, "metrics.json")
     (Path(moved.output_dir) / "metrics.json").unlink()
     (Path(moved.output_dir) / name).unlink()
-    monkeypatch.setattr("finetune.layoutlmv3.by_lightning", None)
+    monkeypatch.setattr("finetune.layoutlmv3.fine_tuning.by_lightning", None)
     finetune_layoutlmv3(moved)
     assert (Path(moved.output_dir) / name).read_bytes() == before
     assert content(moved, "metrics.json") == metrics

@@ -15,9 +15,9 @@ pytest.importorskip("PIL", reason="needs requirements-finetune.txt")
 from PIL import Image, ImageDraw
 
 from options import parse
-from finetune.annotations import AnnotationsConfig, preprocess_annotations
-from finetune.layoutlmv3 import LayoutLMv3Config, finetune_layoutlmv3
-from finetune.layoutlmv3_prediction import PredictionConfig, predict_layoutlmv3
+from finetune.annotations.dataset import AnnotationsConfig, preprocess_annotations
+from finetune.layoutlmv3.fine_tuning import LayoutLMv3Config, finetune_layoutlmv3
+from finetune.layoutlmv3.prediction import PredictionConfig, predict_layoutlmv3
 
 LABELS = ["InvNum", "InvDate", "Fourni", "TTC", "TVA", "TT", "Autre"]
 TRAINING = (

@@ -16,10 +16,10 @@ from documents.layoutlmv3 import pixels
 from documents.pages import Splits
 from documents.rows import are_words
 from documents.words import Word, read_words
+from finetune.annotations.labelled_pages import ExportReading, plain_row
 from finetune.drawing import drawn
-from finetune.labelled_pages import ExportReading, plain_row
-from finetune.layoutlmv3 import LayoutLMv3Config, collate_layout, encode
-from finetune.layoutlmv3_model import PageReading, load_classifier, page_reading
+from finetune.layoutlmv3.fine_tuning import LayoutLMv3Config, collate_layout, encode
+from finetune.layoutlmv3.model import PageReading, load_classifier, page_reading
 from finetune.page_predictions import rows_of, summary
 from finetune.predicting import predict_scores
 from preprocess.blocks import Block, Corners, Page, scale

@@ -17,8 +17,8 @@ from documents.pretrained import RANDOM
 from documents.sources import source_of
 from evaluate.run import dtype_name
 from finetune.hub import check_push
-from finetune.llama_model import Base, load_base
-from finetune.lora import LoraOptions, with_adapter
+from finetune.llama.lora import LoraOptions, with_adapter
+from finetune.llama.model import Base, load_base
 from finetune.model_card import push, write_llama_card
 from finetune.outputs import Results, device_name, finish, settings_of, sha256_of, write_results
 from finetune.predicting import predict_scores

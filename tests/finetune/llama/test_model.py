@@ -11,7 +11,7 @@ pytest.importorskip("peft", reason="needs requirements-finetune.txt")
 import transformers
 from safetensors.torch import load_file, save_file
 
-from finetune.llama_model import load_base
+from finetune.llama.model import load_base
 from llama import CheckpointError, load
 from preprocess.blocks import LABEL_WORDS
 from preprocess.errors import InputError

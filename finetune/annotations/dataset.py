@@ -15,9 +15,9 @@ from tqdm import tqdm
 
 from documents.image_names import find_image
 from documents.images import decoded, is_turned, open_image
+from finetune.annotations.label_studio import Notes
+from finetune.annotations.labelled_pages import NO_TEXT, ExportReading, LabelledPage, read_pages
 from finetune.hub import check_push, repository
-from finetune.label_studio import Notes
-from finetune.labelled_pages import NO_TEXT, ExportReading, LabelledPage, read_pages
 from preprocess.errors import InputError
 from preprocess.files import PathFlag, check_writable
 from preprocess.units import PERCENT, check_unit, unit_of

@@ -15,8 +15,8 @@ from transformers import AutoTokenizer, LlamaForTokenClassification
 from evaluate.reading import read_checked
 from evaluate.result import Result
 from finetune import training
-from finetune.llama_layout import LlamaLayoutConfig, finetune_llama
-from finetune.lora import LoraOptions
+from finetune.llama.fine_tuning import LlamaLayoutConfig, finetune_llama
+from finetune.llama.lora import LoraOptions
 from preprocess.blocks import LABEL_WORDS
 from preprocess.errors import InputError
 
@@ -102,14 +102,14 @@ def test_merging_later_trains_nothing(quick, monkeypatch):
     before = (Path(config.output_dir) / name).read_bytes()
     moved = replace(config, merge=True, output_dir=f"{config.output_dir}_elsewhere")
     Path(config.output_dir).rename(moved.output_dir)
-    monkeypatch.setattr("finetune.llama_layout.train", None)
+    monkeypatch.setattr("finetune.llama.fine_tuning.train", None)
 
     def cut(model, base, folder):
         folder.mkdir()
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("finetune.llama_layout.save_merged", cut)
+        patch.setattr("finetune.llama.fine_tuning.save_merged", cut)
         finetune_llama(moved)
     assert not (Path(moved.output_dir) / "merged").exists()
     finetune_llama(moved)

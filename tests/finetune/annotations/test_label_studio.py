@@ -14,7 +14,7 @@ pytest.importorskip("PIL", reason="needs requirements-finetune.txt")
 from PIL import Image
 
 from documents.image_names import find_image, is_named
-from finetune.labelled_pages import ExportReading, LabelledPage, read_pages
+from finetune.annotations.labelled_pages import ExportReading, LabelledPage, read_pages
 from preprocess.errors import InputError
 from preprocess.units import Unit
 

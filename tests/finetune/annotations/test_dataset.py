@@ -19,7 +19,7 @@ from datasets import Image as ImageFeature
 from PIL import Image
 
 from finetune import hub
-from finetune.annotations import AnnotationsConfig, preprocess_annotations
+from finetune.annotations.dataset import AnnotationsConfig, preprocess_annotations
 from preprocess.errors import InputError
 
 NAMES = ["InvNum", "InvDate", "Fourni", "TTC", "TVA", "TT", "Autre"]

@@ -21,12 +21,12 @@ from documents.prepared import prepare
 from documents.sources import source_of
 from finetune import training
 from finetune.hub import check_push
-from finetune.layoutlmv3_model import READING, LayoutBase, PageReading, load_layout, load_transformers
-from finetune.lightning_modules import ChunkData, TokenClassifier
+from finetune.layoutlmv3.model import READING, LayoutBase, PageReading, load_layout, load_transformers
+from finetune.layoutlmv3.modules import ChunkData, TokenClassifier
+from finetune.layoutlmv3.preview import show
 from finetune.model_card import push, write_card
 from finetune.outputs import Results, device_name, finish, settings_of, sha256_of, write_results
 from finetune.predicting import predict_scores
-from finetune.preview import show
 from finetune.training import Collator, TrainingOptions
 from preprocess.errors import InputError
 from preprocess.files import PathFlag, read_json, write_json

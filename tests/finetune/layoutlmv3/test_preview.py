@@ -9,7 +9,7 @@ pytest.importorskip("lightning", reason="needs requirements-finetune.txt")
 
 from PIL import Image
 
-from finetune.layoutlmv3 import finetune_layoutlmv3
+from finetune.layoutlmv3.fine_tuning import finetune_layoutlmv3
 from preprocess.pages import read_pages
 
 
