@@ -65,7 +65,8 @@ class Harmless:
 
 def one_message(error: BaseException) -> str:
     """What an exception says, as one line that a screen holds: of a longer one the beginning and the end."""
-    line = harmless(" ".join(str(error).split()))
+    say = getattr(error, "for_command_line", error.__str__)  # an exception of the library names arguments, not flags
+    line = harmless(" ".join(say().split()))
     if len(line) > LONGEST_MESSAGE:
         line = f"{line[: LONGEST_MESSAGE * 3 // 4]} … {line[-LONGEST_MESSAGE // 4 :]}"
     return f"error: {line}"

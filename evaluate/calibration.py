@@ -22,10 +22,12 @@ from evaluate.predictions import (
 from evaluate.requests import encode
 from evaluate.results_folder import checkpoint_name, default_output
 from evaluate.run import Run, RunOptions, summary
+from evaluate.runner import Outcome
 from evaluate.scored_prompts import ScoredPrompts, read_scored_prompts
 from evaluate.scoring import label_scores, score
+from evaluate.session import Session
 from llama.corrections import divide, divide_by_batch, match_prior, normalise
-from llama.parallel import finish, is_rank_0
+from llama.parallel import is_rank_0
 from preprocess.errors import InputError
 from preprocess.files import PathFlag, check_writable, read_json
 from preprocess.prompts import Prompt
@@ -97,11 +99,11 @@ UNITS: dict[str, Callable[[int, str], int]] = {
 
 def evaluate_direct_calibrate(config: CalibrateConfig) -> None:
     """Correct the label distributions of an output and predict what is most probable then."""
-    calibrate(config)
-    finish()
+    with Session() as session:
+        calibrate(config, session)
 
 
-def calibrate(config: CalibrateConfig) -> None:
+def calibrate(config: CalibrateConfig, session: Session) -> None:
     """Read, check, score content-free prompts where the method needs them, correct, write."""
     checkpoint = checkpoint_name(config.run.ckpt_dir)
     output_path = config.direct_output_path or default_output("direct", Path(config.direct_input_path), checkpoint)
@@ -114,13 +116,18 @@ def calibrate(config: CalibrateConfig) -> None:
     )
     path = config.run.output_path or default_output(kind, Path(config.direct_input_path), checkpoint)
     if config.method in SCORED:
-        calibrate_with_model(config, scored, method, path, settings)
+        calibrate_with_model(config, session, scored, method, path, settings)
     elif is_rank_0():
         calibrate_alone(config, scored, method, Path(path), settings)
 
 
 def calibrate_with_model(
-    config: CalibrateConfig, scored: ScoredPrompts, method: str, path: str, settings: dict[str, Any]
+    config: CalibrateConfig,
+    session: Session,
+    scored: ScoredPrompts,
+    method: str,
+    path: str,
+    settings: dict[str, Any],
 ) -> None:
     """By what the model says to prompts without content."""
     free, own = free_prompts(config, scored.prompts)
@@ -141,16 +148,20 @@ def calibrate_with_model(
     if run.is_finished():
         return
     with run.alone():
-        outcome, tokens = score(run, encoded, lambda _, scores: label_scores(scores, scored.score_eos))
+        outcome, tokens = score(run, session, encoded, lambda _, scores: label_scores(scores, scored.score_eos))
         if outcome is not None:
             free_scores = iter(outcome.rows)
             bias = {key: [next(free_scores) for _ in prompts] for key, prompts in free.items()}
             rows, ties = corrected_rows(config, scored, bias)
+
+            def with_direct(own: float, key: str) -> Any:
+                """What direct took is part of this result; without its meta file nobody knows."""
+                return None if meta.get(key) is None else own + meta[key]
+
+            seconds = with_direct(outcome.seconds, "seconds")
+            whole = Outcome(rows, seconds, with_direct(outcome.tokens_computed, "tokens_computed"))
             counters = {"ties": ties, "cut": meta.get("cut"), "content_free": outcome.rows}
-            # What direct took is part of this result; without its meta file nobody knows.
-            for key, own in (("tokens_scored", tokens), ("tokens_computed", run.tokens_computed)):
-                counters[key] = own + meta[key] if meta.get(key) is not None else None
-            run.write(rows, outcome.seconds + meta["seconds"] if meta.get("seconds") is not None else None, counters)
+            run.write(whole, counters | {"tokens_scored": with_direct(tokens, "tokens_scored")})
 
 
 def calibrate_alone(

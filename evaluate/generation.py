@@ -13,9 +13,10 @@ from evaluate.predictions import prediction_row
 from evaluate.requests import encode
 from evaluate.run import Run, RunOptions
 from evaluate.runner import Examples
+from evaluate.session import Session
 from llama import Tokenizer
 from llama.generation import Sampling
-from llama.parallel import finish, is_rank_0
+from llama.parallel import is_rank_0
 from llama.stops import cut_at_stop
 from preprocess.errors import InputError
 from preprocess.files import PathFlag
@@ -82,11 +83,11 @@ class GenerateConfig:
 
 def evaluate_generate(config: GenerateConfig) -> None:
     """Predict by what the model writes."""
-    generate(config)
-    finish()
+    with Session() as session:
+        generate(config, session)
 
 
-def generate(config: GenerateConfig) -> None:
+def generate(config: GenerateConfig, session: Session) -> None:
     """Read, check, generate, write."""
     file = read_prompt_file(config.data_path, "direct")
     prompts = file.prompts
@@ -101,7 +102,7 @@ def generate(config: GenerateConfig) -> None:
         return
     warn_of_long_words(prompts, run.checkpoint.tokenizer, config.max_gen_len)
     with run.alone():
-        llama = run.load()
+        llama, launch = session.load(run)
         contexts = [request.context for (request,) in encoded.requests]
         seeds = [example_seed(config.seed, prompt.id) for prompt in prompts]
         generation = llama.generation(
@@ -115,9 +116,9 @@ def generate(config: GenerateConfig) -> None:
             tokens[example] = len(new)
             return prediction_row(prompt, first_label_word(text, prompt.label_words), {"generation": text})
 
-        outcome = run.compute(generation, list, Examples(range(len(prompts)), decide))
+        outcome = run.compute(generation, list, Examples(range(len(prompts)), decide), launch)
         if outcome is not None:
-            run.write(outcome.rows, outcome.seconds, {"tokens_scored": sum(tokens.values()), "cut": encoded.cut})
+            run.write(outcome, {"tokens_scored": sum(tokens.values()), "cut": encoded.cut})
 
 
 def example_seed(seed: int, example_id: str) -> int:

@@ -9,18 +9,7 @@ import numpy as np
 from evaluate import metrics
 from evaluate.intervals import Groups, Interval, grouped, mean_interval
 from evaluate.predictions import Predictions
-
-METHODS = {
-    "direct": "direct",
-    "direct_calibrate": "calibrated",
-    "channel": "channel",
-    "channel_calibrate": "channel calibrated",
-    "generate": "generate",
-    "llama_lora": "LLaMA LoRA",
-    "layoutlmv3": "LayoutLMv3",
-    "majority": "majority",
-    "tfidf": "TF-IDF",
-}
+from evaluate.registry import kind_of, order_of
 
 
 class ClassF1(NamedTuple):
@@ -80,16 +69,16 @@ class Result:
         settings = self.meta.get("settings") or {}
         kinds = [settings.get("calibration"), settings.get("normalize")]
         shown = [kind for kind in kinds if kind not in (None, "none", "contextual")]
-        name = METHODS.get(method, method)
+        kind = kind_of(method)
+        name = kind and kind.name
         return f"{name} ({', '.join(shown)})" if name and shown else name
 
     @property
     def sort_key(self) -> tuple:
         method = self.meta.get("method")
-        place = list(METHODS).index(method) if method in METHODS else len(METHODS)
         k, seed = (-1 if value is None else value for value in (self.k, self.seed))
         about = (self.dataset or "~", self.checkpoint or "~", k, seed, self.order)
-        return (*about, place, self.method or "", str(self.path))
+        return (*about, order_of(method), self.method or "", str(self.path))
 
     @cached_property
     def ids(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""What the four methods share: open a checkpoint, know whether the result is there already, write it, say so."""
+"""One method on one prompt file: open a checkpoint, know whether the result is there already, write it, say so."""
 
 import importlib.metadata
 import subprocess
@@ -17,19 +17,15 @@ from evaluate.metrics import accuracy, classes_of, confusion_matrix, macro_f1
 from evaluate.predictions import finished, read_meta, write_predictions
 from evaluate.results_folder import checkpoint_name, default_output
 from evaluate.runner import Examples, Outcome, run_batches
-from llama import LLaMA
-from llama.batches import count_tokens, digest
+from llama.batches import digest
 from llama.checkpoint import Checkpoint, open_checkpoint, resolve_dtype
-from llama.llama import load_model
-from llama.model import Transformer
-from llama.parallel import check_replicas, is_rank_0, own_device, start, world_size
+from llama.parallel import Launch, check_replicas, is_rank_0, own_device, world_size
 from llama.shared import Computation
 from preprocess.errors import InputError
 from preprocess.files import PathFlag, check_writable
 from preprocess.prompts import PromptFile
 from preprocess.schema import PROMPT_META
 
-LOADED: dict[tuple, Transformer] = {}  # the model of the last run: a sweep scores many prompt files with one
 PACKAGES = ("torch", "sentencepiece", "fairscale", "numpy")
 
 
@@ -52,6 +48,7 @@ class RunOptions:
         max_batch_tokens: Tokens that the model computes at once; default 2,048 on a CPU, 16,384 on CUDA.
         model_parallel_size: Processes that share one copy of the weights; default the number of its shards where that
             divides the number of processes, else 1. The other processes compute other batches.
+        threads: CPU threads of each process; default OMP_NUM_THREADS, else as many as there are free CPUs.
         overwrite: Replace a result that is there already, complete or not.
     """
 
@@ -63,12 +60,13 @@ class RunOptions:
     max_batch_size: int | None = None
     max_batch_tokens: int | None = None
     model_parallel_size: int | None = None
+    threads: int | None = None
     overwrite: bool = False
 
     def __post_init__(self) -> None:
         if not self.ckpt_dir:
             raise InputError("--ckpt_dir: expected a folder, a name below checkpoints/, or OWNER/NAME on the hub")
-        for flag in ("max_seq_len", "max_batch_size", "max_batch_tokens", "model_parallel_size"):
+        for flag in ("max_seq_len", "max_batch_size", "max_batch_tokens", "model_parallel_size", "threads"):
             value = getattr(self, flag)
             if value is not None and value < 1:
                 raise InputError(f"--{flag} {value}: expected 1 or more")
@@ -166,19 +164,8 @@ class Run:
         finally:
             self.journal.close()
 
-    def load(self) -> LLaMA:
-        """The model, on this process's device. From here on all ranks compute together."""
-        self.launch = start(self.model_parallel_size)
-        key = (self.identity["fingerprint"], self.dtype, self.max_seq_len, self.model_parallel_size)
-        if key not in LOADED:
-            LOADED.clear()
-            LOADED[key] = load_model(self.checkpoint, self.launch, self.dtype)
-        model = LOADED[key]
-        options = self.options
-        return LLaMA(model, self.checkpoint.tokenizer, options.max_batch_size, options.max_batch_tokens)
-
     def compute(
-        self, computation: Computation[Any], record: Callable[[Any], Any], examples: Examples
+        self, computation: Computation[Any], record: Callable[[Any], Any], examples: Examples, launch: Launch
     ) -> Outcome | None:
         """`evaluate.runner.run_batches` for this run: the outcome on rank 0, None elsewhere."""
         plan = {
@@ -188,22 +175,21 @@ class Run:
             "model_parallel_size": self.model_parallel_size,  # sums over ranks round in another order
         }
         identity = self.identity | {"plan": plan}
-        self.tokens_computed = count_tokens(computation.batches)
-        return run_batches(computation, record, examples, self.journal, identity, self.launch, self.method)
+        return run_batches(computation, record, examples, self.journal, identity, launch, self.method)
 
-    def write(self, rows: Sequence[dict[str, Any]], seconds: float | None, counters: dict[str, Any]) -> None:
+    def write(self, outcome: Outcome, counters: dict[str, Any]) -> None:
         """Write the predictions and their meta file and print a summary. On rank 0 alone.
 
         Args:
-            rows: One a prompt, in the order of the file.
-            seconds: Spent on scoring; None where that is not known.
+            outcome: One row a prompt, in the order of the file.
             counters: More entries of the meta file: tokens, ties, cut examples.
         """
-        write_predictions(self.output_path, rows, self.meta(rows, seconds) | counters, self.journal.folder)
+        meta = self.meta(outcome) | counters
+        write_predictions(self.output_path, outcome.rows, meta, self.journal.folder)
         self.journal.remove()
-        print(summary(rows, seconds, counters, self.output_path))
+        print(summary(outcome.rows, outcome.seconds, counters, self.output_path))
 
-    def meta(self, rows: Sequence[dict[str, Any]], seconds: float | None) -> dict[str, Any]:
+    def meta(self, outcome: Outcome) -> dict[str, Any]:
         scaling = self.checkpoint.args.rope_scaling  # Meta's files leave it to the reader
         stated = {} if scaling is None else {"rope_scaling": asdict(scaling)}
         return (
@@ -211,9 +197,9 @@ class Run:
             | stated
             | {
                 "configuration": self.configuration,
-                "num_examples": len(rows),
-                "seconds": None if seconds is None else round(seconds, 3),
-                "tokens_computed": self.tokens_computed,
+                "num_examples": len(outcome.rows),
+                "seconds": None if outcome.seconds is None else round(outcome.seconds, 3),
+                "tokens_computed": outcome.tokens_computed,
                 "prompt_path": str(self.prompt_path),
                 "checkpoint": self.checkpoint_name,
                 "checkpoint_path": str(self.checkpoint.folder),

@@ -14,6 +14,7 @@ from typing import Any
 from tqdm import tqdm
 
 from evaluate.journal import Journal, Progress
+from llama.batches import count_tokens
 from llama.parallel import Launch
 from llama.shared import Computation
 from preprocess.errors import InputError
@@ -86,11 +87,13 @@ class Outcome:
 
     Args:
         rows: One an example.
-        seconds: Of all sessions.
+        seconds: Of all sessions; None where that is not known.
+        tokens_computed: That passed the model, padding among them; None where that is not known.
     """
 
     rows: list[PredictionRow]
-    seconds: float
+    seconds: float | None
+    tokens_computed: int | None
 
 
 def run_batches(
@@ -158,4 +161,5 @@ def run_batches(
                 examples.add(index, result)
         bar.show(len(examples.owners), examples)
     rows = [examples.rows[example] for example in range(len(examples.missing))]
-    return Outcome(rows, sum(found.sessions.values()) + max(part[0] for part in parts))
+    total = sum(found.sessions.values()) + max(part[0] for part in parts)
+    return Outcome(rows, total, count_tokens(computation.batches))

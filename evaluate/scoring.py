@@ -17,7 +17,8 @@ from evaluate.predictions import prediction_row
 from evaluate.requests import Encoded, encode
 from evaluate.run import Run, RunOptions
 from evaluate.runner import Examples, Outcome
-from llama.parallel import finish, is_rank_0
+from evaluate.session import Session
+from llama.parallel import is_rank_0
 from llama.scoring import Scoring
 from preprocess.files import PathFlag
 from preprocess.prompts import read_prompt_file
@@ -44,17 +45,17 @@ class ScoreConfig:
 
 def evaluate_direct(config: ScoreConfig) -> None:
     """Predict by p(y|x)."""
-    evaluate(config, "direct")
-    finish()
+    with Session() as session:
+        evaluate(config, "direct", session)
 
 
 def evaluate_channel(config: ScoreConfig) -> None:
     """Predict by p(x|y)."""
-    evaluate(config, "channel")
-    finish()
+    with Session() as session:
+        evaluate(config, "channel", session)
 
 
-def evaluate(config: ScoreConfig, method: str) -> None:
+def evaluate(config: ScoreConfig, method: str, session: Session) -> None:
     """Read, check, score, write. The methods differ in how their requests are built, and in nothing else."""
     file = read_prompt_file(config.data_path or f"samples/inputs_{method}_ag_news.json", method)
     prompts = file.prompts
@@ -69,22 +70,22 @@ def evaluate(config: ScoreConfig, method: str) -> None:
             best = details["log_probs"].index(max(details["log_probs"]))
             return prediction_row(prompt, prompt.label_words[best], details)
 
-        outcome, tokens = score(run, encoded, decide)
+        outcome, tokens = score(run, session, encoded, decide)
         if outcome is not None:
             ties = sum(row["log_probs"].count(max(row["log_probs"])) > 1 for row in outcome.rows)
-            run.write(outcome.rows, outcome.seconds, {"tokens_scored": tokens, "ties": ties, "cut": encoded.cut})
+            run.write(outcome, {"tokens_scored": tokens, "ties": ties, "cut": encoded.cut})
 
 
 def score(
-    run: Run, encoded: Encoded, decide: Callable[[int, list[Score]], dict[str, Any]]
+    run: Run, session: Session, encoded: Encoded, decide: Callable[[int, list[Score]], dict[str, Any]]
 ) -> tuple[Outcome | None, int]:
     """Score all requests: on rank 0 the rows that `decide` makes of an example's scores, None elsewhere; and how many
     tokens are scored, EOS among them."""
     requests = [request for example in encoded.requests for request in example]
     owners = [example for example, built in enumerate(encoded.requests) for _ in built]
-    llama = run.load()
+    llama, launch = session.load(run)
     computation = Watched(llama.scoring(requests), llama.tokenizer.n_words)
-    outcome = run.compute(computation, sum_log_probs, Examples(owners, decide))
+    outcome = run.compute(computation, sum_log_probs, Examples(owners, decide), launch)
     return outcome, sum(len(request.target) + 1 for request in requests)
 
 

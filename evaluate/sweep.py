@@ -11,9 +11,10 @@ from evaluate.reading import read_results
 from evaluate.results_folder import checkpoint_name
 from evaluate.run import RunOptions
 from evaluate.scoring import ScoreConfig, evaluate
+from evaluate.session import Session
 from evaluate.table import TableConfig, results_table
 from llama.checkpoint import open_checkpoint
-from llama.parallel import Launch, finish, start, world_size
+from llama.parallel import Launch, start, world_size
 from preprocess import ag_news, doclaynet, tables
 from preprocess.build import PromptOptions
 from preprocess.errors import InputError
@@ -98,12 +99,12 @@ def sweep(config: SweepConfig) -> None:
     launch = start(checkpoint.model_parallel_size(options.model_parallel_size, world_size()))
     folder = Path(config.output_dir or f"results/{checkpoint_name(options.ckpt_dir)}/sweep")
     outputs: list[str] = []
-    for k, seed, order in draws_of(config):
-        outputs += score_draw(config, launch, folder, k, seed, order)
-    if launch.rank == 0:
-        columns = COLUMNS + (",orders,order_sd,order_worst" if config.orders else "")
-        print(results_table(read_results(outputs), TableConfig(format=config.format, columns=columns)))
-    finish()
+    with Session() as session:
+        for k, seed, order in draws_of(config):
+            outputs += score_draw(config, session, launch, folder, k, seed, order)
+        if launch.rank == 0:
+            columns = COLUMNS + (",orders,order_sd,order_worst" if config.orders else "")
+            print(results_table(read_results(outputs), TableConfig(format=config.format, columns=columns)))
 
 
 def draws_of(config: SweepConfig) -> Iterator[tuple[int, int, int]]:
@@ -114,7 +115,9 @@ def draws_of(config: SweepConfig) -> Iterator[tuple[int, int, int]]:
         yield from ((k, seeds[0], order) for order in range(1, (config.orders if k else 0) + 1))
 
 
-def score_draw(config: SweepConfig, launch: Launch, folder: Path, k: int, seed: int, order: int = 0) -> list[str]:
+def score_draw(
+    config: SweepConfig, session: Session, launch: Launch, folder: Path, k: int, seed: int, order: int = 0
+) -> list[str]:
     """One draw of demonstrations by all methods; the predictions files."""
     name = f"{Path(config.dataset).stem}_k{k}_seed{seed}" + (f"_order{order}" if order else "")
     inputs = {kind: str(folder / f"inputs_{kind}_{name}.json") for kind in ("direct", "channel")}
@@ -133,7 +136,7 @@ def score_draw(config: SweepConfig, launch: Launch, folder: Path, k: int, seed: 
         )
         launch.from_rank_0(inputs[kind], lambda kind=kind, options=options: write_prompts(config, options, kind))
     for method in needed:
-        score_method(config, method, inputs, outputs)
+        score_method(config, session, method, inputs, outputs)
         # Rank 0 alone has written; the next method may read it.
         launch.from_rank_0(outputs[method], lambda: None)
     return [outputs[method] for method in METHODS if method in asked]
@@ -144,15 +147,17 @@ def prompts_of(method: str) -> str:
     return "channel" if method == "channel" else "direct"
 
 
-def score_method(config: SweepConfig, method: str, inputs: dict[str, str], outputs: dict[str, str]) -> None:
+def score_method(
+    config: SweepConfig, session: Session, method: str, inputs: dict[str, str], outputs: dict[str, str]
+) -> None:
     """What the script of that method does."""
     run, path = replace(config.run, output_path=outputs[method]), inputs[prompts_of(method)]
     if method == "calibrated":
-        calibrate(CalibrateConfig(path, outputs["direct"], run=run))
+        calibrate(CalibrateConfig(path, outputs["direct"], run=run), session)
     elif method == "generate":
-        generate(GenerateConfig(path, dtype=config.dtype, temperature=0.0, run=run))
+        generate(GenerateConfig(path, dtype=config.dtype, temperature=0.0, run=run), session)
     else:
-        evaluate(ScoreConfig(path, config.dtype, config.score_eos, run), method)
+        evaluate(ScoreConfig(path, config.dtype, config.score_eos, run), method, session)
 
 
 def write_prompts(config: SweepConfig, options: PromptOptions, method: str) -> None:

@@ -110,5 +110,5 @@ def resolve_dtype(name: str, checkpoint: Checkpoint, device: torch.device) -> to
     if name == "auto":
         return checkpoint.weights.dtype if device.type == "cuda" else torch.float32
     if name not in DTYPES:
-        raise CheckpointError(f"--dtype {name}: expected auto, {', '.join(DTYPES)}")
+        raise CheckpointError(f"`dtype` {name}: expected auto, {', '.join(DTYPES)}")
     return DTYPES[name]

@@ -154,7 +154,7 @@ def check_replicas(model_parallel_size: int) -> None:
     """Raises CheckpointError where the processes are no whole number of copies of the model."""
     if world_size() % model_parallel_size:
         raise CheckpointError(
-            f"--model_parallel_size {model_parallel_size}: expected a divisor of the number of processes,"
+            f"`model_parallel_size` {model_parallel_size}: expected a divisor of the number of processes,"
             f" {world_size()} (--nproc_per_node)"
         )
 

@@ -142,4 +142,4 @@ def check_division(args: ModelArgs, model_parallel_size: int) -> None:
     }
     for name, number in cut.items():
         if number % model_parallel_size:
-            raise CheckpointError(f"--model_parallel_size {model_parallel_size} does not divide {name}, {number}")
+            raise CheckpointError(f"`model_parallel_size` {model_parallel_size} does not divide {name}, {number}")

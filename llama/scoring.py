@@ -105,4 +105,4 @@ def token_log_probs(model: Transformer, hidden: Tensor, places: np.ndarray, toke
 def check_finite(numbers: Tensor) -> None:
     """Raises CheckpointError where a logit or a log-probability is none: it would be compared without a word."""
     if not numbers.isfinite().all():
-        raise CheckpointError("a score is nan or infinite: the weights are damaged, or too large for this --dtype")
+        raise CheckpointError("a score is nan or infinite: the weights are damaged, or too large for this `dtype`")

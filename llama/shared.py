@@ -89,7 +89,7 @@ def in_parts(compute: Callable[[Batch], list[T]], batch: Batch) -> list[T]:
         if len(batch.rows) == 1 or get_model_parallel_world_size() > 1:
             raise CheckpointError(
                 f"out of memory with {len(batch.rows)} row(s) of {batch.rows[0].length} tokens:"
-                " try a smaller --max_batch_tokens or --max_seq_len, or another --dtype"
+                " try a smaller `max_batch_tokens` or `max_seq_len`, or another `dtype`"
             ) from None
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
 from evaluate.metrics import wilson_interval
+from evaluate.registry import KINDS
 from evaluate.report.drawing import (
     CHARACTER,
     MARKERS,
@@ -28,7 +29,7 @@ from evaluate.report.drawing import (
 )
 from evaluate.report.markup import element
 from evaluate.report.sections import Section
-from evaluate.result import METHODS, Result
+from evaluate.result import Result
 
 TURN = 0.8  # the share from which white on a cell has more contrast than black, and the other way round in the dark
 
@@ -60,7 +61,7 @@ def draw(section: Section) -> list[Figure]:
 def styles_of(section: Section) -> list[int]:
     """The mark and colour of each result: a method's own wherever it stands; another system's is one that is free."""
     shown = [result.method for result in section.results]
-    own = {name: place for place, name in enumerate(METHODS.values())}
+    own = {kind.name: place for place, kind in enumerate(KINDS.values())}
     others = [name for name in dict.fromkeys(shown) if name not in own]
     free = [place for place in range(len(MARKERS)) if place not in {own[name] for name in shown if name in own}]
     free = free[::-1] or [len(MARKERS) - 1]  # the last ones first: no method has them

@@ -32,7 +32,7 @@ TYPES: dict[str, object] = {
     "use_sliding_window": bool,
 }
 NEEDED = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
-DEFAULT_LENGTH = 4096  # tokens, where a model takes more: longer texts are asked for by --max_seq_len
+DEFAULT_LENGTH = 4096  # tokens, where a model takes more: longer texts are asked for by `max_seq_len`
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def args_of(path: Path, config: dict[str, Any], max_seq_len: int | None) -> Mode
     """
     longest = config["max_position_embeddings"]
     if max_seq_len is not None and max_seq_len > longest:
-        raise CheckpointError(f"--max_seq_len {max_seq_len}: {path} allows at most {longest}")
+        raise CheckpointError(f"`max_seq_len` {max_seq_len}: {path} allows at most {longest}")
     length = max_seq_len or min(longest, DEFAULT_LENGTH)
     check_window(path, config, length)
     heads = config["num_attention_heads"]
@@ -141,7 +141,7 @@ def check_window(path: Path, config: dict[str, Any], length: int) -> None:
     if config["architecture"] != "LlamaForCausalLM" and window is not None and window < length:
         raise CheckpointError(
             f"{path}: sliding_window {window} is shorter than sequences of {length} tokens, and windows are not"
-            f" computed; --max_seq_len {window} fits into it"
+            f" computed; `max_seq_len` {window} fits into it"
         )
 
 
@@ -179,5 +179,5 @@ def scaling_of(path: Path, config: dict[str, Any], max_seq_len: int | None) -> R
         return RopeScaling("llama3", rope["factor"], rope["low_freq_factor"], rope["high_freq_factor"], unscaled)
     if kind == "dynamic" and max_seq_len is not None and max_seq_len <= unscaled:
         return None
-    hint = f"; within the first {unscaled} tokens it changes nothing: --max_seq_len {unscaled}" * (kind == "dynamic")
+    hint = f"; within the first {unscaled} tokens it changes nothing: `max_seq_len` {unscaled}" * (kind == "dynamic")
     raise CheckpointError(f"{path}: rotary scaling {kind!r} is not computed; default, linear and llama3 are{hint}")

@@ -94,7 +94,7 @@ def open_base(folder: Path, config: dict[str, Any], tokenizer_path: str | None, 
     try:
         found = beside if beside.is_dir() and not Path(name).is_dir() else locate(name, config.get("revision")).folder
     except CheckpointError as error:
-        reason = str(error).removeprefix(f"--ckpt_dir {name}: ")
+        reason = str(error).removeprefix(f"`ckpt_dir` {name}: ")
         raise CheckpointError(f"{folder}: an adapter, whose base {name!r} ({CONFIG}) is not there: {reason}") from None
     if found.resolve() == folder.resolve():
         raise CheckpointError(f"{folder / CONFIG}: base_model_name_or_path names the adapter itself")
@@ -148,7 +148,7 @@ def find_tokenizer(folder: Path, tokenizer_path: str | None, names: tuple[str, s
             return path
     first, second = candidates
     reason = without_tokenizer(folder)
-    raise CheckpointError(f"--tokenizer_path: not given, and neither {first} nor {second} exists{reason}")
+    raise CheckpointError(f"`tokenizer_path`: not given, and neither {first} nor {second} exists{reason}")
 
 
 def without_tokenizer(folder: Path) -> str:

@@ -44,7 +44,7 @@ def fetch(name: str, revision: str | None, looked: str) -> Path:
         from huggingface_hub import errors
     except ImportError:
         raise CheckpointError(
-            f"--ckpt_dir {name}: {looked}; to take it from the hub, the package huggingface-hub is needed:"
+            f"`ckpt_dir` {name}: {looked}; to take it from the hub, the package huggingface-hub is needed:"
             " pip install huggingface-hub"
         ) from None
 
@@ -63,7 +63,7 @@ def fetch(name: str, revision: str | None, looked: str) -> Path:
     except errors.RepositoryNotFoundError:
         reason = "it has no such model, or a private one: `hf auth login`"
     except errors.RevisionNotFoundError:
-        reason = "it has no such revision (--revision)"
+        reason = "it has no such revision (`revision`)"
     except CheckpointError as error:
         reason = str(error)
     except Exception as error:  # whatever the network leads it to
@@ -71,7 +71,7 @@ def fetch(name: str, revision: str | None, looked: str) -> Path:
         if folder is not None:
             return folder
         reason = f"is not reached, and nothing is in its cache ({first_line(error)})"
-    raise CheckpointError(f"--ckpt_dir {name}: {looked}; the hub{at}: {reason}")
+    raise CheckpointError(f"`ckpt_dir` {name}: {looked}; the hub{at}: {reason}")
 
 
 def fetch_files(files: Collection[str], get: Callable[[str], Path]) -> Path:

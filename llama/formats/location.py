@@ -43,13 +43,13 @@ def locate(ckpt_dir: str, revision: str | None = None) -> Location:
     folder = find_folder(ckpt_dir)
     if folder is not None:
         if revision:
-            raise CheckpointError(f"--revision {revision}: of a model on the hub; {folder} is a folder")
+            raise CheckpointError(f"`revision` {revision}: of a model on the hub; {folder} is a folder")
         return Location(folder.resolve().name, folder)
     if Path(ckpt_dir).is_file():
         made = "; `python run_convert_gguf.py --gguf FILE --output_dir DIR` makes a folder of it"
         hint = made if ckpt_dir.endswith(".gguf") else ""
-        raise CheckpointError(f"--ckpt_dir {ckpt_dir}: is a file, expected a folder{hint}")
+        raise CheckpointError(f"`ckpt_dir` {ckpt_dir}: is a file, expected a folder{hint}")
     looked = f"no such folder; looked at {', '.join(map(str, candidates(ckpt_dir)))}"
     if not is_hub_id(ckpt_dir):
-        raise CheckpointError(f"--ckpt_dir {ckpt_dir}: {looked}")
+        raise CheckpointError(f"`ckpt_dir` {ckpt_dir}: {looked}")
     return Location(ckpt_dir.rsplit("/", 1)[1], fetch(ckpt_dir, revision, looked))

@@ -121,7 +121,7 @@ def read_args(path: Path, vocab_size: int, max_seq_len: int | None) -> ModelArgs
     """
     params = read_params(path)
     if max_seq_len is not None and params.max_seq_len is not None and max_seq_len > params.max_seq_len:
-        raise CheckpointError(f"--max_seq_len {max_seq_len}: {path} allows at most {params.max_seq_len}")
+        raise CheckpointError(f"`max_seq_len` {max_seq_len}: {path} allows at most {params.max_seq_len}")
     if params.vocab_size not in (-1, vocab_size):
         raise CheckpointError(f"{path}: vocab_size is {params.vocab_size}, the tokenizer has {vocab_size} pieces")
     args = params.model_args(vocab_size, max_seq_len)

@@ -37,7 +37,7 @@ def open_backend(path: Path) -> Backend:
         CheckpointError: It is none of these, or its package is not installed.
     """
     if not path.is_file():
-        raise CheckpointError(f"{path}: no such tokenizer file (--tokenizer_path)")
+        raise CheckpointError(f"{path}: no such tokenizer file (`tokenizer_path`)")
     check_pointer(path)
     content = path.read_bytes()
     if content.lstrip().startswith(b"{"):

@@ -22,7 +22,7 @@ class SentencePieceBackend:
             self.sp_model.LoadFromSerializedProto(path.read_bytes())
         except (RuntimeError, OSError) as error:
             raise CheckpointError(
-                f"{path}: not a tokenizer (--tokenizer_path): expected a sentencepiece model, tiktoken's ranks or a"
+                f"{path}: not a tokenizer (`tokenizer_path`): expected a sentencepiece model, tiktoken's ranks or a"
                 " tokenizer.json"
             ) from error
         self.n_words: int = self.sp_model.vocab_size()

@@ -164,6 +164,6 @@ def test_log_probabilities_that_are_no_numbers_are_an_error(evaluate, write_prom
     weights = torch.load(indifferent / "consolidated.00.pth", weights_only=True)
     weights["norm.weight"].fill_(float("inf"))
     torch.save(weights, indifferent / "consolidated.00.pth")
-    with pytest.raises(CheckpointError, match=r"nan or infinite: .* --dtype"):
+    with pytest.raises(CheckpointError, match=r"nan or infinite: .* `dtype`"):
         evaluate(method, tmp_path / "outputs.json", data_path=write_prompts(method), ckpt_dir=indifferent)
     assert not (tmp_path / "outputs.json").exists()

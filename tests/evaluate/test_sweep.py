@@ -8,7 +8,7 @@ import statistics
 import pytest
 
 from options import parse
-from evaluate import run as run_module
+from evaluate import session as session_module
 from evaluate.methods import methods_of
 from evaluate.reading import read_checked, read_results
 from evaluate.result import Result
@@ -88,9 +88,8 @@ def test_more_seeds_later_cost_only_themselves(run_sweep, tmp_path, without_mode
 
 
 def test_one_model_for_all_draws(run_sweep, monkeypatch):
-    loads, load = [], run_module.load_model
-    monkeypatch.setattr(run_module, "LOADED", {})
-    monkeypatch.setattr(run_module, "load_model", lambda *arguments: loads.append(1) or load(*arguments))
+    loads, load = [], session_module.load_model
+    monkeypatch.setattr(session_module, "load_model", lambda *arguments: loads.append(1) or load(*arguments))
     run_sweep(methods="direct,channel", seed="1,2,3")
     assert len(loads) == 1
 

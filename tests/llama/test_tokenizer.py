@@ -160,7 +160,7 @@ def test_what_comes_again_is_encoded_once(tokenizer_path, monkeypatch) -> None:
 
 
 def test_missing_or_cut_off_file(tokenizer_path, tmp_path) -> None:
-    with pytest.raises(CheckpointError, match=r"nowhere\.model: no such tokenizer file \(--tokenizer_path\)"):
+    with pytest.raises(CheckpointError, match=r"nowhere\.model: no such tokenizer file \(`tokenizer_path`\)"):
         Tokenizer(tmp_path / "nowhere.model")
     with pytest.raises(CheckpointError, match="no such tokenizer file"):
         Tokenizer(tmp_path)  # a folder

@@ -8,12 +8,12 @@ from xml.etree import ElementTree
 import pytest
 
 from evaluate.reading import read_results
+from evaluate.registry import KINDS
 from evaluate.report import figures
 from evaluate.report.drawing import MARKERS, STEPS, STYLE, scale, to_file
 from evaluate.report.markup import element, to_xml
 from evaluate.report.page import ReportConfig, write_report
 from evaluate.report.sections import sections_of
-from evaluate.result import METHODS
 
 NUMBER = r"-?[\d.]+"
 
@@ -114,7 +114,7 @@ def test_systems_are_told_apart(write_results, tmp_path):
     assert len(set(figures.styles_of(few))) == 4
     assert set(figures.styles_of(many)) == set(range(len(MARKERS)))
     assert all(f".s{style} {{" in STYLE.read_text() for style in range(len(MARKERS)))
-    assert len(MARKERS) > len(METHODS)  # each method has its own, and one is left for others
+    assert len(MARKERS) > len(KINDS)  # each method has its own, and one is left for others
 
 
 def test_cost_is_as_long_as_it_is_high(section):

@@ -120,12 +120,12 @@ def test_what_the_hub_refuses(opened, save_model, tmp_path) -> None:
     lines = {
         "owner/Nothing": "the hub: it has no such model, or a private one: `hf auth login`",
         "gated/Tiny": "the hub: its owner lets nobody in without asking: accept the terms on its page, then",
-        "owner/Tiny@v9": "the hub at revision v9: it has no such revision (--revision)",
+        "owner/Tiny@v9": "the hub at revision v9: it has no such revision (`revision`)",
         "owner/Empty": "the hub: it has neither config.json nor adapter_config.json",
     }
     for found, (name, line) in zip(opened(*lines), lines.items(), strict=True):
         name = name.partition("@")[0]
-        looked = f"--ckpt_dir {name}: no such folder; looked at {name}, checkpoints/{name}, checkpoints/llama/{name}"
+        looked = f"`ckpt_dir` {name}: no such folder; looked at {name}, checkpoints/{name}, checkpoints/llama/{name}"
         assert found.startswith(f"{looked}; {line}")
 
 

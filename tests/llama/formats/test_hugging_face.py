@@ -157,7 +157,7 @@ WRONG_CONFIGS = {
     "dynamic": (
         {"rope_parameters": {"rope_type": "dynamic", "factor": 2.0}},
         "rotary scaling 'dynamic' is not computed; default, linear and llama3 are; within the first 96 tokens it"
-        " changes nothing: --max_seq_len 96",
+        " changes nothing: `max_seq_len` 96",
     ),
     "part of a head": ({"partial_rotary_factor": 0.5}, "partial_rotary_factor is not computed"),
     "no factor": (
@@ -184,7 +184,7 @@ def test_lengths(save_model, refusal, one_process, tmp_path) -> None:
     path = tmp_path / "config.json"
     theirs = save_model(tmp_path, "Mistral", sliding_window=50)
     assert refusal(tmp_path).startswith(f"{path}: sliding_window 50 is shorter than sequences of 96 tokens")
-    assert refusal(tmp_path, max_seq_len=97) == f"--max_seq_len 97: {path} allows at most 96"
+    assert refusal(tmp_path, max_seq_len=97) == f"`max_seq_len` 97: {path} allows at most 96"
     assert_same(load(str(tmp_path), max_seq_len=50), theirs, length=34)
     change(tmp_path, sliding_window=None, rope_parameters={"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e4})
     assert open_checkpoint(str(tmp_path), max_seq_len=96).args.rope_scaling is None
@@ -282,7 +282,7 @@ def test_no_tokenizer(save_model, refusal, tmp_path) -> None:
     save_model(tmp_path)
     path = tmp_path / "tokenizer.json"
     path.unlink()
-    line = f"--tokenizer_path: not given, and neither {path} nor {tmp_path / 'tokenizer.model'} exists"
+    line = f"`tokenizer_path`: not given, and neither {path} nor {tmp_path / 'tokenizer.model'} exists"
     assert refusal(tmp_path) == line
     (tmp_path / "vocab.json").touch()
     (tmp_path / "merges.txt").touch()

@@ -59,7 +59,7 @@ def test_what_a_folder_looks_like(files, line, refusal, tmp_path) -> None:
 def test_a_file_is_no_folder(refusal, tmp_path) -> None:
     path = tmp_path / "model.pth"
     path.touch()
-    assert refusal(path) == f"--ckpt_dir {path}: is a file, expected a folder"
+    assert refusal(path) == f"`ckpt_dir` {path}: is a file, expected a folder"
     path = tmp_path / "model.gguf"
     path.touch()
     assert refusal(path).endswith(
@@ -68,7 +68,7 @@ def test_a_file_is_no_folder(refusal, tmp_path) -> None:
 
 
 def test_a_revision_is_of_the_hub(folder, refusal) -> None:
-    assert refusal(folder, revision="main") == f"--revision main: of a model on the hub; {folder} is a folder"
+    assert refusal(folder, revision="main") == f"`revision` main: of a model on the hub; {folder} is a folder"
 
 
 def test_names(tmp_path, monkeypatch) -> None:

@@ -137,13 +137,13 @@ def test_git_lfs_pointers(name, folder, refusal) -> None:
 )
 def test_model_parallel_size_is_checked(params, size, message, make_checkpoint, tmp_path) -> None:
     folder = make_checkpoint(tmp_path, **params)
-    with pytest.raises(CheckpointError, match=f"^--model_parallel_size {size} does not divide {message}$"):
+    with pytest.raises(CheckpointError, match=f"^`model_parallel_size` {size} does not divide {message}$"):
         open_checkpoint(str(folder)).model_parallel_size(size, size)
 
 
 def test_vocabulary_that_no_rank_can_share(make_checkpoint, tmp_path) -> None:
     folder = make_checkpoint(tmp_path, n_heads=5, dim=40, multiple_of=5)
-    with pytest.raises(CheckpointError, match=r"^--model_parallel_size 5 does not divide the vocabulary, 384$"):
+    with pytest.raises(CheckpointError, match=r"^`model_parallel_size` 5 does not divide the vocabulary, 384$"):
         open_checkpoint(str(folder)).model_parallel_size(5, 5)
 
 
