@@ -6,7 +6,7 @@ The systems:
     layoutlmv3/     LayoutLMv3 on words or blocks: model, Lightning's modules, fine-tuning, prediction, preview
     annotations/    labelled images to the data set that one of them is trained on
 
-What they share, besides documents/ (pages, chunks, LayoutLMv3) and training/ (options, run folders, Lightning's Trainer):
+What they share, besides documents/ (pages, chunks, LayoutLMv3) and training/ (options, run folders, Lightning):
 
     training.py             transformers' Trainer
     predicting.py           chunks -> log-probabilities of blocks
