@@ -18,7 +18,7 @@ from pretrain.objectives import CPC, MIM, MLM, WPA, ObjectiveOptions
 from pretrain.patches import draw_blocks
 from pretrain.spans import corrupted, masked_tokens
 
-HELD_OUT = 1  # a seed of its own for the masks of held-out pages, which never change
+TRAINED_ON, HELD_OUT = 0, 1  # in the seeds of their masks; those of held-out pages never change
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,8 @@ class Masker:
 
     def of_training(self, chunk: Chunk, number: int, turn: int) -> Example:
         """The masks of a chunk in a pass: the same in each with `--static_masks`."""
-        return self.masked(chunk, np.random.default_rng([self.seed, 0 if self.options.static_masks else turn, number]))
+        turn = 0 if self.options.static_masks else turn
+        return self.masked(chunk, np.random.default_rng([self.seed, TRAINED_ON, turn, number]))
 
     def held_out(self, chunk: Chunk, number: int) -> Example:
         """The masks of a held-out chunk: the same whenever the model is looked at."""

@@ -5,6 +5,7 @@ import sys
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,7 @@ from training.lightning import LightningOptions
 from training.run_folder import base_folder, begin, circumstances, is_first_process, quiet_libraries
 
 STEPS = 500_000
+PREVIEWED = 2  # pages that are read, one of which is held out
 HEADS = "heads.safetensors"  # beside the model
 CODES, PREPARED_CODEBOOK = "prepared.codes.npy", "prepared.codebook.safetensors"  # of all images, made once
 
@@ -128,11 +130,14 @@ def pretrain_layoutlmv3(config: LayoutLMv3PretrainingConfig) -> None:
         raise InputError("torchrun: run it as plain python; --devices says on how many devices Lightning trains")
     config = replace(config, training=config.training.filled(steps=STEPS))
     folder, seed = Path(config.output_dir), config.training.seed
+    quiet_libraries()
+    by_lightning.quiet_lightning()
+    if config.preview:
+        show(config)
+        return
     leads = is_first_process()
     if leads and begin(config):
         return
-    quiet_libraries()
-    by_lightning.quiet_lightning()
     read = partial(read_unlabelled, config.pages, config.boxes, seed)
     splits, images = prepare(read, load_image_processor(config.model), folder)
     seed_everything(seed, verbose=False)
@@ -145,11 +150,6 @@ def pretrain_layoutlmv3(config: LayoutLMv3PretrainingConfig) -> None:
     codebook, codes = image_codes(config, base.model.config, splits, images, folder)
     side = base.model.config.input_size // base.model.config.patch_size
     masker = Masker(config.hidden, base.processor, side, codes, seed)
-    if config.preview:
-        page = splits.train[0]
-        write_bytes(config.preview, draw_preview(images[page.image], train[0], masker))
-        print(f"written to {config.preview}: {page.place}")
-        return
     data = PretrainingData(
         *(train, held_out, masker, base.processor, images, config.training, config.lightning.num_workers, config.visual)
     )
@@ -162,6 +162,23 @@ def pretrain_layoutlmv3(config: LayoutLMv3PretrainingConfig) -> None:
     trained = trained_model(config, model, data)
     if leads:
         save(config, base, model, codebook, trained | {"data": counts(splits, train, held_out)})
+
+
+def show(config: LayoutLMv3PretrainingConfig) -> None:
+    """Draw the masks of the first train page into `--preview`; the run folder is left alone."""
+    pages, seed = replace(config.pages, train_pages=PREVIEWED), config.training.seed
+    with TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        read = partial(read_unlabelled, pages, config.boxes, seed)
+        splits, images = prepare(read, load_image_processor(config.model), folder)
+        base = load_base(config, splits, folder)
+        side = base.model.config.input_size // base.model.config.patch_size
+        codes = np.zeros((len(images), side * side), int)  # which they are is not drawn
+        length = chunk_length(base.model, base.processor, config.max_length)
+        chunk = chunk_layout(splits.train, base.processor.tokenizer, length, config.stride)[0]
+        masker = Masker(config.hidden, base.processor, side, codes, seed)
+        write_bytes(config.preview, draw_preview(images[chunk.image], chunk, masker))
+    print(f"written to {config.preview}: {splits.train[0].place}")
 
 
 def load_base(config: LayoutLMv3PretrainingConfig, splits: Splits, folder: Path) -> Base:

@@ -143,7 +143,7 @@ def test_preview(quick, tmp_path, capsys):
     assert "preview.png" in capsys.readouterr().out
     colours = {colour for _, colour in Image.open(path).getcolors(1 << 24)}
     assert {(214, 39, 40), (31, 119, 180), (44, 160, 44), (148, 103, 189)} <= colours
-    assert not (tmp_path / "run/metrics.json").exists()
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
