@@ -5,6 +5,7 @@ DALL-E's (8,192 codes), is taken from a folder or from the hub.
 """
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -14,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from sklearn.cluster import MiniBatchKMeans
 from torch.nn.functional import interpolate
 from tqdm import tqdm
-from transformers import FlavaImageCodebook
+from transformers import FlavaImageCodebook, LayoutLMv3Config
 
 from documents.images import ImageFile
 from documents.pretrained import check_weights, one_line, read_config
@@ -23,6 +24,7 @@ from preprocess.sources import HUB_ID
 
 KMEANS = "kmeans"
 FILE = "codebook.safetensors"  # of k-means, beside the model
+CODES, PREPARED = "prepared.codes.npy", "prepared.codebook.safetensors"  # in a run folder, made once
 FLAVA = "flava_image_codebook"
 MEAN, SPREAD = 0.5, 0.5  # of pixels in 0..1, as the model reads them
 PATCHES = 200_000  # at most, to train k-means on
@@ -30,6 +32,21 @@ SEEN_PATCHES = 4096  # by one step of k-means
 PIXELS_A_CODE = 8  # of a side, in DALL-E's dVAE
 DALL_E_MARGIN = 0.1  # by which it moves pixels off 0 and 1
 IMAGES = 16  # encoded at once
+
+
+@dataclass(frozen=True)
+class CodebookOptions:
+    """Which image tokenizer.
+
+    Args:
+        name: As `--image_tokenizer` says it.
+        size: Codes of k-means.
+        seed: Of k-means.
+    """
+
+    name: str
+    size: int
+    seed: int
 
 
 class Codebook(Protocol):
@@ -154,3 +171,29 @@ def codes_of(codebook: Codebook, images: ImageFile) -> np.ndarray:
     starts = tqdm(range(0, len(images), IMAGES), desc="image codes", unit="batch", disable=None)
     parts = [codebook.encode(images[list(range(start, min(start + IMAGES, len(images))))]) for start in starts]
     return np.concatenate(parts)
+
+
+def prepared_codes(
+    options: CodebookOptions, shape: LayoutLMv3Config, numbers: list[int], images: ImageFile, folder: Path
+) -> tuple[Codebook, np.ndarray]:
+    """The image tokenizer and the codes of all images, (N, P), made once and kept in a run folder.
+
+    Args:
+        shape: Of the model.
+        numbers: Of the images that k-means is trained on.
+    """
+    side, patch, kept = shape.input_size // shape.patch_size, shape.patch_size, folder / PREPARED
+    if options.name != KMEANS:
+        codebook = open_codebook(options.name, side, patch)
+    elif kept.is_file():
+        codebook = read_kmeans(kept, patch, "--output_dir")
+    else:
+        codebook = train_kmeans(images, numbers, patch, options.size, options.seed)
+        codebook.save(kept)
+    path = folder / CODES
+    if not path.exists():
+        part = path.with_name(f".{path.name}")
+        with part.open("wb") as file:
+            np.save(file, codes_of(codebook, images))
+        os.replace(part, path)
+    return codebook, np.load(path, allow_pickle=False)

@@ -32,7 +32,7 @@ from documents.pretrained import RANDOM, check_weights, one_line
 from documents.unlabelled import UnlabelledOptions, read_unlabelled
 from preprocess.errors import InputError
 from preprocess.files import PathFlag, check_writable, write_bytes, write_json
-from pretrain.codebook import FILE, KMEANS, Codebook, KMeansCodebook, codes_of, open_codebook, read_kmeans, train_kmeans
+from pretrain.codebook import FILE, KMEANS, Codebook, CodebookOptions, KMeansCodebook, prepared_codes
 from pretrain.examples import Masker
 from pretrain.initial import shape_of_roberta, take_weights, tokenizer_of_roberta
 from pretrain.model import PretrainingModel
@@ -48,7 +48,6 @@ from training.run_folder import base_folder, begin, circumstances, is_first_proc
 STEPS = 500_000
 PREVIEWED = 2  # pages that are read, one of which is held out
 HEADS = "heads.safetensors"  # beside the model
-CODES, PREPARED_CODEBOOK = "prepared.codes.npy", "prepared.codebook.safetensors"  # of all images, made once
 
 
 @dataclass(frozen=True)
@@ -219,25 +218,11 @@ def take_heads(model: PretrainingModel, folder: Path) -> list[str]:
 def image_codes(
     config: LayoutLMv3PretrainingConfig, shape: ModelConfig, splits: Splits, images: ImageFile, folder: Path
 ) -> tuple[Codebook | None, np.ndarray | None]:
-    """The image tokenizer and the codes of all images, (N, P), made once; None where nothing is asked of patches."""
+    """The image tokenizer and the codes of all images, (N, P); None where nothing is asked of patches."""
     if MIM not in config.hidden.chosen:
         return None, None
-    side, patch = shape.input_size // shape.patch_size, shape.patch_size
-    kept = folder / PREPARED_CODEBOOK
-    if config.image_tokenizer != KMEANS:
-        codebook = open_codebook(config.image_tokenizer, side, patch)
-    elif kept.is_file():
-        codebook = read_kmeans(kept, patch, "--output_dir")
-    else:
-        numbers = [page.image for page in splits.train]
-        codebook = train_kmeans(images, numbers, patch, config.codebook_size, config.training.seed)
-        codebook.save(kept)
-    path = folder / CODES
-    if not path.exists():
-        part = path.with_name(f".{path.name}")
-        np.save(part.open("wb"), codes_of(codebook, images))
-        os.replace(part, path)
-    return codebook, np.load(path, allow_pickle=False)
+    asked = CodebookOptions(config.image_tokenizer, config.codebook_size, config.training.seed)
+    return prepared_codes(asked, shape, [page.image for page in splits.train], images, folder)
 
 
 def trained_model(
