@@ -13,7 +13,17 @@ from pathlib import Path
 
 import pytest
 
-KEPT_OUT = ("evaluate", "preprocess", "finetune", "pretrain", "convert", "options")
+KEPT_OUT = (
+    "evaluate",
+    "preprocess",
+    "documents",
+    "training",
+    "pretrain",
+    "finetune",
+    "tiny_llama",
+    "convert",
+    "options",
+)
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +40,7 @@ def source(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder.mkdir()
     for path in kept:
         shutil.copy(path, folder)
-    for name in ("llama", "evaluate", "preprocess", "finetune", "pretrain", "convert", "benchmarks", "tests"):
+    for name in ("llama", "evaluate", "preprocess", "finetune", "tiny_llama", "convert", "benchmarks", "tests"):
         shutil.copytree(root / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "llama/part").mkdir()
     (folder / "llama/part/__init__.py").write_text("")
