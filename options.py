@@ -113,7 +113,7 @@ def requirements_of(error: ImportError, trace: Any) -> str | None:
     if (here / name).is_dir() or (here / f"{name}.py").exists():
         return None
     folders = [Path(frame.filename).resolve().parent for frame in traceback.extract_tb(trace)]
-    own = [f"requirements-{folder.name}.txt" for folder in folders if folder.parent == here]
+    own = [f"requirements-{folder.name}.txt" for folder in folders if here in folder.parents]
     return next((file for file in reversed(own) if (here / file).exists()), "requirements.txt")
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 
@@ -21,14 +20,6 @@ METHODS = {
     "majority": "majority",
     "tfidf": "TF-IDF",
 }
-
-
-class ClassF1(NamedTuple):
-    """F1 of a class with its 95 % interval; None where it occurs on too few pages."""
-
-    name: str
-    value: float
-    interval: Interval | None
 
 
 class Result:
@@ -186,28 +177,19 @@ class Result:
         return metrics.macro_f1(self.confusion) + metrics.macro_f1_influence(self.confusion, *self.places)
 
     @cached_property
-    def class_f1(self) -> list[ClassF1]:
-        """In the order of the classes; empty without ground truths. The interval of a class is of the pages, or the
-        examples, where it occurs or is predicted."""
-        if self.confusion is None:
-            return []
-        values = metrics.class_f1(self.confusion).tolist()
-        return [
-            ClassF1(name, value, self.class_f1_interval(n, value))
-            for n, (name, value) in enumerate(zip(self.classes, values, strict=True))
-        ]
+    def class_f1(self) -> np.ndarray:
+        """Of the classes (C)."""
+        return metrics.class_f1(self.confusion)
 
-    def class_f1_interval(self, word: int, value: float) -> Interval | None:
+    def class_f1_values(self, word: str) -> np.ndarray:
+        """As `macro_f1_values`, of the F1 of a class that occurs as ground truth or prediction (N)."""
+        place = self.classes.index(word)
+        return self.class_f1[place] + metrics.class_f1_influence(self.confusion, *self.places, place)
+
+    def concerns(self, word: str) -> np.ndarray:
+        """Whether an example is of this class, or is taken for it (N)."""
         truths, predicted = self.places
-        concerned = np.flatnonzero((truths == word) | (predicted == word))
-        moved = metrics.class_f1_influence(self.confusion, truths, predicted, word)[concerned]
-        groups = self.grouping
-        if groups.are_pages:
-            _, place = np.unique(groups.place[concerned], return_inverse=True)
-            groups = Groups(place, np.bincount(place).astype(float), True)
-        else:
-            groups = Groups(np.arange(len(concerned)), np.ones(len(concerned)), False)
-        return mean_interval((value + moved * len(concerned) / len(truths))[None], groups)
+        return (truths == self.classes.index(word)) | (predicted == self.classes.index(word))
 
     @cached_property
     def scores(self) -> list[list[float]] | None:
