@@ -123,13 +123,16 @@ def accuracy(section: Section, styles: dict[str | None, Style]) -> Figure:
 
 def key_of(figure: Figure, section: Section) -> None:
     """What the lines of the figure of accuracy are."""
-    quiet = light("quiet")
-    parts = [("95 % interval", Line2D([], [], color=quiet, linewidth=1.2))]
+    quiet, parts = light("quiet"), []
+    if any(method.accuracy_interval for method in section.methods):
+        parts.append(("95 % interval", Line2D([], [], color=quiet, linewidth=1.2)))
     if any(len(method.draws) > 1 for method in section.methods):
         bar = Line2D([], [], color=quiet, linewidth=7, alpha=0.28, solid_capstyle="butt")
         parts.append(("worst to best draw", bar))
     if section.majority is not None:
         parts.append(("majority", Line2D([], [], color=quiet, linestyle=DASHED, linewidth=1)))
+    if not parts:
+        return
     names, handles = zip(*parts, strict=True)
     figure.legend(handles, names, loc="outside lower right", ncols=3, columnspacing=1.2, handletextpad=0.5)
 
@@ -201,7 +204,7 @@ def sensitivity(section: Section, styles: dict[str | None, Style]) -> Figure | N
 
 def cost(section: Section, styles: dict[str | None, Style]) -> Figure | None:
     """Tokens and seconds of each method, means over draws."""
-    columns = [("tokens computed", "tokens", short), ("seconds", "time", short)]
+    columns = [("tokens", "tokens", short), ("seconds", "time", short)]
     found = [[COLUMNS[key].value(method) for method in section.methods] for _, key, _ in columns]
     kept = [n for n, values in enumerate(found) if any(values)]
     if not kept:

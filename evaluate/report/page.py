@@ -118,6 +118,7 @@ def part(number: int, section: Section, drawn: Sequence[Drawn]) -> dict[str, Any
         ],
         "differences": tables.differences(section),
         "draws": tables.draws(section),
+        "counted_draws": counted(len(section.draws), "draw"),
     }
 
 
@@ -129,13 +130,17 @@ def facts(section: Section) -> list[tuple[str, str, str]]:
         ("Majority", f"{section.majority:.4f}", "the most frequent class") if section.majority is not None else None,
         ("Examples", f"{len(section.first.ids):,}", f"on {len(groups.sizes):,} pages" if groups.are_pages else ""),
         ("Classes", f"{len(section.classes):,}", "") if section.classes else None,
-        ("Methods", str(len(section.methods)), f"{len(section.draws)} draws"),
+        ("Methods", str(len(section.methods)), counted(len(section.draws), "draw")),
     ]
-    for key in tables.DIFFERING:
+    for key, name, detail in (("k", "k", "demonstrations of each class"), ("checkpoint", "Checkpoint", "")):
         told = {COLUMNS[key].cell(method) for method in section.methods}
         if len(told) == 1 and COLUMNS[key].value(section.first) is not None:
-            found.append((COLUMNS[key].header.capitalize(), told.pop(), ""))
+            found.append((name, told.pop(), detail))
     return [fact for fact in found if fact]
+
+
+def counted(number: int, name: str) -> str:
+    return f"{number:,} {name}{'s' * (number != 1)}"
 
 
 def content_hash(text: str) -> str:

@@ -100,6 +100,7 @@ def reliability(method: Method, style: Style) -> Figure | None:
     width = 1 / len(together)
     below.bar((np.arange(len(together)) + 0.5) * width, [one.count for one in together], width * 0.86, color=colour)
     axes.set_ylim(-0.02, 1.02)
+    axes.tick_params(labelsize=8.5)
     axes.set_ylabel("accuracy")
     below.set_xlim(-0.02, 1.02)
     below.set_xticks([0, 0.5, 1])

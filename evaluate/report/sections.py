@@ -55,6 +55,11 @@ class Section:
         return [found.get(id(method)) for method in self.methods]
 
     @property
+    def as_good(self) -> list[int]:
+        """Places of the best and of those that are exactly as good."""
+        return [n for n, method in enumerate(self.methods) if method.accuracy == self.methods[self.best].accuracy]
+
+    @property
     def like_best(self) -> list[int]:
         """Places of those that are not distinguishable from the best."""
         return [place for place, p in enumerate(self.p_values) if p is not None and p >= SIGNIFICANT]
@@ -63,9 +68,14 @@ class Section:
     def draws(self) -> list[Result]:
         return [draw for method in self.methods for draw in method.draws]
 
-    def from_best(self, place: int) -> Comparison | None:
-        """How a method differs from the best."""
-        return compare_methods(self.methods[place], self.methods[self.best], self.order)
+    @cached_property
+    def from_best(self) -> list[Comparison | None]:
+        """How each method differs from the best; None where they have no draw in common."""
+        return [compare_methods(method, self.methods[self.best], self.order) for method in self.methods]
+
+    def can_be_told(self, place: int) -> bool:
+        """Whether there is a test of the difference from the best."""
+        return self.from_best[place] is not None and self.from_best[place].p is not None
 
     @cached_property
     def shown(self) -> list[int]:

@@ -16,7 +16,7 @@ from evaluate.methods import Method
 from evaluate.result import METHODS
 
 NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-LONGEST_LABEL = 30  # characters in a figure; the page has the whole name
+LONGEST_LABEL = 28  # characters in a figure; the page has the whole name
 FONTS = (
     "DejaVu Sans",
     "Noto Sans CJK SC",

@@ -80,7 +80,7 @@ def summary(section: Section) -> Table:
         columns.insert(keys.index("interval") + 1, Column("p vs. best", against(section), text_or(probability)))
     named = Column("method", lambda place: names[place], is_number=False)
     made = table(f"Methods on {section.title}", [named, *columns], range(len(methods)), 2 if "k" in keys else 1)
-    kinds = dict.fromkeys(section.like_best, "like-best") | {section.best: "best"}
+    kinds = dict.fromkeys(section.like_best, "like-best") | dict.fromkeys(section.as_good, "best")
     begins = {places[0] for places in section.groups_of().values()} - {0}
     marked = [kinds.get(place, "") + " group" * (place in begins) for place in range(len(methods))]
     return made._replace(rows=[row._replace(kind=kind.strip()) for row, kind in zip(made.rows, marked, strict=True)])
@@ -90,9 +90,15 @@ def of_place(section: Section, column: Column) -> Column:
     return column._replace(value=lambda place: column.value(section.methods[place]))
 
 
-def against(section: Section) -> Callable[[int], float | str]:
-    """What has no p is as good as the best."""
-    return lambda place: "best" if section.p_values[place] is None else section.p_values[place]
+def against(section: Section) -> Callable[[int], float | str | None]:
+    """Adjusted p; None where the test cannot tell."""
+
+    def p_value(place: int) -> float | str | None:
+        if place in section.as_good:
+            return "best"
+        return section.p_values[place] if section.can_be_told(place) else None
+
+    return p_value
 
 
 def text_or(show: Callable[[float], str]) -> Callable[[float | str], str]:
@@ -101,15 +107,14 @@ def text_or(show: Callable[[float], str]) -> Callable[[float | str], str]:
 
 def differences(section: Section) -> Table | None:
     """Of each method from the best."""
-    others = [place for place, p in enumerate(section.p_values) if p is not None]
-    compared = {place: section.from_best(place) for place in others}
-    places = [place for place in others if compared[place] is not None]
+    compared = section.from_best
+    places = [place for place, comparison in enumerate(compared) if comparison and place not in section.as_good]
     columns = [
         Column("method", lambda place: section.names[place], is_number=False),
         number("difference", lambda place: compared[place].difference, signed),
         ends("95 % interval", lambda place: compared[place].interval, signed, between=" to "),
         number("p", lambda place: compared[place].p, probability),
-        number("Holm", lambda place: section.p_values[place], probability),
+        number("Holm", lambda place: section.p_values[place] if section.can_be_told(place) else None, probability),
         Column("test", lambda place: compared[place].test, is_number=False),
         Column("draws", lambda place: compared[place].draws),
     ]

@@ -68,11 +68,13 @@ def test_draws_are_in_the_order_of_the_first(tmp_path):
     assert [method["draws"][0]["predictions"] for method in found["methods"]] == [[0, 1, 2]] * 2
 
 
-def test_prompts_share_their_demonstrations(tmp_path, write_results):
+def test_prompts_share_their_demonstrations(tmp_path, write_results, demonstration):
     """Of four methods and a hundred examples: one demonstration, one own part."""
     write_results(tmp_path, count=100)
     found = one_set(tmp_path)
-    assert found["prompts"] == [[[["demonstration", 2], ["own", 3]], 0, -1]] or len(found["prompts"]) == 1
+    ((parts, completion, separator),) = found["prompts"]
+    assert [(kind, found["parts"][place]) for kind, place in parts] == [(DEMONSTRATION, demonstration), (OWN, OWN_PART)]
+    assert (found["parts"][completion], separator) == ("{label_word}", -1)
     assert [draw["prompts"] for method in found["methods"] for draw in method["draws"]] == [0] * 4
     assert sum("a demonstration" in part for part in found["parts"]) == 1
 
