@@ -23,6 +23,7 @@ POINTS = 72  # in an inch
 TICKS = 7
 DASHED = (0, (3, 2.5))
 ROOM = 0.04  # of the axis beside the outermost value
+SHORTEST = 0.05  # axis of proportions
 
 
 class Rows:
@@ -80,10 +81,8 @@ def mark(axes: Axes, x: object, y: object, style: Style, **settings: Any) -> Non
 
 def fit(axes: Axes, values: Sequence[float], along: str = "x") -> None:
     """The axis of proportions: as long as they reach, at most from 0 to 1."""
-    low, high = min(values), max(values)
-    room = max(high - low, 0.02) * ROOM
-    limits = max(low - room, -0.004), min(high + room, 1.004)
-    getattr(axes, f"set_{along}lim")(*limits)
+    middle, half = (max(values) + min(values)) / 2, max(max(values) - min(values), SHORTEST) * (0.5 + ROOM)
+    getattr(axes, f"set_{along}lim")(max(middle - half, -0.004), min(middle + half, 1.004))
     getattr(axes, f"{along}axis").set_major_locator(MaxNLocator(TICKS, steps=[1, 2, 2.5, 5, 10]))
 
 
@@ -204,23 +203,22 @@ def sensitivity(section: Section, styles: dict[str | None, Style]) -> Figure | N
 
 def cost(section: Section, styles: dict[str | None, Style]) -> Figure | None:
     """Tokens and seconds of each method, means over draws."""
-    columns = [("tokens", "tokens", short), ("seconds", "time", short)]
-    found = [[COLUMNS[key].value(method) for method in section.methods] for _, key, _ in columns]
-    kept = [n for n, values in enumerate(found) if any(values)]
-    if not kept:
+    columns = (("tokens", "tokens"), ("seconds", "time"))
+    found = {title: [COLUMNS[key].value(method) for method in section.methods] for title, key in columns}
+    found = {title: values for title, values in found.items() if any(values)}
+    if not found:
         return None
-    rows = Rows(section, range(len(section.methods)), panels=len(kept), below=30)
-    for axes, n in zip(rows.panels, kept, strict=True):
-        title, _, show = columns[n]
+    rows = Rows(section, range(len(section.methods)), panels=len(found), below=30)
+    for axes, (title, values) in zip(rows.panels, found.items(), strict=True):
         axes.set_title(title, loc="left", fontsize=8.5, color=light("quiet"))
-        largest = max(value or 0 for value in found[n])
+        largest = max(value or 0 for value in values)
         axes.set_xlim(0, largest * 1.55)
         axes.set_xticks([])
         axes.spines.bottom.set_visible(False)
         for place in rows.places:
-            value, y = found[n][place], rows.at[place]
+            value, y = values[place], rows.at[place]
             axes.barh(y, value or 0, 0.5, color=light(styles[section.methods[place].name].colour))
-            shown = "-" if value is None else show(value)
+            shown = "-" if value is None else short(value)
             axes.text((value or 0) + largest * 0.04, y, shown, va="center_baseline", size=8, color=light("quiet"))
     return rows.figure
 
