@@ -32,12 +32,12 @@ class CalibrationConfig:
 
     Args:
         direct: Predictions of run_evaluate_direct_llama.py, of a balanced test split.
-        calibrated: Predictions of run_evaluate_direct_calibrate_llama.py --method contextual made from them; default
-            none, then contextual is left out.
-        examples: Of a test set.
-        skews: How much of it belongs to one class beyond an even share, with commas: 0 is balanced.
-        draws: Test sets of each skew, which favour the classes in turn.
-        seed: Of the draws.
+        calibrated: Predictions of run_evaluate_direct_calibrate_llama.py --method contextual made from them; without
+            it, contextual is left out.
+        examples: Examples in a test set.
+        skews: Comma-separated fractions of the test set that one class gets beyond an equal share; 0 is balanced.
+        draws: Test sets for each skew; the classes take turns as the frequent one.
+        seed: Random seed of the draws.
     """
 
     direct: PathFlag = "results/tiny/outputs_direct_ag_news_test.json"

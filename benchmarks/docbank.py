@@ -29,12 +29,12 @@ class DocBankConfig:
     """Classify the blocks of DocBank's sample pages by prompting and by fine-tuned systems, and show one table.
 
     Args:
-        dataset_path: The folder of the 100 samples: txt/ and ori_jpg/.
-        ckpt_dir: The LLaMA checkpoint, for prompting and for LoRA.
-        output_dir: Pages, prompts, predictions and runs.
-        lora_steps: Steps of LLaMA with LoRA.
-        layout_epochs: Passes of LayoutLMv3 over its pages.
-        overwrite: Repeat what is there with other options.
+        dataset_path: Folder of the 100 samples: txt/ and ori_jpg/.
+        ckpt_dir: LLaMA checkpoint for prompting and LoRA.
+        output_dir: Folder for pages, prompts, predictions and runs.
+        lora_steps: Training steps of LLaMA with LoRA.
+        layout_epochs: Training epochs of LayoutLMv3.
+        overwrite: Recompute existing results of other options.
     """
 
     dataset_path: PathFlag = "data/docbank"

@@ -38,8 +38,8 @@ class IntervalsConfig:
     """Simulate how often a 95 % interval holds the truth, and how often a test at 5 % finds a difference that is not.
 
     Args:
-        samples: Data sets that are simulated for each row.
-        seed: Of the simulation.
+        samples: Simulated data sets for each row.
+        seed: Random seed of the simulation.
     """
 
     samples: int = 2000

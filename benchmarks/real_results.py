@@ -32,10 +32,11 @@ from evaluate.comparison import CompareConfig, print_comparison
 from evaluate.reading import read_checked
 from evaluate.result import Result
 from evaluate.run import RunOptions
+from evaluate.session import Session
 from evaluate.sweep import SweepConfig, numbers, score_draw
 from evaluate.table import TableConfig, print_table
 from llama.checkpoint import open_checkpoint
-from llama.parallel import Launch, finish, start
+from llama.parallel import Launch, start
 from preprocess.errors import InputError
 from preprocess.files import PathFlag, write_bytes
 
@@ -65,18 +66,18 @@ class RealConfig:
 
     Args:
         ckpt_dir: The checkpoint.
-        news_path: AG News: train.csv and test.csv.
-        doclaynet_path: Pages of DocLayNet.
-        docbank_path: The folder of DocBank's 100 samples; the 2nd, 4th, ... 40th are classified.
-        output_dir: Prompts, predictions, tables.
-        dtype: float32 or bfloat16; the other one is compared once.
-        k: Demonstrations of each class on AG News, with commas; on pages those of 0 and 1.
-        seed: Of the draws, with commas; without demonstrations there is nothing to draw, and the first alone counts.
-        limit: Of AG News, the first so many rows; 0 keeps all.
-        block_limit: Of either set of pages, the first so many blocks; 0 keeps all.
-        all_rows: Direct and its calibrations on all rows of AG News as well.
-        lora_steps: Steps of LoRA on DocBank's other pages; 0 leaves it out.
-        lora_learning_rate: Its learning rate.
+        news_path: Folder of AG News: train.csv and test.csv.
+        doclaynet_path: Folder of DocLayNet pages.
+        docbank_path: Folder of DocBank's 100 samples; the 2nd, 4th, ... 40th are classified.
+        output_dir: Folder for prompts, predictions and tables.
+        dtype: float32 or bfloat16; the other one is run once for comparison.
+        k: Demonstrations of each class on AG News, comma-separated; on pages only those of 0 and 1.
+        seed: Seeds of the draws, comma-separated. Without demonstrations only the first is used.
+        limit: Keep only the first N rows of AG News; 0 keeps all.
+        block_limit: Keep only the first N blocks of each set of pages; 0 keeps all.
+        all_rows: Also score direct and its calibrations on all rows of AG News.
+        lora_steps: Steps of LoRA on DocBank's other pages; 0 skips it.
+        lora_learning_rate: Learning rate of LoRA.
     """
 
     ckpt_dir: PathFlag = "checkpoints/smollm2-135m"
@@ -132,21 +133,23 @@ def measure(config: RealConfig) -> None:
             raise InputError(f"--{flag} {getattr(config, flag)}: no such folder")
     split_pages(Path(config.docbank_path), folder / "pages")
     launch, began = start(), time.monotonic()
-    for title, step in plan(config, folder, launch):
-        print(f"== {title} ({time.monotonic() - began:.0f} s so far)", flush=True)
-        step()
-        write_bytes(folder / "tables.md", tables(config, folder).encode())
-    print(f"written to {folder / 'tables.md'}")
-    finish()
+    with Session() as session:
+        for title, step in plan(config, folder, session, launch):
+            print(f"== {title} ({time.monotonic() - began:.0f} s so far)", flush=True)
+            step()
+            write_bytes(folder / "tables.md", tables(config, folder).encode())
+        print(f"written to {folder / 'tables.md'}")
 
 
-def plan(config: RealConfig, folder: Path, launch: Launch) -> Iterator[tuple[str, Callable[[], None]]]:
+def plan(
+    config: RealConfig, folder: Path, session: Session, launch: Launch
+) -> Iterator[tuple[str, Callable[[], None]]]:
     """The steps, in their order: title and what to do."""
     news, layout, docbank = tasks(config, folder)
 
     def step(task: Task, method: str) -> tuple[str, Callable[[], None]]:
         shown = ", ".join(map(str, task.k))
-        return f"{task.name}, {method}, k = {shown}", lambda: score(task, folder, launch, method)
+        return f"{task.name}, {method}, k = {shown}", lambda: score(task, folder, session, launch, method)
 
     news_by_k = [news._replace(k=(k,)) for k in news.k]
     yield from (step(task, "calibrated") for task in news_by_k)
@@ -181,17 +184,19 @@ def tasks(config: RealConfig, folder: Path) -> tuple[Task, Task, Task]:
     )
 
 
-def score(task: Task, folder: Path, launch: Launch, method: str) -> None:
+def score(task: Task, folder: Path, session: Session, launch: Launch, method: str) -> None:
     """All draws of a task by one method; `calibrated` is direct with all its calibrations, channel has its own."""
     for k, seed in task.draws():
-        (output,) = score_draw(replace(task.sweep, methods=method), launch, folder / task.name, k, seed)
+        (output,) = score_draw(replace(task.sweep, methods=method), session, launch, folder / task.name, k, seed)
         kind, scored = ("channel", "channel") if method == "channel" else ("direct", "calibrated")
         corrections = {"calibrated": CORRECTIONS, "channel": {"batch": CORRECTIONS["batch"]}}.get(method, {})
         inputs = output.replace(f"outputs_{method}", f"inputs_{kind}")
         source = output.replace(f"outputs_{scored}", f"outputs_{kind}")
         for name, options in corrections.items():
             made = output.replace(f"outputs_{method}", f"outputs_{kind}_{name}")
-            calibrate(CalibrateConfig(inputs, source, run=replace(task.sweep.run, output_path=made), **options))
+            calibrate(
+                CalibrateConfig(inputs, source, run=replace(task.sweep.run, output_path=made), **options), session
+            )
 
 
 def tables(config: RealConfig, folder: Path) -> str:

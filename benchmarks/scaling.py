@@ -29,9 +29,10 @@ class ScalingConfig:
     """Measure the product alone while one variable grows.
 
     Args:
-        by: examples, labels or k.
-        values: Numbers with commas; default 16 to 1024 examples, 2 to 64 labels, 0 to 16 demonstrations of each class.
-        setting: What is measured; the variable's own flag has no effect.
+        by: Variable: examples, labels or k.
+        values: Comma-separated values; default 16 to 1024 examples, 2 to 64 labels, 0 to 16 demonstrations of each
+            class.
+        setting: The other variables; the flag of the variable itself has no effect.
     """
 
     by: str = "labels"

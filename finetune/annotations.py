@@ -27,26 +27,26 @@ LABELS = "InvNum,InvDate,Fourni,TTC,TVA,TT,Autre"
 
 @dataclass(frozen=True)
 class AnnotationsConfig:
-    """Turn labelled images into a data set with a train and a test split.
+    """Turn annotated images into a data set with a train and a test split.
 
     Args:
         annotations: Label Studio's export "JSON" or "JSON-MIN", or a list of {file_name, height, width, annotations}.
-        images: The folder of the images; default that of --annotations.
-        words: A folder of the words that OCR has found, a JSON list of {text, box} for each image: those in a region
-            are its text where it has none.
-        words_unit: What the boxes of these are told in: pixels, percent, 0..1000 or 0..1; default pixels.
-        box_unit: What the boxes of regions are told in; default percent, as in Label Studio.
-        annotator: Whose annotation counts where several of one image differ: an id or an e-mail address.
-        predictions: Take a model's predictions where an image has no annotation.
-        labels: The names of the classes, separated by commas; a label that is a number counts them from 0.
-        unlabelled: The class of regions without a label; default none, they are left out.
-        output_dir: The folder to write.
-        test_size: The part of the pages that is the test split; 0 makes all of them train.
-        shuffle: Draw the test pages; with --shuffle=False they are the last ones.
-        seed: Of the draw.
-        overwrite: Replace the data set that is in --output_dir.
-        push_to_hub: Push it to the hub too, as USER/NAME.
-        private: Let nobody else see it there.
+        images: Folder of the images; default that of --annotations.
+        words: Folder of words from OCR, a JSON list of {text, box} for each image; regions without a text get the words
+            inside them.
+        words_unit: Unit of the words' boxes: pixels, percent, 0..1000 or 0..1; default pixels.
+        box_unit: Unit of the regions' boxes; default percent, as in Label Studio.
+        annotator: Annotator to use if several annotations of an image differ: an id or an e-mail address.
+        predictions: Use a model's predictions for images without annotation.
+        labels: Comma-separated class names; a numeric label is an index into them, from 0.
+        unlabelled: Class of regions without a label; by default they are left out.
+        output_dir: Output folder.
+        test_size: Fraction of the pages in the test split; 0 puts all into train.
+        shuffle: Draw the test pages at random; with --shuffle=False they are the last pages.
+        seed: Random seed of the draw.
+        overwrite: Replace the data set in --output_dir.
+        push_to_hub: Also upload the data set to the hub, as USER/NAME.
+        private: Upload to a private repository.
     """
 
     annotations: PathFlag = ""

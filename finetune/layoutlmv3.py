@@ -47,21 +47,22 @@ DEFAULTS = {  # those of the systems that used the one and the other
 
 @dataclass(frozen=True)
 class LayoutLMv3Config:
-    """Fine-tune LayoutLMv3 to classify words or blocks of pages, and write predictions for the results table.
+    """Fine-tune LayoutLMv3 to classify the words or blocks of pages, and write predictions for the results table.
 
     Args:
-        model: A hub id, a folder in transformers' form, or random (small, with a tokenizer of its own).
-        dataset: funsd, doclaynet (DocBank's folders too) or annotations (what run_preprocess_annotations.py makes).
-        output_dir: The run folder: configuration, logs, checkpoints, model, metrics, predictions.
+        model: A hub id, a folder in transformers' format, or random (a small model with its own tokenizer).
+        dataset: funsd, doclaynet (also for DocBank's folders) or annotations (written by
+            run_preprocess_annotations.py).
+        output_dir: Run folder: configuration, logs, checkpoints, model, metrics, predictions.
         trainer: lightning or hf. Defaults: lightning 5 epochs, batches of 2, learning rate 1e-4, linear, evaluated each
             epoch; hf 1000 steps, batches of 6, learning rate 1e-5, cosine, evaluated every 100 steps.
-        max_length: Tokens of a chunk, at most those of the model.
-        stride: Tokens that a chunk shares with the one before.
-        boxes: Whose box a word has: that of its segment (segment: of its entity, or its part of a line) or its own
-            (word). The model remembers it, and run_predict_layoutlmv3.py does the same.
-        overwrite: Begin anew where the run folder holds a run.
-        push_to_hub: Upload the model, with its processor and its card, as USER/NAME; default nowhere.
-        private: To a private repository.
+        max_length: Tokens in a chunk, at most the model's maximum.
+        stride: Tokens that a chunk shares with the previous one.
+        boxes: Box of each word: that of its segment (segment: its entity, or its part of a line) or its own (word). The
+            model stores this choice for run_predict_layoutlmv3.py.
+        overwrite: Start over if the run folder contains a run.
+        push_to_hub: Upload the model with its processor and model card as USER/NAME.
+        private: Upload to a private repository.
         pages: Where pages come from.
         training: How the model is trained.
         lightning: Where it computes.

@@ -43,17 +43,16 @@ class PredictionConfig:
     """Label the words of one page with a fine-tuned LayoutLMv3.
 
     Args:
-        model: What run_finetune_layoutlmv3.py wrote (its run folder, or model/ in it), or a hub id.
-        image: The page.
-        words: What OCR has found: a JSON list of {text, box}, box x0, y0, x1, y1 in pixels; or what
-            run_preprocess_annotations.py reads: a page {file_name, annotations}, with boxes in percent, or an export of
-            pages, among them that of the image.
-        output_path: The file to write; a JSON list of {text, label, score, box}, in the order of the words.
-        preview: Write the image with boxes and labels drawn on it, as PNG; default nowhere.
-        box_unit: What the boxes of the words are told in: pixels, percent, 0..1000 or 0..1; default as above.
-        boxes: Whose box a word has, as in training: segment (its part of a line) or word; default that of the model.
-        max_length: Tokens of a chunk, at most those of the model; default as in training, else 512.
-        stride: Tokens that a chunk shares with the one before; default as in training, else 128.
+        model: Run folder of run_finetune_layoutlmv3.py (or its model/), or a hub id.
+        image: Image of the page.
+        words: Words from OCR: a JSON list of {text, box}, box x0, y0, x1, y1 in pixels; or an input of
+            run_preprocess_annotations.py that contains the image.
+        output_path: Output file, a JSON list of {text, label, score, box} in the order of the words.
+        preview: Write the image with boxes and labels drawn on it to this PNG file.
+        box_unit: Unit of the words' boxes: pixels, percent, 0..1000 or 0..1; default as above.
+        boxes: Box of each word: segment (its part of a line) or word; default as in training.
+        max_length: Tokens in a chunk, at most the model's maximum; default as in training, else 512.
+        stride: Tokens that a chunk shares with the previous one; default as in training, else 128.
     """
 
     model: PathFlag = ""

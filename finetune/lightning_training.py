@@ -31,10 +31,10 @@ class LightningOptions:
 
     Args:
         accelerator: auto, cpu, gpu, ...
-        devices: How many (2), which (0,1), or auto.
-        strategy: How several devices share the work: auto or ddp.
+        devices: Number of devices (2), their indices (0,1), or auto.
+        strategy: Strategy for several devices: auto or ddp.
         precision: 32-true, bf16-mixed, 16-mixed, ...
-        num_workers: Processes that read batches; 0 reads in the main one.
+        num_workers: Processes that load batches; 0 loads them in the main process.
     """
 
     accelerator: str = "auto"

@@ -33,13 +33,13 @@ class LlamaLayoutConfig:
     """Fine-tune LLaMA with LoRA to classify the text blocks of pages, and write predictions for the results table.
 
     Args:
-        model: A hub id, a folder in transformers' or in Meta's form, or random (small, with a tokenizer of its own).
-        output_dir: The run folder: configuration, logs, checkpoints, adapter, metrics, predictions.
-        max_length: Tokens of a chunk, at most those of the model.
-        stride: Tokens that a chunk shares with the one before.
-        dtype: Of the frozen weights: auto (bfloat16 on CUDA, else float32), float32 or bfloat16.
-        merge: Save the model with the adapter merged into its weights too.
-        overwrite: Begin anew where the run folder holds a run.
+        model: A hub id, a folder in transformers' or Meta's format, or random (a small model with its own tokenizer).
+        output_dir: Run folder: configuration, logs, checkpoints, adapter, metrics, predictions.
+        max_length: Tokens in a chunk, at most the model's maximum.
+        stride: Tokens that a chunk shares with the previous one.
+        dtype: Dtype of the frozen weights: auto (bfloat16 on CUDA, else float32), float32 or bfloat16.
+        merge: Also save the model with the adapter merged into its weights.
+        overwrite: Start over if the run folder contains a run.
         pages: Where pages come from.
         training: How the adapter is trained.
         lora: The adapter.

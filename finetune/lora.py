@@ -18,8 +18,8 @@ class LoraOptions:
     Args:
         lora_r: Rank of the adapter.
         lora_alpha: The adapter is scaled by lora_alpha / lora_r.
-        lora_dropout: Of the adapter's input.
-        lora_modules: Projections that have one, with commas, or all-linear.
+        lora_dropout: Dropout of the adapter's input.
+        lora_modules: Comma-separated names of the adapted projections, or all-linear.
     """
 
     lora_r: int = 16

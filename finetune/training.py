@@ -45,21 +45,21 @@ class TrainingOptions:
     """How a token classifier is trained.
 
     Args:
-        steps: Steps of the optimizer; default 9000, with LayoutLMv3 what --trainer says.
+        steps: Optimizer steps; default 9000, for LayoutLMv3 see --trainer.
         epochs: Passes over the train pages, instead of --steps.
-        batch_size: Chunks that are computed at once.
-        gradient_accumulation_steps: Batches that make one step.
-        learning_rate: The highest; it rises linearly during the warm-up, then falls to 0.
-        schedule: How it falls: linear or cosine.
-        warmup: Share of the steps that warms up.
-        weight_decay: Of AdamW.
-        eval_steps: Evaluate on the validation pages, and save, every so many steps.
-        logging_steps: Log loss and learning rate every so many steps.
-        best_by: macro_f1, accuracy or, of IOB tags, entity_f1 on the validation pages; the checkpoint with the highest
-            is kept.
-        patience: Stop after so many evaluations without a better one; 0 never stops early.
-        gradient_checkpointing: Compute activations twice rather than hold them.
-        seed: Of everything random.
+        batch_size: Chunks in a batch.
+        gradient_accumulation_steps: Batches in a step.
+        learning_rate: Peak learning rate, after a linear warm-up; it then decays to 0.
+        schedule: Decay of the learning rate: linear or cosine.
+        warmup: Warm-up steps as a fraction of all steps.
+        weight_decay: Weight decay of AdamW.
+        eval_steps: Evaluate on the validation pages and save a checkpoint every N steps.
+        logging_steps: Log loss and learning rate every N steps.
+        best_by: Metric that selects the checkpoint on the validation pages: macro_f1, accuracy or, with IOB tags,
+            entity_f1.
+        patience: Stop after N evaluations without improvement; 0 never stops early.
+        gradient_checkpointing: Recompute activations in the backward pass, to save memory.
+        seed: Random seed.
     """
 
     steps: int | None = None

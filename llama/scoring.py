@@ -1,7 +1,7 @@
-"""Log-probabilities of given continuations: requests in, one tensor of log-probabilities a request out.
+"""Log-probabilities of given continuations: requests in, one tensor of log-probabilities for each request out.
 
-All scoring goes through `Scoring`. It knows nothing about methods, labels or text: what requests share is found from
-the token ids (`llama.prefix_tree`) and computed once (`llama.batches`).
+All scoring uses `Scoring`. It depends only on token ids: shared prefixes are found in them (`llama.prefix_tree`) and
+computed once (`llama.batches`).
 """
 
 from collections.abc import Sequence
@@ -18,18 +18,18 @@ from llama.model import Transformer
 from llama.prefix_tree import build_tree
 from llama.shared import SharedPath, in_parts
 
-LOGITS = {"cpu": 2**25, "cuda": 2**26}  # held at once
+LOGITS = {"cpu": 2**25, "cuda": 2**26}  # maximum number in memory
 
 
 class Request(NamedTuple):
-    """Score `target` after `context`. Both are token ids; the context is not empty (BOS leads it)."""
+    """Score `target` after `context`. Both are token ids; the context is not empty (it begins with BOS)."""
 
     context: tuple[int, ...]
     target: tuple[int, ...]
 
 
 class Scoring:
-    """Requests to score, in batches of which each is computed alone.
+    """Requests to score, in independent batches.
 
     Position t predicts token t + 1, so with context c1..cm and target t1..tn
 
@@ -37,10 +37,10 @@ class Scoring:
         scored from there           t1   t2 ... EOS
 
     Args:
-        model: In evaluation mode, on this device; all ranks of a model-parallel group compute the same batches.
-        requests: Each at most `model.args.max_seq_len` tokens long, EOS not counted.
+        model: In evaluation mode; all ranks of a model-parallel group compute the same batches.
+        requests: Each at most `model.args.max_seq_len` tokens long, without EOS.
         eos_id: Scored after the last target token.
-        limits: Of a batch.
+        limits: Maximum size of a batch.
     """
 
     def __init__(self, model: Transformer, requests: Sequence[Request], eos_id: int, limits: Limits):
@@ -53,8 +53,8 @@ class Scoring:
 
     @torch.inference_mode()
     def compute(self, number: int) -> list[tuple[int, Tensor]]:
-        """Batch `number`: for each of its requests the index and the log-probabilities in nats of its target tokens and
-        of EOS after them, float32 on the CPU."""
+        """Compute batch `number`: for each of its requests the index and the log-probabilities, in nats, of its target
+        tokens and of EOS after them (float32 on the CPU)."""
         return in_parts(self.compute_rows, self.batches[number])
 
     def compute_rows(self, batch: Batch) -> list[tuple[int, Tensor]]:
@@ -62,7 +62,7 @@ class Scoring:
         start = self.path.length
         rows = PackedRows(batch.rows, start, self.path.device)
         indices = batch.sequences()
-        # Where each scored token is predicted from: a place in the path, or start + a place in the rows.
+        # The index of the hidden state that predicts each scored token: in the path, or start + an index in the rows.
         sources, tokens = [], []
         for index in indices:
             request = self.requests[index]
@@ -81,28 +81,28 @@ class Scoring:
 
 
 def token_log_probs(model: Transformer, hidden: Tensor, places: np.ndarray, tokens: np.ndarray) -> Tensor:
-    """Log-probability of tokens[i] after hidden[places[i]], float32 on the CPU; logits are held a piece at a time.
+    """Log-probabilities (K) of tokens[i] after hidden[places[i]], float32 on the CPU. Logits are computed in pieces.
 
     Args:
-        hidden: States (P, D).
-        places, tokens: (K).
+        hidden: Hidden states (P, D).
+        places, tokens: Integers (K).
     """
     order = np.argsort(places, kind="stable")
     places, tokens = places[order], tokens[order]
     size = max(1, LOGITS[hidden.device.type] // model.args.vocab_size)
-    found = []
+    pieces = []
     for begin in range(0, len(hidden), size):
         logits = model.output(hidden[begin : begin + size]).float()  # (size, V)
         log_probs = torch.log_softmax(logits, dim=-1, out=logits)  # in place: half the memory, a tenth of the time
         pairs = slice(*np.searchsorted(places, [begin, begin + size]))
         row, token = (torch.from_numpy(part).to(hidden.device) for part in (places[pairs] - begin, tokens[pairs]))
-        found.append(log_probs[row, token])
+        pieces.append(log_probs[row, token])
     log_probs = torch.empty(len(order))
-    log_probs[torch.from_numpy(order)] = torch.cat(found).cpu()
+    log_probs[torch.from_numpy(order)] = torch.cat(pieces).cpu()
     return log_probs
 
 
 def check_finite(numbers: Tensor) -> None:
-    """Raises CheckpointError where a logit or a log-probability is none: it would be compared without a word."""
+    """Raises CheckpointError if a logit or a log-probability is NaN or infinite."""
     if not numbers.isfinite().all():
-        raise CheckpointError("a score is nan or infinite: the weights are damaged, or too large for this --dtype")
+        raise CheckpointError("a score is NaN or infinite: the weights are damaged, or too large for this `dtype`")

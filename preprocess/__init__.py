@@ -1,7 +1,4 @@
-"""Data sets to prompt files. No torch here: preprocessing runs where no model does.
-
-docs/architecture.md has the map.
-"""
+"""Data sets to prompt files, without torch. docs/architecture.md maps the modules."""
 
 from preprocess.errors import InputError
 from preprocess.prompts import Example, Prompt, read_prompts

@@ -1,4 +1,4 @@
-"""Tables of texts with a label, as a YAML file describes them: rows -> examples -> prompt file."""
+"""Data sets of texts with labels, described by a YAML file: rows -> examples -> prompt file."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -29,12 +29,12 @@ class PreprocessConfig:
     """Turn a data set that a YAML file describes into a prompt file.
 
     Args:
-        config: The YAML file, such as samples/datasets/sst2.yaml; docs/datasets.md explains its keys. Without
-            --data_path its prompts go to real/.
-        method: What the prompts are for: direct (calibrated and generate read them too) or channel.
+        config: The YAML file, such as samples/datasets/sst2.yaml; docs/datasets.md explains its keys. Prompts go to
+            real/ unless --data_path is given.
+        method: Method the prompts are for: direct (also for calibrated and generate) or channel.
         prompts: The options that all data sets share.
-        first_label: The number of the first label word of a list, 0 or 1, as in the YAML file; needed where neither
-            that nor the labels that occur tell.
+        first_label: Number of the first label word in a list, 0 or 1, as in the YAML file; required if neither the file
+            nor the labels determine it.
     """
 
     config: PathFlag = ""
@@ -50,10 +50,11 @@ class PreprocessConfig:
 
 @dataclass(frozen=True)
 class Split:
-    """The examples of a split, in its order.
+    """The examples of a split, in order.
 
     Args:
-        dropped: Rows whose text is null, by label word: nothing stands there, not even an empty text.
+        examples: The examples.
+        dropped: Number of rows whose text is null, by label word.
     """
 
     examples: list[Example]
@@ -61,22 +62,23 @@ class Split:
 
 
 def check_first_label(first: int | None) -> None:
+    """Raises InputError unless `first` is 0, 1 or unset."""
     if first not in (None, 0, 1):
         raise InputError(f"--first_label {first}: expected 0 or 1")
 
 
 def preprocess_config(config: PreprocessConfig) -> None:
-    """The data set of a YAML file as prompts of either method."""
+    """Write the prompt file of a data set that a YAML file describes."""
     if not config.config:
         raise InputError("--config: expected a YAML file, such as samples/datasets/sst2.yaml")
     dataset_config, options = read_dataset_config(config.config), config.prompts
     path = options.data_path or f"real/inputs_{config.method}_{dataset_config.dataset.name}.json"
-    options = replace(options, data_path=path)  # files of samples/ are left to their scripts
+    options = replace(options, data_path=path)  # only the data sets' own scripts write to samples/
     preprocess(with_first_label(dataset_config, config.first_label), options, config.method)
 
 
 def with_first_label(config: DatasetConfig, first: int | None) -> DatasetConfig:
-    """The configuration with what `--first_label` says."""
+    """The configuration with the value of `--first_label`."""
     if first is None:
         return config
     if not config.labels.numbered:
@@ -85,7 +87,11 @@ def with_first_label(config: DatasetConfig, first: int | None) -> DatasetConfig:
 
 
 def preprocess(config: DatasetConfig, options: PromptOptions, method: str, adapt: Adapt | None = None) -> None:
-    """Rows to a prompt file. `adapt` fits it to the columns of a split, given the place of its first row."""
+    """Write the prompt file of a data set.
+
+    Args:
+        adapt: Adapts the configuration to the columns of a split, given the columns and the place of the first row.
+    """
     plan = locate(config.dataset, options, method)
     read = partial(read_split, config, adapt=adapt)
     if config.test_size is None:
@@ -96,7 +102,7 @@ def preprocess(config: DatasetConfig, options: PromptOptions, method: str, adapt
     train: list[Example] = []
     if plan.options.k:
         train = read_train(read, plan).examples if rest is None or plan.options.demonstrations else rest
-    if not config.id:  # a lone file says test, also of those that are drawn from
+    if not config.id:  # ids of a single file say test, even for the examples to draw from
         train = [replace(example, id=f"train-{example.id.rpartition('-')[2]}") for example in train]
     more = {} if config.test_size is None else {"test_size": config.test_size, "split_seed": config.split_seed}
     more |= {} if config.labels.first is None else {"first_label": config.labels.first}
@@ -104,21 +110,19 @@ def preprocess(config: DatasetConfig, options: PromptOptions, method: str, adapt
 
 
 def read_divided(config: DatasetConfig, read: Callable[..., Split | None], plan: Plan) -> tuple[Split, list[Example]]:
-    """The part to classify, and the rest, of a data set without a test split: one file, or its train split alone.
+    """The part to classify, and the rest, of a data set without a test split: a file, or a train split.
 
     Raises:
-        InputError: It has a test split; there is nothing to divide.
+        InputError: It has a test split, or nothing to divide.
     """
     dataset, path = plan.dataset, Path(plan.origin)
     name = dataset.split if is_lone(path) else dataset.train_split
     has_splits = path.is_dir() and not is_lone(path)
     if has_splits and find_table(plan.origin, dataset.split, plan.flag, form=config.form, **config.hub) is not None:
-        raise InputError(
-            f"{path}: has a {dataset.split} split, so that test_size divides nothing{dataset.cite('test_size')}"
-        )
+        raise InputError(f"{path}: has a {dataset.split} split, so test_size cannot be used{dataset.cite('test_size')}")
     whole = read(plan.origin, name, plan.flag)
     if whole is None:
-        raise InputError(f"{path}: no {name} split in it for test_size to divide{dataset.cite('test_size', plan.flag)}")
+        raise InputError(f"{path}: no {name} split for test_size to divide{dataset.cite('test_size', plan.flag)}")
     if not whole.examples:
         return whole, []
     tested, rest = divide(whole.examples, dataset.label_words, config.test_size, config.split_seed)
@@ -128,10 +132,13 @@ def read_divided(config: DatasetConfig, read: Callable[..., Split | None], plan:
 def read_split(
     config: DatasetConfig, dataset_path: str, split: str, flag: str = "--dataset_path", adapt: Adapt | None = None
 ) -> Split | None:
-    """The examples of a split; None where there is no such split.
+    """The examples of a split; None if there is no such split.
+
+    Args:
+        adapt: As for `preprocess`.
 
     Raises:
-        InputError: Nothing to read, or a row that is not of the configuration; names file and row.
+        InputError: A row is invalid; the message names file and row.
     """
     source = find_table(dataset_path, split, flag, config.dataset.split, config.form, **config.hub)
     if source is None:
@@ -165,31 +172,31 @@ def read_split(
 
 
 def needed(config: DatasetConfig) -> set[str]:
-    """The columns that are read, those aside that stand in others."""
+    """The top-level columns that are read."""
     columns = (*config.text, config.label, config.id, config.group)
     return {column.split(".")[0] for column in columns if column}
 
 
 def headerless(config: DatasetConfig) -> DatasetConfig:
-    """The configuration for rows without a header: the class, counted from 1 unless said otherwise, and its fields.
+    """The configuration for csv without a header: the class, counted from 1 by default, then the fields.
 
-    Where the fields are no columns of the text, they are joined as they are, as the hub's AG News has them in one.
+    If the text columns are not among the fields, all fields are joined unchanged, as in the hub's AG News.
     """
     labels, fields = config.labels, config.form.headerless
     if labels.numbered and labels.first is None:
-        labels = replace(labels, first=1)  # the form of Zhang et al. (2015)
+        labels = replace(labels, first=1)  # the format of Zhang et al. (2015)
     named = set(config.text) <= set(fields)
     return replace(config, text=config.text if named else fields, label=CLASS, labels=labels, spaced=named)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """A row as it was read.
+    """The values read from a row.
 
     Args:
-        text: Stripped; None where all columns of it are null.
-        label: As it stands there.
-        id, group: None where the configuration names no column for them.
+        text: Stripped; None if all its columns are null.
+        label: The value of the label column.
+        id, group: None if the configuration names no column for them.
     """
 
     text: str | None
@@ -199,7 +206,7 @@ class Reading:
 
 
 def read_row(config: DatasetConfig, row: Record, place: str) -> Reading:
-    """What is needed of a row."""
+    """The values of the configured columns of a row."""
     columns = {column: text_value(config, row, column, place) for column in config.text}
     text = None if set(columns.values()) == {None} else text_of(config, columns)
     name, group = (name_value(config, row, key, place) for key in ("id", "group"))
@@ -207,7 +214,7 @@ def read_row(config: DatasetConfig, row: Record, place: str) -> Reading:
 
 
 def text_of(config: DatasetConfig, columns: Mapping[str, str | None]) -> str:
-    """The text of an example, as the template makes it of the columns; {text} stands for all of them."""
+    """The text of an example, composed of its columns by the template; {text} stands for all of them."""
     values = {name: value or "" for name, value in columns.items()}
     stripped = {name: value.strip() for name, value in values.items()}
     joined = " ".join(filter(None, stripped.values())) if config.spaced else " ".join(values.values()).strip()
@@ -216,7 +223,7 @@ def text_of(config: DatasetConfig, columns: Mapping[str, str | None]) -> str:
 
 
 def text_value(config: DatasetConfig, row: Record, column: str, place: str) -> str | None:
-    """A string as it is, a whole number by its digits; null has no text."""
+    """The value of a text column: a string, or an integer as a string; None for null."""
     value = pick(config, row, column, "text", place)
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
@@ -226,7 +233,7 @@ def text_value(config: DatasetConfig, row: Record, column: str, place: str) -> s
 
 
 def name_value(config: DatasetConfig, row: Record, key: str, place: str) -> str | None:
-    """The id or the group of a row as a string; None where the configuration names no such column."""
+    """The id or the group of a row as a string; None if the configuration names no such column."""
     column = getattr(config, key)
     if not column:
         return None
@@ -239,10 +246,13 @@ def name_value(config: DatasetConfig, row: Record, key: str, place: str) -> str 
 
 
 def pick(config: DatasetConfig, row: Record, column: str, key: str, place: str) -> Any:
-    """The value of a column, or of one in a column, as in `label.name`.
+    """The value of a column, or of a nested one such as `label.name`.
+
+    Args:
+        key: The key of the YAML file that names the column, for messages.
 
     Raises:
-        InputError: There is none; `key` of the YAML file has named it.
+        InputError: There is no such column.
     """
     if column in row:
         return row[column]
@@ -252,18 +262,18 @@ def pick(config: DatasetConfig, row: Record, column: str, key: str, place: str) 
             return None
         if not isinstance(value, dict) or name not in value:
             inner = [f"{one}.{two}" for one, cell in row.items() if isinstance(cell, dict) for two in cell]
-            found = ", ".join([*row, *inner])
-            raise InputError(f"{place}: no column {column!r}; found {found}{config.dataset.cite(key)}")
+            columns = ", ".join([*row, *inner])
+            raise InputError(f"{place}: no column {column!r}; found {columns}{config.dataset.cite(key)}")
         value = value[name]
     return value
 
 
 def check_ids(config: DatasetConfig, rows: Sequence[Reading], place: Callable[[int], str]) -> None:
-    """Raises InputError where two rows have one id."""
+    """Raises InputError if two rows have the same id."""
     seen: dict[str, int] = {}
     for number, row in enumerate(rows):
         if row.id is not None and row.id in seen:
             raise InputError(
-                f"{place(number)}: the id {row.id!r} stands at row {seen[row.id]} already{config.dataset.cite('id')}"
+                f"{place(number)}: duplicate id {row.id!r}, first in row {seen[row.id]}{config.dataset.cite('id')}"
             )
         seen[row.id or ""] = number

@@ -34,27 +34,27 @@ BETAS, WEIGHT_DECAY, CLIP, INIT_STD, FLOOR = (0.9, 0.95), 0.1, 1.0, 0.02, 0.02
 
 @dataclass(frozen=True)
 class PretrainConfig:
-    """Train the tiny demonstration checkpoint; the same command again takes up where it stopped.
+    """Train the tiny demonstration checkpoint. The same command resumes an interrupted run.
 
     Args:
-        news_path: AG News' training rows, the original headerless csv.
+        news_path: AG News' training rows, in the original csv format without a header.
         docbank_path: Folder of DocBank samples.
-        output_dir: Where params.json, consolidated.00.pth and tokenizer.model go at the end.
-        run_dir: Where the state of the training, its log and its loss curve are kept.
-        dim: Width of the model.
-        n_layers: Number of blocks.
-        n_heads: Attention heads.
-        vocab_size: Pieces of the tokenizer.
-        max_seq_len: Longest sequence of the checkpoint and longest document, and tokens in a batch, padding included.
-        epochs: Passes over the texts; a resumed run may name another number, and its cosine ends there.
-        written_blocks: Invented blocks of each class, drawn anew in each epoch.
+        output_dir: Output folder for params.json, consolidated.00.pth and tokenizer.model.
+        run_dir: Folder for the training state, the log and the loss curve.
+        dim: Model width.
+        n_layers: Number of layers.
+        n_heads: Number of attention heads.
+        vocab_size: Vocabulary size of the tokenizer.
+        max_seq_len: Maximum length of a sequence or document, and tokens in a batch including padding.
+        epochs: Passes over the texts. A resumed run may change it; the cosine schedule then ends there.
+        written_blocks: Generated blocks of each class, new in each epoch.
         batches_per_step: Batches in a step, over all processes.
-        learning_rate: Peak; cosine to 2 % of it.
+        learning_rate: Peak learning rate; cosine decay to 2 % of it.
         warmup_steps: Steps of linear warm-up.
-        seed: Of the weights, the documents and their order.
-        evaluate_every: Steps between two looks at held-out rows and two saved states.
+        seed: Random seed of the weights, the documents and their order.
+        evaluate_every: Evaluate on held-out rows and save the state every N steps.
         compile: Compile the loss (needs a C++ compiler; half again as fast after a minute).
-        limit: Use so many news rows only (for tests); 0: all.
+        limit: Use only the first N news rows (for tests); 0 uses all.
     """
 
     news_path: PathFlag = "data/ag_news/train.csv"

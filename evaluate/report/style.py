@@ -13,7 +13,7 @@ from matplotlib import font_manager
 from matplotlib.colors import LinearSegmentedColormap
 
 from evaluate.methods import Method
-from evaluate.result import METHODS
+from evaluate.registry import KINDS
 
 NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 LONGEST_LABEL = 28  # characters in a figure; the page has the whole name
@@ -77,17 +77,6 @@ COLOURS = MARK_COLOURS | {
     "on-heat": Colour("#fefefe", "#000000"),
 }  # no two are the same in the light: matplotlib's drawing is told apart by them
 MARKS = ("o", "s", "^", "D", "v", "P", "p", "X", "H", "<", ">", "*")
-STYLES = {
-    "direct": Style("blue", "o"),
-    "direct_calibrate": Style("vermilion", "s"),
-    "channel": Style("green", "^"),
-    "channel_calibrate": Style("purple", "D"),
-    "generate": Style("ochre", "v"),
-    "llama_lora": Style("violet", "P"),
-    "layoutlmv3": Style("red", "p"),
-    "majority": Style("slate", "X"),
-    "tfidf": Style("teal", "H"),
-}
 LEVELS = 20  # of a cell's colour above none
 TURN = 0.8  # the share from which on-heat has more contrast with a cell than on-frame
 
@@ -95,7 +84,7 @@ TURN = 0.8  # the share from which on-heat has more contrast with a cell than on
 def styles_of(methods: Sequence[Method]) -> dict[str | None, Style]:
     """The style of each name: a method's own wherever it stands; variants and other systems have what is free, from the
     beginning again where there are more of them than colours and marks."""
-    known = {METHODS.get(key, key): style for key, style in STYLES.items()}
+    known = {kind.name: Style(kind.colour, kind.mark) for kind in KINDS.values()}
     names = list(dict.fromkeys(method.name for method in methods))
     used = {known[name].colour for name in names if name in known}
     free = sorted(MARK_COLOURS, key=lambda colour: colour in used)

@@ -1,7 +1,6 @@
-"""The SHA-256 of whole files, and whether archives are damaged: every byte counts.
+"""SHA-256 of whole files, with a check of archives for damage.
 
-A file that has not changed since is not read again: what was found is kept in the user's cache folder, by path, size,
-times and inode.
+Hashes are cached in the user's cache folder, by path, size, time stamps and inode; unchanged files are not read again.
 """
 
 import hashlib
@@ -19,24 +18,24 @@ from pathlib import Path
 from llama.errors import CheckpointError
 from llama.formats.files import ZIP_MAGIC
 
-CHUNK = 1 << 22  # bytes that are read at once
-THREADS = 4  # hashing needs no lock of Python's
-SETTLED = 2.0  # seconds: a file that is younger may change again without another time
-FORM = 1  # of what is kept
+CHUNK = 1 << 22  # bytes in a read
+THREADS = 4  # hashing releases Python's lock
+SETTLED = 2.0  # seconds: a younger file may change again with the same time stamp
+FORM = 1  # version of the cache entries
 
 
 def whole_hashes(paths: Sequence[Path]) -> list[str]:
     """The SHA-256 of each file.
 
     Raises:
-        CheckpointError: A file is not there, or an archive whose checksums do not fit its content.
+        CheckpointError: A file is missing, or the checksums of an archive do not match its content.
     """
     with ThreadPoolExecutor(THREADS) as pool:
         return list(pool.map(whole_hash, paths))
 
 
 def whole_hash(path: Path) -> str:
-    """The SHA-256 of one file, from the cache where it has not changed."""
+    """The SHA-256 of one file, from the cache if it has not changed."""
     try:
         status = path.stat()
     except OSError as error:
@@ -44,9 +43,9 @@ def whole_hash(path: Path) -> str:
     about = [FORM, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev]
     kept = kept_at(path)
     with suppress(OSError, ValueError, KeyError, TypeError):
-        found = json.loads(kept.read_bytes())
-        if found["about"] == about and len(found["sha256"]) == 64:
-            return found["sha256"]
+        entry = json.loads(kept.read_bytes())
+        if entry["about"] == about and len(entry["sha256"]) == 64:
+            return entry["sha256"]
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     check_archive(path)
@@ -56,7 +55,7 @@ def whole_hash(path: Path) -> str:
 
 
 def check_archive(path: Path) -> None:
-    """Raises CheckpointError where a file of torch.save, a zip archive, holds other bytes than were written."""
+    """Raises CheckpointError if a torch.save file, which is a zip archive, is damaged."""
     with path.open("rb") as file:
         if file.read(len(ZIP_MAGIC)) != ZIP_MAGIC:
             return
@@ -65,31 +64,31 @@ def check_archive(path: Path) -> None:
             for entry in archive.infolist():
                 check_entry(archive, entry)
     except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
-        raise CheckpointError(f"{path}: damaged: {' '.join(str(error).split())}; fetch it again") from None
+        raise CheckpointError(f"{path}: damaged: {' '.join(str(error).split())}; download it again") from None
 
 
 def check_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> None:
-    """Read an entry to its end: zipfile compares the checksum there."""
+    """Read an entry to its end, where zipfile compares the checksum."""
     with archive.open(entry) as file:
         while file.read(CHUNK):
             pass
 
 
 def kept_at(path: Path) -> Path:
-    """Where the hash of a file is kept, in the user's cache folder."""
+    """The cache entry of a file, in the user's cache folder."""
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     name = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()
     return Path(cache) / "llama-classification" / "hashes" / f"{name[:32]}.json"
 
 
 def keep(kept: Path, content: dict[str, object]) -> None:
-    """Whole or not at all; where it cannot be written, the file is read again next time."""
+    """Write a cache entry atomically; if that fails, the file is hashed again next time."""
     with suppress(OSError):
         kept.parent.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(dir=kept.parent, prefix=".")
         try:
             line = json.dumps(content).encode()
-            if os.write(descriptor, line) == len(line):  # a full disk takes a part
+            if os.write(descriptor, line) == len(line):  # a full disk may accept only a part
                 os.replace(temporary, kept)
         finally:
             os.close(descriptor)

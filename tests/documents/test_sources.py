@@ -296,7 +296,7 @@ def test_the_image_of_a_form_is_needed(tmp_path):
         ({"ner_tags": [None, 0, 1]}, "token 0: ner_tag None, expected 0 to 2"),
         ({"bboxes": [[0, 1, 2, 3], [4, 5, 6], [7, 8, 9, 9]]}, "token 1: box [4, 5, 6], expected [x0, y0, x1, y1]"),
         ({"tokens": ["a", None, "b"]}, "token 1: text None, expected a string"),
-        ({"image": None}, "no image of this page: nothing in the column image"),
+        ({"image": None}, "no image of this page: the column image is missing or empty"),
     ],
 )
 def test_every_defect_of_a_row_has_its_line(change, message, tmp_path):
@@ -314,7 +314,7 @@ def test_columns_and_classes_that_are_missing(tmp_path):
     ):
         read(source_of("annotations", str(tmp_path / "few")), "train")
     datasets.DatasetDict({"train": table.remove_columns("image")}).save_to_disk(tmp_path / "blind")
-    with pytest.raises(InputError, match="row 0: no image of this page: nothing in the column image"):
+    with pytest.raises(InputError, match="row 0: no image of this page: the column image is missing or empty"):
         read(source_of("annotations", str(tmp_path / "blind")), "train", images=True)
     for name, tags in (("numbers", datasets.Value("int64")), ("strings", datasets.Value("string"))):
         save(tmp_path / name, tags, train=[row()])
@@ -347,7 +347,7 @@ def test_train_path_with_other_classes(tmp_path):
         ("annotations", "", "--dataset annotations: expected --dataset_path, a folder of `save_to_disk` or a hub id"),
         ("annotations", "empty", "empty: no data set for --dataset annotations: expected dataset_dict.json as"),
         ("funsd", "empty", "empty: no data set for --dataset funsd: expected training_data/ and testing_data/ or"),
-        ("funsd", "no/such/folder", "no/such/folder: no such file or folder, and no id of the hub (--dataset_path)"),
+        ("funsd", "no/such/folder", "no/such/folder: no such file or folder, and not a hub id (--dataset_path)"),
     ],
 )
 def test_what_is_no_data_set_is_named(dataset, path, message, tmp_path, monkeypatch):

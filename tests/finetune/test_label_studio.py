@@ -310,8 +310,8 @@ def test_words_that_are_none(scanned, read):
     for content, message in (
         ("{}", r"Ex1.json: \{\}, expected a list of words"),
         ('[{"text": "a"}]', "Ex1.json: row 0: box None, expected"),
-        ('[{"text": "a", "box": [0.1, 0.2, 0.2, 0.3]}]', "Ex1.json: all boxes .*--words_unit declares"),
-        ('[{"text": "a", "box": [900, 900, 990, 990]}]', "look like 0..1000; --words_unit 0..1000 declares that"),
+        ('[{"text": "a", "box": [0.1, 0.2, 0.2, 0.3]}]', "Ex1.json: all boxes .*: they look like .*--words_unit"),
+        ('[{"text": "a", "box": [900, 900, 990, 990]}]', "look like 0..1000; declare that with --words_unit 0..1000"),
     ):
         file.write_text(content)
         with pytest.raises(InputError, match=message):

@@ -343,7 +343,7 @@ def test_words_in_another_unit(make, tmp_path):
     """Boxes of 0..1000 on a page of 400 x 500 pixels."""
     boxes = [[value * 1000 / side for value, side in zip(word["box"], SIZE * 2, strict=True)] for word in WORDS]
     words = [word | {"box": box} for word, box in zip(WORDS, boxes, strict=True)] * 3
-    assert "they look like 0..1000; --box_unit 0..1000 declares that" in refused(make(words))
+    assert "they look like 0..1000; declare that with --box_unit 0..1000" in refused(make(words))
     rows = predicted(make(words, box_unit="0..1000"))
     assert [row["box"] for row in rows] == [word["box"] for word in WORDS] * 3
     with pytest.raises(InputError, match="--box_unit miles: expected"):

@@ -11,13 +11,23 @@ from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 
 from evaluate.reading import read_results
+from evaluate.registry import KINDS
 from evaluate.report import charts, panels
 from evaluate.report.figures import draw, part
 from evaluate.report.page import ReportConfig, write_report
 from evaluate.report.sections import sections_of
-from evaluate.report.style import COLOURS, MARK_COLOURS, STYLES, TURN, heat_map, label, settings, styles_of
+from evaluate.report.style import (
+    COLOURS,
+    LONGEST_LABEL,
+    MARK_COLOURS,
+    TURN,
+    Style,
+    heat_map,
+    label,
+    settings,
+    styles_of,
+)
 from evaluate.report.svg import part_of_page, save
-from evaluate.result import METHODS
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -109,14 +119,14 @@ def test_confusion_matrix_counts(section):
 
 def test_reliability_has_a_mark_for_each_bin(section, drawn):
     method = section.methods[0]
-    axes, below = panels.reliability(method, STYLES["direct"]).axes
+    axes, below = panels.reliability(method, Style("blue", "o")).axes
     full = [one for one in method.first.reliability if one.count]
     assert marks(axes)[-1] == ([one.confidence for one in full], [one.accuracy for one in full])
     assert [bar.get_height() for bar in below.patches] == [one.count for one in method.first.reliability]
-    axes, below = panels.reliability(drawn.methods[2], STYLES["direct"]).axes
+    axes, below = panels.reliability(drawn.methods[2], Style("blue", "o")).axes
     assert sum(bar.get_height() for bar in below.patches) == 3 * 60
     assert len(axes.lines) == 1 + 3 + 1  # the diagonal, each draw, all together
-    assert panels.reliability(section.methods[3], STYLES["generate"]) is None
+    assert panels.reliability(section.methods[3], Style("ochre", "v")) is None
 
 
 def test_nothing_is_drawn_of_what_is_not_known(tmp_path):
@@ -127,16 +137,17 @@ def test_nothing_is_drawn_of_what_is_not_known(tmp_path):
 
 def test_methods_have_styles_of_their_own(tmp_path, write_results):
     """A method has its style wherever it stands; variants and other systems have others, however many there are."""
-    assert STYLES.keys() == METHODS.keys()
-    assert len(set(STYLES.values())) == len({style.colour for style in STYLES.values()}) == len(STYLES)
+    assert len({kind.colour for kind in KINDS.values()}) == len({kind.mark for kind in KINDS.values()}) == len(KINDS)
+    assert {kind.colour for kind in KINDS.values()} <= MARK_COLOURS.keys()
+    channel = Style(KINDS["channel"].colour, KINDS["channel"].mark)
     write_results(tmp_path / "a", ["channel", "lora", "layoutlmv3", "majority"], 10)
     write_results(tmp_path / "b", [f"system {n}" for n in range(200)], 5)
     few, many = sections_of(read_results([str(tmp_path)]))
     styles = styles_of(few.methods)
-    assert styles["channel"] == STYLES["channel"]
+    assert styles["channel"] == channel
     assert len(set(styles.values())) == 4
     styles = styles_of(few.methods + many.methods)
-    assert styles["channel"] == STYLES["channel"]
+    assert styles["channel"] == channel
     assert len({styles[f"system {n}"] for n in range(200)}) >= 100
     assert len({style.colour for style in list(styles.values())[3:15]}) == len(MARK_COLOURS)
 
@@ -203,7 +214,13 @@ def test_hostile_labels_stay_text():
     figure = hostile_figure()
     root = ElementTree.fromstring(save(figure, "svg"))
     shown = [node.text for node in root.iter(f"{SVG}text")]
-    for text in ("$\\frac{1}{", "a < b & ]]> \" ' \ufffd\ufffd \ufffd \ufffd ü", "x" * 29 + "…", "line break", "体育"):
+    for text in (
+        "$\\frac{1}{",
+        "a < b & ]]> \" ' \ufffd\ufffd \ufffd \ufffd ü",
+        "x" * (LONGEST_LABEL - 1) + "…",
+        "line break",
+        "体育",
+    ):
         assert shown.count(text) == 2, text
     assert "\u200b_hidden" in shown
     assert save(figure, "pdf").startswith(b"%PDF")
