@@ -21,7 +21,7 @@ NOT_SETTINGS = ("seed", "direct_sha256", "channel_sha256")  # they depend on the
 
 
 class ClassF1(NamedTuple):
-    """F1 of a class with its 95 % interval; None where it occurs on too few pages."""
+    """F1 of a class with its 95 % interval; None if the class occurs on too few pages."""
 
     value: float
     interval: Interval | None
@@ -107,8 +107,8 @@ class Method:
         return mean_interval(np.stack([aligned(d, self.ids, d.macro_f1_values) for d in self.draws]), self.groups)
 
     def class_f1(self, word: str) -> ClassF1 | None:
-        """F1 of a class: the mean over the draws in which it occurs as ground truth or prediction, with the interval of
-        the pages, or the examples, where it does. None where it does in no draw."""
+        """F1 of a class: mean over the draws in which it occurs as ground truth or prediction; None if it occurs in
+        none. The interval uses only the pages, or examples, where it occurs."""
         draws = [draw for draw in self.draws if word in draw.classes]
         if not draws:
             return None
@@ -155,7 +155,7 @@ def aligned(result: Result, ids: Sequence[str], values: np.ndarray) -> np.ndarra
 
 
 def among(groups: Groups, places: np.ndarray) -> Groups:
-    """How the examples at some places stand together."""
+    """Groups of the examples at some indices."""
     if not groups.are_pages:
         return Groups(np.arange(len(places)), np.ones(len(places)), False)
     _, place = np.unique(groups.place[places], return_inverse=True)

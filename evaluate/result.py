@@ -166,16 +166,16 @@ class Result:
 
     @cached_property
     def class_f1(self) -> np.ndarray:
-        """Of the classes (C)."""
+        """F1 of each class (C)."""
         return metrics.class_f1(self.confusion)
 
     def class_f1_values(self, word: str) -> np.ndarray:
-        """As `macro_f1_values`, of the F1 of a class that occurs as ground truth or prediction (N)."""
+        """As `macro_f1_values`, for F1 of a class that occurs as ground truth or prediction (N)."""
         place = self.classes.index(word)
         return self.class_f1[place] + metrics.class_f1_influence(self.confusion, *self.places, place)
 
     def concerns(self, word: str) -> np.ndarray:
-        """Whether an example is of this class, or is taken for it (N)."""
+        """Whether the class is the ground truth or the prediction of each example (N)."""
         truths, predicted = self.places
         return (truths == self.classes.index(word)) | (predicted == self.classes.index(word))
 

@@ -1,6 +1,6 @@
-"""Figures with a row for each method, and the learning curves: drawn by matplotlib, as wide as a column of a paper.
+"""Figures of all methods of a section: accuracy, learning curves, sensitivity to the draw, cost.
 
-Widths in points (1/72 inch). None where the files do not tell what a figure shows.
+Figures are as wide as a column of a paper. A figure is None if the files lack its data.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,23 +17,23 @@ from evaluate.methods import Method
 from evaluate.report.sections import Section
 from evaluate.report.style import Style, label, light
 
-WIDTH = 312
-LINE = 14.5  # of a row
+WIDTH = 312  # points
+LINE = 14.5  # points, height of a row
 POINTS = 72  # in an inch
 TICKS = 7
 DASHED = (0, (3, 2.5))
-ROOM = 0.04  # of the axis beside the outermost value
-SHORTEST = 0.05  # axis of proportions
+ROOM = 0.04  # share of the axis beyond the outermost value
+SHORTEST = 0.05  # length of an axis of proportions
 
 
 class Rows:
-    """An empty figure with a row for each of some methods, below headings of their groups.
+    """An empty figure with one row for each method, below headings of groups.
 
     Args:
-        section: What the methods are of.
-        places: Of the methods that have a row.
-        panels: Axes side by side.
-        below: Points below the rows.
+        section: The section of the methods.
+        places: Indices of the methods that have a row.
+        panels: Number of axes side by side.
+        below: Height in points below the rows.
     """
 
     def __init__(self, section: Section, places: Sequence[int], panels: int = 1, below: float = 52):
@@ -61,7 +61,7 @@ class Rows:
             text.set_color(light("quiet" if isinstance(line, str) else "ink"))
 
     def beside(self, text: Callable[[Method], str], heading: str = "") -> None:
-        """A text for each row, right of the axes."""
+        """Write a text to the right of each row."""
         axes = self.panels[-1]
         for place, y in self.at.items():
             write(axes, 1.03, y, text(self.section.methods[place]), size=8.5, color=light("quiet"))
@@ -70,29 +70,30 @@ class Rows:
 
 
 def write(axes: Axes, x: float, y: float, text: str, **settings: Any) -> None:
-    """At a share of the width, and a place of the vertical axis."""
+    """Write a text; `x` is a share of the width of the axes, `y` a value of the vertical axis."""
     axes.text(x, y, text, transform=axes.get_yaxis_transform(), va="center_baseline", **settings)
 
 
 def mark(axes: Axes, x: object, y: object, style: Style, **settings: Any) -> None:
+    """Plot points in the style of a method; `settings` are those of matplotlib's plot."""
     look = {"marker": style.mark, "color": light(style.colour), "markeredgewidth": 0, "linestyle": "", "clip_on": False}
     axes.plot(x, y, **look | settings)
 
 
 def fit(axes: Axes, values: Sequence[float], along: str = "x") -> None:
-    """The axis of proportions: as long as they reach, at most from 0 to 1."""
+    """Set the limits of an axis of proportions to the range of `values`, within 0 and 1."""
     middle, half = (max(values) + min(values)) / 2, max(max(values) - min(values), SHORTEST) * (0.5 + ROOM)
     getattr(axes, f"set_{along}lim")(max(middle - half, -0.004), min(middle + half, 1.004))
     getattr(axes, f"{along}axis").set_major_locator(MaxNLocator(TICKS, steps=[1, 2, 2.5, 5, 10]))
 
 
 def reach(method: Method) -> list[float]:
-    """What an axis of accuracy has to hold."""
+    """Values that an axis of accuracy must contain."""
     return [*(method.accuracy_interval or ()), *method.accuracies]
 
 
 def majority_line(section: Section, axes: Axes, across: bool = False) -> None:
-    """Where always naming the most frequent class would stand."""
+    """Draw a dashed line at the accuracy of the most frequent class."""
     if section.majority is None:
         return
     draw = axes.axhline if across else axes.axvline
@@ -100,7 +101,7 @@ def majority_line(section: Section, axes: Axes, across: bool = False) -> None:
 
 
 def accuracy(section: Section, styles: dict[str | None, Style]) -> Figure:
-    """The mean over draws, its 95 % interval as a line, from the worst to the best draw as a bar."""
+    """Mean accuracy over draws; the 95 % interval is a line, the range from the worst to the best draw a bar."""
     rows = Rows(section, range(len(section.methods)))
     (axes,) = rows.panels
     for place in rows.places:
@@ -121,7 +122,7 @@ def accuracy(section: Section, styles: dict[str | None, Style]) -> Figure:
 
 
 def key_of(figure: Figure, section: Section) -> None:
-    """What the lines of the figure of accuracy are."""
+    """Add the legend of the lines in the figure of accuracy."""
     quiet, parts = light("quiet"), []
     if any(method.accuracy_interval for method in section.methods):
         parts.append(("95 % interval", Line2D([], [], color=quiet, linewidth=1.2)))
@@ -137,7 +138,7 @@ def key_of(figure: Figure, section: Section) -> None:
 
 
 def around(axes: Axes, value: float, y: float, interval: tuple[float, float], colour: str) -> None:
-    """An interval as a line with caps."""
+    """Draw an interval as a line with caps."""
     low, high = interval
     axes.errorbar(value, y, xerr=[[max(0, value - low)], [max(0, high - value)]], color=colour, elinewidth=1.2)
 
@@ -147,8 +148,7 @@ def known(values: Sequence[float | None]) -> list[float]:
 
 
 def over_k(section: Section, lines: Sequence[Sequence[Method]], styles: dict[str | None, Style]) -> Figure:
-    """Learning curves: the mean over draws, and one standard deviation to either side. The axis has the logarithm of
-    k + 1."""
+    """Learning curves: mean accuracy over draws, with a band of one standard deviation, over log2(k + 1)."""
     figure = Figure(figsize=(WIDTH / POINTS, (190 + LINE * ((len(lines) + 1) // 2)) / POINTS), layout="constrained")
     axes = figure.subplots()
     handles, ends = [], []
@@ -173,13 +173,13 @@ def over_k(section: Section, lines: Sequence[Sequence[Method]], styles: dict[str
 
 
 def legend(figure: Figure, handles: Sequence[Any], names: Sequence[str]) -> None:
-    """Below the axes, in two columns. matplotlib leaves out names that begin with an underscore."""
+    """Add a legend below the axes. matplotlib would skip names that begin with an underscore."""
     shown = [f"\u200b{name}" if name.startswith("_") else name for name in map(label, names)]
     figure.legend(handles, shown, loc="outside lower left", ncols=2, columnspacing=1.2, handletextpad=0.5)
 
 
 def sensitivity(section: Section, styles: dict[str | None, Style]) -> Figure | None:
-    """The accuracy of each draw, of each order of one draw's demonstrations, and how often two draws disagree."""
+    """Accuracy of each draw and of each order of demonstrations, and how often two draws disagree."""
     several = [n for n, method in enumerate(section.methods) if len(method.draws) > 1 or method.orders]
     if not several:
         return None
@@ -202,7 +202,7 @@ def sensitivity(section: Section, styles: dict[str | None, Style]) -> Figure | N
 
 
 def cost(section: Section, styles: dict[str | None, Style]) -> Figure | None:
-    """Tokens and seconds of each method, means over draws."""
+    """Mean tokens and seconds over draws."""
     columns = (("tokens", "tokens"), ("seconds", "time"))
     found = {title: [COLUMNS[key].value(method) for method in section.methods] for title, key in columns}
     found = {title: values for title, values in found.items() if any(values)}
@@ -224,7 +224,7 @@ def cost(section: Section, styles: dict[str | None, Style]) -> Figure | None:
 
 
 def short(value: float) -> str:
-    """As 65.9k, 1.2M."""
+    """`value` with a unit prefix: 65.9k, 1.2M."""
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= size:
             return f"{value / size:.1f}{unit}"

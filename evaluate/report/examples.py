@@ -1,7 +1,7 @@
-"""What the browser of examples shows: each text, each part of a prompt and each class once, however many results.
+"""Data of the browser of examples. Texts, parts of prompts and classes are stored once, however many results there are.
 
-A set holds columns: the n-th entry of each is of the n-th example. Where all entries are the same, one stands for all.
-The page holds it as JSON, deflated, in base64: in that, nothing of a data set can mean anything to a browser.
+A set has columns: entry n of each is about example n. A column of equal entries is a single value. The page holds all
+sets as JSON, deflated, in base64, which contains no characters with a meaning in HTML.
 """
 
 import base64
@@ -19,13 +19,13 @@ from evaluate.report.sections import Section
 from evaluate.result import Result
 from preprocess.files import read_json
 
-UNITS = 1000  # a score is told in thousandths of a nat: a probability made from it is right to .1 %
-MOST_WORDS = 20  # of a larger label set, the scores of the best and of the ground truth
+UNITS = 1000  # scores are in thousandths of a nat: probabilities are accurate to .1 %
+MOST_WORDS = 20  # of a larger label set, only the scores of the best and of the ground truth are stored
 KEPT_WORDS = 10
 
 
 class Places(dict):
-    """Numbers what it is asked for, in that order."""
+    """Numbers things in the order in which they are looked up."""
 
     def of(self, thing: Hashable) -> int:
         return self.setdefault(thing, len(self))
@@ -35,8 +35,8 @@ class Prompts(NamedTuple):
     """A prompt file.
 
     Args:
-        texts: Of its examples; None where it does not tell.
-        rows: Of each example the prompt, the completion and what stands between them.
+        texts: Texts of the examples; None if some are missing.
+        rows: Prompt, completion and separator of each example.
     """
 
     texts: list[str] | None
@@ -44,13 +44,13 @@ class Prompts(NamedTuple):
 
 
 class Shared(NamedTuple):
-    """What the results of a set have in common, numbered.
+    """Things that the results of a set share, numbered.
 
     Args:
         labels: Classes.
-        words: Label sets, as places of classes.
-        parts: Instructions, demonstrations, and what stands around the text.
-        prompts: As places of parts.
+        words: Label sets, as numbers of classes.
+        parts: Strings that prompts consist of.
+        prompts: Prompts, as numbers of parts.
     """
 
     labels: Places
@@ -60,7 +60,7 @@ class Shared(NamedTuple):
 
 
 def to_base64(sections: Sequence[Section]) -> str:
-    """The examples of all sections as the page holds them."""
+    """The examples of all sections, packed for the page."""
     files: dict[str, Prompts] = {}
     text = json.dumps([to_set(section, files) for section in sections], separators=(",", ":"), allow_nan=False)
     packed = zlib.compressobj(wbits=-zlib.MAX_WBITS)
@@ -68,14 +68,14 @@ def to_base64(sections: Sequence[Section]) -> str:
 
 
 def to_set(section: Section, files: dict[str, Prompts]) -> dict[str, Any]:
-    """The examples of a section and what each draw of its methods says of them.
+    """The examples of a section, and the predictions of each draw of its methods.
 
     Args:
-        files: Prompt files that were read already, by their paths.
+        files: Prompt files read so far, by path.
     """
     shared = Shared(Places(), Places(), Places(), Places())
     order = section.order
-    for word in order.first.all_label_words:  # so that the classes come in the order of the label words
+    for word in order.first.all_label_words:  # classes are in the order of the label words
         shared.labels.of(word)
     texts = next((texts for texts in (texts_of(draw, order, files) for draw in section.draws) if texts), None)
     truths = order.first.truths
@@ -99,7 +99,7 @@ def to_set(section: Section, files: dict[str, Prompts]) -> dict[str, Any]:
 
 
 def to_draw(draw: Result, order: Method, shared: Shared, files: dict[str, Prompts]) -> dict[str, Any]:
-    """What one draw says of the examples, in the order of those of `order`."""
+    """The predictions of one draw, with examples in the order of `order`."""
     places = aligned(draw, order.ids, np.arange(len(draw.rows))).tolist()
     rows = [draw.rows[place] for place in places]
     cut = set(draw.meta.get("cut") or ())
@@ -115,8 +115,8 @@ def to_draw(draw: Result, order: Method, shared: Shared, files: dict[str, Prompt
 
 
 def to_scores(draw: Result, places: Sequence[int], shared: Shared) -> dict[str, Any]:
-    """Label words and their scores, one example after the other; of many words the best, with the logarithm of the sum
-    over all."""
+    """Label words and scores of all examples, concatenated. Of a large label set only some are kept, and `norms` is the
+    logarithm of the sum over all words."""
     if draw.scores is None:
         return {"words": None, "scores": None, "norms": None}
     label_words = draw.label_words
@@ -138,7 +138,7 @@ def units(values: np.ndarray) -> list[int]:
 
 
 def worth_showing(values: np.ndarray, truth: int | None) -> list[int]:
-    """All of a few label words; of many, the best and the ground truth."""
+    """Indices of the label words to keep: all of a small set, else the best and the ground truth."""
     if len(values) <= MOST_WORDS:
         return list(range(len(values)))
     best = np.argsort(-values, kind="stable")[:KEPT_WORDS].tolist()
@@ -151,7 +151,7 @@ def generations(rows: Sequence[dict[str, Any]]) -> list[str] | None:
 
 
 def to_prompts(draw: Result, places: Sequence[int], shared: Shared, files: dict[str, Prompts]) -> Any:
-    """For each example the place of its prompt; None where the prompt file is not at hand."""
+    """Number of the prompt of each example; None without the prompt file."""
     found = prompts_of(draw, files)
     if found is None:
         return None
@@ -166,7 +166,7 @@ def to_prompts(draw: Result, places: Sequence[int], shared: Shared, files: dict[
 
 
 def prompts_of(draw: Result, files: dict[str, Prompts]) -> Prompts | None:
-    """The prompt file of a result, whose hash `read_results` has compared; None where it is not at hand."""
+    """The prompt file of a result, whose hash `read_results` has checked; None if it is not available."""
     path = draw.meta.get("prompt_path")
     if not path or not Path(path).is_file():
         return None
@@ -180,7 +180,7 @@ def prompts_of(draw: Result, files: dict[str, Prompts]) -> Prompts | None:
 
 
 def texts_of(draw: Result, order: Method, files: dict[str, Prompts]) -> list[str] | None:
-    """In the order of the examples of `order`."""
+    """Texts in the order of `order`; None if not available."""
     found = prompts_of(draw, files)
     if found is None or found.texts is None:
         return None
@@ -188,5 +188,5 @@ def texts_of(draw: Result, order: Method, files: dict[str, Prompts]) -> list[str
 
 
 def constant(values: Sequence[Any]) -> Any:
-    """One for all where they are all the same; None where there are none."""
+    """A single value if all are equal; None if there are none."""
     return next(iter(values), None) if len(set(values)) < 2 else values

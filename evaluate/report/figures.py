@@ -1,4 +1,4 @@
-"""All figures of a section, on the page with words for who cannot see them, and as files for a paper."""
+"""Figures of a section: on the page, with their numbers as text alternative, and as files."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from evaluate.report.style import Style, settings
 from evaluate.report.svg import part_of_page, save
 
 FORMATS = ("svg", "pdf")
-LONGEST_PART = 60  # bytes of a file name, which has three parts and at most 255
+LONGEST_PART = 60  # bytes; a file name has three parts and at most 255 bytes
 
 
 class Drawn(NamedTuple):
@@ -23,10 +23,10 @@ class Drawn(NamedTuple):
 
     Args:
         kind: What it shows.
-        about: The checkpoint or the method, where there is a figure for each.
-        place: Of that method.
-        figure: As matplotlib has it.
-        words: Its numbers.
+        about: The checkpoint or method, if each has its own figure.
+        place: Index of that method.
+        figure: The figure.
+        words: Its numbers, as text.
     """
 
     kind: str
@@ -43,7 +43,7 @@ def draw(section: Section, styles: dict[str | None, Style], with_matrices: bool)
     """All figures of a section.
 
     Args:
-        with_matrices: The page has tables in place of them.
+        with_matrices: Include confusion matrices, which the page shows as tables.
     """
     with matplotlib.rc_context(settings()):
         found = [*overview(section, styles), *of_methods(section, styles, with_matrices)]
@@ -76,7 +76,7 @@ def at_k(method: Method) -> str:
 
 
 def words(section: Section, keys: Sequence[str]) -> str:
-    """Some columns of the table, read aloud."""
+    """Some columns of the results table as text."""
     lines = []
     for name, method in zip(section.names, section.methods, strict=True):
         columns = [COLUMNS[key] for key in keys if COLUMNS[key].value(method) is not None]
@@ -92,7 +92,7 @@ def reliability_words(method: Method) -> str:
 
 
 def on_page(section: Section, drawn: Sequence[Drawn], name: str) -> list[str]:
-    """Each figure as an element of HTML; `name` begins their ids."""
+    """Each figure as an HTML element; ids begin with `name`."""
     with matplotlib.rc_context(settings()):
         return [
             part_of_page(one.figure, f"{name}-{number}", one.title(section), one.words)
@@ -101,7 +101,7 @@ def on_page(section: Section, drawn: Sequence[Drawn], name: str) -> list[str]:
 
 
 def files(sections: Sequence[Section], drawn: Sequence[Sequence[Drawn]]) -> dict[str, bytes]:
-    """File name -> content. Names say data set, figure and method; a number tells apart what would be the same."""
+    """File name -> content. A name consists of data set, figure and method, numbered if it would occur twice."""
     found: dict[str, bytes] = {}
     with matplotlib.rc_context(settings()):
         for section, figures in zip(sections, drawn, strict=True):
@@ -114,6 +114,6 @@ def files(sections: Sequence[Section], drawn: Sequence[Sequence[Drawn]]) -> dict
 
 
 def part(name: str) -> str:
-    """`name` as a part of a file name."""
+    """`name` as part of a file name."""
     text = "-".join(re.findall(r"\w+", name))
     return text.encode()[:LONGEST_PART].decode(errors="ignore")

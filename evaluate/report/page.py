@@ -1,6 +1,6 @@
-"""The page, out of templates: what was measured as HTML; the browser of examples as packed JSON, shown by a script.
+"""The report page, rendered from templates. Results are HTML; the examples are packed JSON that a script shows.
 
-It loads nothing and runs nothing but its own script: a policy in its head names the hashes of that and of its style.
+The page loads nothing, and runs only its own script: its content security policy has the hashes of script and style.
 """
 
 import base64
@@ -30,12 +30,12 @@ OVERVIEW = ("Accuracy", "Accuracy over k", "Sensitivity to the draw", "Cost")
 
 @dataclass(frozen=True)
 class ReportConfig:
-    """Write one HTML page of predictions files: methods with intervals and tests, figures, and every example.
+    """Write one HTML page of predictions files: methods with intervals and tests, figures, and all examples.
 
     Args:
-        paths: Predictions files, or folders that hold outputs_*.json at any depth.
-        output: The page, a file that needs no other.
-        figures: Folder for the figures as SVG and PDF files; none are written without it.
+        paths: Predictions files, or folders that contain outputs_*.json at any depth.
+        output: The page, a self-contained file.
+        figures: Folder for the figures as SVG and PDF files; by default no files are written.
     """
 
     paths: tuple[PathFlag, ...] = ("results",)
@@ -48,10 +48,10 @@ class ReportConfig:
 
 
 def write_report(config: ReportConfig) -> None:
-    """Read, check, draw and write.
+    """Read the results and write the report.
 
     Raises:
-        InputError: See `read_results`; a place that cannot be written to.
+        InputError: See `read_results`; or an output cannot be written.
     """
     check_writable(config.output, "--output")
     if config.figures:
@@ -89,14 +89,14 @@ def page(sections: Sequence[Section], drawn: Sequence[Sequence[Drawn]]) -> str:
         script=script,
         script_hash=content_hash(script),
         parts=[part(number, *pair) for number, pair in enumerate(zip(sections, drawn, strict=True))],
-        files=tables.files(draw for section in sections for draw in section.draws),
+        files=tables.files(result for section in sections for result in section.results),
         examples=to_base64(sections),
         **levels,
     )
 
 
 def part(number: int, section: Section, drawn: Sequence[Drawn]) -> dict[str, Any]:
-    """What the template shows of a section."""
+    """Variables of the template of a section."""
     figures = [one for one in drawn if one.kind != "Confusion matrix"]
     drawings = on_page(section, figures, f"f{number}")
     shown = [one._asdict() | {"svg": drawing} for one, drawing in zip(figures, drawings, strict=True)]
@@ -107,7 +107,7 @@ def part(number: int, section: Section, drawn: Sequence[Drawn]) -> dict[str, Any
         "several": any(len(method.draws) > 1 for method in section.methods),
         "facts": facts(section),
         "summary": tables.summary(section),
-        "notes": explanations(section.methods, bool(section.like_best))[1:],  # the first is told by the facts
+        "notes": explanations(section.methods, bool(section.like_best))[1:],  # the facts have the first
         "overview": [one for one in shown if one["kind"] in OVERVIEW],
         "reliability": [one for one in shown if one["kind"] == "Reliability"],
         "f1": [one for one in shown if one["kind"] == "F1 of each class"],
@@ -123,7 +123,7 @@ def part(number: int, section: Section, drawn: Sequence[Drawn]) -> dict[str, Any
 
 
 def facts(section: Section) -> list[tuple[str, str, str]]:
-    """Name, value, and what is to be said of it."""
+    """Name, value and detail of each fact above the table."""
     best, groups = section.methods[section.best], section.groups
     found = [
         ("Best method", f"{best.accuracy:.4f}", section.names[section.best]),
@@ -144,5 +144,5 @@ def counted(number: int, name: str) -> str:
 
 
 def content_hash(text: str) -> str:
-    """As a Content-Security-Policy names an inline script or style."""
+    """Hash of an inline script or style, for a content security policy."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -1,4 +1,4 @@
-"""Figures of one method, or of a few side by side: F1 of each class, confusion matrix, reliability diagram."""
+"""Figures of single methods, and F1 of each class for a few: confusion matrices, reliability diagrams."""
 
 from collections.abc import Sequence
 
@@ -11,12 +11,12 @@ from evaluate.report.charts import DASHED, LINE, POINTS, WIDTH, around, legend, 
 from evaluate.report.sections import Section
 from evaluate.report.style import TURN, Style, heat_map, label, light
 
-NARROW = 195  # points
-CELL = 25
+NARROW = 195  # points, width of a reliability diagram
+CELL = 25  # points, of a confusion matrix
 
 
 def f1(section: Section, places: Sequence[int], styles: dict[str | None, Style]) -> Figure | None:
-    """Of each class, the mean over draws with its 95 % interval; in each row a mark for each of a few methods."""
+    """F1 of each class, mean over draws with 95 % interval. Each row has one mark for each of a few methods."""
     classes, methods = section.frequent_classes, [section.methods[place] for place in places]
     if not classes:
         return None
@@ -46,12 +46,12 @@ def f1(section: Section, places: Sequence[int], styles: dict[str | None, Style])
 
 
 def confusion(section: Section, counts: np.ndarray) -> Figure:
-    """Counts by number, their share of the true class by colour."""
+    """Confusion matrix: counts as numbers, share of the true class as colour."""
     columns = [*section.classes, *(["no answer"] if counts[:, -1].any() else [])]
     counts = counts[:, : len(columns)]
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     size = (CELL * len(columns) / POINTS, CELL * len(section.classes) / POINTS)
-    figure = Figure(figsize=size)  # the file is as large as what stands around
+    figure = Figure(figsize=size)  # without labels; the file is cropped to what is drawn
     axes = figure.add_axes((0, 0, 1, 1))
     cells = axes.pcolormesh(shares, cmap=heat_map(), vmin=0, vmax=1, edgecolors="w", linewidth=1)
     for (row, column), count in np.ndenumerate(counts):
@@ -77,8 +77,8 @@ def confusion(section: Section, counts: np.ndarray) -> Figure:
 
 
 def reliability(method: Method, style: Style) -> Figure | None:
-    """Accuracy over confidence, in bins (Guo et al. 2017, figure 1), and below how many examples are in each. All
-    draws together; of one draw with Wilson's intervals of independent examples, of several a line for each."""
+    """Reliability diagram: accuracy over confidence in bins (Guo et al. 2017, figure 1), and the number of examples in
+    each bin. Draws are pooled. One draw has Wilson's intervals; several draws have a line each."""
     together = bins_of(method)
     if together is None:
         return None
@@ -113,7 +113,7 @@ def reliability(method: Method, style: Style) -> Figure | None:
 
 
 def bins_of(method: Method) -> list[metrics.Bin] | None:
-    """Of all draws together; None where one has no scores."""
+    """Bins of the pooled draws; None if a draw has no scores."""
     if any(draw.distributions is None for draw in method.draws):
         return None
     confidences = [p.max() for draw in method.draws for p in draw.distributions]

@@ -1,4 +1,4 @@
-"""A prompt taken apart: the instruction, each of its demonstrations, and what is asked."""
+"""Parts of a prompt: the instruction, each demonstration, and the example itself."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,11 +9,11 @@ INSTRUCTION, DEMONSTRATION, OWN = "instruction", "demonstration", "own"
 
 
 def split_prompt(prompt: str, meta: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Kinds and texts, in their order; together they are the prompt. Where the meta file does not tell the template,
-    or another was used, all of it is its own.
+    """Kind and text of each part, in order; the texts joined are the prompt. Without a template, or if the prompt does
+    not match it, the prompt is one part.
 
     Args:
-        meta: Of the prompt file: `template` is the prompt without demonstrations, `demonstrations` their ids.
+        meta: Meta file of the prompts: `template` is the prompt without demonstrations, `demonstrations` their ids.
     """
     template = (meta.get("template") or {}).get("prompt")
     if not isinstance(template, str):
@@ -29,8 +29,8 @@ def split_prompt(prompt: str, meta: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def own_part(prompt: str, template: str) -> str | None:
-    """The longest end of the template, in whole lines, after which the rest of it stands at the beginning of the
-    prompt; None where there is none."""
+    """The last lines of the template that end the prompt while the lines before them begin it; None if there are none.
+    The lines before are the instruction."""
     lines = template.splitlines(keepends=True)
     for begin in range(len(lines)):
         before, own = "".join(lines[:begin]), "".join(lines[begin:])
@@ -40,7 +40,7 @@ def own_part(prompt: str, template: str) -> str | None:
 
 
 def split_demonstrations(shown: str, own: str, count: int) -> list[str]:
-    """Each begins as the example itself does; all in one piece where that gives another number than `count`."""
+    """Demonstrations begin like the example itself. They stay in one piece if that does not give `count` of them."""
     field = max((TEXT, LABEL_WORD), key=own.rfind)
     head = own.rpartition(field)[0]
     if not head or not shown.startswith(head):

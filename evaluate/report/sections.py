@@ -1,4 +1,4 @@
-"""Which methods stand together: those of the same examples of a data set, which are compared."""
+"""Sections of the report: the methods on the same examples of a data set, which are compared with each other."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -13,16 +13,16 @@ from evaluate.result import Result
 from evaluate.statistics import Comparison
 from evaluate.table import SIGNIFICANT, against_best, gather
 
-SHOWN = 4  # methods whose confusion matrices and reliability are open at first
-LARGE = 20  # classes, from which on the largest confusions stand in place of a matrix
+SHOWN = 4  # methods whose confusion matrices and reliability diagrams are shown by default
+LARGE = 20  # with more classes, the largest confusions replace the matrix
 
 
 class Section:
-    """The methods of the same examples, in the order of the table.
+    """The methods on the same examples, in the order of the table.
 
     Args:
-        title: The data set, and a number where several sections are of one.
-        methods: At least one; all with the same ids.
+        title: The data set, numbered if it has several sections.
+        methods: At least one, all with the same ids.
     """
 
     def __init__(self, title: str, methods: Sequence[Method]):
@@ -37,7 +37,7 @@ class Section:
 
     @property
     def order(self) -> Method:
-        """Gives the order of the examples, and their pages where a file tells them."""
+        """The method whose order of examples, and whose pages if any, the section uses."""
         return next((method for method in self.methods if method.groups.are_pages), self.first)
 
     @property
@@ -46,40 +46,46 @@ class Section:
 
     @cached_property
     def best(self) -> int:
+        """Index of the method with the highest mean accuracy."""
         return max(range(len(self.methods)), key=lambda place: self.methods[place].accuracy)
 
     @cached_property
     def p_values(self) -> list[float | None]:
-        """Of no difference from the best, adjusted; None for the best, and where there is one method only."""
+        """Adjusted p-value of the difference from the best; None for the best, and if there is only one method."""
         found = against_best(self.methods)
         return [found.get(id(method)) for method in self.methods]
 
     @property
     def as_good(self) -> list[int]:
-        """Places of the best and of those that are exactly as good."""
+        """Indices of the methods with the highest accuracy."""
         return [n for n, method in enumerate(self.methods) if method.accuracy == self.methods[self.best].accuracy]
 
     @property
     def like_best(self) -> list[int]:
-        """Places of those that are not distinguishable from the best."""
+        """Indices of the methods that are not significantly different from the best."""
         return [place for place, p in enumerate(self.p_values) if p is not None and p >= SIGNIFICANT]
 
     @property
     def draws(self) -> list[Result]:
         return [draw for method in self.methods for draw in method.draws]
 
+    @property
+    def results(self) -> list[Result]:
+        """Draws and orders of all methods."""
+        return [result for method in self.methods for result in (*method.draws, *method.orders)]
+
     @cached_property
     def from_best(self) -> list[Comparison | None]:
-        """How each method differs from the best; None where they have no draw in common."""
+        """Comparison of each method with the best; None without a common draw."""
         return [compare_methods(method, self.methods[self.best], self.order) for method in self.methods]
 
     def can_be_told(self, place: int) -> bool:
-        """Whether there is a test of the difference from the best."""
+        """Whether the difference from the best has a test."""
         return self.from_best[place] is not None and self.from_best[place].p is not None
 
     @cached_property
     def shown(self) -> list[int]:
-        """Places of four methods at most: the best of each kind, then the best of each variant."""
+        """Indices of at most four methods: the best of each kind, then the best of each variant."""
         by_accuracy = sorted(range(len(self.methods)), key=lambda place: -self.methods[place].accuracy)
         kinds, variants = {}, {}
         for place in by_accuracy:
@@ -89,8 +95,8 @@ class Section:
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
-        """That occur as ground truth or prediction of any draw, in the order of the label words; none without ground
-        truths."""
+        """The classes that occur as ground truth or prediction in any draw, in the order of the label words; empty
+        without ground truths."""
         if any(draw.truths is None for draw in self.draws):
             return ()
         words = dict.fromkeys(word for draw in self.draws for word in draw.all_label_words)
@@ -99,7 +105,7 @@ class Section:
 
     @cached_property
     def frequent_classes(self) -> tuple[str, ...]:
-        """The classes, of many those with the most examples."""
+        """All classes, or the LARGE ones with the most examples."""
         if len(self.classes) <= LARGE:
             return self.classes
         counts = dict.fromkeys(self.classes, 0)
@@ -108,11 +114,11 @@ class Section:
         return tuple(sorted(self.classes, key=lambda word: -counts[word])[:LARGE])
 
     def confusion(self, method: Method) -> np.ndarray:
-        """Counts over all draws (C, C + 1), see `evaluate.metrics.confusion_matrix`."""
+        """Confusion matrix summed over all draws (C, C + 1), see `evaluate.metrics.confusion_matrix`."""
         return sum(metrics.confusion_matrix(d.predicted, d.truths or (), self.classes) for d in method.draws)
 
     def groups_of(self) -> dict[str, list[int]]:
-        """Places of the methods by checkpoint and k, in a heading that names what differs between them."""
+        """Indices of the methods by heading; headings name the checkpoint and k if these differ between methods."""
         checkpoints, ks = ({key(method) for method in self.methods} for key in (checkpoint_of, k_of))
         found: dict[str, list[int]] = {}
         for place, method in enumerate(self.methods):
@@ -122,7 +128,7 @@ class Section:
         return found
 
     def row_names(self) -> list[str]:
-        """As short as the headings of the groups allow."""
+        """Names of the methods below the headings of `groups_of`."""
         names = list(self.names)
         for places in self.groups_of().values():
             own = [self.methods[place].name or self.names[place] for place in places]
@@ -131,7 +137,7 @@ class Section:
         return names
 
     def curves(self) -> dict[str | None, list[list[Method]]]:
-        """By checkpoint, where a method has been measured with more than one k, the methods of each name by k."""
+        """Learning curves by checkpoint: the methods of each name, by k. Only checkpoints with several k."""
         found: dict[str | None, list[list[Method]]] = {}
         known = [method for method in self.methods if method.k is not None]
         for checkpoint, members in gather(known, lambda method: method.checkpoint).items():
@@ -150,8 +156,8 @@ def k_of(method: Method) -> str:
 
 
 def sections_of(results: Sequence[Result]) -> list[Section]:
-    """Methods on the same data set, ids and ground truths stand together; where a file tells neither data set nor
-    ground truths, nothing says that its examples are those of another file."""
+    """Sections of methods with the same data set, ids and ground truths. A file with neither data set nor ground truths
+    has its own section, since nothing says that its examples are those of another file."""
 
     def examples_of(method: Method) -> tuple:
         first = method.first

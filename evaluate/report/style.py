@@ -1,7 +1,7 @@
-"""What the page and its figures look like: colours in the light and in the dark, the mark of each method.
+"""Style of the page and its figures: colours in light and dark mode, colour and mark of each method.
 
-A colour is never alone in saying something: a mark, a number or a place says it too. The colours are told apart by the
-colour-blind (after Okabe and Ito 2008) and have a contrast of 3 to 1 with their background, those of text 4.5 to 1.
+Colour never carries information alone: a mark, a number or a position carries it too. The palette is safe for the
+colour-blind (after Okabe and Ito 2008). Contrast with the background is at least 3:1, that of text 4.5:1.
 """
 
 import itertools
@@ -16,7 +16,7 @@ from evaluate.methods import Method
 from evaluate.registry import KINDS
 
 NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-LONGEST_LABEL = 28  # characters in a figure; the page has the whole name
+LONGEST_LABEL = 28  # characters in a figure; tables have the whole name
 FONTS = (
     "DejaVu Sans",
     "Noto Sans CJK SC",
@@ -28,18 +28,18 @@ FONTS = (
 
 
 class Colour(NamedTuple):
-    """On white, and on the page in the dark."""
+    """A colour in light mode, and in files, and in dark mode."""
 
     light: str
     dark: str
 
 
 class Style(NamedTuple):
-    """Of a method in figures.
+    """How a method is drawn.
 
     Args:
-        colour: One of MARK_COLOURS.
-        mark: As matplotlib names it.
+        colour: A name in MARK_COLOURS.
+        mark: Marker, as in matplotlib.
     """
 
     colour: str
@@ -75,15 +75,15 @@ COLOURS = MARK_COLOURS | {
     "heat": Colour("#0b5d97", "#5090c8"),
     "on-frame": Colour("#000000", "#ffffff"),
     "on-heat": Colour("#fefefe", "#000000"),
-}  # no two are the same in the light: matplotlib's drawing is told apart by them
+}  # light values are distinct: they identify the colours in what matplotlib has drawn
 MARKS = ("o", "s", "^", "D", "v", "P", "p", "X", "H", "<", ">", "*")
-LEVELS = 20  # of a cell's colour above none
-TURN = 0.8  # the share from which on-heat has more contrast with a cell than on-frame
+LEVELS = 20  # steps of colour of a cell
+TURN = 0.8  # from this share on, on-heat has more contrast with a cell than on-frame
 
 
 def styles_of(methods: Sequence[Method]) -> dict[str | None, Style]:
-    """The style of each name: a method's own wherever it stands; variants and other systems have what is free, from the
-    beginning again where there are more of them than colours and marks."""
+    """Style of each method name. Registered methods have their own; variants and other systems get unused colours and
+    marks, and share them if there are too many."""
     known = {kind.name: Style(kind.colour, kind.mark) for kind in KINDS.values()}
     names = list(dict.fromkeys(method.name for method in methods))
     used = {known[name].colour for name in names if name in known}
@@ -101,23 +101,23 @@ def light(name: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Text that an XML file can hold, in one line."""
+    """`text` on one line, without characters that XML forbids."""
     return " ".join(NOT_IN_XML.sub("\ufffd", text).split())
 
 
 def label(text: str) -> str:
-    """As long as a figure has room for."""
+    """`text` cut to the room in a figure."""
     line = plain(text)
     return line if len(line) <= LONGEST_LABEL else line[: LONGEST_LABEL - 1].rstrip() + "…"
 
 
 def heat_map() -> LinearSegmentedColormap:
-    """From no share to all."""
+    """Colour map of confusion matrices, from share 0 to 1."""
     return LinearSegmentedColormap.from_list("heat", [light("frame"), light("heat")], LEVELS + 1)
 
 
 def settings() -> dict[str, Any]:
-    """Of matplotlib: quiet axes, texts as they are, the same file from the same numbers."""
+    """matplotlib's rcParams: light axes, no math in texts, reproducible files."""
     installed = set(font_manager.get_font_names())
     quiet, rule = light("quiet"), light("rule")
     return {

@@ -1,5 +1,5 @@
-"""What matplotlib draws as a part of the page: its colours become the page's, so that they follow light and dark, and
-nothing in it needs a style that the page's policy forbids."""
+"""Figures of matplotlib as part of the page: colours become CSS variables, which follow light and dark mode, and styles
+become attributes, since the page's policy forbids inline styles."""
 
 import io
 import re
@@ -19,22 +19,22 @@ VARIABLES = {colour.light: f"var(--{name})" for name, colour in COLOURS.items()}
 
 
 def save(figure: Figure, form: str) -> bytes:
-    """As a file: svg or pdf, without the time. Without a layout of its own it is as large as what is drawn."""
+    """A figure as svg or pdf, without a date. A figure without a layout engine is cropped to what is drawn."""
     file = io.BytesIO()
     without_time = {"Date" if form == "svg" else "CreationDate": None}
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph")  # a script that no installed font has: a box stands for it
+        warnings.filterwarnings("ignore", message="Glyph")  # missing from all installed fonts: matplotlib draws a box
         crop = None if figure.get_layout_engine() else "tight"
         figure.savefig(file, format=form, metadata=without_time, bbox_inches=crop)
     return file.getvalue()
 
 
 def part_of_page(figure: Figure, name: str, title: str, description: str) -> str:
-    """An element of HTML.
+    """A figure as an HTML element.
 
     Args:
-        name: Unique on the page: ids begin with it.
-        title, description: What stands for the figure where it is not seen.
+        name: Unique on the page; ids begin with it.
+        title, description: Text alternative.
     """
     root = ElementTree.fromstring(save(figure, "svg"))
     width, height = (round(float(root.get(side).removesuffix("pt")) * PIXELS) for side in ("width", "height"))
@@ -50,12 +50,12 @@ def part_of_page(figure: Figure, name: str, title: str, description: str) -> str
 
 
 def references(node: Element) -> list[str]:
-    """The ids that an element names."""
+    """The ids that an element refers to."""
     return [node.get(LINK, "#")[1:]] * (LINK in node.attrib) + re.findall(r"url\(#([^)]*)\)", node.get("clip-path", ""))
 
 
 def slim(node: Element, ids: dict[str, str]) -> list[Element]:
-    """The element as the page has it, without names of the format; its children where it says nothing itself."""
+    """The element for the page, without namespaces; only its children if it has no attributes itself."""
     tag = node.tag.removeprefix(SVG)
     if tag not in ("g", "defs", "path", "use", "text", "clipPath", "rect"):
         return []
@@ -70,7 +70,7 @@ def slim(node: Element, ids: dict[str, str]) -> list[Element]:
 
 
 def attributes(node: Element, ids: dict[str, str]) -> dict[str, str]:
-    """Of the page: styles as attributes, colours as its variables, ids as its own, coordinates to .01."""
+    """Attributes for the page: styles as attributes, colours as CSS variables, coordinates rounded to .01."""
     found = {}
     styles = (entry.partition(":") for entry in node.get("style", "").split(";") if entry.strip())
     for key, value in [*node.attrib.items(), *((key.strip(), value.strip()) for key, _, value in styles)]:

@@ -1,4 +1,4 @@
-"""The tables of the page: cells with what they are sorted by, made of the columns of the results table."""
+"""Tables of the page, made from the columns of the results table."""
 
 import re
 from collections import Counter
@@ -16,17 +16,17 @@ from evaluate.result import Result
 
 OF_DRAWS = ("worst", "best", "disagreement", "orders", "order_sd", "order_worst")
 FIRST = ("k", "checkpoint", "draws", "accuracy", "interval")
-NOT_SHOWN = ("dataset", "num_examples", "method", "seed", "majority")  # told above the table, or its first column
+NOT_SHOWN = ("dataset", "num_examples", "method", "seed", "majority")  # shown above the table, or in its first column
 OF_A_DRAW = ("accuracy", "interval", "macro_f1", "macro_f1_interval", "ece", "nll", "unanswered", "tokens", "time")
 FILE_FIELDS = ("method", "checkpoint_path", "fingerprint", "dtype", "device", "git_commit", "prompt_path")
-DIFFERING = ("k", "checkpoint")  # where all have the same, it is told above the table
+DIFFERING = ("k", "checkpoint")  # shown above the table if equal for all methods
 NO_ANSWER = "no answer"
 
 
 class Cell(NamedTuple):
     """Args:
-    text: As it is shown.
-    rank: A number that it is sorted by; None where that is its text, or it is not known.
+    text: Shown text.
+    rank: Number to sort by; None: sort by text, or unknown.
     """
 
     text: str
@@ -34,7 +34,7 @@ class Cell(NamedTuple):
 
 
 class Row(NamedTuple):
-    """Its kind is best or like-best, and group where one begins; empty for none."""
+    """A row; `kind` contains best or like-best, and group if a group begins."""
 
     cells: list[Cell]
     kind: str = ""
@@ -42,8 +42,8 @@ class Row(NamedTuple):
 
 class Table(NamedTuple):
     """Args:
-    numbers: Of each column, whether it is set right.
-    fixed: The first so many columns stay in place while the others scroll.
+    numbers: Whether each column is right-aligned.
+    fixed: Number of columns that stay in place while the others scroll.
     """
 
     caption: str
@@ -61,13 +61,13 @@ def cell(column: Column, about: Any) -> Cell:
 
 
 def table(caption: str, columns: Sequence[Column], about: Iterable[Any], fixed: int = 1) -> Table:
-    """One row for each of what the columns are about."""
+    """A table with one row for each item of `about`."""
     rows = [Row([cell(column, one) for column in columns]) for one in about]
     return Table(caption, [c.header for c in columns], [c.is_number for c in columns], rows, fixed)
 
 
 def summary(section: Section) -> Table:
-    """All columns that some file tells; of draws and orders where there are several, k and checkpoint where they
+    """All columns with known values. Columns of draws and orders need several, k and checkpoint are shown if they
     differ."""
     methods, names = section.methods, section.row_names()
     several = any(len(method.draws) > 1 or method.orders for method in methods)
@@ -91,7 +91,7 @@ def of_place(section: Section, column: Column) -> Column:
 
 
 def against(section: Section) -> Callable[[int], float | str | None]:
-    """Adjusted p; None where the test cannot tell."""
+    """Adjusted p-value of the difference from the best; None without a test."""
 
     def p_value(place: int) -> float | str | None:
         if place in section.as_good:
@@ -106,7 +106,7 @@ def text_or(show: Callable[[float], str]) -> Callable[[float | str], str]:
 
 
 def differences(section: Section) -> Table | None:
-    """Of each method from the best."""
+    """Difference of each method from the best."""
     compared = section.from_best
     places = [place for place, comparison in enumerate(compared) if comparison and place not in section.as_good]
     columns = [
@@ -122,7 +122,7 @@ def differences(section: Section) -> Table | None:
 
 
 def draws(section: Section) -> Table:
-    """One row for each draw of demonstrations and each of their orders."""
+    """One row for each draw and each order of demonstrations."""
     about = [
         (name, Method([result]))
         for name, method in zip(section.names, section.methods, strict=True)
@@ -140,7 +140,7 @@ def of_pair(column: Column) -> Callable[[tuple[str, Method]], Any]:
 
 
 def class_f1(section: Section) -> Table | None:
-    """A row for each method, a column for each class, the means over draws."""
+    """Mean F1 over draws: one row for each method, one column for each class."""
     words = section.frequent_classes
     columns = [
         Column("method", lambda place: section.names[place], is_number=False),
@@ -162,7 +162,7 @@ class Matrix(NamedTuple):
     """A confusion matrix.
 
     Args:
-        rows: Each ground truth with the count and the level of colour of each prediction.
+        rows: Each ground truth with (count, level of colour) of each prediction.
     """
 
     columns: list[str]
@@ -170,7 +170,7 @@ class Matrix(NamedTuple):
 
 
 def matrix(section: Section, method: Method) -> Matrix | None:
-    """Counts and levels of colour; None with too many classes, or without any."""
+    """Confusion matrix; None with too many classes, or without ground truths."""
     if not 0 < len(section.classes) <= LARGE:
         return None
     counts = section.confusion(method)
@@ -181,11 +181,12 @@ def matrix(section: Section, method: Method) -> Matrix | None:
 
 
 class Confused(NamedTuple):
-    """Examples of one class that were taken for another, or not answered.
+    """Examples of one class that were predicted as another, or not answered.
 
     Args:
-        truth, says: Places of the classes; -1 for no answer.
-        share: Of the examples of the class.
+        truth, says: Indices of the classes; -1 for no answer.
+        count: Number of examples, over all draws.
+        share: Share of the examples of the class.
     """
 
     truth: int
@@ -195,7 +196,7 @@ class Confused(NamedTuple):
 
 
 def largest_confusions(section: Section, method: Method) -> list[Confused]:
-    """Of a large label set, those of the most examples, over all draws."""
+    """The most frequent confusions over all draws, for large label sets."""
     place = {word: number for number, word in enumerate(section.classes)} | {None: -1}
     pairs = Counter(pair for draw in method.draws for pair in zip(draw.truths or (), draw.predicted, strict=True))
     occurs = Counter(truth for draw in method.draws for truth in draw.truths or ())
@@ -204,7 +205,7 @@ def largest_confusions(section: Section, method: Method) -> list[Confused]:
 
 
 def files(results: Iterable[Result]) -> Table:
-    """Where the numbers come from."""
+    """The predictions files and their provenance."""
     columns = [
         Column("predictions", lambda result: str(result.path), is_number=False),
         *(Column(f.replace("_", " "), lambda result, f=f: result.meta.get(f), shortened, False) for f in FILE_FIELDS),
@@ -213,5 +214,5 @@ def files(results: Iterable[Result]) -> Table:
 
 
 def shortened(value: object) -> str:
-    """Of a hash the beginning."""
+    """The beginning of a hash; other values as text."""
     return str(value)[:12] if re.fullmatch("[0-9a-f]{40,64}", str(value)) else str(value)

@@ -1,4 +1,4 @@
-// An example that is open: its text, what each method says, scores and prompts of the method that is chosen.
+// The details of an example: its text, the prediction of each method, scores and prompts of the selected methods.
 const FIELD = "{text}", FEW = 6;
 
 function chosenDraws(set, state) {
@@ -15,9 +15,9 @@ function detail(set, state, n) {
   const draws = chosenDraws(set, state);
   const text = set.texts
     ? make("p", { class: "whole" }, set.texts[n])
-    : make("p", {}, "The prompt file was not at hand when this page was made, so the text is not shown.");
+    : make("p", {}, "The text is not shown: the prompt file was missing when this page was made.");
   const cut = draws.filter(([, draw]) => draw.cut.includes(n)).map(nameOf);
-  const note = cut.length ? make("p", { class: "note" }, `Too long, cut at its end for: ${cut.join("; ")}.`) : null;
+  const note = cut.length ? make("p", { class: "note" }, `Text truncated for: ${cut.join("; ")}.`) : null;
   const parts = [text, note, answers(set, n), scores(set, state, draws, n), generated(draws, n), ...prompts(set, draws, n)];
   return make("div", {}, ...parts.filter((part) => part !== null));
 }
@@ -34,7 +34,7 @@ function answers(set, n) {
     const said = [...set.answers(method, n)].flatMap(([place, count]) => [verdict(set, place, n), `${share(method, count)}  `]);
     return [method.name, make("span", {}, ...said)];
   });
-  return make("details", set.methods.length > FEW ? {} : { open: "" }, make("summary", {}, "What each method says"), grid("Predictions", ["Method", "Prediction"], rows));
+  return make("details", set.methods.length > FEW ? {} : { open: "" }, make("summary", {}, "Predictions of all methods"), grid("Predictions", ["Method", "Prediction"], rows));
 }
 
 function scores(set, state, draws, n) {
@@ -46,7 +46,7 @@ function scores(set, state, draws, n) {
     set.truths && set.truths[n] === place ? make("b", {}, `${set.label(place)} (ground truth)`) : set.label(place),
     ...found.map((column, k) => scoreCell(column.get(place), scoring[k][1].predictions[n] === place, state.nats)),
   ]);
-  const caption = `${state.nats ? "Scores in nats" : "Probabilities of the label words"}; ← is the prediction`;
+  const caption = `${state.nats ? "Scores in nats" : "Probabilities"}; ← prediction`;
   return grid(caption, ["Label word", ...scoring.map(nameOf)], rows);
 }
 
@@ -79,7 +79,8 @@ function prompts(set, draws, n) {
 
 function promptText(set, [parts, completion, separator], n) {
   let demonstrations = 0;
-  const answer = set.parts[completion], scored = answer.includes(FIELD); // then a field's name in the prompt is a demonstration's text
+  const answer = set.parts[completion];
+  const scored = answer.includes(FIELD); // then {text} in the prompt is text of a demonstration
   const shown = parts.map(([kind, place]) => {
     const text = set.parts[place];
     if (kind !== "demonstration") return make("span", { class: kind }, ...(scored || kind !== "own" ? [text] : filled(text, set.texts[n])));
@@ -89,11 +90,11 @@ function promptText(set, [parts, completion, separator], n) {
   return make("pre", {}, ...shown, arrow(separator < 0 ? null : set.parts[separator]), ...filled(answer, set.texts[n]));
 }
 
-function arrow(separator) { // one space goes without saying
+function arrow(separator) { // one space is the default
   return separator === null ? "\n\n→ " : `\n\n→ (joined by ${JSON.stringify(separator)}) `;
 }
 
-// The last occurrence is the field, as in llama/templates.py; {label_word} stays open: each of them stands there.
+// Fills the last {text}, as llama/templates.py does. {label_word} stays: each label word is scored there.
 function filled(template, text) {
   const place = template.lastIndexOf(FIELD);
   if (place < 0) return [template];

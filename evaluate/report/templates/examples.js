@@ -1,5 +1,5 @@
-// The examples and what the methods say of them. All text reaches the page as text nodes: nothing from a data set is
-// ever parsed as HTML.
+// The list of examples with the predictions of the methods. Texts become text nodes: nothing from a data set is parsed
+// as HTML.
 const NO_ANSWER = -1, UNITS = 1000, START = 160, NAMES = 5;
 
 async function unpack(text) {
@@ -16,7 +16,7 @@ function make(tag, attributes, ...children) {
   return node;
 }
 
-const at = (column, n) => (Array.isArray(column) ? column[n] : column); // one stands for all where they are the same
+const at = (column, n) => (Array.isArray(column) ? column[n] : column); // a column of equal entries is one value
 
 class ExampleSet {
   constructor(data) {
@@ -36,7 +36,7 @@ class ExampleSet {
     return this.lowered[n].includes(wanted);
   }
 
-  // Triples of a class, its score in nats and its probability; null where the system compares nothing.
+  // [class, score in nats, probability] of each label word; null if the method has no scores.
   scores(draw, n) {
     if (!draw.scores) return null;
     if (!draw.begins) {
@@ -51,7 +51,7 @@ class ExampleSet {
     return places.map((place, k) => [place, nats[k], Math.exp(nats[k] - norm)]);
   }
 
-  // How many draws of a method give each answer.
+  // Number of draws by prediction.
   answers(method, n) {
     const counts = new Map();
     for (const draw of method.draws) counts.set(draw.predictions[n], (counts.get(draw.predictions[n]) || 0) + 1);
@@ -59,7 +59,7 @@ class ExampleSet {
   }
 }
 
-// ---- an entry of the list
+// ---- entries of the list
 
 function verdict(set, place, n) {
   const right = set.truths ? set.truths[n] === place : null;
@@ -67,12 +67,12 @@ function verdict(set, place, n) {
   return make("b", { class: right === null ? "" : right ? "right" : "wrong" }, sign + set.label(place));
 }
 
-// Of several draws that do not agree, how many say so.
+// The number of draws, unless all agree.
 function share(method, count) {
   return count < method.draws.length ? ` (${count}/${method.draws.length})` : "";
 }
 
-// The method that is chosen, then what the others say, by answer.
+// A line for the selected method, then one for the others, grouped by prediction.
 function said(set, chosen, n) {
   const lines = [[...set.answers(chosen, n)].map(([place, count]) => [place, [chosen.name + share(chosen, count)]])];
   const others = new Map();

@@ -1,13 +1,13 @@
-// The filters of the list of examples. They stand in the address after #examples?, so that a view can be sent.
+// The filters of the examples. They are part of the address, after #examples?, so that a view can be shared.
 (async () => {
   const PAGE = 50, PREFIX = "#examples?";
   const FIELDS = ["set", "method", "draw", "outcome", "says", "truth", "other", "text", "unstable", "nats"];
   const by = (id) => document.getElementById(id);
-  by("count").textContent = "Reading the examples …";
+  by("count").textContent = "Loading the examples …";
   const sets = (await unpack(by("data").textContent)).map((data) => new ExampleSet(data));
   let set = sets[0], state = {}, found = [], page = 0;
 
-  // ---- choices of the form
+  // ---- the form
 
   function choices(id, pairs, value = "") {
     by(id).replaceChildren(...pairs.map(([key, text]) => make("option", { value: key }, text)));
@@ -64,7 +64,7 @@
     return made;
   }
 
-  // Draw by draw, where both have the draw, else each with each.
+  // Compares draws of the same name, or each draw with all others.
   function differs(draws, others) {
     const pairs = draws.flatMap((draw) => {
       const same = others.filter((other) => other.name === draw.name);
@@ -100,7 +100,7 @@
 
   // ---- the address
 
-  // Names, not numbers: they mean the same on the page of another run.
+  // Names, not numbers: they are valid in a report of other results as well.
   function nameOf(field) {
     if (field.type === "checkbox") return field.checked ? "yes" : "";
     if (field.value === "" || field.tagName !== "SELECT" || field === by("outcome")) return field.value;
@@ -110,10 +110,14 @@
   function write() {
     const told = new URLSearchParams(FIELDS.map((id) => [id, nameOf(by(id))]).filter(([, name]) => name !== ""));
     if (page > 0) told.set("page", page + 1);
-    history.replaceState(null, "", PREFIX + told);
+    try {
+      history.replaceState(null, "", PREFIX + told);
+    } catch {
+      // Safari refuses more than a hundred changes in half a minute; the next change is written again.
+    }
   }
 
-  // What an address does not name, or names something that is not there, is any.
+  // Unknown and missing names leave a filter open.
   function apply(told) {
     const choose = (id) => {
       const name = id === "outcome" ? (option) => option.value : (option) => option.textContent;
@@ -139,7 +143,7 @@
     return true;
   }
 
-  // ---- a cell of a confusion matrix opens its examples
+  // ---- cells of confusion matrices list their examples
 
   function open(button) {
     const panel = button.closest(".panel"), cell = button.closest("td"), row = button.closest("tr");
@@ -159,13 +163,13 @@
 
   for (const button of document.querySelectorAll(".panel td button")) {
     button.dataset.link = "";
-    button.title = "Show these examples";
+    button.title = "List these examples";
     button.addEventListener("click", () => open(button));
   }
 
   choices("set", sets.map((one, place) => [place, one.name]), 0);
   by("set-field").hidden = sets.length === 1;
-  for (const kind of ["input", "change"]) { // of a choice, some tools fire one, some the other
+  for (const kind of ["input", "change"]) { // browsers and tools differ in which one a select fires
     by("filters").addEventListener(kind, (event) => {
       if (event.target === by("set")) chooseSet();
       if (event.target === by("method")) chooseMethod();
@@ -176,7 +180,7 @@
   }
   by("filters").addEventListener("submit", (event) => event.preventDefault());
   by("filters").addEventListener("reset", (event) => {
-    event.preventDefault(); // data set and method stay
+    event.preventDefault(); // keeps data set and method
     const method = by("method").value, nats = by("nats").checked;
     chooseSet();
     by("method").value = method;

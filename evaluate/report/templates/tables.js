@@ -1,9 +1,9 @@
 "use strict";
-// Tables that are sorted by a click on a header, and the methods whose matrices and diagrams are shown.
+// Sortable tables, and the choice of methods whose matrices and diagrams are shown.
 (() => {
   const rankOf = (cell) => (cell.dataset.rank === undefined ? null : Number(cell.dataset.rank));
 
-  // What is not known comes last either way.
+  // Unknown values come last in either order.
   function compare(a, b, direction) {
     const [first, second] = [rankOf(a), rankOf(b)];
     if (first !== null && second !== null) return direction * (first - second);

@@ -242,11 +242,11 @@ def test_prompt_of_channel(load, tmp_path):
     for expected in (f"{prompt}\n\n→ it rained", None):
         write_report(ReportConfig((str(tmp_path),), str(tmp_path / "r.html")))
         shown = unfold(load(tmp_path / "r.html"), 0)
-        assert "Too long, cut at its end for: channel." in shown.text
+        assert "Text truncated for: channel." in shown.text
         assert "77.7 % ←" in shown.text
         prompts = [node.get_property("textContent") for node in shown.find_elements(By.TAG_NAME, "pre")]
         assert prompts == [expected] * bool(expected)
-        assert ("not at hand" in shown.text) == (expected is None)
+        assert ("is not shown" in shown.text) == (expected is None)
         inputs.unlink(missing_ok=True)
 
 
