@@ -116,9 +116,10 @@ def requirements_of(error: ImportError, trace: Any) -> str | None:
     if (here / name).is_dir() or (here / f"{name}.py").exists():
         return None
     files = [Path(frame.filename).resolve() for frame in traceback.extract_tb(trace)]
-    folders = [name for file in files if here in file.parents for name in file.relative_to(here).parts[:-1]]
-    own = [f"requirements-{REQUIREMENTS_OF.get(folder, folder)}.txt" for folder in folders]
-    return next((file for file in reversed(own) if (here / file).exists()), "requirements.txt")
+    own_files = [file for file in files if here in file.parents and "site-packages" not in file.parts]
+    folders = [part for file in own_files for part in file.relative_to(here).parts[:-1]]
+    names = [f"requirements-{REQUIREMENTS_OF.get(folder, folder)}.txt" for folder in folders]
+    return next((file for file in reversed(names) if (here / file).exists()), "requirements.txt")
 
 
 # After the hook: without the environment, a command fails here.
