@@ -1,4 +1,4 @@
-"""transformers' LayoutLMv3 as a token classifier, from a hub id, a folder, or from nothing; and the pixels it reads."""
+"""LayoutLMv3 of transformers as a token classifier, from a hub id, a folder or random weights; its image input."""
 
 import os
 import tempfile
@@ -44,11 +44,12 @@ BYTES = 256  # a byte-level vocabulary has them all
 
 @dataclass(frozen=True)
 class LayoutBase:
-    """A model to fine-tune, with its processor: words, boxes and an image to tensors.
+    """A model to fine-tune, with its processor.
 
     Args:
-        name: As tables call it.
-        processor: Without OCR: words and boxes are given.
+        name: Name in tables.
+        model: The model.
+        processor: Converts words, boxes and images to tensors, without OCR.
     """
 
     name: str
@@ -58,12 +59,12 @@ class LayoutBase:
 
 @dataclass(frozen=True)
 class PageReading:
-    """How pages were read in training, kept in the model's configuration: prediction reads them likewise.
+    """How pages were read in training, stored in the model's configuration for prediction.
 
     Args:
-        boxes: Whose box a word has: segment or word.
-        max_length: Tokens of a chunk.
-        stride: Tokens that a chunk shares with the one before.
+        boxes: segment or word, as for `--boxes`.
+        max_length: Tokens in a chunk.
+        stride: Tokens that a chunk shares with the previous one.
     """
 
     boxes: str = WORD
@@ -72,10 +73,10 @@ class PageReading:
 
 
 def page_reading(config: LayoutLMv3Config) -> PageReading:
-    """What a model's configuration keeps; the defaults where it keeps nothing.
+    """The settings in a model's configuration, or the defaults.
 
     Raises:
-        InputError: It keeps something else.
+        InputError: They are invalid.
     """
     kept = getattr(config, READING, None)
     if kept is None:
@@ -90,7 +91,7 @@ def page_reading(config: LayoutLMv3Config) -> PageReading:
 
 
 class TrainableBiasEncoder(LayoutLMv3Encoder):
-    """The encoder with relative-position biases that train: transformers computes the same under no_grad."""
+    """The encoder with trainable relative-position biases, which transformers computes under no_grad."""
 
     def _cal_1d_pos_emb(self, position_ids: Tensor) -> Tensor:
         return self.bias(self.rel_pos_bias, position_ids, self.max_rel_pos)
@@ -100,10 +101,10 @@ class TrainableBiasEncoder(LayoutLMv3Encoder):
         return x + self.bias(self.rel_pos_y_bias, bbox[:, :, 3], self.max_rel_2d_pos)
 
     def bias(self, table: nn.Linear, positions: Tensor, reach: int) -> Tensor:
-        """(B, H, N, N), of each pair of positions (B, N), from a weight (H, bins); buckets end at a distance of reach.
+        """Biases (B, H, N, N) of all pairs of positions (B, N), from a weight (H, bins) with buckets up to `reach`.
 
-        A bucket for each difference instead of each pair, and a lookup for each head: with F.embedding over pairs a
-        step of a small model on a CPU takes half as long again.
+        Buckets are computed for each difference instead of each pair. With F.embedding over pairs, a step of a small
+        model on a CPU takes half as long again.
         """
         differences = torch.arange(-reach, reach + 1, device=positions.device)
         buckets = self.relative_position_bucket(differences, num_buckets=table.in_features, max_distance=reach)
@@ -112,14 +113,14 @@ class TrainableBiasEncoder(LayoutLMv3Encoder):
 
 
 def load_layout(model: str, label_words: Sequence[str], texts: Sequence[str], folder: Path) -> LayoutBase:
-    """The model that `--model` names, in float32; a head that it lacks is random, from torch's own generator.
+    """The model of `--model` in float32. A missing head is initialized by torch's global generator.
 
     Args:
-        texts: A tokenizer is trained on them for `random`.
-        folder: Where `random` is kept: a second run finds the same there.
+        texts: Training texts of the tokenizer for `random`.
+        folder: Folder of the model for `random`, which a resumed run reuses.
 
     Raises:
-        InputError: Not there, damaged, not a LayoutLMv3, or a classifier of other labels.
+        InputError: The model is missing, damaged, not a LayoutLMv3, or a classifier of other labels.
     """
     if model == RANDOM:
         if not (folder / "config.json").is_file():
@@ -129,10 +130,10 @@ def load_layout(model: str, label_words: Sequence[str], texts: Sequence[str], fo
 
 
 def load_classifier(model: str) -> LayoutBase:
-    """A model that classifies tokens already, with the labels that it has.
+    """A trained token classifier, with its own labels.
 
     Raises:
-        InputError: As of `load_layout`; it classifies none.
+        InputError: As for `load_layout`; or the model is not a token classifier.
     """
     if model == RANDOM:
         raise InputError(f"--model {RANDOM}: expected one that is trained")
@@ -145,7 +146,7 @@ def load_classifier(model: str) -> LayoutBase:
 def load_transformers(
     model: str, label_words: Sequence[str]
 ) -> tuple[LayoutLMv3ForTokenClassification, LayoutLMv3Processor]:
-    """A hub id or a local folder in transformers' form."""
+    """The model and processor of a hub id or a local folder in transformers' format."""
     image_processor, config = load_image_processor(model), read_config(model, KIND)
     classifies = is_classifier(model, config, ARCHITECTURE, label_words)
     with one_line(model):
@@ -153,7 +154,7 @@ def load_transformers(
         loaded, report = LayoutLMv3ForTokenClassification.from_pretrained(
             model, dtype=torch.float32, output_loading_info=True, **label_options(label_words)
         )
-    # transformers makes a tokenizer of nothing, and random weights, where files lack them
+    # transformers silently makes an empty tokenizer, and random weights, if files lack them
     if not BYTES < len(tokenizer) <= config.vocab_size:
         raise InputError(
             f"--model {model}: a tokenizer of {len(tokenizer)} tokens, "
@@ -165,10 +166,10 @@ def load_transformers(
 
 
 def load_image_processor(model: str) -> LayoutLMv3ImageProcessorPil:
-    """Without OCR, whatever its file says; images of the size for which the model has positions.
+    """The image processor, without OCR, for the image size of the model's positions.
 
     Raises:
-        InputError: Not there, damaged, or not of a LayoutLMv3.
+        InputError: The model is missing, damaged, or not a LayoutLMv3.
     """
     if model == RANDOM:
         return LayoutLMv3ImageProcessorPil(apply_ocr=False)
@@ -178,7 +179,7 @@ def load_image_processor(model: str) -> LayoutLMv3ImageProcessorPil:
 
 
 def train_biases(model: LayoutLMv3ForTokenClassification) -> None:
-    """Put a TrainableBiasEncoder in the encoder's place, with its very weights."""
+    """Replace the encoder by a TrainableBiasEncoder with the same weights."""
     plain = model.layoutlmv3.encoder
     with torch.device("meta"):  # neither memory nor random numbers
         encoder = TrainableBiasEncoder(model.config)
@@ -195,17 +196,17 @@ def make_random(label_words: Sequence[str], texts: Sequence[str], folder: Path) 
     with tempfile.TemporaryDirectory(dir=folder, prefix=".") as scratch:
         LayoutLMv3Processor(load_image_processor(RANDOM), tokenizer).save_pretrained(scratch)
         LayoutLMv3ForTokenClassification(config).save_pretrained(scratch)
-        # config.json last: where it is, the folder is whole
+        # config.json last: if it exists, the folder is complete
         for path in sorted(Path(scratch).iterdir(), key=lambda path: path.name == "config.json"):
             os.replace(path, folder / path.name)
 
 
 def pixels(image_processor: LayoutLMv3ImageProcessorPil, image: Image.Image) -> np.ndarray:
-    """What the model sees of an image of any mode, uint8 (3, S, S): resized, neither rescaled nor normalised."""
+    """The resized image as uint8 (3, S, S), neither rescaled nor normalised."""
     return image_processor(to_rgb(image), do_rescale=False, do_normalize=False)["pixel_values"][0]
 
 
 def normalised(processor: LayoutLMv3Processor, pixels: np.ndarray) -> Tensor:
-    """`pixel_values`, float32 (N, 3, S, S), of N results of `pixels`."""
+    """`pixel_values`, float32 (N, 3, S, S), from N results of `pixels`."""
     options = {"do_resize": False, "input_data_format": "channels_first", "return_tensors": "pt"}
     return processor.image_processor(list(pixels), **options)["pixel_values"]

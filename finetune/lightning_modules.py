@@ -1,4 +1,4 @@
-"""A token classifier and its chunks as PyTorch Lightning wants them: a LightningModule and a LightningDataModule."""
+"""The LightningModule of a token classifier, and the LightningDataModule of its chunks."""
 
 import math
 from collections.abc import Iterator
@@ -21,11 +21,11 @@ SEED_OF_LOADERS = 0  # they draw one from the global generator else, and a resum
 
 
 class TokenClassifier(LightningModule):
-    """A token classifier with its loss, its optimizer and its figures on the validation pages.
+    """A token classifier with its loss, optimizer and validation metrics.
 
     Args:
-        model: Takes a collated batch without labels.
-        validation: What `validation_step` sees; its blocks are counted once each, on however many devices.
+        model: Called with a collated batch without labels.
+        validation: The validation split; each block counts once, on any number of devices.
     """
 
     def __init__(self, model: nn.Module, options: TrainingOptions, validation: Encoded):

@@ -1,4 +1,4 @@
-"""What goes with a saved model: its card, and a place on the hub."""
+"""The model card of a saved model, and its upload to the hub."""
 
 from pathlib import Path
 from typing import Any
@@ -8,15 +8,15 @@ from finetune.hub import repository
 from finetune.pretrained import RANDOM
 from preprocess.files import write_bytes
 
-LICENCE = "cc-by-nc-sa-4.0"  # of LayoutLMv3's published weights
+LICENCE = "cc-by-nc-sa-4.0"  # licence of LayoutLMv3's published weights
 
 
 def write_card(model: str, name: str, source: Source, metrics: dict[str, Any], folder: Path) -> None:
-    """`folder`/model/README.md: from what, on what, how well.
+    """Write `folder`/model/README.md: base model, data set, metrics.
 
     Args:
-        model: As `--model` named it.
-        name: As tables call it.
+        model: The value of `--model`.
+        name: Name in tables.
     """
     heading = ["library_name: transformers", "pipeline_tag: token-classification", "tags: [layoutlmv3]"]
     if name != RANDOM:
@@ -39,7 +39,7 @@ def push(folder: Path, name: str, private: bool) -> None:
     """Upload `folder`/model to the hub.
 
     Raises:
-        InputError: As of `repository`.
+        InputError: As for `repository`.
     """
     with repository(name, "model", private, folder / "model") as api:
         api.upload_folder(repo_id=name, folder_path=folder / "model")

@@ -1,5 +1,4 @@
-"""The pages of a run as it uses them, on disk: read, resized and counted once, however often it stops and on however
-many devices it runs."""
+"""Caches the pages and resized images of a run on disk, for resumed runs and all devices."""
 
 import json
 from dataclasses import asdict, replace
@@ -17,7 +16,7 @@ from preprocess.files import read_json, write_bytes
 def prepare(
     options: PageOptions, seed: int, source: Source, image_processor: LayoutLMv3ImageProcessorPil, folder: Path
 ) -> tuple[Splits, ImageFile]:
-    """The pages, in which an image is a number, and the images of these numbers."""
+    """The pages, with indices as images, and the images."""
     images = ImageFile(folder / "prepared.images", image_processor.size["height"])
     path = folder / "prepared.json"
     if not path.exists():
@@ -33,7 +32,7 @@ def prepare(
 
 
 def read_prepared(path: Path) -> Splits:
-    """What `prepare` wrote."""
+    """The pages that `prepare` wrote."""
     stored = read_json(path, "--output_dir")
     for split in ("train", "validation", "test"):
         stored[split] = [
