@@ -1,4 +1,4 @@
-"""Document pages as model inputs, shared by fine-tuning and pre-training.
+"""Document pages as model inputs, and these models, shared by fine-tuning and pre-training.
 
     sources.py      selects the reader of a data set
     forms.py        forms with words and entities: FUNSD, XFUND, CORD
@@ -6,6 +6,10 @@
     boxes.py        boxes: checked, clipped, scaled
     pages.py        a data set -> pages of blocks: train, validation, test
     images.py       page images, and their cache on disk
+    prepared.py     pages and images of a run, cached on disk
+    words.py        words of a page from OCR
+    pretrained.py   opens --model with transformers
+    layoutlmv3.py   LayoutLMv3: its processor, its pixels, trainable biases
     chunks.py       pages -> chunks of tokens, with the position at which each block is classified
 
 Requires the packages of requirements-finetune.txt.

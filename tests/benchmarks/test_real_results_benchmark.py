@@ -29,7 +29,7 @@ def test_nothing_is_scored_twice_and_cheap_steps_come_first(benchmark, tmp_path:
     news, layout, docbank = benchmark["tasks"](config, tmp_path)
     assert list(news.draws()) == [(0, 1), *((k, seed) for k in (1, 4) for seed in (1, 2, 3))]
     assert list(layout.draws()) == list(docbank.draws()) == [(0, 1), (1, 1), (1, 2), (1, 3)]
-    titles = [title for title, _ in benchmark["plan"](config, tmp_path, None)]
+    titles = [title for title, _ in benchmark["plan"](config, tmp_path, None, None)]
     assert titles == [
         "ag_news, calibrated, k = 0",
         "ag_news, calibrated, k = 1",

@@ -203,7 +203,7 @@ def test_a_file_that_is_cut_off(make_model: Make, write_gguf: Make, tmp_path: Pa
 def test_flags() -> None:
     with pytest.raises(InputError, match="--gguf: required"):
         convert(GgufConfig(output_dir="x"))
-    with pytest.raises(InputError, match="--output_dir: expected"):
+    with pytest.raises(InputError, match="--output_dir: required"):
         convert(GgufConfig("x"))
     with pytest.raises(InputError, match="--dtype int8: expected float32, bfloat16, float16"):
         GgufConfig("x", "y", "int8")
