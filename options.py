@@ -116,8 +116,8 @@ def requirements_of(error: ImportError, trace: Any) -> str | None:
     if (here / name).is_dir() or (here / f"{name}.py").exists():
         return None
     files = [Path(frame.filename).resolve() for frame in traceback.extract_tb(trace)]
-    packages = [file.relative_to(here).parts[0] for file in files if here in file.parents[1:]]
-    own = [f"requirements-{REQUIREMENTS_OF.get(package, package)}.txt" for package in packages]
+    folders = [name for file in files if here in file.parents for name in file.relative_to(here).parts[:-1]]
+    own = [f"requirements-{REQUIREMENTS_OF.get(folder, folder)}.txt" for folder in folders]
     return next((file for file in reversed(own) if (here / file).exists()), "requirements.txt")
 
 

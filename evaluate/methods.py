@@ -8,7 +8,7 @@ import itertools
 import json
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,13 @@ from evaluate.predictions import IDENTITY
 from evaluate.result import Result
 
 NOT_SETTINGS = ("seed", "direct_sha256", "channel_sha256")  # they depend on the draw
+
+
+class ClassF1(NamedTuple):
+    """F1 of a class with its 95 % interval; None if the class occurs on too few pages."""
+
+    value: float
+    interval: Interval | None
 
 
 class Method:
@@ -99,6 +106,18 @@ class Method:
             return None
         return mean_interval(np.stack([aligned(d, self.ids, d.macro_f1_values) for d in self.draws]), self.groups)
 
+    def class_f1(self, word: str) -> ClassF1 | None:
+        """F1 of a class: mean over the draws in which it occurs as ground truth or prediction; None if it occurs in
+        none. The interval uses only the pages, or examples, where it occurs."""
+        draws = [draw for draw in self.draws if word in draw.classes]
+        if not draws:
+            return None
+        moved = np.stack([aligned(draw, self.ids, draw.class_f1_values(word)) for draw in draws])
+        concerned = np.flatnonzero(np.any([aligned(draw, self.ids, draw.concerns(word)) for draw in draws], axis=0))
+        means = moved.mean(-1, keepdims=True)
+        values = means + (moved - means)[:, concerned] * len(concerned) / len(self.ids)
+        return ClassF1(float(means.mean()), mean_interval(values, among(self.groups, concerned)))
+
     def mean(self, metric: Callable[[Result], float | None]) -> float | None:
         """Mean of a metric over the draws; None if it is unknown for one of them."""
         values = [metric(draw) for draw in self.draws]
@@ -133,6 +152,14 @@ def aligned(result: Result, ids: Sequence[str], values: np.ndarray) -> np.ndarra
         return values
     place = {key: number for number, key in enumerate(result.ids)}
     return values[[place[key] for key in ids]]
+
+
+def among(groups: Groups, places: np.ndarray) -> Groups:
+    """Groups of the examples at some indices."""
+    if not groups.are_pages:
+        return Groups(np.arange(len(places)), np.ones(len(places)), False)
+    _, place = np.unique(groups.place[places], return_inverse=True)
+    return Groups(place, np.bincount(place).astype(float), True)
 
 
 def methods_of(results: Sequence[Result]) -> list[Method]:

@@ -118,7 +118,7 @@ def check_row(row: Any, place: str) -> None:
     if "ground_truth" in row and row["correct"] != (row["prediction"] == row["ground_truth"]):
         raise InputError(f"{place}: 'correct' is {row['correct']}, which contradicts prediction and ground_truth")
     words = row.get("label_words")
-    if "label_words" in row and not (isinstance(words, list) and words and all(isinstance(w, str) for w in words)):
+    if "label_words" in row and not (isinstance(words, list) and words and set(map(type, words)) == {str}):
         raise InputError(f"{place}: 'label_words' is {words!r}, expected a non-empty list of strings")
     for field in ("ground_truth", "generation", "group"):
         if not isinstance(row.get(field, ""), str):
@@ -133,7 +133,7 @@ def check_numbers(row: dict[str, Any], field: str, count: int | None, place: str
     values = row.get(field)
     if not isinstance(values, list) or (count is not None and len(values) != count):
         raise InputError(f"{place}: expected {field!r} with one number for each label word")
-    if not all(isinstance(value, float | int) and math.isfinite(value) for value in values):
+    if not (set(map(type, values)) <= {float, int} and all(map(math.isfinite, values))):
         raise InputError(f"{place}: {field!r} contains something other than finite numbers")
 
 

@@ -138,7 +138,7 @@ def complete(predictions: Predictions, prompts: Sequence[dict[str, Any]]) -> Non
     """
     for number, (prompt, row) in enumerate(zip(prompts, predictions.rows, strict=True)):
         row["id"] = prompt.get("id", str(number))
-        for field in ("label_words", "ground_truth", "group"):
-            if prompt.get(field) is not None:
-                row.setdefault(field, prompt[field])
-        check_row(row, f"{predictions.path}: row {number}")
+        missing = [f for f in ("label_words", "ground_truth", "group") if f not in row and prompt.get(f) is not None]
+        if missing:
+            row |= {field: prompt[field] for field in missing}
+            check_row(row, f"{predictions.path}: row {number}")

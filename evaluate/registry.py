@@ -8,7 +8,7 @@ class Kind(NamedTuple):
 
     Args:
         name: Name in tables.
-        colour: Colour of its marks and lines, from a palette for the colour-blind (Okabe and Ito 2008).
+        colour: Colour of its marks and lines, a name in `evaluate.report.style.MARK_COLOURS`.
         mark: Marker, as in matplotlib.
     """
 
@@ -19,24 +19,21 @@ class Kind(NamedTuple):
 
 # In the order of tables. The keys are the `method` of meta files.
 KINDS = {
-    "direct": Kind("direct", "#0072b2", "o"),
-    "direct_calibrate": Kind("calibrated", "#e69f00", "s"),
-    "channel": Kind("channel", "#009e73", "^"),
-    "channel_calibrate": Kind("channel calibrated", "#56b4e9", "v"),
-    "generate": Kind("generate", "#cc79a7", "D"),
-    "llama_lora": Kind("LLaMA LoRA", "#d55e00", "P"),
-    "layoutlmv3": Kind("LayoutLMv3", "#8c564b", "X"),
-    "majority": Kind("majority", "#7f7f7f", "_"),
-    "tfidf": Kind("TF-IDF", "#999933", "*"),
+    "direct": Kind("direct", "blue", "o"),
+    "direct_calibrate": Kind("calibrated", "vermilion", "s"),
+    "channel": Kind("channel", "green", "^"),
+    "channel_calibrate": Kind("channel calibrated", "purple", "D"),
+    "generate": Kind("generate", "ochre", "v"),
+    "llama_lora": Kind("LLaMA LoRA", "violet", "P"),
+    "layoutlmv3": Kind("LayoutLMv3", "red", "p"),
+    "majority": Kind("majority", "slate", "X"),
+    "tfidf": Kind("TF-IDF", "teal", "H"),
 }
-OTHER_COLOUR, OTHER_MARK = "#7f7f7f", "."
 
 
-def kind_of(method: str | None) -> Kind | None:
-    """The entry of a method; an unknown method has its own name and a common look."""
-    if method is None:
-        return None
-    return KINDS.get(method, Kind(method, OTHER_COLOUR, OTHER_MARK))
+def name_of(method: str | None) -> str | None:
+    """The name of a method in tables; an unknown method keeps its own."""
+    return KINDS[method].name if method in KINDS else method
 
 
 def order_of(method: str | None) -> int:

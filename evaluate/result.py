@@ -2,22 +2,13 @@
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 
 from evaluate import metrics
 from evaluate.intervals import Groups, Interval, grouped, mean_interval
 from evaluate.predictions import Predictions
-from evaluate.registry import kind_of, order_of
-
-
-class ClassF1(NamedTuple):
-    """F1 of a class with its 95 % interval; None if the class occurs on too few pages."""
-
-    name: str
-    value: float
-    interval: Interval | None
+from evaluate.registry import name_of, order_of
 
 
 class Result:
@@ -69,8 +60,7 @@ class Result:
         settings = self.meta.get("settings") or {}
         kinds = [settings.get("calibration"), settings.get("normalize")]
         shown = [kind for kind in kinds if kind not in (None, "none", "contextual")]
-        kind = kind_of(method)
-        name = kind and kind.name
+        name = name_of(method)
         return f"{name} ({', '.join(shown)})" if name and shown else name
 
     @property
@@ -175,29 +165,19 @@ class Result:
         return metrics.macro_f1(self.confusion) + metrics.macro_f1_influence(self.confusion, *self.places)
 
     @cached_property
-    def class_f1(self) -> list[ClassF1]:
-        """F1 of each class; empty without ground truths. The interval of a class uses only the pages, or examples,
-        where it occurs or is predicted."""
-        if self.confusion is None:
-            return []
-        values = metrics.class_f1(self.confusion).tolist()
-        return [
-            ClassF1(name, value, self.class_f1_interval(n, value))
-            for n, (name, value) in enumerate(zip(self.classes, values, strict=True))
-        ]
+    def class_f1(self) -> np.ndarray:
+        """F1 of each class (C)."""
+        return metrics.class_f1(self.confusion)
 
-    def class_f1_interval(self, word: int, value: float) -> Interval | None:
-        """95 % interval of `value`, the F1 of class number `word`; None on too few pages."""
+    def class_f1_values(self, word: str) -> np.ndarray:
+        """As `macro_f1_values`, for F1 of a class that occurs as ground truth or prediction (N)."""
+        place = self.classes.index(word)
+        return self.class_f1[place] + metrics.class_f1_influence(self.confusion, *self.places, place)
+
+    def concerns(self, word: str) -> np.ndarray:
+        """Whether the class is the ground truth or the prediction of each example (N)."""
         truths, predicted = self.places
-        concerned = np.flatnonzero((truths == word) | (predicted == word))
-        moved = metrics.class_f1_influence(self.confusion, truths, predicted, word)[concerned]
-        groups = self.grouping
-        if groups.are_pages:
-            _, place = np.unique(groups.place[concerned], return_inverse=True)
-            groups = Groups(place, np.bincount(place).astype(float), True)
-        else:
-            groups = Groups(np.arange(len(concerned)), np.ones(len(concerned)), False)
-        return mean_interval((value + moved * len(concerned) / len(truths))[None], groups)
+        return (truths == self.classes.index(word)) | (predicted == self.classes.index(word))
 
     @cached_property
     def scores(self) -> list[list[float]] | None:

@@ -383,6 +383,8 @@ def test_a_script_outside_of_the_environment_is_one_line(script: Path, tmp_path:
         ("run_preprocess_annotations.py", "PIL", "requirements-finetune.txt"),
         ("run_pretrain_layoutlmv3.py", "sklearn", "requirements-finetune.txt"),
         ("run_convert_gguf.py", "gguf", "requirements-convert.txt"),
+        ("run_report.py", "matplotlib", "requirements-report.txt"),
+        ("run_report.py", "jinja2", "requirements-report.txt"),
     ],
 )
 def test_a_script_names_the_requirements_of_what_it_misses(script, package, requirements, tmp_path, monkeypatch):

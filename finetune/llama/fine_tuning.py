@@ -129,8 +129,6 @@ def adapted(
         return model.to("cuda" if torch.cuda.is_available() else "cpu"), read_json(trained, "--output_dir")
     set_seed(config.training.seed)  # the adapter and the order are the same however the model was loaded
     model = with_adapter(base.model, config.lora)
-    adapter = model.peft_config[model.active_adapter]
-    adapter.base_model_name_or_path = str(folder / "base") if config.model == RANDOM else config.model
     write_json(folder / "configuration.json", {"configuration": asdict(config)} | circumstances())
     trainer = make_trainer(
         model,
@@ -142,7 +140,9 @@ def adapted(
         show_progress=sys.stderr.isatty(),
     )
     train(trainer, folder)
-    model.save_pretrained(folder / "adapter")
+    adapter = model.peft_config[model.active_adapter]
+    adapter.base_model_name_or_path = str(folder / "base") if config.model == RANDOM else config.model
+    model.save_pretrained(folder / "adapter", save_embedding_layers=False)  # else peft looks for that model's config
     base.tokenizer.save_pretrained(folder / "adapter")
     write_json(trained, progress(trainer))
     return model, progress(trainer)
