@@ -5,23 +5,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from xml.etree.ElementTree import Element
 
+import matplotlib
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 from tqdm import tqdm
 
 from documents.boxes import SEGMENT, check_boxes_flag
 from documents.pages import Source
 from documents.sources import source_of
-from evaluate.report.drawing import ROW, canvas, label_room, legend, mark, to_file, write
-from evaluate.report.markup import element, to_xml
+from evaluate.report.charts import LINE, POINTS, WIDTH, legend, mark
+from evaluate.report.style import label, settings
+from evaluate.report.svg import save
 from preprocess.errors import InputError
 from preprocess.files import PathFlag, check_writable, write_bytes
 from preprocess.pages import dataset_of_size
 from preprocess.units import check_unit
+from training.figures import STYLES
 
 SPLITS = ("train", "validation", "test")
 LENGTHS = ((1, 1), (2, 2), (3, 5), (6, 10), (11, 20), (21, 50), (51, 100), (101, None))  # words of a block, from and to
-BAR = 220.0  # pixels of the longest
 
 
 @dataclass(frozen=True)
@@ -81,8 +84,9 @@ def explore(config: ExploreConfig) -> None:
         split: {word: len(counts.words.get(word, ())) for word in source.label_words} for split, counts in found.items()
     }
     lengths = {split: by_length(counts.lengths()) for split, counts in found.items()}
-    for name, figures in (("classes", classes), ("words_of_a_block", lengths)):
-        write_bytes(folder / f"{name}.svg", to_xml(to_file(draw_shares(figures, name.replace("_", " ")))))
+    with matplotlib.rc_context(settings()):
+        for name, counts in (("classes", classes), ("words_of_a_block", lengths)):
+            write_bytes(folder / f"{name}.svg", save(draw_shares(counts, name.replace("_", " ")), "svg"))
     text = "\n".join([*split_table(found), "", *class_table(found, source.label_words), ""])
     write_bytes(folder / "exploration.md", f"# {source.table_name}\n\n{text}".encode())
     print(f"{text}written to {folder}")
@@ -138,20 +142,19 @@ def class_table(found: dict[str, Counts], label_words: Sequence[str]) -> list[st
     return lines
 
 
-def draw_shares(figures: dict[str, dict[str, int]], title: str) -> Element:
-    """A row for each kind, in it a mark for each split at its share of the split's blocks."""
-    names, kinds = list(figures), list(next(iter(figures.values())))
-    shares = {name: [count / max(1, sum(own.values())) for count in own.values()] for name, own in figures.items()}
-    longest = max(share for own in shares.values() for share in own) or 1.0
-    left = label_room(kinds)
-    marks, top = legend(names, range(len(names)), left + BAR, 14)
-    svg = canvas(left + BAR + 60, top + ROW * len(kinds) + 12, title)
-    svg.extend(marks)
-    for row, kind in enumerate(kinds):
-        y = top + ROW * (row + 0.5)
-        svg.append(write(kind, left - 8, y + 4, "end"))
-        most = max(shares[name][row] for name in names)
-        svg.append(element("line", x1=left, y1=y, x2=left + BAR * most / longest, y2=y, class_="grid"))
-        svg.extend(mark(style, left + BAR * shares[name][row] / longest, y) for style, name in enumerate(names))
-        svg.append(write(f"{most:.1%}", left + BAR * most / longest + 10, y + 4, quiet=True))
-    return svg
+def draw_shares(counts: dict[str, dict[str, int]], title: str) -> Figure:
+    """One row for each kind of block, with a mark for each split at its share of the split's blocks."""
+    kinds = list(next(iter(counts.values())))
+    height = (LINE * len(kinds) + 60) / POINTS
+    figure = Figure(figsize=(WIDTH / POINTS, height), layout="constrained")
+    axes = figure.subplots()
+    for number, own in enumerate(counts.values()):
+        shares = [count / max(1, sum(own.values())) for count in own.values()]
+        mark(axes, shares, range(len(kinds)), STYLES[number])
+    axes.set_yticks(range(len(kinds)), [label(kind) for kind in kinds])
+    axes.set_ylim(len(kinds) - 0.4, -0.6)
+    axes.set_xlim(left=0)
+    axes.xaxis.set_major_formatter(PercentFormatter(1))
+    axes.set_xlabel(f"{title}: share of the blocks of a split")
+    legend(figure, axes.lines, list(counts))
+    return figure

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import torch
 from torch import nn
 
@@ -14,9 +15,9 @@ from documents.chunks import Encoded
 from documents.pages import Source, Splits, flat
 from evaluate.predictions import prediction_row, write_predictions
 from evaluate.reading import read_checked
-from evaluate.report.drawing import to_file
-from evaluate.report.figures import confusion
-from evaluate.report.markup import to_xml
+from evaluate.report.panels import confusion
+from evaluate.report.style import settings
+from evaluate.report.svg import save
 from evaluate.result import Result
 from finetune.baselines import majority, tfidf
 from finetune.block_metrics import Scores, all_metrics, block_metrics, decisions
@@ -136,10 +137,10 @@ def finish(folder: Path, metrics: dict[str, Any]) -> None:
 def draw_confusion(path: Path, folder: Path) -> None:
     """`folder`/figures/confusion_*.svg of a file of predictions."""
     result = Result(read_checked(path))
-    svg = confusion(result, result.method or path.stem)
-    if svg is not None:
+    if result.confusion is not None:
         name = path.stem.replace("outputs", "confusion", 1)
-        write_bytes(folder / "figures" / f"{name}.svg", to_xml(to_file(svg)))
+        with matplotlib.rc_context(settings()):
+            write_bytes(folder / "figures" / f"{name}.svg", save(confusion(result.classes, result.confusion), "svg"))
 
 
 def counts(splits: Splits, encoded: dict[str, Encoded]) -> dict[str, Any]:

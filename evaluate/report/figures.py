@@ -67,7 +67,7 @@ def of_methods(section: Section, styles: dict[str | None, Style], with_matrices:
         diagram = panels.reliability(method, styles[method.name])
         yield Drawn("Reliability", name, place, diagram, reliability_words(method))
         if with_matrices and 0 < len(section.classes) <= LARGE:
-            matrix = panels.confusion(section, section.confusion(method))
+            matrix = panels.confusion(section.classes, section.confusion(method))
             yield Drawn("Confusion matrix", name, place, matrix, "")
 
 
