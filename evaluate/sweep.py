@@ -1,7 +1,7 @@
 """Several draws of demonstrations in one command: how much a result owes to the examples that the prompt shows."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from evaluate.calibration import CalibrateConfig, calibrate
@@ -14,10 +14,13 @@ from evaluate.scoring import ScoreConfig, evaluate
 from evaluate.table import TableConfig, results_table
 from llama.checkpoint import open_checkpoint
 from llama.parallel import Launch, finish, start, world_size
-from preprocess import ag_news, doclaynet, tables
-from preprocess.build import PromptOptions
+from preprocess import ag_news, doclaynet
+from preprocess.build import ExampleOptions, PromptOptions, check_counts
+from preprocess.doclaynet import BlockOptions, DocLayNetConfig
 from preprocess.errors import InputError
 from preprocess.files import PathFlag
+from preprocess.pages import dataset_of_size
+from preprocess.tables import LabelOptions, PreprocessConfig, preprocess_config
 
 METHODS = ("direct", "calibrated", "channel", "generate")
 DATASETS = ("ag_news", "doclaynet")  # others by a YAML file
@@ -38,13 +41,13 @@ class SweepConfig:
             is scored.
         orders: So many other orders of the demonstrations of the first draw (Lu et al. 2022), to tell how much a result
             owes to their order.
-        dataset_path: A hub id, or a folder or file of the data set; default the shipped sample set or the hub's.
-        demonstrations: Folder or file to draw demonstrations from; default the train split of the data set.
-        limit: Keep so many test examples, the first ones; 0 keeps all.
         output_dir: Folder for prompts and predictions; default results/CHECKPOINT/sweep.
         dtype: auto, float32, bfloat16 or float16; auto is the checkpoint's own on CUDA, float32 on a CPU.
         score_eos: Include the end of sequence after the completion, as the original system does.
         format: Of the table: markdown, latex (needs the package booktabs) or csv.
+        examples: Where examples come from.
+        labels: How labels are read, of AG News and YAML files.
+        blocks: How blocks are read, of doclaynet.
         run: The options that all methods share.
     """
 
@@ -53,13 +56,13 @@ class SweepConfig:
     k: str = "1"
     seed: str = "1,2,3,4,5"
     orders: int = 0
-    dataset_path: PathFlag = ""
-    demonstrations: PathFlag = ""
-    limit: int = 0
     output_dir: PathFlag = ""
     dtype: str = "auto"
     score_eos: bool = True
     format: str = "markdown"
+    examples: ExampleOptions = field(default_factory=ExampleOptions)
+    labels: LabelOptions = field(default_factory=LabelOptions)
+    blocks: BlockOptions = field(default_factory=BlockOptions)
     run: RunOptions = field(default_factory=RunOptions)
 
     def __post_init__(self) -> None:
@@ -71,10 +74,15 @@ class SweepConfig:
         for method in names(self.methods):
             if method not in METHODS:
                 raise InputError(f"--methods {method!r}: expected {', '.join(METHODS)}, with commas")
-        if self.orders < 0:
-            raise InputError(f"--orders {self.orders}: expected 0 or more")
+        check_counts(self, "orders")
         for flag in ("k", "seed"):
             numbers(flag, getattr(self, flag))
+        is_layout = self.dataset == "doclaynet"
+        refused = self.labels if is_layout else self.blocks
+        for flag in (flag.name for flag in fields(refused) if getattr(refused, flag.name) != flag.default):
+            what = " has no classes as numbers" if is_layout else f": only doclaynet has --{flag}"
+            raise InputError(f"--{flag}: --dataset {self.dataset}{what}")
+        dataset_of_size(self.blocks.dataset_size, self.examples.dataset_path)
 
 
 def names(text: str) -> list[str]:
@@ -122,15 +130,7 @@ def score_draw(config: SweepConfig, launch: Launch, folder: Path, k: int, seed: 
     asked = names(config.methods)
     needed = [method for method in METHODS if method in asked or (method == "direct" and "calibrated" in asked)]
     for kind in dict.fromkeys(map(prompts_of, needed)):
-        options = PromptOptions(
-            dataset_path=config.dataset_path,
-            data_path=inputs[kind],
-            demonstrations=config.demonstrations,
-            k=k,
-            seed=seed,
-            order=order,
-            limit=config.limit,
-        )
+        options = PromptOptions(inputs[kind], k, seed, order, config.examples)
         launch.from_rank_0(inputs[kind], lambda kind=kind, options=options: write_prompts(config, options, kind))
     for method in needed:
         score_method(config, method, inputs, outputs)
@@ -157,8 +157,8 @@ def score_method(config: SweepConfig, method: str, inputs: dict[str, str], outpu
 
 def write_prompts(config: SweepConfig, options: PromptOptions, method: str) -> None:
     if config.dataset == "ag_news":
-        ag_news.preprocess(options, method)
+        ag_news.preprocess(options, method, config.labels.first_label)
     elif config.dataset == "doclaynet":
-        doclaynet.preprocess(doclaynet.DocLayNetConfig(prompts=options), method)
+        doclaynet.preprocess(DocLayNetConfig(config.blocks, options), method)
     else:
-        tables.preprocess_config(tables.PreprocessConfig(config.dataset, method, options))
+        preprocess_config(PreprocessConfig(config.dataset, method, config.labels, options))

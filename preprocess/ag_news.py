@@ -15,7 +15,7 @@ from preprocess.build import PromptOptions
 from preprocess.dataset_config import DatasetConfig, read_dataset_config
 from preprocess.errors import InputError
 from preprocess.labels import Labels
-from preprocess.tables import Split, check_first_label
+from preprocess.tables import LabelOptions, Split
 
 CONFIG = Path(__file__).resolve().parent.parent / "samples" / "datasets" / "ag_news.yaml"
 LABEL_WORDS = ("World", "Sports", "Business", "Science and technology")  # those of the file, for import
@@ -29,26 +29,22 @@ class AgNewsConfig:
     """Turn AG News into a prompt file.
 
     Args:
-        first_label: The number of the class World, 0 or 1; needed where neither the form of the file nor the classes
-            that occur in it tell.
+        labels: How labels are read.
         prompts: The options that all data sets share.
     """
 
-    first_label: int | None = None
+    labels: LabelOptions = field(default_factory=LabelOptions)
     prompts: PromptOptions = field(default_factory=PromptOptions)
-
-    def __post_init__(self) -> None:
-        check_first_label(self.first_label)
 
 
 def preprocess_direct(config: AgNewsConfig) -> None:
     """AG News as prompts of the direct method."""
-    preprocess(config.prompts, "direct", config.first_label)
+    preprocess(config.prompts, "direct", config.labels.first_label)
 
 
 def preprocess_channel(config: AgNewsConfig) -> None:
     """AG News as prompts of the channel method."""
-    preprocess(config.prompts, "channel", config.first_label)
+    preprocess(config.prompts, "channel", config.labels.first_label)
 
 
 def preprocess(options: PromptOptions, method: str, first_label: int | None = None) -> None:

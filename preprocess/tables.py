@@ -25,6 +25,22 @@ Adapt = Callable[[DatasetConfig, Sequence[str], str], DatasetConfig]
 
 
 @dataclass(frozen=True)
+class LabelOptions:
+    """How labels are read that are numbers.
+
+    Args:
+        first_label: The number of the first class (of AG News: World), 0 or 1; needed where neither the form of the
+            file, nor its YAML file, nor the labels that occur tell.
+    """
+
+    first_label: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.first_label not in (None, 0, 1):
+            raise InputError(f"--first_label {self.first_label}: expected 0 or 1")
+
+
+@dataclass(frozen=True)
 class PreprocessConfig:
     """Turn a data set that a YAML file describes into a prompt file.
 
@@ -32,20 +48,18 @@ class PreprocessConfig:
         config: The YAML file, such as samples/datasets/sst2.yaml; docs/datasets.md explains its keys. Without
             --data_path its prompts go to real/.
         method: What the prompts are for: direct (calibrated and generate read them too) or channel.
+        labels: How labels are read.
         prompts: The options that all data sets share.
-        first_label: The number of the first label word of a list, 0 or 1, as in the YAML file; needed where neither
-            that nor the labels that occur tell.
     """
 
     config: PathFlag = ""
     method: str = "direct"
+    labels: LabelOptions = field(default_factory=LabelOptions)
     prompts: PromptOptions = field(default_factory=PromptOptions)
-    first_label: int | None = None
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise InputError(f"--method {self.method}: expected {' or '.join(METHODS)}")
-        check_first_label(self.first_label)
 
 
 @dataclass(frozen=True)
@@ -60,11 +74,6 @@ class Split:
     dropped: Counter[str]
 
 
-def check_first_label(first: int | None) -> None:
-    if first not in (None, 0, 1):
-        raise InputError(f"--first_label {first}: expected 0 or 1")
-
-
 def preprocess_config(config: PreprocessConfig) -> None:
     """The data set of a YAML file as prompts of either method."""
     if not config.config:
@@ -72,7 +81,7 @@ def preprocess_config(config: PreprocessConfig) -> None:
     dataset_config, options = read_dataset_config(config.config), config.prompts
     path = options.data_path or f"real/inputs_{config.method}_{dataset_config.dataset.name}.json"
     options = replace(options, data_path=path)  # files of samples/ are left to their scripts
-    preprocess(with_first_label(dataset_config, config.first_label), options, config.method)
+    preprocess(with_first_label(dataset_config, config.labels.first_label), options, config.method)
 
 
 def with_first_label(config: DatasetConfig, first: int | None) -> DatasetConfig:
@@ -95,7 +104,7 @@ def preprocess(config: DatasetConfig, options: PromptOptions, method: str, adapt
     examples = limited(test.examples, plan)
     train: list[Example] = []
     if plan.options.k:
-        train = read_train(read, plan).examples if rest is None or plan.options.demonstrations else rest
+        train = read_train(read, plan).examples if rest is None or plan.options.examples.demonstrations else rest
     if not config.id:  # a lone file says test, also of those that are drawn from
         train = [replace(example, id=f"train-{example.id.rpartition('-')[2]}") for example in train]
     more = {} if config.test_size is None else {"test_size": config.test_size, "split_seed": config.split_seed}

@@ -34,7 +34,7 @@ from finetune.lightning_training import LightningOptions
 from finetune.outputs import settings_of
 from finetune.training import TrainingOptions
 from preprocess.blocks import LABEL_WORDS
-from preprocess.build import PromptOptions
+from preprocess.build import ExampleOptions, PromptOptions
 from preprocess.doclaynet import DocLayNetConfig, preprocess_direct
 from preprocess.errors import InputError
 from preprocess.pages import read_pages
@@ -142,7 +142,7 @@ def test_a_run_and_its_files(whole, hub, capsys, trainer, tmp_path):
     assert result.accuracy == metrics["test"]["accuracy"]
     assert predictions.meta["seconds"] > 0
     prompts = tmp_path / "inputs.json"
-    options = PromptOptions(dataset_path=config.pages.dataset_path, data_path=str(prompts), k=0)
+    options = PromptOptions(str(prompts), 0, examples=ExampleOptions(config.pages.dataset_path))
     preprocess_direct(DocLayNetConfig(prompts=options))
     for row, prompt in zip(predictions.rows, json.loads(prompts.read_text()), strict=True):
         assert all(row[field] == prompt[field] for field in ("id", "label_words", "ground_truth", "group"))
