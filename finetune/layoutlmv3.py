@@ -90,8 +90,6 @@ class LayoutLMv3Config:
         check_boxes_flag(self.boxes)
         if self.trainer not in DEFAULTS:
             raise InputError(f"--trainer {self.trainer}: expected {' or '.join(DEFAULTS)}")
-        if self.training.gradient_checkpointing:
-            raise InputError("--gradient_checkpointing: transformers has none for LayoutLMv3")
         if self.stride < 0 or self.max_length < self.stride + SPECIAL_TOKENS + 1:
             raise InputError(
                 f"--stride {self.stride}: expected 0 to less than --max_length {self.max_length} without special tokens"

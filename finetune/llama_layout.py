@@ -38,6 +38,7 @@ class LlamaLayoutConfig:
         max_length: Tokens of a chunk, at most those of the model.
         stride: Tokens that a chunk shares with the one before.
         dtype: Of the frozen weights: auto (bfloat16 on CUDA, else float32), float32 or bfloat16.
+        gradient_checkpointing: Compute activations twice rather than hold them.
         merge: Save the model with the adapter merged into its weights too.
         overwrite: Begin anew where the run folder holds a run.
         pages: Where pages come from.
@@ -50,6 +51,7 @@ class LlamaLayoutConfig:
     max_length: int = 512
     stride: int = 128
     dtype: str = "auto"
+    gradient_checkpointing: bool = False
     merge: bool = False
     overwrite: bool = False
     pages: PageOptions = field(default_factory=PageOptions)
@@ -119,6 +121,7 @@ def adapted(
         encoded["train"],
         encoded["validation"],
         bf16=bf16,
+        gradient_checkpointing=config.gradient_checkpointing,
         show_progress=sys.stderr.isatty(),
     )
     train(trainer, folder)

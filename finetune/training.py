@@ -58,7 +58,6 @@ class TrainingOptions:
         best_by: macro_f1, accuracy or, of IOB tags, entity_f1 on the validation pages; the checkpoint with the highest
             is kept.
         patience: Stop after so many evaluations without a better one; 0 never stops early.
-        gradient_checkpointing: Compute activations twice rather than hold them.
         seed: Of everything random.
     """
 
@@ -74,7 +73,6 @@ class TrainingOptions:
     logging_steps: int = 50
     best_by: str = "macro_f1"
     patience: int = 0
-    gradient_checkpointing: bool = False
     seed: int = 42
 
     def __post_init__(self) -> None:
@@ -169,7 +167,9 @@ def last_checkpoint(folder: Path) -> Path | None:
     return max(complete, key=lambda path: int(path.name.partition("-")[2]), default=None)
 
 
-def arguments(options: TrainingOptions, folder: Path, bf16: bool, show_progress: bool) -> TrainingArguments:
+def arguments(
+    options: TrainingOptions, folder: Path, bf16: bool, gradient_checkpointing: bool, show_progress: bool
+) -> TrainingArguments:
     """As transformers wants it."""
     made = TrainingArguments(
         output_dir=str(folder / "checkpoints"),
@@ -192,8 +192,9 @@ def arguments(options: TrainingOptions, folder: Path, bf16: bool, show_progress:
         metric_for_best_model=options.best_by,
         greater_is_better=True,
         logging_steps=options.logging_steps,
-        activation_checkpointing=options.gradient_checkpointing,
+        activation_checkpointing=gradient_checkpointing,
         bf16=bf16,
+        use_cpu=bf16 and not torch.cuda.is_available(),  # else it refuses bfloat16 there
         seed=options.seed,
         label_names=["labels"],
         remove_unused_columns=False,
@@ -215,9 +216,15 @@ def make_trainer(
     collator: Collator = collate,
     *,
     bf16: bool = False,
+    gradient_checkpointing: bool = False,
     show_progress: bool = False,
 ) -> Trainer:
-    """The Trainer with its logs: TensorBoard's in `folder`/tensorboard, `folder`/log.csv."""
+    """The Trainer with its logs: TensorBoard's in `folder`/tensorboard, `folder`/log.csv.
+
+    Args:
+        bf16: Compute in bfloat16 where that is safe.
+        gradient_checkpointing: Compute activations twice rather than hold them.
+    """
 
     def measure(evaluated: EvalPrediction) -> dict[str, float]:
         scores = block_scores(evaluated.predictions, validation.chunks, len(validation.blocks))
@@ -227,7 +234,7 @@ def make_trainer(
     purge = None if last is None else int(last.name.partition("-")[2]) + 1
     trainer = Trainer(
         model=model,
-        args=arguments(options, folder, bf16, show_progress),
+        args=arguments(options, folder, bf16, gradient_checkpointing, show_progress),
         data_collator=collator,
         train_dataset=[row for row, chunk in zip(train.rows(), train.chunks, strict=True) if chunk.reads],
         eval_dataset=validation.rows(),

@@ -32,7 +32,6 @@ from finetune import layoutlmv3, layoutlmv3_model, lightning_training, prepared,
 from finetune.layoutlmv3 import DEFAULTS, LayoutLMv3Config, finetune_layoutlmv3
 from finetune.lightning_training import LightningOptions
 from finetune.outputs import settings_of
-from finetune.training import TrainingOptions
 from preprocess.blocks import LABEL_WORDS
 from preprocess.build import ExampleOptions, PromptOptions
 from preprocess.doclaynet import DocLayNetConfig, preprocess_direct
@@ -449,7 +448,6 @@ def test_other_options_are_not_another_draw(quick_layout):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"training": TrainingOptions(gradient_checkpointing=True)}, "--gradient_checkpointing: transformers has none"),
         ({"trainer": "keras"}, "--trainer keras: expected lightning or hf"),
         ({"stride": 510}, "--stride 510: expected 0 to less than --max_length 512"),
         ({"stride": -1}, "--stride -1"),
