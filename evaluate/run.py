@@ -106,6 +106,7 @@ class Run:
         self.checkpoint: Checkpoint = open_checkpoint(
             options.ckpt_dir, options.tokenizer_path or None, options.max_seq_len, options.revision or None
         )
+        self.checkpoint.start_hashing()
         self.model_parallel_size = self.checkpoint.model_parallel_size(options.model_parallel_size, world_size())
         check_replicas(self.model_parallel_size)
         self.device = own_device()
@@ -138,6 +139,8 @@ class Run:
             InputError: Another result is there, and no --overwrite.
         """
         overwrite = self.options.overwrite or self.journal.replaces()
+        if overwrite or not self.output_path.exists():
+            return False  # the fingerprint is not waited for
         meta = finished(self.output_path, self.identity, overwrite, self.journal.exists())
         if meta is not None and is_rank_0():
             self.journal.remove_leftovers()
@@ -169,7 +172,7 @@ class Run:
     def load(self) -> LLaMA:
         """The model, on this process's device. From here on all ranks compute together."""
         self.launch = start(self.model_parallel_size)
-        key = (self.identity["fingerprint"], self.dtype, self.max_seq_len, self.model_parallel_size)
+        key = (self.checkpoint.stamp(), self.dtype, self.max_seq_len, self.model_parallel_size)
         if key not in LOADED:
             LOADED.clear()
             LOADED[key] = load_model(self.checkpoint, self.launch, self.dtype)
