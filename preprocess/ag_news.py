@@ -59,10 +59,10 @@ def ag_news(first_label: int | None = None) -> DatasetConfig:
 
 
 def read_split(
-    dataset_path: str, split: str, flag: str = "--dataset_path", first_label: int | None = None
+    dataset_path: str, split: str, flag: str = "--dataset_path", first_label: int | None = None, first: int = 0
 ) -> Split | None:
     """The examples of a split in any form, in its order; None where there is no such split."""
-    return tables.read_split(ag_news(first_label), dataset_path, split, flag, with_columns)
+    return tables.read_split(ag_news(first_label), dataset_path, split, flag, with_columns, first)
 
 
 def with_columns(config: DatasetConfig, columns: Sequence[str], place: str) -> DatasetConfig:

@@ -1,15 +1,14 @@
 """Tables of texts with a label, as a YAML file describes them: rows -> examples -> prompt file."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
-from llama.templates import TEXT
 from preprocess.build import Plan, PromptOptions, limited, locate, read_test, read_train, write_prompt_file
 from preprocess.dataset_config import DatasetConfig, read_dataset_config
 from preprocess.delimited import CLASS
@@ -18,7 +17,7 @@ from preprocess.errors import InputError
 from preprocess.files import PathFlag
 from preprocess.labels import Column, read_labels
 from preprocess.prompts import METHODS, Example
-from preprocess.records import Record
+from preprocess.rows import Row, check_ids, read_row
 from preprocess.sources import find_table, is_lone
 
 Adapt = Callable[[DatasetConfig, Sequence[str], str], DatasetConfig]
@@ -98,7 +97,8 @@ def preprocess(config: DatasetConfig, options: PromptOptions, method: str, adapt
     plan = locate(config.dataset, options, method)
     read = partial(read_split, config, adapt=adapt)
     if config.test_size is None:
-        test, rest = read_test(read, plan), None
+        first = plan.options.examples.limit if plan.options.examples.shuffle is None else 0
+        test, rest = read_test(partial(read, first=first), plan), None
     else:
         test, rest = read_divided(config, read, plan)
     examples = limited(test.examples, plan)
@@ -135,9 +135,18 @@ def read_divided(config: DatasetConfig, read: Callable[..., Split | None], plan:
 
 
 def read_split(
-    config: DatasetConfig, dataset_path: str, split: str, flag: str = "--dataset_path", adapt: Adapt | None = None
+    config: DatasetConfig,
+    dataset_path: str,
+    split: str,
+    flag: str = "--dataset_path",
+    adapt: Adapt | None = None,
+    first: int = 0,
 ) -> Split | None:
     """The examples of a split; None where there is no such split.
+
+    Args:
+        first: So many, the first ones; no more rows are read than these, and those that tell what labels stand for.
+            0: all.
 
     Raises:
         InputError: Nothing to read, or a row that is not of the configuration; names file and row.
@@ -148,28 +157,46 @@ def read_split(
     if source.headerless:
         config = headerless(config)
     lines: list[str] = []
-    rows: list[Reading] = []
+    rows: list[Row] = []
 
     def place(number: int | None) -> str:
         row = "" if number is None else f" row {number}" + f" ({lines[number]})" * bool(lines[number])
         return f"{dataset_path}: {split}{row}"
 
+    def label_words() -> list[str]:
+        labels, names = [row.label for row in rows], source.class_names(config.label)
+        column = Column(config.label, labels, names, place, config.dataset.cite("label_words"))
+        return read_labels(config.labels, column)
+
     records = source.records(None if adapt else needed(config))
+    words: list[str] = []
+    texts, enough = 0, first  # of the rows so far; after how many what labels stand for is asked next
     for number, (line, row) in enumerate(tqdm(records, desc=f"{split} rows", unit="row", disable=None)):
         lines.append(line)
         if adapt and number == 0 and not source.headerless:
             config = adapt(config, list(row), place(0))
         rows.append(read_row(config, row, place(number)))
-    labels, names = [row.label for row in rows], source.class_names(config.label)
-    column = Column(config.label, labels, names, place, config.dataset.cite("label_words"))
-    words = read_labels(config.labels, column) if rows else []
+        texts += rows[-1].text is not None
+        if first and texts >= enough:
+            with suppress(InputError):  # later rows may prove what these leave open
+                words = label_words()
+                break
+            enough = 2 * texts
+    words = words or (label_words() if rows else [])
     check_ids(config, rows, place)
+    return examples_of(rows, words, split, first)
+
+
+def examples_of(rows: Sequence[Row], words: Sequence[str], split: str, first: int) -> Split:
+    """The `first` rows with a text as examples, 0: all; those without are counted until then."""
     examples, dropped = [], Counter[str]()
     for number, (row, word) in enumerate(zip(rows, words, strict=True)):
         if row.text is None:
             dropped[word] += 1
-        else:
-            examples.append(Example(row.id or f"{split}-{number}", row.text, word, row.group))
+            continue
+        examples.append(Example(row.id or f"{split}-{number}", row.text, word, row.group))
+        if len(examples) == first:
+            break
     return Split(examples, dropped)
 
 
@@ -189,90 +216,3 @@ def headerless(config: DatasetConfig) -> DatasetConfig:
         labels = replace(labels, first=1)  # the form of Zhang et al. (2015)
     named = set(config.text) <= set(fields)
     return replace(config, text=config.text if named else fields, label=CLASS, labels=labels, spaced=named)
-
-
-@dataclass(frozen=True)
-class Reading:
-    """A row as it was read.
-
-    Args:
-        text: Stripped; None where all columns of it are null.
-        label: As it stands there.
-        id, group: None where the configuration names no column for them.
-    """
-
-    text: str | None
-    label: Any
-    id: str | None
-    group: str | None
-
-
-def read_row(config: DatasetConfig, row: Record, place: str) -> Reading:
-    """What is needed of a row."""
-    columns = {column: text_value(config, row, column, place) for column in config.text}
-    text = None if set(columns.values()) == {None} else text_of(config, columns)
-    name, group = (name_value(config, row, key, place) for key in ("id", "group"))
-    return Reading(text, pick(config, row, config.label, "label", place), name, group)
-
-
-def text_of(config: DatasetConfig, columns: Mapping[str, str | None]) -> str:
-    """The text of an example, as the template makes it of the columns; {text} stands for all of them."""
-    values = {name: value or "" for name, value in columns.items()}
-    stripped = {name: value.strip() for name, value in values.items()}
-    joined = " ".join(filter(None, stripped.values())) if config.spaced else " ".join(values.values()).strip()
-    template = config.dataset.template
-    return joined if template.text == TEXT else template.text_of({"text": joined} | stripped).strip()
-
-
-def text_value(config: DatasetConfig, row: Record, column: str, place: str) -> str | None:
-    """A string as it is, a whole number by its digits; null has no text."""
-    value = pick(config, row, column, "text", place)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    if value is not None and not isinstance(value, str):
-        raise InputError(f"{place}: the {column} is {value!r}, expected a string{config.dataset.cite('text')}")
-    return value
-
-
-def name_value(config: DatasetConfig, row: Record, key: str, place: str) -> str | None:
-    """The id or the group of a row as a string; None where the configuration names no such column."""
-    column = getattr(config, key)
-    if not column:
-        return None
-    value = pick(config, row, column, key, place)
-    if not isinstance(value, str | int) or isinstance(value, bool) or value == "":
-        raise InputError(
-            f"{place}: the {key} is {value!r}, expected a name or a whole number{config.dataset.cite(key)}"
-        )
-    return str(value)
-
-
-def pick(config: DatasetConfig, row: Record, column: str, key: str, place: str) -> Any:
-    """The value of a column, or of one in a column, as in `label.name`.
-
-    Raises:
-        InputError: There is none; `key` of the YAML file has named it.
-    """
-    if column in row:
-        return row[column]
-    value: Any = row
-    for name in column.split("."):
-        if value is None:
-            return None
-        if not isinstance(value, dict) or name not in value:
-            inner = [f"{one}.{two}" for one, cell in row.items() if isinstance(cell, dict) for two in cell]
-            found = ", ".join([*row, *inner])
-            raise InputError(f"{place}: no column {column!r}; found {found}{config.dataset.cite(key)}")
-        value = value[name]
-    return value
-
-
-def check_ids(config: DatasetConfig, rows: Sequence[Reading], place: Callable[[int], str]) -> None:
-    """Raises InputError where two rows have one id."""
-    seen: dict[str, int] = {}
-    for number, row in enumerate(rows):
-        if row.id is not None and row.id in seen:
-            raise InputError(
-                f"{place(number)}: the id {row.id!r} stands at row {seen[row.id]} already{config.dataset.cite('id')}"
-            )
-        seen[row.id or ""] = number
