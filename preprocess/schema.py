@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from preprocess.errors import InputError
-
-LARGEST = 2**63  # what numbers are computed with
+from preprocess.files import LARGEST
 
 
 @dataclass(frozen=True)
