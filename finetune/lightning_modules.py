@@ -186,7 +186,7 @@ class ChunkData(LightningDataModule):
     def blocks_of_step(self, step: int) -> int:
         """Blocks that a step of the optimizer reads, in all batches of all processes."""
         each = self.options.gradient_accumulation_steps * self.trainer.world_size
-        batches = [self.batches.drawn(number) for number in range(step * each, (step + 1) * each)]
+        batches = (self.batches.drawn(number) for number in range(step * each, (step + 1) * each))
         return sum(len(self.train.chunks[chunk].reads) for batch in batches for chunk in batch)
 
     def val_dataloader(self) -> DataLoader:

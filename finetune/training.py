@@ -36,6 +36,8 @@ Collator = Callable[[Sequence[dict[str, Any]]], dict[str, Tensor]]
 
 CHOSEN_BY = ("macro_f1", "accuracy", "entity_f1")
 SCHEDULES = ("linear", "cosine")
+MOST = 10**9  # steps, epochs, chunks: more would be a slip
+SEEDS = 2**32  # as many as numpy's global generator takes
 KEPT = 2  # checkpoints: the best and the last
 EVAL_BATCHES = 8  # whose logits stay on the device
 
@@ -77,14 +79,15 @@ class TrainingOptions:
 
     def __post_init__(self) -> None:
         for flag in ("steps", "batch_size", "gradient_accumulation_steps", "eval_steps", "logging_steps"):
-            if getattr(self, flag) is not None and getattr(self, flag) < 1:
-                raise InputError(f"--{flag} {getattr(self, flag)}: expected 1 or more")
-        for flag in ("patience", "seed"):
-            if getattr(self, flag) < 0:
-                raise InputError(f"--{flag} {getattr(self, flag)}: expected 0 or more")
+            if getattr(self, flag) is not None and not 1 <= getattr(self, flag) <= MOST:
+                raise InputError(f"--{flag} {getattr(self, flag)}: expected 1 to {MOST}")
+        if self.patience < 0:
+            raise InputError(f"--patience {self.patience}: expected 0 or more")
+        if not 0 <= self.seed < SEEDS:
+            raise InputError(f"--seed {self.seed}: expected 0 to {SEEDS - 1}")
         for flag in ("learning_rate", "epochs"):
-            if getattr(self, flag) is not None and not 0 < getattr(self, flag) < math.inf:
-                raise InputError(f"--{flag} {getattr(self, flag)}: expected a number above 0")
+            if getattr(self, flag) is not None and not 0 < getattr(self, flag) <= MOST:
+                raise InputError(f"--{flag} {getattr(self, flag)}: expected a number above 0, at most {MOST}")
         if self.steps is not None and self.epochs is not None:
             raise InputError(f"--steps {self.steps} and --epochs {self.epochs:g}: expected one of them")
         if not 0 <= self.warmup < 1:
