@@ -36,7 +36,9 @@ Collator = Callable[[Sequence[dict[str, Any]]], dict[str, Tensor]]
 
 CHOSEN_BY = ("macro_f1", "accuracy", "entity_f1")
 SCHEDULES = ("linear", "cosine")
-MOST = 10**9  # steps, epochs, chunks: more would be a slip
+MOST = 10**9  # steps and epochs: more would be a slip
+COUNTS = dict.fromkeys(("steps", "eval_steps", "logging_steps", "gradient_accumulation_steps"), MOST)
+COUNTS["batch_size"] = 10**6
 SEEDS = 2**32  # as many as numpy's global generator takes
 KEPT = 2  # checkpoints: the best and the last
 EVAL_BATCHES = 8  # whose logits stay on the device
@@ -78,9 +80,9 @@ class TrainingOptions:
     seed: int = 42
 
     def __post_init__(self) -> None:
-        for flag in ("steps", "batch_size", "gradient_accumulation_steps", "eval_steps", "logging_steps"):
-            if getattr(self, flag) is not None and not 1 <= getattr(self, flag) <= MOST:
-                raise InputError(f"--{flag} {getattr(self, flag)}: expected 1 to {MOST}")
+        for flag, most in COUNTS.items():
+            if getattr(self, flag) is not None and not 1 <= getattr(self, flag) <= most:
+                raise InputError(f"--{flag} {getattr(self, flag)}: expected 1 to {most}")
         if self.patience < 0:
             raise InputError(f"--patience {self.patience}: expected 0 or more")
         if not 0 <= self.seed < SEEDS:

@@ -167,7 +167,7 @@ def test_refused_options(options):
         TrainingOptions(**options)
 
 
-@pytest.mark.parametrize("options", [{"lora_dropout": -0.1}, {"lora_r": 0}, {"lora_alpha": 0}])
+@pytest.mark.parametrize("options", [{"lora_dropout": -0.1}, {"lora_r": 0}, {"lora_alpha": 0}, {"lora_r": 2**40}])
 def test_refused_adapters(options):
     with pytest.raises(InputError, match=f"--{next(iter(options))}"):
         LoraOptions(**options)
