@@ -16,7 +16,7 @@ from llama import Tokenizer
 from llama.checkpoint import DTYPES
 from llama.prompts import LABEL_WORD, TEXT, fill
 from preprocess.ag_news import preprocess
-from preprocess.build import PromptOptions
+from preprocess.build import ExampleOptions, PromptOptions
 from preprocess.errors import InputError
 from preprocess.files import PathFlag
 from preprocess.prompts import Prompt, read_prompts
@@ -122,9 +122,8 @@ def make_prompts(setting: Setting, folder: Path) -> list[Prompt]:
         if not needed.exists():
             raise InputError(f"{needed}: not there; AG News and LLaMA's tokenizer are needed (--data)")
     path = folder / "inputs.json"
-    options = PromptOptions(
-        dataset_path=str(data / "ag_news"), data_path=str(path), k=setting.k, limit=setting.examples
-    )
+    examples = ExampleOptions(str(data / "ag_news"), limit=setting.examples)
+    options = PromptOptions(str(path), setting.k, examples=examples)
     method = "channel" if setting.method == "channel" else "direct"
     with contextlib.redirect_stdout(io.StringIO()):
         preprocess(options, method)

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from convert.metadata import Metadata, check_tensors, read_config
 from convert.tokenizer import read_tokenizer
 from llama.checkpoint import open_checkpoint
 from preprocess.errors import InputError, first_line
-from preprocess.files import PathFlag, current_umask, read_json, write_json
+from preprocess.files import PathFlag, current_umask, read_json, remove_leftovers, scratch_folder, write_json
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 RECORD = "conversion.json"  # in the folder: the source of the conversion
@@ -51,10 +50,11 @@ def convert(config: GgufConfig) -> None:
     path, folder = Path(config.gguf), Path(config.output_dir)
     metadata = Metadata(path)
     record = {"gguf": path.name, "sha256": sha256(path), "dtype": config.dtype}
+    remove_leftovers(folder)
     if is_made(folder, record):
         print(f"{folder}: already converted from {path}")
         return
-    with quiet(path), new_folder(folder) as made, tempfile.TemporaryDirectory() as alone:
+    with quiet(path), scratch_folder(folder) as made, tempfile.TemporaryDirectory() as alone:
         (Path(alone) / NAME).symlink_to(path.resolve())  # transformers would also read other files of its folder
         model = read_model(metadata, Path(alone), DTYPES[config.dtype])
         model.save_pretrained(made)
@@ -62,6 +62,7 @@ def convert(config: GgufConfig) -> None:
         versions = {"transformers": transformers.__version__, "torch": torch.__version__}
         write_json(made / RECORD, record | {"versions": versions})
         open_checkpoint(str(made))
+        put_in_place(made, folder)
     print(describe(folder, model, config.dtype))
 
 
@@ -122,20 +123,12 @@ def quiet(path: Path) -> Iterator[None]:
         transformers.logging.enable_progress_bar()
 
 
-@contextmanager
-def new_folder(folder: Path) -> Iterator[Path]:
-    """A temporary folder next to `folder`, renamed to it at the end, or removed after an error."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
-        yield made
-        for file in made.iterdir():
-            file.chmod(0o666 & ~current_umask())
-        made.chmod(0o777 & ~current_umask())
-        os.replace(made, folder)
-    except BaseException:
-        shutil.rmtree(made, ignore_errors=True)
-        raise
+def put_in_place(made: Path, folder: Path) -> None:
+    """Rename the temporary folder `made` to `folder`, with the user's default permissions."""
+    for file in made.iterdir():
+        file.chmod(0o666 & ~current_umask())
+    made.chmod(0o777 & ~current_umask())
+    os.replace(made, folder)
 
 
 def describe(folder: Path, model: PreTrainedModel, dtype: str) -> str:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -13,6 +14,9 @@ PAGE = 345  # text width of LaTeX's article class in points; wider tables are sc
 GAP = 12  # points between two columns
 WIDTHS = {3.9: " .,:;!'ijlrtfI()[]/-", 8.4: "mwMW%@−±≥–", 7.6: "ABCDEFGHJKLNOPQRSTUVXYZ&"}  # upper bounds in points
 OTHER = 5.6  # other characters
+LINE_BREAKS = re.compile("[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
+FORMULA = re.compile("[=+\\-@\t\r\n＝＋－＠]")  # first characters that a spreadsheet evaluates
+NUMBER = re.compile(r"[+-]?\d+(\.\d+)?(e[+-]?\d+)?")
 
 
 class Column(NamedTuple):
@@ -124,14 +128,23 @@ def to_text(
 ) -> str:
     """The table and its notes; for CSV the notes are printed to standard error.
 
+    Names are those of users' files: they break no line and compute nothing. What a terminal must not get is left to
+    `options.Harmless`.
+
     Args:
         form: markdown, latex or csv.
         marked: The column in which the best are bold.
     """
+    groups = [group._replace(heading=one_line(group.heading)) for group in groups]
+    notes = list(map(one_line, notes))
     if form == "csv":
         for note in notes:
             print(note, file=sys.stderr)
     return FORMATS[form](columns, groups, marked, notes)
+
+
+def one_line(text: str) -> str:
+    return LINE_BREAKS.sub(" ", text)
 
 
 def cells_of(
@@ -140,7 +153,7 @@ def cells_of(
     """The text of each cell, with the best in bold and those that do not differ from it marked."""
     lines = []
     for number, about in enumerate(group.rows):
-        line = [column.cell(about) for column in columns]
+        line = [one_line(column.cell(about)) for column in columns]
         if marked in columns:
             place = columns.index(marked)
             line[place] = bold(line[place]) if number in group.best else line[place]
@@ -242,10 +255,16 @@ def headers_of(column: Column) -> list[str]:
 def csv_cells(column: Column, about: Any) -> list[str]:
     """The cells of a column in CSV."""
     if not column.parts:
-        return [column.cell(about)]
+        return [as_text(column.cell(about))]
     value = column.value(about)
     taken = [None if value is None else take(value) for _, take in column.parts]
     return [UNKNOWN if part is None else f"{part:.6g}" for part in taken]
+
+
+def as_text(cell: str) -> str:
+    """A name that a spreadsheet would take for a formula gets a quote before it, as one types it there."""
+    is_formula = FORMULA.match(cell) and cell != UNKNOWN and not NUMBER.fullmatch(cell)
+    return f"'{cell}" if is_formula else cell
 
 
 FORMATS = {"markdown": to_markdown, "latex": to_latex, "csv": to_csv}

@@ -74,7 +74,7 @@ class GenerateConfig:
             return [re.sub(r"\\[ntr]", lambda escape: written[escape[0]], self.stop)] if self.stop else []
         try:
             stops = json.loads(self.stop)
-        except ValueError:
+        except (ValueError, RecursionError):
             stops = None
         if not isinstance(stops, list) or not all(isinstance(stop, str) and stop for stop in stops):
             raise InputError(f'--stop {self.stop}: expected a string, or a JSON list of strings such as ["\\n", "###"]')

@@ -17,6 +17,7 @@ import fcntl
 import json
 import os
 import shutil
+import sys
 import time
 import uuid
 import zlib
@@ -32,6 +33,7 @@ from preprocess.errors import InputError
 from preprocess.schema import BATCH, BATCHES_BEGUN, SESSION, check
 
 OVERWRITING = "overwriting"  # an empty file
+SECONDS_OF_ORPHANS = 30.0  # workers whose torchrun was killed notice it within 24 s (measured)
 SECONDS_TO_SYNC = 2.0  # between two forced writes to the disk, in case the machine crashes
 
 
@@ -69,12 +71,13 @@ class Journal:
         return bool(self.files())
 
     def lock(self) -> None:
-        """Lock the output for this process, until `close` or its end.
+        """Lock the output for this process, until `close` or its end. Waits for orphans of a killed launcher.
 
         Raises:
             InputError: Another process has locked it.
         """
         path = self.folder / "lock"
+        until = None
         while self.lock_file is None:
             if self.folder.is_symlink() or (self.folder.exists() and not self.folder.is_dir()):
                 what = "link" if self.folder.is_symlink() else "file"
@@ -89,14 +92,21 @@ class Journal:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
                     file.seek(0)
-                    holder = file.read(100).decode(errors="replace")
+                    holder, _, parent = file.read(100).decode(errors="replace").partition("\n")
+                    if until is None and is_orphan(holder, parent):
+                        until = time.monotonic() + SECONDS_OF_ORPHANS
+                        what = f"what is left of a run that was killed still writes it ({holder})"
+                        print(f"{self.output_path}: {what}; waiting up to {SECONDS_OF_ORPHANS:.0f} s", file=sys.stderr)
+                    if until is not None and time.monotonic() < until:
+                        time.sleep(0.2)
+                        continue
                     raise InputError(
                         f"{self.output_path}: another run is writing it ({holder or 'process unknown'});"
                         " wait for it, stop it, or choose another --output_path"
                     ) from None
                 if os.path.samestat(os.fstat(file.fileno()), path.stat()):
                     file.truncate(0)
-                    file.write(f"process {os.getpid()} on {os.uname().nodename}".encode())
+                    file.write(f"process {os.getpid()} on {os.uname().nodename}\n{os.getppid()}".encode())
                     self.lock_file = file
 
     def close(self) -> None:
@@ -193,6 +203,22 @@ class Journal:
             with suppress(InputError):
                 self.lock()
                 self.remove()
+
+
+def is_orphan(holder: str, parent: str) -> bool:
+    """Whether the process that holds a lock has lost the one that started it, as workers of a killed torchrun have.
+
+    Args:
+        holder, parent: As `lock` writes them.
+    """
+    _, process, _, node = (*holder.split(), "", "", "", "")[:4]
+    if node != os.uname().nodename or not process.isdecimal() or not Path("/proc/self/status").exists():
+        return False
+    try:
+        status = Path(f"/proc/{process}/status").read_text()
+    except OSError:  # it has ended, and a process that it started has the lock
+        return True
+    return f"PPid:\t{parent}\n" not in status
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from preprocess.errors import InputError
-from preprocess.files import encode_json, is_unfinished, meta_path, read_hashed_json, read_json, write_pair
+from preprocess.files import encode_json, is_unfinished, mark_of, meta_path, read_hashed_json, read_json, write_pair
 from preprocess.prompts import Prompt
 from preprocess.schema import PREDICTIONS_META, Schema, check
 
@@ -156,6 +156,7 @@ def finished(path: Path, identity: dict[str, Any], overwrite: bool, begun: bool)
         raise InputError(f"{path}: exists without a meta file; --overwrite replaces it")
     meta = read_predictions(path, "--output_path").meta or {}
     check_same(f"{path}: exists", meta, {key: identity[key] for key in IDENTITY})
+    mark_of(path).unlink(missing_ok=True)  # of a writer that was killed in its last moment
     return meta
 
 

@@ -103,6 +103,7 @@ class Run:
         self.checkpoint: Checkpoint = open_checkpoint(
             options.ckpt_dir, options.tokenizer_path or None, options.max_seq_len, options.revision or None
         )
+        self.checkpoint.start_hashing()
         self.model_parallel_size = self.checkpoint.model_parallel_size(options.model_parallel_size, world_size())
         check_replicas(self.model_parallel_size)
         self.device = own_device()
@@ -135,6 +136,8 @@ class Run:
             InputError: The output is another result, without --overwrite.
         """
         overwrite = self.options.overwrite or self.journal.replaces()
+        if overwrite or not self.output_path.exists():
+            return False  # the fingerprint is not waited for
         meta = finished(self.output_path, self.identity, overwrite, self.journal.exists())
         if meta is not None and is_rank_0():
             self.journal.remove_leftovers()

@@ -37,7 +37,7 @@ class Session:
             line = set_threads(run.options.threads)
             if line and launch.rank == 0:
                 print(line, file=sys.stderr)
-        key = (run.identity["fingerprint"], run.dtype, run.max_seq_len, run.model_parallel_size)
+        key = (run.checkpoint.stamp(), run.dtype, run.max_seq_len, run.model_parallel_size)
         if self.model is None or key != self.key:
             self.model = None  # free the old model first: two may not fit into memory
             self.model, self.key = load_model(run.checkpoint, launch, run.dtype), key

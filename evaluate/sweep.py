@@ -1,7 +1,7 @@
 """Scores several draws of demonstrations in one command, to measure the sensitivity to the draw."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from evaluate.calibration import CalibrateConfig, calibrate
@@ -15,13 +15,17 @@ from evaluate.session import Session
 from evaluate.table import TableConfig, results_table
 from llama.checkpoint import open_checkpoint
 from llama.parallel import Launch, start, world_size
-from preprocess import ag_news, doclaynet, tables
-from preprocess.build import PromptOptions
+from preprocess import ag_news, doclaynet
+from preprocess.build import ExampleOptions, PromptOptions
+from preprocess.doclaynet import BlockOptions, DocLayNetConfig
 from preprocess.errors import InputError
 from preprocess.files import PathFlag
+from preprocess.pages import dataset_of_size
+from preprocess.tables import LabelOptions, PreprocessConfig, preprocess_config
 
 METHODS = ("direct", "calibrated", "channel", "generate")
 DATASETS = ("ag_news", "doclaynet")  # others have a YAML file
+MOST_ORDERS = 1000
 COLUMNS = "dataset,num_examples,k,method,draws,accuracy,interval,worst,disagreement,macro_f1"
 
 
@@ -39,13 +43,13 @@ class SweepConfig:
             is scored.
         orders: Number of other orders of the first draw's demonstrations, to measure the sensitivity to their order (Lu
             et al. 2022).
-        dataset_path: A hub id, or a folder or file of the data set; default the sample set or the hub's.
-        demonstrations: Folder or file to draw demonstrations from; default the train split of the data set.
-        limit: Keep only the first N test examples; 0 keeps all.
         output_dir: Folder for prompts and predictions; default results/CHECKPOINT/sweep.
         dtype: auto, float32, bfloat16 or float16; auto is the checkpoint's own dtype on CUDA, float32 on a CPU.
         score_eos: Include the end of sequence after the completion, as the original system does.
         format: Format of the table: markdown, latex (needs the package booktabs) or csv.
+        examples: Where the examples come from.
+        labels: How labels are read, for AG News and YAML files.
+        blocks: How blocks are read, for doclaynet.
         run: The options that all methods share.
     """
 
@@ -54,13 +58,13 @@ class SweepConfig:
     k: str = "1"
     seed: str = "1,2,3,4,5"
     orders: int = 0
-    dataset_path: PathFlag = ""
-    demonstrations: PathFlag = ""
-    limit: int = 0
     output_dir: PathFlag = ""
     dtype: str = "auto"
     score_eos: bool = True
     format: str = "markdown"
+    examples: ExampleOptions = field(default_factory=ExampleOptions)
+    labels: LabelOptions = field(default_factory=LabelOptions)
+    blocks: BlockOptions = field(default_factory=BlockOptions)
     run: RunOptions = field(default_factory=RunOptions)
 
     def __post_init__(self) -> None:
@@ -72,10 +76,16 @@ class SweepConfig:
         for method in names(self.methods):
             if method not in METHODS:
                 raise InputError(f"--methods {method!r}: expected a comma-separated list of {', '.join(METHODS)}")
-        if self.orders < 0:
-            raise InputError(f"--orders {self.orders}: expected 0 or more")
+        if not 0 <= self.orders <= MOST_ORDERS:
+            raise InputError(f"--orders {self.orders}: expected 0 to {MOST_ORDERS}")
         for flag in ("k", "seed"):
             numbers(flag, getattr(self, flag))
+        is_layout = self.dataset == "doclaynet"
+        refused = self.labels if is_layout else self.blocks
+        for flag in (flag.name for flag in fields(refused) if getattr(refused, flag.name) != flag.default):
+            what = " has no classes as numbers" if is_layout else f": only doclaynet has --{flag}"
+            raise InputError(f"--{flag}: --dataset {self.dataset}{what}")
+        dataset_of_size(self.blocks.dataset_size, self.examples.dataset_path)
 
 
 def names(text: str) -> list[str]:
@@ -86,7 +96,7 @@ def names(text: str) -> list[str]:
 def numbers(flag: str, text: str) -> list[int]:
     """The whole numbers in a comma-separated list; raises InputError if it is invalid."""
     parts = names(text)
-    if not all(part.isdecimal() for part in parts):
+    if not all(part.isdecimal() and int(part[:20]) < 2**63 for part in parts):
         raise InputError(f"--{flag} {text}: expected comma-separated whole numbers, 0 or more")
     return [int(part) for part in parts]
 
@@ -126,15 +136,7 @@ def score_draw(
     requested = names(config.methods)
     scored = [method for method in METHODS if method in requested or (method == "direct" and "calibrated" in requested)]
     for kind in dict.fromkeys(map(prompts_of, scored)):
-        options = PromptOptions(
-            dataset_path=config.dataset_path,
-            data_path=inputs[kind],
-            demonstrations=config.demonstrations,
-            k=k,
-            seed=seed,
-            order=order,
-            limit=config.limit,
-        )
+        options = PromptOptions(inputs[kind], k, seed, order, config.examples)
         launch.from_rank_0(inputs[kind], lambda kind=kind, options=options: write_prompts(config, options, kind))
     for method in scored:
         score_method(config, session, method, inputs, outputs)
@@ -164,8 +166,8 @@ def score_method(
 def write_prompts(config: SweepConfig, options: PromptOptions, method: str) -> None:
     """Write the prompt file of one draw."""
     if config.dataset == "ag_news":
-        ag_news.preprocess(options, method)
+        ag_news.preprocess(options, method, config.labels.first_label)
     elif config.dataset == "doclaynet":
-        doclaynet.preprocess(doclaynet.DocLayNetConfig(prompts=options), method)
+        doclaynet.preprocess(DocLayNetConfig(config.blocks, options), method)
     else:
-        tables.preprocess_config(tables.PreprocessConfig(config.dataset, method, options))
+        preprocess_config(PreprocessConfig(config.dataset, method, config.labels, options))

@@ -94,7 +94,8 @@ def results_table(results: Sequence[Result], config: TableConfig) -> str:
         if config.format == "latex" and not headings and "dataset" in names:
             headings = ["dataset"]
     by_group = gather(methods, lambda method: tuple(shown(name, method) for name in headings))
-    columns = [COLUMNS[name] for name in names if name not in headings or config.format == "csv"]
+    beside = [name for name in names if name not in headings or config.format == "csv"]
+    columns = [COLUMNS[name] for name in beside or names]  # a table of its headings alone would have none
     rows = []
     marks = {} if config.draws else against_best(methods)
     for key, members in by_group.items():

@@ -138,6 +138,7 @@ def arguments(options: TrainingOptions, folder: Path, bf16: bool, show_progress:
         logging_steps=options.logging_steps,
         activation_checkpointing=options.gradient_checkpointing,
         bf16=bf16,
+        use_cpu=bf16 and not torch.cuda.is_available(),  # else it refuses bfloat16 there
         seed=options.seed,
         label_names=["labels"],
         remove_unused_columns=False,
@@ -161,7 +162,11 @@ def make_trainer(
     bf16: bool = False,
     show_progress: bool = False,
 ) -> Trainer:
-    """The Trainer with its logs: TensorBoard's in `folder`/tensorboard, `folder`/log.csv."""
+    """The Trainer with its logs: TensorBoard's in `folder`/tensorboard, `folder`/log.csv.
+
+    Args:
+        bf16: Compute in bfloat16 where that is safe.
+    """
 
     def measure(evaluated: EvalPrediction) -> dict[str, float]:
         scores = block_scores(evaluated.predictions, validation.chunks, len(validation.blocks))

@@ -6,7 +6,9 @@ with any model-parallel size that divides the model. Only `llama.formats` depend
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,8 +17,8 @@ from llama.errors import CheckpointError
 from llama.formats.folder import open_folder
 from llama.formats.location import locate
 from llama.formats.weights import Weights
-from llama.formats.whole import whole_hashes
-from llama.params import ModelArgs, check_division, weight_shapes
+from llama.formats.whole import Hashing
+from llama.params import POSITIONS, ModelArgs, check_division, weight_shapes
 from llama.tokenizer import Tokenizer
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -57,6 +59,24 @@ class Checkpoint:
         check_division(self.args, size)
         return size
 
+    @property
+    def all_files(self) -> list[Path]:
+        """Those of shape, tokenizer and weights, in this order."""
+        return [*self.files, *self.tokenizer.backend.files, *self.weights.paths]
+
+    @cached_property
+    def hashing(self) -> Hashing:
+        return Hashing(self.all_files)
+
+    def start_hashing(self) -> None:
+        """Have threads read the files meanwhile: what is called before loading has its fingerprint soon after."""
+        _ = self.hashing
+
+    def stamp(self) -> tuple[Any, ...]:
+        """What tells these files from others before they are read: paths, sizes, times, inodes."""
+        found = ((path.resolve(), path.stat()) for path in self.all_files)
+        return tuple((path, status.st_size, status.st_mtime_ns, status.st_ino) for path, status in found)
+
     def fingerprint(self) -> str:
         """SHA-256 over all bytes of the shape, tokenizer and weight files, in this order, regardless of their names.
 
@@ -65,8 +85,7 @@ class Checkpoint:
         Raises:
             CheckpointError: A weight file is damaged.
         """
-        hashes = whole_hashes([*self.files, *self.tokenizer.backend.files, *self.weights.paths])
-        return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
+        return hashlib.sha256("\n".join(self.hashing.result()).encode()).hexdigest()
 
 
 def open_checkpoint(
@@ -87,8 +106,8 @@ def open_checkpoint(
     Raises:
         CheckpointError: The checkpoint is invalid; the message names the file, what was found and what was expected.
     """
-    if max_seq_len is not None and max_seq_len < 1:
-        raise CheckpointError(f"max_seq_len {max_seq_len}: expected 1 or more")
+    if max_seq_len is not None and not 1 <= max_seq_len <= POSITIONS:
+        raise CheckpointError(f"max_seq_len {max_seq_len}: expected 1 to {POSITIONS:,}")
     location = locate(ckpt_dir, revision)
     contents = open_folder(location.folder, tokenizer_path, max_seq_len)
     return Checkpoint(

@@ -28,6 +28,7 @@ class LLaMA:
         tokenizer: Its tokenizer.
         max_batch_size: Maximum rows of a batch; None: limited only by `max_batch_tokens`. Scores do not depend on it.
         max_batch_tokens: Maximum tokens of a batch; None: 2,048 on a CPU, 16,384 on CUDA.
+        fingerprint: Fingerprint of the checkpoint, as in results; None: unknown.
     """
 
     def __init__(
@@ -36,9 +37,11 @@ class LLaMA:
         tokenizer: Tokenizer,
         max_batch_size: int | None = None,
         max_batch_tokens: int | None = None,
+        fingerprint: str | None = None,
     ):
         self.model = model
         self.tokenizer = tokenizer
+        self.fingerprint = fingerprint
         tokens = TOKENS[model.norm.weight.device.type] if max_batch_tokens is None else max_batch_tokens
         self.limits = Limits(tokens, max_batch_size)
 
@@ -252,9 +255,10 @@ def load(
         revision: Branch, tag or commit of a model on the hub; None: main.
 
     Raises:
-        CheckpointError: See `llama.checkpoint.open_checkpoint` and `llama.parallel.start`.
+        CheckpointError: See `llama.checkpoint.open_checkpoint`, its fingerprint, and `llama.parallel.start`.
     """
     checkpoint = open_checkpoint(ckpt_dir, tokenizer_path, max_seq_len, revision)
+    checkpoint.start_hashing()
     launch = start(checkpoint.model_parallel_size(model_parallel_size, world_size()))
     model = load_model(checkpoint, launch, resolve_dtype(dtype, checkpoint, launch.device))
-    return LLaMA(model, checkpoint.tokenizer, max_batch_size, max_batch_tokens)
+    return LLaMA(model, checkpoint.tokenizer, max_batch_size, max_batch_tokens, checkpoint.fingerprint())

@@ -14,7 +14,7 @@ from preprocess.build import PromptOptions
 from preprocess.dataset_config import DatasetConfig, read_dataset_config
 from preprocess.errors import InputError
 from preprocess.labels import Labels
-from preprocess.tables import Split, check_first_label
+from preprocess.tables import LabelOptions, Split
 
 CONFIG = Path(__file__).resolve().parent.parent / "samples" / "datasets" / "ag_news.yaml"
 LABEL_WORDS = ("World", "Sports", "Business", "Science and technology")  # as in the YAML file
@@ -28,26 +28,22 @@ class AgNewsConfig:
     """Turn AG News into a prompt file.
 
     Args:
-        first_label: Number of the class World, 0 or 1; required if neither the format of the file nor its labels
-            determine it.
+        labels: How labels are read.
         prompts: The options that all data sets share.
     """
 
-    first_label: int | None = None
+    labels: LabelOptions = field(default_factory=LabelOptions)
     prompts: PromptOptions = field(default_factory=PromptOptions)
-
-    def __post_init__(self) -> None:
-        check_first_label(self.first_label)
 
 
 def preprocess_direct(config: AgNewsConfig) -> None:
     """AG News as prompts of the direct method."""
-    preprocess(config.prompts, "direct", config.first_label)
+    preprocess(config.prompts, "direct", config.labels.first_label)
 
 
 def preprocess_channel(config: AgNewsConfig) -> None:
     """AG News as prompts of the channel method."""
-    preprocess(config.prompts, "channel", config.first_label)
+    preprocess(config.prompts, "channel", config.labels.first_label)
 
 
 def preprocess(options: PromptOptions, method: str, first_label: int | None = None) -> None:
@@ -63,10 +59,10 @@ def ag_news(first_label: int | None = None) -> DatasetConfig:
 
 
 def read_split(
-    dataset_path: str, split: str, flag: str = "--dataset_path", first_label: int | None = None
+    dataset_path: str, split: str, flag: str = "--dataset_path", first_label: int | None = None, first: int = 0
 ) -> Split | None:
     """The examples of a split in any variant, in order; None if there is no such split."""
-    return tables.read_split(ag_news(first_label), dataset_path, split, flag, with_columns)
+    return tables.read_split(ag_news(first_label), dataset_path, split, flag, with_columns, first)
 
 
 def with_columns(config: DatasetConfig, columns: Sequence[str], place: str) -> DatasetConfig:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -20,37 +20,56 @@ Read = Callable[[str, str, str], Split | None]
 
 
 @dataclass(frozen=True)
-class PromptOptions:
-    """Turn a data set into a prompt file.
+class ExampleOptions:
+    """Where examples and demonstrations come from.
 
     Args:
         dataset_path: A hub id, or a folder or file of the data set; default the sample set or the hub's.
         sample: Without --dataset_path: True reads the sample set in samples/, if the data set has one; --sample=False
             reads the hub's data set.
-        data_path: Output prompt file; default real/inputs_METHOD_DATASET.json, or samples/inputs_METHOD_DATASET.json
-            for the sample set with all other options at their defaults.
         demonstrations: Folder or file to draw demonstrations from; default the train split of the data set.
-        k: Demonstrations of each class; 0 is zero-shot; default 1, or the k of the data set's YAML file.
-        seed: Random seed of the draw of demonstrations.
-        order: 0 keeps the demonstrations in the order of the draw; 1, 2, ... are other orders.
         limit: Keep only the first N test examples; 0 keeps all.
         shuffle: Random seed to shuffle the test examples before --limit; default the order of the data set.
     """
 
     dataset_path: PathFlag = ""
     sample: bool = True
-    data_path: PathFlag = ""
     demonstrations: PathFlag = ""
-    k: int | None = None
-    seed: int = 42
-    order: int = 0
     limit: int = 0
     shuffle: int | None = None
 
     def __post_init__(self) -> None:
-        for flag in ("k", "seed", "order", "limit", "shuffle"):
-            if (getattr(self, flag) or 0) < 0:
-                raise InputError(f"--{flag} {getattr(self, flag)}: expected 0 or more")
+        check_counts(self, "limit", "shuffle")
+
+
+@dataclass(frozen=True)
+class PromptOptions:
+    """Turn a data set into a prompt file.
+
+    Args:
+        data_path: The prompt file to write; default real/inputs_METHOD_DATASET.json, and for the sample set with all
+            other options at their defaults samples/inputs_METHOD_DATASET.json.
+        k: Demonstrations of each class; 0 is zero-shot; default 1, or what the file of the data set says.
+        seed: Of the draw of demonstrations.
+        order: 0 shows them in the order of the draw; 1, 2, ... in other orders.
+        examples: Where examples come from.
+    """
+
+    data_path: PathFlag = ""
+    k: int | None = None
+    seed: int = 42
+    order: int = 0
+    examples: ExampleOptions = field(default_factory=ExampleOptions)
+
+    def __post_init__(self) -> None:
+        check_counts(self, "k", "seed", "order")
+
+
+def check_counts(options: Any, *flags: str) -> None:
+    """Raises InputError where one of the flags is negative."""
+    for flag in flags:
+        if (getattr(options, flag) or 0) < 0:
+            raise InputError(f"--{flag} {getattr(options, flag)}: expected 0 or more")
 
 
 @dataclass(frozen=True)
@@ -126,14 +145,15 @@ def locate(dataset: DataSet, options: PromptOptions, method: str) -> Plan:
         dataset.template.form(method)
     except ValueError as error:
         raise InputError(f"--method {method}: {error}{dataset.cite('template')}") from None
-    sample = dataset.sample if options.sample else ""
-    origin = options.dataset_path or sample or dataset.path
+    examples = options.examples
+    sample = dataset.sample if examples.sample else ""
+    origin = examples.dataset_path or sample or dataset.path
     flag = "--dataset_path"
-    if not options.dataset_path:
+    if not examples.dataset_path:
         flag = ", ".join(filter(None, (flag, dataset.places.get("sample" if sample else "path"))))
     shipped = dataset.is_sample(origin)
     defaults = PromptOptions(k=dataset.k)
-    drawn = replace(options, dataset_path="", sample=True, data_path="")
+    drawn = replace(options, data_path="", examples=replace(examples, dataset_path="", sample=True))
     folder = "samples" if shipped and drawn == defaults else "real"  # other options must not change the sample files
     path = Path(options.data_path or f"{folder}/inputs_{method}_{dataset.name}.json")
     check_writable(path, "--data_path")
@@ -174,10 +194,10 @@ def limited(examples: list[Example], plan: Plan) -> list[Example]:
     """
     if not examples:
         raise InputError(f"{plan.origin}: no {plan.dataset.split} examples with text ({plan.flag})")
-    if plan.options.shuffle is not None:
-        order = np.random.default_rng(plan.options.shuffle).permutation(len(examples))
+    if plan.options.examples.shuffle is not None:
+        order = np.random.default_rng(plan.options.examples.shuffle).permutation(len(examples))
         examples = [examples[place] for place in order]
-    return examples[: plan.options.limit or None]
+    return examples[: plan.options.examples.limit or None]
 
 
 def read_train(read: Read[Split], plan: Plan) -> Split:
@@ -186,16 +206,16 @@ def read_train(read: Read[Split], plan: Plan) -> Split:
     Raises:
         InputError: There is no such split.
     """
-    dataset = plan.dataset
-    if plan.options.demonstrations:
-        where, flag, splits = plan.options.demonstrations, "--demonstrations", (dataset.train_split, dataset.split)
+    dataset, demonstrations = plan.dataset, plan.options.examples.demonstrations
+    if demonstrations:
+        where, flag, splits = demonstrations, "--demonstrations", (dataset.train_split, dataset.split)
     else:
         where, flag, splits = plan.origin, plan.flag, (dataset.train_split,)
     for split in splits:
         train = read(where, split, flag)
         if train is not None:
             return train
-    divide = "" if plan.options.demonstrations or not dataset.places else "test_size in the YAML file, "
+    divide = "" if demonstrations or not dataset.places else "test_size in the YAML file, "
     raise InputError(
         f"{where}: no {dataset.train_split} split to draw demonstrations from; name one with --demonstrations, {divide}"
         f"or --k 0{dataset.cite('train_split')}"
@@ -223,7 +243,7 @@ def write_prompt_file(
     Raises:
         InputError: Two examples have the same id, or the demonstrations cannot be drawn.
     """
-    dataset, options = plan.dataset, plan.options
+    dataset, options, examples = plan.dataset, plan.options, plan.options.examples
     shown = draw_demonstrations(dataset.draw, train, test, dataset.label_words, options.k, options.seed)
     if options.order:
         shown = reordered(shown, options.seed, options.order)
@@ -249,9 +269,9 @@ def write_prompt_file(
         "k": options.k,
         "seed": options.seed,
         **({"order": options.order} if options.order else {}),
-        "limit": options.limit,
-        **({} if options.shuffle is None else {"shuffle": options.shuffle}),
-        "demonstrations_path": options.demonstrations or plan.origin,
+        "limit": examples.limit,
+        **({} if examples.shuffle is None else {"shuffle": examples.shuffle}),
+        "demonstrations_path": examples.demonstrations or plan.origin,
         **(more or {}),
         "template": {key: value for key, value in zero_shot._asdict().items() if (key, value) not in DEFAULTS.items()},
         "demonstrations": [example.id for example in shown],

@@ -38,20 +38,18 @@ DOCBANK = replace(DOCLAYNET, name="docbank")
 
 
 @dataclass(frozen=True)
-class DocLayNetConfig:
-    """Turn the text blocks of document pages into a prompt file.
+class BlockOptions:
+    """How the blocks of pages are read.
 
     Args:
         train_pages: Number of train pages to draw demonstrations from, the first in order.
         max_demo_words: Maximum number of words of a demonstration's text.
-        prompts: The options that all data sets share.
         dataset_size: small, base or large: that part of DocLayNet on the hub, instead of --dataset_path.
         box_unit: Unit of the boxes: pixels, percent, 0..1000 or 0..1; default pixels, for DocBank 0..1000.
     """
 
     train_pages: int = 500
     max_demo_words: int = 40
-    prompts: PromptOptions = field(default_factory=PromptOptions)
     dataset_size: str = ""
     box_unit: str = ""
 
@@ -60,7 +58,22 @@ class DocLayNetConfig:
             if getattr(self, flag) < 1:
                 raise InputError(f"--{flag} {getattr(self, flag)}: expected 1 or more")
         check_unit(self.box_unit)
-        dataset_of_size(self.dataset_size, self.prompts.dataset_path)
+
+
+@dataclass(frozen=True)
+class DocLayNetConfig:
+    """Turn the text blocks of document pages into a prompt file.
+
+    Args:
+        blocks: How they are read.
+        prompts: The options that all data sets share.
+    """
+
+    blocks: BlockOptions = field(default_factory=BlockOptions)
+    prompts: PromptOptions = field(default_factory=PromptOptions)
+
+    def __post_init__(self) -> None:
+        dataset_of_size(self.blocks.dataset_size, self.prompts.examples.dataset_path)
 
 
 def preprocess_direct(config: DocLayNetConfig) -> None:
@@ -75,23 +88,24 @@ def preprocess_channel(config: DocLayNetConfig) -> None:
 
 def preprocess(config: DocLayNetConfig, method: str) -> None:
     """Page blocks as prompts of `method`."""
-    path = dataset_of_size(config.dataset_size, config.prompts.dataset_path)
+    options, examples = config.blocks, config.prompts.examples
+    path = dataset_of_size(options.dataset_size, examples.dataset_path)
     dataset = DOCLAYNET if docbank_files(path) is None else DOCBANK
-    plan = locate(dataset, replace(config.prompts, dataset_path=path), method)
-    read = partial(read_pages, box_unit=config.box_unit)
+    plan = locate(dataset, replace(config.prompts, examples=replace(examples, dataset_path=path)), method)
+    read = partial(read_pages, box_unit=options.box_unit)
     blocks, dropped, repaired = [], Counter(), Counter()
     for page in tqdm(read_test(read, plan), desc="pages", unit="page", disable=None):
         dropped += Counter(block.label_word for block in page.blocks if not block.text)
         repaired += Counter(what for block in page.blocks if block.text for what in block.repairs())
         blocks += [block.example() for block in page.blocks if block.text]
-        if plan.options.shuffle is None and plan.options.limit and len(blocks) >= plan.options.limit:
+        if examples.shuffle is None and examples.limit and len(blocks) >= examples.limit:
             break
     test = limited(blocks, plan)
-    train = train_blocks(plan, config.train_pages, read) if plan.options.k else []
-    more = {"train_pages": config.train_pages, "max_demo_words": config.max_demo_words} | dict(repaired)
+    train = train_blocks(plan, options.train_pages, read) if plan.options.k else []
+    more = {"train_pages": options.train_pages, "max_demo_words": options.max_demo_words} | dict(repaired)
     for what, number in repaired.items():
         print(f"{what.replace('_', ' ')}: {number}")
-    write_prompt_file(plan, test, train, dropped=dropped, max_demo_words=config.max_demo_words, more=more)
+    write_prompt_file(plan, test, train, dropped=dropped, max_demo_words=options.max_demo_words, more=more)
 
 
 def train_blocks(plan: Plan, train_pages: int, read: Read) -> list[Example]:

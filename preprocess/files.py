@@ -7,15 +7,19 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import stat
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
 from preprocess.errors import InputError
 
 BYTE_ORDER_MARK = "\ufeff"
+LONG = re.compile(r"\d{19}")
+LARGEST = 2**63  # of whole numbers
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
@@ -92,11 +96,17 @@ def read_hashed_json(path: str | Path, flag: str) -> tuple[Any, str]:
 def parse_json(raw: str, path: str | Path, flag: str) -> Any:
     """`raw`, the text of `path`, parsed."""
     try:
-        return replace_surrogates(json.loads(raw)) if "\\ud" in raw.lower() else json.loads(raw)
+        content = json.loads(raw, parse_int=within_64_bits if LONG.search(raw) else None)
+        return replace_surrogates(content) if "\\ud" in raw.lower() else content
     except json.JSONDecodeError as error:
         raise InputError(f"{path}: not JSON: line {error.lineno} column {error.colno}: {error.msg} ({flag})") from None
-    except (RecursionError, ValueError) as error:  # nested too deep; a number with thousands of digits
+    except (RecursionError, ValueError) as error:  # nested too deep
         raise InputError(f"{path}: invalid: {error} ({flag})") from None
+
+
+def within_64_bits(text: str) -> int | float:
+    """An integer of at most 64 bits; a longer one becomes the nearest float, or infinity."""
+    return int(text) if len(text) < 20 and -LARGEST <= int(text) < LARGEST else float(text)
 
 
 def replace_surrogates(content: Any) -> Any:
@@ -130,12 +140,34 @@ def write_bytes(path: str | Path, content: bytes, scratch: Path | None = None) -
         raise
 
 
+@contextmanager
+def scratch_folder(path: Path) -> Iterator[Path]:
+    """A hidden folder beside `path`, on its disk, for what is to be moved there; it is removed at the end."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(path)
+    made = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    descriptor = os.open(made, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield made
+    finally:
+        os.close(descriptor)
+        shutil.rmtree(made, ignore_errors=True)
+
+
 def remove_leftovers(path: Path) -> None:
-    """Remove temporary files of killed writers next to `path`; a running writer locks its file."""
+    """Remove temporary files and folders of killed writers next to `path`; a running writer locks its own."""
     for leftover in path.parent.glob(f".{glob.escape(path.name)}.{'?' * 8}"):
-        with suppress(OSError), leftover.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            leftover.unlink()
+        with suppress(OSError):
+            descriptor = os.open(leftover, os.O_RDONLY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if leftover.is_dir():
+                    shutil.rmtree(leftover)
+                else:
+                    leftover.unlink()
+            finally:
+                os.close(descriptor)
 
 
 def write_pair(path: str | Path, content: bytes, meta: bytes, scratch: Path | None = None) -> None:
@@ -155,7 +187,7 @@ def write_pair(path: str | Path, content: bytes, meta: bytes, scratch: Path | No
     meta_file.unlink(missing_ok=True)
     write_bytes(path, content, scratch)
     write_bytes(meta_file, meta, scratch)
-    mark_of(path).unlink()
+    mark_of(path).unlink(missing_ok=True)
 
 
 def is_unfinished(path: Path) -> bool:

@@ -15,7 +15,7 @@ import yaml
 
 from preprocess.errors import InputError
 
-NUMBER = re.compile(r"0|-?[1-9][0-9]*")
+NUMBER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 WHOLE = re.compile(r"(0|-?[1-9][0-9]*)\.0+")
 SHOWN = 200  # maximum number of values in a mapping to paste; more are hardly labels
 

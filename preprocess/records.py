@@ -9,6 +9,7 @@ from preprocess.errors import InputError, first_line
 from preprocess.files import replace_surrogates
 from preprocess.lines import read_lines
 
+BATCH = 256  # rows of Parquet that are read at once: of who takes the first ones, or of large ones, few
 Record = dict[str, Any]
 
 
@@ -94,7 +95,7 @@ def read_parquet(
             names = file.schema_arrow.names
             known = columns is not None and set(columns) <= set(names)
             chosen = [name for name in names if (name in columns if known else name not in without)]
-            for batch in file.iter_batches(columns=chosen):
+            for batch in file.iter_batches(BATCH, columns=chosen):
                 for row in batch.to_pylist():
                     yield None, row
     except (pyarrow.ArrowException, OSError, ValueError) as error:
@@ -113,5 +114,5 @@ def parquet_features(path: Path) -> Any:
 
     try:
         return datasets.Features.from_arrow_schema(parquet.read_schema(path))
-    except (pyarrow.ArrowException, OSError, ValueError) as error:
+    except (pyarrow.ArrowException, OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: not readable as parquet: {first_line(error)}") from None

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from preprocess.errors import InputError
-
-LARGEST = 2**63  # bound of numbers: computations use 64 bits
+from preprocess.files import LARGEST
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,14 @@
 """Data sets of texts with labels, described by a YAML file: rows -> examples -> prompt file."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
-from llama.templates import TEXT
 from preprocess.build import Plan, PromptOptions, limited, locate, read_test, read_train, write_prompt_file
 from preprocess.dataset_config import DatasetConfig, read_dataset_config
 from preprocess.delimited import CLASS
@@ -18,10 +17,26 @@ from preprocess.errors import InputError
 from preprocess.files import PathFlag
 from preprocess.labels import Column, read_labels
 from preprocess.prompts import METHODS, Example
-from preprocess.records import Record
+from preprocess.rows import Row, check_ids, read_row
 from preprocess.sources import find_table, is_lone
 
 Adapt = Callable[[DatasetConfig, Sequence[str], str], DatasetConfig]
+
+
+@dataclass(frozen=True)
+class LabelOptions:
+    """How labels are read that are numbers.
+
+    Args:
+        first_label: The number of the first class (of AG News: World), 0 or 1; needed where neither the form of the
+            file, nor its YAML file, nor the labels that occur tell.
+    """
+
+    first_label: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.first_label not in (None, 0, 1):
+            raise InputError(f"--first_label {self.first_label}: expected 0 or 1")
 
 
 @dataclass(frozen=True)
@@ -32,20 +47,18 @@ class PreprocessConfig:
         config: The YAML file, such as samples/datasets/sst2.yaml; docs/datasets.md explains its keys. Prompts go to
             real/ unless --data_path is given.
         method: Method the prompts are for: direct (also for calibrated and generate) or channel.
+        labels: How labels are read.
         prompts: The options that all data sets share.
-        first_label: Number of the first label word in a list, 0 or 1, as in the YAML file; required if neither the file
-            nor the labels determine it.
     """
 
     config: PathFlag = ""
     method: str = "direct"
+    labels: LabelOptions = field(default_factory=LabelOptions)
     prompts: PromptOptions = field(default_factory=PromptOptions)
-    first_label: int | None = None
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise InputError(f"--method {self.method}: expected {' or '.join(METHODS)}")
-        check_first_label(self.first_label)
 
 
 @dataclass(frozen=True)
@@ -61,12 +74,6 @@ class Split:
     dropped: Counter[str]
 
 
-def check_first_label(first: int | None) -> None:
-    """Raises InputError unless `first` is 0, 1 or unset."""
-    if first not in (None, 0, 1):
-        raise InputError(f"--first_label {first}: expected 0 or 1")
-
-
 def preprocess_config(config: PreprocessConfig) -> None:
     """Write the prompt file of a data set that a YAML file describes."""
     if not config.config:
@@ -74,7 +81,7 @@ def preprocess_config(config: PreprocessConfig) -> None:
     dataset_config, options = read_dataset_config(config.config), config.prompts
     path = options.data_path or f"real/inputs_{config.method}_{dataset_config.dataset.name}.json"
     options = replace(options, data_path=path)  # only the data sets' own scripts write to samples/
-    preprocess(with_first_label(dataset_config, config.first_label), options, config.method)
+    preprocess(with_first_label(dataset_config, config.labels.first_label), options, config.method)
 
 
 def with_first_label(config: DatasetConfig, first: int | None) -> DatasetConfig:
@@ -95,13 +102,14 @@ def preprocess(config: DatasetConfig, options: PromptOptions, method: str, adapt
     plan = locate(config.dataset, options, method)
     read = partial(read_split, config, adapt=adapt)
     if config.test_size is None:
-        test, rest = read_test(read, plan), None
+        first = plan.options.examples.limit if plan.options.examples.shuffle is None else 0
+        test, rest = read_test(partial(read, first=first), plan), None
     else:
         test, rest = read_divided(config, read, plan)
     examples = limited(test.examples, plan)
     train: list[Example] = []
     if plan.options.k:
-        train = read_train(read, plan).examples if rest is None or plan.options.demonstrations else rest
+        train = read_train(read, plan).examples if rest is None or plan.options.examples.demonstrations else rest
     if not config.id:  # ids of a single file say test, even for the examples to draw from
         train = [replace(example, id=f"train-{example.id.rpartition('-')[2]}") for example in train]
     more = {} if config.test_size is None else {"test_size": config.test_size, "split_seed": config.split_seed}
@@ -130,12 +138,21 @@ def read_divided(config: DatasetConfig, read: Callable[..., Split | None], plan:
 
 
 def read_split(
-    config: DatasetConfig, dataset_path: str, split: str, flag: str = "--dataset_path", adapt: Adapt | None = None
+    config: DatasetConfig,
+    dataset_path: str,
+    split: str,
+    flag: str = "--dataset_path",
+    adapt: Adapt | None = None,
+    first: int = 0,
 ) -> Split | None:
     """The examples of a split; None if there is no such split.
 
     Args:
         adapt: As for `preprocess`.
+
+    Args:
+        first: So many, the first ones; no more rows are read than these, and those that tell what labels stand for.
+            0: all.
 
     Raises:
         InputError: A row is invalid; the message names file and row.
@@ -146,28 +163,46 @@ def read_split(
     if source.headerless:
         config = headerless(config)
     lines: list[str] = []
-    rows: list[Reading] = []
+    rows: list[Row] = []
 
     def place(number: int | None) -> str:
         row = "" if number is None else f" row {number}" + f" ({lines[number]})" * bool(lines[number])
         return f"{dataset_path}: {split}{row}"
 
+    def label_words() -> list[str]:
+        labels, names = [row.label for row in rows], source.class_names(config.label)
+        column = Column(config.label, labels, names, place, config.dataset.cite("label_words"))
+        return read_labels(config.labels, column)
+
     records = source.records(None if adapt else needed(config))
+    words: list[str] = []
+    texts, enough = 0, first  # of the rows so far; after how many what labels stand for is asked next
     for number, (line, row) in enumerate(tqdm(records, desc=f"{split} rows", unit="row", disable=None)):
         lines.append(line)
         if adapt and number == 0 and not source.headerless:
             config = adapt(config, list(row), place(0))
         rows.append(read_row(config, row, place(number)))
-    labels, names = [row.label for row in rows], source.class_names(config.label)
-    column = Column(config.label, labels, names, place, config.dataset.cite("label_words"))
-    words = read_labels(config.labels, column) if rows else []
+        texts += rows[-1].text is not None
+        if first and texts >= enough:
+            with suppress(InputError):  # later rows may prove what these leave open
+                words = label_words()
+                break
+            enough = 2 * texts
+    words = words or (label_words() if rows else [])
     check_ids(config, rows, place)
+    return examples_of(rows, words, split, first)
+
+
+def examples_of(rows: Sequence[Row], words: Sequence[str], split: str, first: int) -> Split:
+    """The `first` rows with a text as examples, 0: all; those without are counted until then."""
     examples, dropped = [], Counter[str]()
     for number, (row, word) in enumerate(zip(rows, words, strict=True)):
         if row.text is None:
             dropped[word] += 1
-        else:
-            examples.append(Example(row.id or f"{split}-{number}", row.text, word, row.group))
+            continue
+        examples.append(Example(row.id or f"{split}-{number}", row.text, word, row.group))
+        if len(examples) == first:
+            break
     return Split(examples, dropped)
 
 
@@ -187,93 +222,3 @@ def headerless(config: DatasetConfig) -> DatasetConfig:
         labels = replace(labels, first=1)  # the format of Zhang et al. (2015)
     named = set(config.text) <= set(fields)
     return replace(config, text=config.text if named else fields, label=CLASS, labels=labels, spaced=named)
-
-
-@dataclass(frozen=True)
-class Reading:
-    """The values read from a row.
-
-    Args:
-        text: Stripped; None if all its columns are null.
-        label: The value of the label column.
-        id, group: None if the configuration names no column for them.
-    """
-
-    text: str | None
-    label: Any
-    id: str | None
-    group: str | None
-
-
-def read_row(config: DatasetConfig, row: Record, place: str) -> Reading:
-    """The values of the configured columns of a row."""
-    columns = {column: text_value(config, row, column, place) for column in config.text}
-    text = None if set(columns.values()) == {None} else text_of(config, columns)
-    name, group = (name_value(config, row, key, place) for key in ("id", "group"))
-    return Reading(text, pick(config, row, config.label, "label", place), name, group)
-
-
-def text_of(config: DatasetConfig, columns: Mapping[str, str | None]) -> str:
-    """The text of an example, composed of its columns by the template; {text} stands for all of them."""
-    values = {name: value or "" for name, value in columns.items()}
-    stripped = {name: value.strip() for name, value in values.items()}
-    joined = " ".join(filter(None, stripped.values())) if config.spaced else " ".join(values.values()).strip()
-    template = config.dataset.template
-    return joined if template.text == TEXT else template.text_of({"text": joined} | stripped).strip()
-
-
-def text_value(config: DatasetConfig, row: Record, column: str, place: str) -> str | None:
-    """The value of a text column: a string, or an integer as a string; None for null."""
-    value = pick(config, row, column, "text", place)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    if value is not None and not isinstance(value, str):
-        raise InputError(f"{place}: the {column} is {value!r}, expected a string{config.dataset.cite('text')}")
-    return value
-
-
-def name_value(config: DatasetConfig, row: Record, key: str, place: str) -> str | None:
-    """The id or the group of a row as a string; None if the configuration names no such column."""
-    column = getattr(config, key)
-    if not column:
-        return None
-    value = pick(config, row, column, key, place)
-    if not isinstance(value, str | int) or isinstance(value, bool) or value == "":
-        raise InputError(
-            f"{place}: the {key} is {value!r}, expected a name or a whole number{config.dataset.cite(key)}"
-        )
-    return str(value)
-
-
-def pick(config: DatasetConfig, row: Record, column: str, key: str, place: str) -> Any:
-    """The value of a column, or of a nested one such as `label.name`.
-
-    Args:
-        key: The key of the YAML file that names the column, for messages.
-
-    Raises:
-        InputError: There is no such column.
-    """
-    if column in row:
-        return row[column]
-    value: Any = row
-    for name in column.split("."):
-        if value is None:
-            return None
-        if not isinstance(value, dict) or name not in value:
-            inner = [f"{one}.{two}" for one, cell in row.items() if isinstance(cell, dict) for two in cell]
-            columns = ", ".join([*row, *inner])
-            raise InputError(f"{place}: no column {column!r}; found {columns}{config.dataset.cite(key)}")
-        value = value[name]
-    return value
-
-
-def check_ids(config: DatasetConfig, rows: Sequence[Reading], place: Callable[[int], str]) -> None:
-    """Raises InputError if two rows have the same id."""
-    seen: dict[str, int] = {}
-    for number, row in enumerate(rows):
-        if row.id is not None and row.id in seen:
-            raise InputError(
-                f"{place(number)}: duplicate id {row.id!r}, first in row {seen[row.id]}{config.dataset.cite('id')}"
-            )
-        seen[row.id or ""] = number

@@ -151,6 +151,22 @@ def draw(row: dict[str, Any], path: Path) -> None:
     image.save(path)
 
 
+def write_forms(folder: Path) -> None:
+    """FUNSD's form: three forms to train on and two to test."""
+    from PIL import Image
+
+    for split, count in (("training_data", 3), ("testing_data", 2)):
+        for number in range(count):
+            words = [{"text": text, "box": [10 + 40 * n, 20, 40 + 40 * n, 40]} for n, text in enumerate("abc")]
+            form = [{"label": label, "words": words} for label in ("question", "answer", "other")]
+            page = folder / split / "annotations" / f"{split}{number}.json"
+            image = folder / split / "images" / f"{split}{number}.png"
+            for path in (page, image):
+                path.parent.mkdir(parents=True, exist_ok=True)
+            page.write_text(json.dumps({"form": form}))
+            Image.new("RGB", (200, 100), "white").save(image)
+
+
 @pytest.fixture(scope="session")
 def write_pages(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """(train=12, test=4, blocks=8, seed=0, images=False) -> a folder with pages to train and to test on."""

@@ -24,7 +24,7 @@ class Log:
         if rank == 0:
             path.parent.mkdir(parents=True, exist_ok=True)
             kept = [line for line in read_log(path) if line["step"] <= done] if path.exists() else []
-            path.write_text("".join(json.dumps(line) + "\n" for line in kept))
+            write_bytes(path, "".join(json.dumps(line) + "\n" for line in kept).encode())
 
     def write(self, line: dict) -> None:
         if self.rank == 0:
@@ -33,7 +33,9 @@ class Log:
 
 
 def read_log(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    """Its lines; one without an end was cut off when the run was killed."""
+    *lines, _ = path.read_text().split("\n")
+    return [json.loads(line) for line in lines]
 
 
 def save_state(

@@ -1,4 +1,4 @@
-"""How long, how fast and in what steps a model is trained: what every training run is told."""
+"""Options of every training run: steps, batches, learning rate, logging."""
 
 import math
 from dataclasses import dataclass, replace
@@ -8,6 +8,10 @@ from typing import Any, Self
 from preprocess.errors import InputError
 
 SCHEDULES = ("linear", "cosine", "constant")
+MOST = 10**9  # maximum steps and epochs
+COUNTS = dict.fromkeys(("steps", "eval_steps", "logging_steps", "gradient_accumulation_steps"), MOST)
+COUNTS["batch_size"] = 10**6
+SEEDS = 2**32  # bound of seeds of numpy's global generator
 TENSORBOARD, CSV = "tensorboard", "csv"
 LOGGERS = {TENSORBOARD: "tensorboard", CSV: "", "mlflow": "mlflow", "wandb": "wandb"}  # and the package of each
 
@@ -17,21 +21,21 @@ class StepOptions:
     """How a model is trained.
 
     Args:
-        steps: Steps of the optimizer; default 9000, with LayoutLMv3 what --trainer says.
+        steps: Optimizer steps; default 9000, for LayoutLMv3 see --trainer.
         epochs: Passes over the train pages, instead of --steps.
-        batch_size: Chunks that are computed at once.
-        gradient_accumulation_steps: Batches that make one step.
-        learning_rate: The highest; it rises linearly during the warm-up, then follows the schedule.
-        schedule: How it falls to 0 then: linear or cosine; or constant: it stays.
-        warmup: Share of the steps that warms up.
-        warmup_steps: So many steps warm up, instead of --warmup.
-        weight_decay: Of AdamW.
-        eval_steps: Evaluate on the validation pages, and save, every so many steps.
-        logging_steps: Log loss and learning rate every so many steps.
-        patience: Stop after so many evaluations without a better one; 0 never stops early.
-        gradient_checkpointing: Compute activations twice rather than hold them.
-        logger: Beside log.csv: tensorboard, mlflow or wandb, whose package must be there; csv: nothing more.
-        seed: Of everything random.
+        batch_size: Chunks in a batch.
+        gradient_accumulation_steps: Batches in a step.
+        learning_rate: Peak learning rate, after a linear warm-up; it then follows the schedule.
+        schedule: Decay of the learning rate to 0: linear or cosine; constant does not decay.
+        warmup: Warm-up steps as a fraction of all steps.
+        warmup_steps: Number of warm-up steps, instead of --warmup.
+        weight_decay: Weight decay of AdamW.
+        eval_steps: Evaluate on the validation pages and save a checkpoint every N steps.
+        logging_steps: Log loss and learning rate every N steps.
+        patience: Stop after N evaluations without improvement; 0 never stops early.
+        gradient_checkpointing: Recompute activations in the backward pass, to save memory.
+        logger: Logger in addition to log.csv: tensorboard, mlflow or wandb, if installed; csv adds none.
+        seed: Random seed.
     """
 
     steps: int | None = None
@@ -51,15 +55,17 @@ class StepOptions:
     seed: int = 42
 
     def __post_init__(self) -> None:
-        for flag in ("steps", "batch_size", "gradient_accumulation_steps", "eval_steps", "logging_steps"):
-            if getattr(self, flag) is not None and getattr(self, flag) < 1:
-                raise InputError(f"--{flag} {getattr(self, flag)}: expected 1 or more")
-        for flag in ("patience", "seed", "warmup_steps"):
+        for flag, most in COUNTS.items():
+            if getattr(self, flag) is not None and not 1 <= getattr(self, flag) <= most:
+                raise InputError(f"--{flag} {getattr(self, flag)}: expected 1 to {most}")
+        for flag in ("patience", "warmup_steps"):
             if getattr(self, flag) < 0:
                 raise InputError(f"--{flag} {getattr(self, flag)}: expected 0 or more")
+        if not 0 <= self.seed < SEEDS:
+            raise InputError(f"--seed {self.seed}: expected 0 to {SEEDS - 1}")
         for flag in ("learning_rate", "epochs"):
-            if getattr(self, flag) is not None and not 0 < getattr(self, flag) < math.inf:
-                raise InputError(f"--{flag} {getattr(self, flag)}: expected a number above 0")
+            if getattr(self, flag) is not None and not 0 < getattr(self, flag) <= MOST:
+                raise InputError(f"--{flag} {getattr(self, flag)}: expected a number above 0, at most {MOST}")
         if self.steps is not None and self.epochs is not None:
             raise InputError(f"--steps {self.steps} and --epochs {self.epochs:g}: expected one of them")
         if not 0 <= self.warmup < 1:

@@ -78,8 +78,8 @@ def begin(config: Any, finished: Sequence[str] = ("metrics.json",)) -> bool:
         for name in DERIVED:
             (folder / name).unlink(missing_ok=True)
         return False
-    found, wanted = comparable(recorded), comparable(asdict(config))
-    if found != wanted:
+    found, wanted = flags_of(comparable(recorded)), flags_of(comparable(asdict(config)))
+    if (found := {flag: value for flag, value in found.items() if flag in wanted}) != wanted:
         other, ours = difference(found, wanted)
         raise InputError(f"{folder}: holds a run with {other}, now {ours}; --overwrite replaces it (--output_dir)")
     if not all((folder / name).exists() for name in finished):
@@ -140,6 +140,14 @@ def comparable(settings: dict[str, Any]) -> dict[str, Any]:
     """What makes a run another one."""
     kept = {key: value for key, value in settings.items() if key not in NOT_THE_RUN}
     return {key: comparable(value) if isinstance(value, dict) else value for key, value in kept.items()}
+
+
+def flags_of(settings: dict[str, Any]) -> dict[str, Any]:
+    """By flag alone: in which dataclass one stands may change."""
+    flags: dict[str, Any] = {}
+    for key, value in settings.items():
+        flags |= flags_of(value) if isinstance(value, dict) else {key: value}
+    return flags
 
 
 def save_whole(folder: Path, save: Callable[[Path], None]) -> None:

@@ -1,12 +1,14 @@
 """Annotated document images -> a data set with train and test split: texts, boxes, classes, the page's image."""
 
+import hashlib
+import json
 import math
 import os
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import datasets
 import PIL.Image
@@ -19,9 +21,10 @@ from finetune.annotations.label_studio import Notes
 from finetune.annotations.labelled_pages import NO_TEXT, ExportReading, LabelledPage, read_pages
 from finetune.hub import check_push, repository
 from preprocess.errors import InputError
-from preprocess.files import PathFlag, check_writable
+from preprocess.files import PathFlag, check_writable, read_json, remove_leftovers, scratch_folder, write_json
 from preprocess.units import PERCENT, check_unit, unit_of
 
+RECORD = "made_from.json"  # in the folder: what it is a function of
 LABELS = "InvNum,InvDate,Fourni,TTC,TVA,TT,Autre"
 
 
@@ -114,35 +117,53 @@ def preprocess_annotations(config: AnnotationsConfig) -> None:
         raise InputError(f"{config.words}: no such folder (--words)")
     reading = config.reading()
     try:
-        splits = make_dataset(config, reading, folder)
+        said = make_dataset(config, reading, folder)
     except InputError:
         print("\n".join(noted(reading.notes)), end="\n" if reading.notes else "")
         raise
-    print(summary(config, splits, reading.notes))
+    print(said)
     if config.push_to_hub:
         push(folder, config.push_to_hub, config.private)
 
 
-def make_dataset(config: AnnotationsConfig, reading: ExportReading, folder: Path) -> DatasetDict:
-    """Read the export and the images, split them, and write the data set.
+def make_dataset(config: AnnotationsConfig, reading: ExportReading, folder: Path) -> str:
+    """Read the export and the images, split them, and write the data set, unless the same one exists; a summary.
 
     Raises:
-        InputError: The export or an image is invalid.
+        InputError: The export or an image is invalid, or `folder` contains another data set, without `--overwrite`.
     """
     pages = read_pages(config.annotations, reading)
     if config.test_size and math.ceil(config.test_size * len(pages)) >= len(pages):
         raise InputError(f"--test_size {config.test_size}: leaves none to train on of pages with regions: {len(pages)}")
     images = find_images(config, pages)
+    record = record_of(config, pages, list(images.values()))
+    if (folder / RECORD).is_file() and not config.overwrite:
+        if read_json(folder / RECORD, "--output_dir") != record:
+            raise InputError(f"{folder}: holds another data set; --overwrite replaces it (--output_dir)")
+        remove_leftovers(folder)
+        return f"{folder}: finished already, same inputs and options; --overwrite repeats it"
     datasets.disable_progress_bars()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
-        files = rgb_files(pages, list(images.values()), Path(scratch), reading.notes)
+    with scratch_folder(folder) as scratch:
+        files = rgb_files(pages, list(images.values()), scratch, reading.notes)
         splits = split(to_dataset(pages, list(images), files, config.names), config)
-        splits.save_to_disk(f"{scratch}/dataset")
+        splits.save_to_disk(scratch / "dataset")
+        write_json(scratch / "dataset" / RECORD, record)
         if folder.exists():
-            os.replace(folder, f"{scratch}/replaced")
-        os.replace(f"{scratch}/dataset", folder)
-    return splits
+            os.replace(folder, scratch / "replaced")
+        os.replace(scratch / "dataset", folder)
+    return summary(config, splits, reading.notes)
+
+
+def record_of(config: AnnotationsConfig, pages: Sequence[LabelledPage], images: Sequence[Path]) -> dict[str, Any]:
+    """What a data set is a function of."""
+    options = {flag: getattr(config, flag) for flag in ("labels", "test_size", "shuffle", "seed")}
+    read = [(page.file_name, page.size, page.tokens, page.bboxes, page.ner_tags) for page in pages]
+    content = json.dumps(read).encode()
+    return (
+        options
+        | {"pages_sha256": hashlib.sha256(content).hexdigest()}
+        | {"images_sha256": [hashlib.sha256(path.read_bytes()).hexdigest() for path in images]}
+    )
 
 
 def check_output(folder: Path, overwrite: bool) -> None:
@@ -154,9 +175,9 @@ def check_output(folder: Path, overwrite: bool) -> None:
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: is a file, expected a folder (--output_dir)")
     existing = {path.name for path in folder.iterdir()} if folder.exists() else set()
-    if existing - {"dataset_dict.json", "train", "test"}:
+    if existing - {"dataset_dict.json", "train", "test", RECORD}:
         raise InputError(f"{folder}: contains other files than a data set; choose another folder (--output_dir)")
-    if existing and not overwrite:
+    if existing and RECORD not in existing and not overwrite:
         raise InputError(f"{folder}: contains a data set already; --overwrite replaces it (--output_dir)")
     check_writable(folder.with_name(f".{folder.name}"), "--output_dir")
 

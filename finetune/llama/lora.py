@@ -8,6 +8,7 @@ from transformers import PreTrainedModel
 
 from preprocess.errors import InputError
 
+RANKS = 2**16  # more than any projection has
 EVERY_PROJECTION = "all-linear"
 
 
@@ -28,9 +29,9 @@ class LoraOptions:
     lora_modules: str = "q_proj,v_proj"
 
     def __post_init__(self) -> None:
-        for flag in ("lora_r", "lora_alpha"):
-            if getattr(self, flag) < 1:
-                raise InputError(f"--{flag} {getattr(self, flag)}: expected 1 or more")
+        for flag, most in (("lora_r", RANKS), ("lora_alpha", 10**9)):
+            if not 1 <= getattr(self, flag) <= most:
+                raise InputError(f"--{flag} {getattr(self, flag)}: expected 1 to {most}")
         if not 0 <= self.lora_dropout < 1:
             raise InputError(f"--lora_dropout {self.lora_dropout}: expected a number from 0 to below 1")
 

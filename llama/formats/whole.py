@@ -24,14 +24,25 @@ SETTLED = 2.0  # seconds: a younger file may change again with the same time sta
 FORM = 1  # version of the cache entries
 
 
-def whole_hashes(paths: Sequence[Path]) -> list[str]:
-    """The SHA-256 of each file.
+class Hashing:
+    """The SHA-256 of files, computed by threads while something else is done, such as loading what is in them.
 
-    Raises:
-        CheckpointError: A file is missing, or the checksums of an archive do not match its content.
+    Args:
+        paths: The files.
     """
-    with ThreadPoolExecutor(THREADS) as pool:
-        return list(pool.map(whole_hash, paths))
+
+    def __init__(self, paths: Sequence[Path]):
+        pool = ThreadPoolExecutor(THREADS)
+        self.hashes = [pool.submit(whole_hash, path) for path in paths]
+        pool.shutdown(wait=False)  # takes no more
+
+    def result(self) -> list[str]:
+        """The hash of each file, waited for.
+
+        Raises:
+            CheckpointError: A file is not there, or an archive whose checksums do not fit its content.
+        """
+        return [hashed.result() for hashed in self.hashes]
 
 
 def whole_hash(path: Path) -> str:
@@ -46,9 +57,10 @@ def whole_hash(path: Path) -> str:
         entry = json.loads(kept.read_bytes())
         if entry["about"] == about and len(entry["sha256"]) == 64:
             return entry["sha256"]
-    with path.open("rb") as file:
+    with ThreadPoolExecutor(1) as pool, path.open("rb") as file:
+        checked = pool.submit(check_archive, path)
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    check_archive(path)
+        checked.result()
     if time.time() - max(status.st_mtime, status.st_ctime) > SETTLED:
         keep(kept, {"path": str(path.resolve()), "about": about, "sha256": sha256})
     return sha256

@@ -9,11 +9,13 @@ import re
 import struct
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from evaluate import journal as journal_module
 from evaluate.journal import Journal
 from preprocess.errors import InputError
 
@@ -28,6 +30,7 @@ IDENTITY = {
 HOLDER = """
 import sys
 from pathlib import Path
+from evaluate import journal as journal_module
 from evaluate.journal import Journal
 
 journal = Journal(Path(sys.argv[1]))
@@ -40,6 +43,7 @@ journal.close()
 TAKE_TURNS = """
 import os, sys, time
 from pathlib import Path
+from evaluate import journal as journal_module
 from evaluate.journal import Journal
 from preprocess.errors import InputError
 
@@ -227,8 +231,26 @@ def test_a_second_job_is_refused(output, in_other_process):
     holder.wait()
     journal = Journal(output)
     journal.lock()
-    assert (journal.folder / "lock").read_text() == f"process {os.getpid()} on {os.uname().nodename}"
+    written = (journal.folder / "lock").read_text()
+    assert written == f"process {os.getpid()} on {os.uname().nodename}\n{os.getppid()}"
     journal.close()
+
+
+def test_what_is_left_of_a_killed_job_is_waited_for(output, in_other_process, capsys, monkeypatch):
+    """Its launcher is gone, so it will end soon; if it does not, this one is refused after all."""
+    holder = in_other_process(HOLDER, output)
+    assert holder.stdout.readline() == "held\n"
+    lock = output.with_name("outputs.partial") / "lock"
+    lock.write_text(lock.read_text().replace(str(os.getpid()), "1"))  # another process is its parent now
+    monkeypatch.setattr(journal_module, "SECONDS_OF_ORPHANS", 0.3)
+    with pytest.raises(InputError, match=r"another run is writing it \(process \d+ on "):
+        Journal(output).lock()
+    said = f"{output}: what is left of a run that was killed still writes it (process {holder.pid} on "
+    assert capsys.readouterr().err.startswith(said)
+    monkeypatch.setattr(journal_module, "SECONDS_OF_ORPHANS", 60.0)
+    threading.Timer(0.5, holder.kill).start()
+    Journal(output).lock()
+    assert capsys.readouterr().err.count("waiting up to 60 s") == 1
 
 
 def test_a_lock_without_a_name(output):

@@ -472,7 +472,7 @@ def test_kill_9_twenty_times(start_job, evaluate, slow_flags, computed, tmp_path
 @pytest.mark.slow
 @pytest.mark.parametrize("rank", [0, 1])
 def test_torchrun_killed_while_a_worker_lives_on(start_job, evaluate, slow_flags, tmp_path, rank):
-    """As long as rank 0 does, the next job is refused; rank 1 alone is in nobody's way."""
+    """As long as rank 0 does, the next job waits, and is refused; rank 1 alone is in nobody's way."""
     output, expected = slow_flags["output_path"], tmp_path / "expected.json"
     evaluate("direct", expected, **slow_flags | {"output_path": expected})
     first = start_job(*arguments(slow_flags), processes=2)
@@ -487,7 +487,9 @@ def test_torchrun_killed_while_a_worker_lives_on(start_job, evaluate, slow_flags
             break
         holder = first.workers()[0]
         refused = f"error: {output}: another run is writing it (process {holder} on {os.uname().nodename});"
-        assert job.stderr.read_text().startswith(refused)
+        said = job.stderr.read_text().splitlines()
+        assert said[0].endswith("waiting up to 30 s")
+        assert said[1].startswith(refused)
         assert status == 2
         if rank == 0:
             os.kill(worker, signal.SIGCONT)
@@ -495,6 +497,20 @@ def test_torchrun_killed_while_a_worker_lives_on(start_job, evaluate, slow_flags
     if rank == 1:
         os.kill(worker, signal.SIGCONT)
         first.end()
+    assert_complete(output, expected)
+
+
+@pytest.mark.slow
+def test_the_next_job_waits_for_the_workers_of_a_killed_torchrun(start_job, evaluate, slow_flags, tmp_path):
+    """They end by themselves, and it goes on from there."""
+    output, expected = slow_flags["output_path"], tmp_path / "expected.json"
+    evaluate("direct", expected, **slow_flags | {"output_path": expected})
+    first = start_job(*arguments(slow_flags), processes=2)
+    first.wait_for(lambda: lines_in(output.with_suffix(".partial")) > 4)
+    first.kill("torchrun")
+    job = start_job(*arguments(slow_flags), processes=2)
+    status, _ = job.end(300)
+    assert status == 0, job.stderr.read_text()
     assert_complete(output, expected)
 
 

@@ -15,7 +15,7 @@ from evaluate.result import Result
 from evaluate.scoring import ScoreConfig, evaluate_direct
 from evaluate.sweep import METHODS, SweepConfig, sweep
 from preprocess import ag_news
-from preprocess.build import PromptOptions
+from preprocess.build import ExampleOptions, PromptOptions
 from preprocess.errors import InputError
 
 
@@ -63,7 +63,7 @@ def test_table_of_all_methods(run_sweep, tmp_path):
 
 def test_a_draw_is_what_the_single_commands_make(run_sweep, tmp_path):
     run_sweep(methods="direct", seed="7")
-    ag_news.preprocess(PromptOptions(seed=7, limit=6, data_path=str(tmp_path / "inputs.json")), "direct")
+    ag_news.preprocess(PromptOptions(str(tmp_path / "inputs.json"), seed=7, examples=ExampleOptions(limit=6)), "direct")
     assert (tmp_path / "sweep/inputs_direct_ag_news_k1_seed7.json").read_bytes() == (
         tmp_path / "inputs.json"
     ).read_bytes()
@@ -121,14 +121,42 @@ def test_a_data_set_of_a_yaml_file(run_sweep, root):
     assert row["dataset"] == "ag_news_sample"
 
 
+def test_examples_and_labels_as_in_preprocessing(run_sweep, tmp_path, root):
+    """The order of the examples, a file whose classes count from 0, and how blocks are read."""
+    (tmp_path / "set").mkdir()
+    for split in ("train", "test"):
+        rows = "".join(f"{place % 3 + 1},{split} text {place}\n" for place in range(9))
+        (tmp_path / f"set/{split}.csv").write_text("label,text\n" + rows)
+    flags = {"methods": "direct", "seed": "1", "dataset_path": tmp_path / "set", "k": 0}
+    run_sweep(**flags, shuffle=3, first_label=0)
+    (prompts,) = (tmp_path / "sweep").glob("inputs_*_seed1.json")
+    rows = json.loads(prompts.read_text())
+    assert {row["ground_truth"] for row in rows} == {"Sports", "Business", "Science and technology"}
+    assert [row["id"] for row in rows] != sorted(row["id"] for row in rows)
+    blocks = {"dataset": "doclaynet", "max_demo_words": 2, "train_pages": 40, "box_unit": "pixels"}
+    run_sweep(methods="direct", seed="1", **blocks, output_dir=tmp_path / "blocks")
+    meta = json.loads((tmp_path / "blocks/inputs_direct_doclaynet_k1_seed1.meta.json").read_text())
+    assert (meta["max_demo_words"], meta["train_pages"]) == (2, 40)
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
+        ({"box_unit": "percent"}, "--box_unit: --dataset ag_news: only doclaynet has --box_unit"),
+        ({"dataset": "doclaynet", "first_label": 0}, "--first_label: --dataset doclaynet has no classes as numbers"),
+        ({"shuffle": -1}, "--shuffle -1: expected 0 or more"),
+        (
+            {"dataset": "doclaynet", "dataset_size": "small", "dataset_path": "x"},
+            "--dataset_size small: means pierreguillou/DocLayNet-small; expected no --dataset_path besides",
+        ),
         ({"dataset": "imdb"}, "--dataset imdb: expected ag_news, doclaynet or a YAML file"),
         ({"methods": "direct,all"}, f"--methods 'all': expected a comma-separated list of {', '.join(METHODS)}"),
         ({"k": "1,-2"}, "--k 1,-2: expected comma-separated whole numbers, 0 or more"),
         ({"seed": "1,,2"}, "--seed 1,,2: expected comma-separated whole numbers, 0 or more"),
-        ({"orders": "-1"}, "--orders -1: expected 0 or more"),
+        ({"orders": "-1"}, "--orders -1: expected 0 to 1000"),
+        ({"orders": 2**63 - 1}, f"--orders {2**63 - 1}: expected 0 to 1000"),
+        ({"seed": 2**63}, f"--seed {2**63}: expected comma-separated whole numbers, 0 or more"),
+        ({"k": "9" * 5000}, f"--k {'9' * 5000}: expected comma-separated whole numbers, 0 or more"),
         ({"format": "html"}, "--format html: expected markdown, latex, csv"),
         ({"output_path": "x.json"}, "--output_path: not supported by a sweep; use --output_dir for its folder"),
     ],

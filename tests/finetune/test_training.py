@@ -153,6 +153,11 @@ def test_accumulated_batches_make_the_same_step(folder, tmp_path):
         {"patience": -1},
         {"weight_decay": -0.1},
         {"seed": -1},
+        {"seed": 2**32},
+        {"steps": 2**63 - 1},
+        {"epochs": 1e300},
+        {"batch_size": 10**10},
+        {"gradient_accumulation_steps": 2**63 - 1},
         {"eval_steps": 0},
         {"steps": 9, "epochs": 2.0},
     ],
@@ -162,7 +167,7 @@ def test_refused_options(options):
         TrainingOptions(**options)
 
 
-@pytest.mark.parametrize("options", [{"lora_dropout": -0.1}, {"lora_r": 0}, {"lora_alpha": 0}])
+@pytest.mark.parametrize("options", [{"lora_dropout": -0.1}, {"lora_r": 0}, {"lora_alpha": 0}, {"lora_r": 2**40}])
 def test_refused_adapters(options):
     with pytest.raises(InputError, match=f"--{next(iter(options))}"):
         LoraOptions(**options)

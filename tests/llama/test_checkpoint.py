@@ -1,20 +1,15 @@
 """A checkpoint found by its name, cut to the ranks, told from others by its fingerprint."""
 
-import hashlib
-import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from llama import CheckpointError, load, open_checkpoint
 from llama.checkpoint import load_weights, resolve_dtype
 from llama.formats.location import find_folder
 from llama.formats.weights import part
-from llama.formats.whole import whole_hash
 
 EMBEDDING, NORM = "tok_embeddings.weight", "norm.weight"
 
@@ -96,60 +91,6 @@ def test_dtype(folder, change_weights) -> None:
     assert resolve_dtype("bfloat16", checkpoint, torch.device("cuda")) == torch.bfloat16
     with pytest.raises(CheckpointError, match=r"^`dtype` fp16: expected auto, float32, bfloat16, float16$"):
         load(str(folder), dtype="fp16")
-
-
-@pytest.mark.parametrize("kind", ["archive", "safetensors"])
-def test_one_flipped_bit_anywhere(folder, tmp_path, kind) -> None:
-    """In an archive, which has checksums, it is an error; in safetensors, which has none, it is another checkpoint."""
-    path = tmp_path / f"x.{kind}"
-    if kind == "archive":
-        path = folder / "consolidated.00.pth"
-    else:
-        save_file({"a": torch.arange(4000.0)}, path)
-    content = path.read_bytes()
-    first, generator = whole_hash(path), np.random.default_rng(0)
-    in_weights = torch.load(path, weights_only=True)[EMBEDDING].numpy().tobytes()[:64] if kind == "archive" else b""
-    start = content.index(in_weights) if in_weights else len(content) - 16000
-    for place in start + generator.integers(12000, size=20):
-        flipped = bytearray(content)
-        flipped[place] ^= 1 << int(generator.integers(8))
-        path.write_bytes(flipped)
-        if kind == "archive":
-            with pytest.raises(CheckpointError, match=rf"^{path}: damaged: Bad CRC-32 .*; download it again$"):
-                whole_hash(path)
-        else:
-            assert whole_hash(path) != first
-    path.write_bytes(content)
-    assert whole_hash(path) == first
-
-
-def test_a_hash_is_kept_until_the_file_changes(tmp_path, monkeypatch) -> None:
-    """By its size, times and inode; a file that is still being written is not kept."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    path = tmp_path / "x.bin"
-    path.write_bytes(b"a" * 100)
-    first = whole_hash(path)
-    assert not (tmp_path / "cache").exists()
-    monkeypatch.setattr("llama.formats.whole.SETTLED", -1.0)
-    assert whole_hash(path) == first
-    (kept,) = (tmp_path / "cache").rglob("*.json")
-    monkeypatch.setattr("llama.formats.whole.check_archive", lambda _: pytest.fail("read again"))
-    assert whole_hash(path) == first
-    monkeypatch.undo()
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    for content in ("{", "[]", "3", json.dumps({"about": 1})):  # damaged: not believed, not an error
-        kept.write_text(content)
-        assert whole_hash(path) == first
-    path.write_bytes(b"b" * 100)
-    assert whole_hash(path) != first
-
-
-def test_a_cache_that_cannot_be_written(tmp_path, monkeypatch) -> None:
-    (tmp_path / "cache").write_text("a file")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("llama.formats.whole.SETTLED", -1.0)
-    (tmp_path / "x.bin").write_bytes(b"a")
-    assert whole_hash(tmp_path / "x.bin") == hashlib.sha256(b"a").hexdigest()
 
 
 def test_fingerprint_of_a_copy_and_of_what_differs(folder, tmp_path, change_weights, change_params) -> None:

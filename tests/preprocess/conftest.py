@@ -2,14 +2,15 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from preprocess import ag_news, doclaynet
-from preprocess.build import PromptOptions
+from preprocess.build import ExampleOptions, PromptOptions
+from preprocess.doclaynet import BlockOptions, DocLayNetConfig
 from preprocess.files import meta_path, read_json
 from preprocess.prompts import read_prompts
 from preprocess.tables import PreprocessConfig, preprocess_config
@@ -22,6 +23,13 @@ class Written:
     prompts: list[dict[str, Any]]
     meta: dict[str, Any]
     screen: str
+
+
+def prompt_options(data_path: object = "", **flags: Any) -> PromptOptions:
+    """The options in which each flag has its place."""
+    of_examples = {field.name for field in fields(ExampleOptions)} & flags.keys()
+    examples = ExampleOptions(**{flag: flags.pop(flag) for flag in of_examples})
+    return PromptOptions(str(data_path), examples=examples, **flags)
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +47,7 @@ def write_ag_news(tmp_path: Path, capsys: pytest.CaptureFixture) -> Callable[...
 
     def write(dataset_path: object = "", method: str = "direct", **options: Any) -> Written:
         path = tmp_path / "written" / f"inputs_{method}.json"
-        ag_news.preprocess(PromptOptions(str(dataset_path), data_path=str(path), **options), method)
+        ag_news.preprocess(prompt_options(path, dataset_path=str(dataset_path), **options), method)
         return written(path, capsys)
 
     return write
@@ -57,8 +65,8 @@ def write_doclaynet(tmp_path: Path, capsys: pytest.CaptureFixture) -> Callable[.
         **options: Any,
     ) -> Written:
         path = tmp_path / "written" / f"inputs_{method}.json"
-        shared = PromptOptions(str(dataset_path), data_path=str(path), **options)
-        doclaynet.preprocess(doclaynet.DocLayNetConfig(train_pages, max_demo_words, shared), method)
+        shared = prompt_options(path, dataset_path=str(dataset_path), **options)
+        doclaynet.preprocess(DocLayNetConfig(BlockOptions(train_pages, max_demo_words), shared), method)
         return written(path, capsys)
 
     return write
@@ -75,8 +83,8 @@ def write(tmp_path: Path) -> Callable[..., tuple[list, dict]]:
 
     def write(config: object, dataset_path: object, method: str = "direct", **options: Any) -> tuple[list, dict]:
         path = tmp_path / "written" / f"inputs_{method}.json"
-        shared = PromptOptions(str(dataset_path), data_path=str(path), **options)
-        preprocess_config(PreprocessConfig(str(config), method, shared))
+        shared = prompt_options(path, dataset_path=str(dataset_path), **options)
+        preprocess_config(PreprocessConfig(str(config), method, prompts=shared))
         assert len(read_prompts(path, method)) > 0
         return read_json(path, ""), read_json(meta_path(path), "")
 

@@ -12,6 +12,7 @@ from preprocess.build import DataSet, PromptOptions, locate, shorten
 from preprocess.demonstrations import draw_per_class
 from preprocess.errors import InputError
 from preprocess.prompts import read_prompts
+from tests.preprocess.conftest import prompt_options
 
 TEMPLATE = read_template("Text: {text}\nCategory: {label_word}", ["text"], ("A", "B"))
 SET = DataSet("set", "owner/set", TEMPLATE, ("A", "B"), draw_per_class, sample="samples/set")
@@ -22,18 +23,18 @@ SET = DataSet("set", "owner/set", TEMPLATE, ("A", "B"), draw_per_class, sample="
     [
         (PromptOptions(), "samples/set", "set_sample", "samples/inputs_direct_set.json"),
         (
-            PromptOptions(dataset_path="./samples/set/"),
+            prompt_options(dataset_path="./samples/set/"),
             "./samples/set/",
             "set_sample",
             "samples/inputs_direct_set.json",
         ),
-        (PromptOptions(dataset_path="samples/set2"), "samples/set2", "set", "real/inputs_direct_set.json"),
-        (PromptOptions(sample=False), "owner/set", "set", "real/inputs_direct_set.json"),
+        (prompt_options(dataset_path="samples/set2"), "samples/set2", "set", "real/inputs_direct_set.json"),
+        (prompt_options(sample=False), "owner/set", "set", "real/inputs_direct_set.json"),
         (PromptOptions(k=2), "samples/set", "set_sample", "real/inputs_direct_set.json"),
-        (PromptOptions(shuffle=0), "samples/set", "set_sample", "real/inputs_direct_set.json"),
-        (PromptOptions(limit=5), "samples/set", "set_sample", "real/inputs_direct_set.json"),
-        (PromptOptions(sample=False, data_path="x.json"), "owner/set", "set", "x.json"),
-        (PromptOptions(dataset_path="elsewhere"), "elsewhere", "set", "real/inputs_direct_set.json"),
+        (prompt_options(shuffle=0), "samples/set", "set_sample", "real/inputs_direct_set.json"),
+        (prompt_options(limit=5), "samples/set", "set_sample", "real/inputs_direct_set.json"),
+        (prompt_options("x.json", sample=False), "owner/set", "set", "x.json"),
+        (prompt_options(dataset_path="elsewhere"), "elsewhere", "set", "real/inputs_direct_set.json"),
     ],
 )
 def test_where_rows_come_from_and_where_prompts_go(
@@ -74,7 +75,7 @@ def test_a_prompt_file_that_no_script_wrote_is_kept(tmp_path: Path):
 @pytest.mark.parametrize("flag", ["k", "seed", "limit", "shuffle"])
 def test_counts_below_zero_are_refused(flag: str):
     with pytest.raises(InputError, match=f"--{flag} -1: expected 0 or more"):
-        PromptOptions(**{flag: -1})
+        prompt_options("x.json", **{flag: -1})
 
 
 @pytest.mark.parametrize(("name", "shown"), [("train-17", "train-17"), ("0123456789abcdef" * 4 + "-3", "01234567…-3")])

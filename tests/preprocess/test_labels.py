@@ -56,6 +56,7 @@ def test_a_mapping_is_read_as_it_is_written(values: dict[str, str], column_value
         ("True False", [False, True], "False True"),
         ("cafe\u0301 x", ["caf\xe9", "x"], "cafe\u0301 x"),
         ("0 1", [1, 0], "1 0"),
+        ("9" * 5000 + " B", ["B", "9" * 5000], "B " + "9" * 5000),
     ],
 )
 def test_a_list_is_the_labels_themselves_or_counts_up(words: str, column_values: list[Any], expected: str):

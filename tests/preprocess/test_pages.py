@@ -10,7 +10,7 @@ import huggingface_hub
 import pytest
 
 from preprocess.blocks import LABEL_WORDS, Block
-from preprocess.doclaynet import DocLayNetConfig
+from preprocess.doclaynet import BlockOptions, DocLayNetConfig
 from preprocess.errors import InputError
 from preprocess.pages import dataset_of_size, find_image, read_pages
 
@@ -95,7 +95,7 @@ def test_a_size_is_fetched_as_zips(size: str, tmp_path: Path, monkeypatch: pytes
 
 def test_sizes_that_are_none(monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(InputError, match="--dataset_size huge: expected small, base, large"):
-        DocLayNetConfig(dataset_size="huge")
+        DocLayNetConfig(BlockOptions(dataset_size="huge"))
     with pytest.raises(InputError, match="--dataset_size small: cannot be combined with --dataset_path"):
         dataset_of_size("small", "elsewhere")
 
@@ -257,7 +257,7 @@ def test_boxes_in_another_unit(tmp_path: Path, run_script):
     assert content(page.blocks) == FOUND
     assert run_script(*command, "--box_unit", "0..1").returncode == 0
     with pytest.raises(InputError, match="--box_unit miles: expected pixels"):
-        DocLayNetConfig(box_unit="miles")
+        BlockOptions(box_unit="miles")
 
 
 @pytest.mark.parametrize("ending", [".png", ".PNG", ".Jpg", ".jpeg", ".tif", ".TIFF"])

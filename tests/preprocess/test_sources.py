@@ -9,7 +9,7 @@ import pytest
 
 from preprocess import ag_news
 from preprocess.ag_news import AgNewsConfig, preprocess_direct
-from preprocess.build import PromptOptions
+from preprocess.build import ExampleOptions, PromptOptions
 from preprocess.doclaynet import DocLayNetConfig
 from preprocess.doclaynet import preprocess_direct as preprocess_pages
 from preprocess.errors import InputError
@@ -39,7 +39,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict
 
 @pytest.mark.parametrize("options", [{"sample": False}, {"dataset_path": "fancyzhx/ag_news"}])
 def test_the_hub_is_asked_for_ag_news(options: dict[str, Any], hub: list, tmp_path: Path, capsys):
-    preprocess_direct(AgNewsConfig(prompts=PromptOptions(data_path=str(tmp_path / "x.json"), **options)))
+    preprocess_direct(AgNewsConfig(prompts=PromptOptions(str(tmp_path / "x.json"), examples=ExampleOptions(**options))))
     assert hub == [
         ("fancyzhx/ag_news", {"split": split, "streaming": True, "trust_remote_code": False})
         for split in ("test", "train")
@@ -49,7 +49,7 @@ def test_the_hub_is_asked_for_ag_news(options: dict[str, Any], hub: list, tmp_pa
 
 def test_the_hub_is_asked_for_the_pages_of_doclaynet(hub: list, tmp_path: Path):
     """Its rows are news here, and the error names the row: no more than the asking is held."""
-    options = PromptOptions(sample=False, data_path=str(tmp_path / "x.json"))
+    options = PromptOptions(str(tmp_path / "x.json"), examples=ExampleOptions(sample=False))
     with pytest.raises(InputError, match=r"docling-project/DocLayNet-v1\.2: test row 0: not a DocLayNet page"):
         preprocess_pages(DocLayNetConfig(prompts=options))
     assert hub == [("docling-project/DocLayNet-v1.2", {"split": "test", "streaming": True, "trust_remote_code": False})]
@@ -224,7 +224,9 @@ def test_demonstrations_that_are_missing_are_named_by_their_flag(tmp_path: Path,
 def test_an_output_below_a_file_is_refused_before_anything_is_read(tmp_path: Path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=r"cannot be written: Not a directory \(--data_path\)"):
-        ag_news.preprocess(PromptOptions("/no/such/folder", data_path=str(tmp_path / "file" / "x.json")), "direct")
+        ag_news.preprocess(
+            PromptOptions(str(tmp_path / "file" / "x.json"), examples=ExampleOptions("/no/such/folder")), "direct"
+        )
 
 
 @pytest.mark.parametrize("name", ["csv", "pandas", "imagefolder", "text"])

@@ -13,7 +13,7 @@ from options import parse
 from preprocess.build import PromptOptions
 from preprocess.errors import InputError
 from preprocess.files import meta_path, read_json
-from preprocess.tables import PreprocessConfig, preprocess_config
+from preprocess.tables import LabelOptions, PreprocessConfig, preprocess_config
 
 Write = Callable[..., tuple[list[dict[str, Any]], dict[str, Any]]]
 
@@ -219,16 +219,14 @@ def test_the_first_label_may_be_a_flag(tmp_path: Path, write: Write):
         write(config, "")
     for first, word in ((0, "Good"), (1, "Bad")):
         path = tmp_path / f"{first}.json"
-        preprocess_config(
-            PreprocessConfig(str(config), "direct", PromptOptions(data_path=str(path)), first_label=first)
-        )
+        preprocess_config(PreprocessConfig(str(config), "direct", LabelOptions(first), PromptOptions(str(path))))
         assert read_json(meta_path(path), "")["first_label"] == first
         assert read_json(path, "")[0]["ground_truth"] == word
     with pytest.raises(InputError, match="--first_label 2: expected 0 or 1"):
-        PreprocessConfig(first_label=2)
+        LabelOptions(first_label=2)
     mapped = write_films(tmp_path, "text,label\na,1\n", label_words="{1: Bad, 2: Good}")
     with pytest.raises(InputError, match=r"--first_label 1: label_words is a mapping \(.*films\.yaml:5\)"):
-        preprocess_config(PreprocessConfig(str(mapped), prompts=PromptOptions(data_path="x.json"), first_label=1))
+        preprocess_config(PreprocessConfig(str(mapped), "direct", LabelOptions(1), PromptOptions("x.json")))
 
 
 def test_templates_may_use_columns_of_every_form(tmp_path: Path, write: Write):

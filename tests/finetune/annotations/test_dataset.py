@@ -19,7 +19,7 @@ from datasets import Image as ImageFeature
 from PIL import Image
 
 from finetune import hub
-from finetune.annotations.dataset import AnnotationsConfig, preprocess_annotations
+from finetune.annotations.dataset import RECORD, AnnotationsConfig, preprocess_annotations
 from preprocess.errors import InputError
 
 NAMES = ["InvNum", "InvDate", "Fourni", "TTC", "TVA", "TT", "Autre"]
@@ -293,13 +293,21 @@ def test_a_hub_that_fails(make, stand_in, monkeypatch):
     assert len(load_from_disk(config.output_dir)["train"]) == 2
 
 
-def test_a_data_set_that_is_there(make, tmp_path):
+def test_a_data_set_that_is_there(make, tmp_path, capsys):
     """It is replaced if that is asked for, and only as a whole: a run that fails leaves it as it was."""
     config = make()
     preprocess_annotations(config)
     before = content(tmp_path / "made")
+    capsys.readouterr()
+    preprocess_annotations(config)
+    assert "made: finished already, same inputs and options; --overwrite repeats it" in capsys.readouterr().out
+    with pytest.raises(InputError, match=r"made: holds another data set; --overwrite replaces it \(--output_dir\)"):
+        preprocess_annotations(replace(config, seed=3))
+    record = tmp_path / "made" / RECORD
+    record.rename(tmp_path / RECORD)
     with pytest.raises(InputError, match=r"made: contains a data set already; --overwrite replaces it"):
         preprocess_annotations(config)
+    (tmp_path / RECORD).rename(record)
     broken = make(pages=4, overwrite=True)
     (tmp_path / "images/3.png").write_bytes(b"no image")
     with pytest.raises(InputError, match=r"3\.png"):
@@ -389,6 +397,6 @@ def test_the_script(make, run_script, tmp_path):
     assert done.returncode == 0, done.stderr
     rows = [row for split in load_from_disk(config.output_dir).values() for row in split]
     assert {row["id"]: row["ner_tags"] for row in rows} == {"0.png": [1], "1.png": [0]}
-    done = run_script("run_preprocess_annotations.py", *flags, "--output_dir", config.output_dir)
+    done = run_script("run_preprocess_annotations.py", *flags, "--output_dir", config.output_dir, "--seed", 3)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "--overwrite" in done.stderr

@@ -35,7 +35,7 @@ from finetune.layoutlmv3 import fine_tuning as layoutlmv3
 from finetune.layoutlmv3.fine_tuning import DEFAULTS, LayoutLMv3Config, finetune_layoutlmv3
 from finetune.outputs import settings_of
 from preprocess.blocks import LABEL_WORDS
-from preprocess.build import PromptOptions
+from preprocess.build import ExampleOptions, PromptOptions
 from preprocess.doclaynet import DocLayNetConfig, preprocess_direct
 from preprocess.errors import InputError
 from preprocess.pages import read_pages
@@ -145,7 +145,7 @@ def test_a_run_and_its_files(whole, hub, capsys, trainer, tmp_path):
     assert result.accuracy == metrics["test"]["accuracy"]
     assert predictions.meta["seconds"] > 0
     prompts = tmp_path / "inputs.json"
-    options = PromptOptions(dataset_path=config.pages.dataset_path, data_path=str(prompts), k=0)
+    options = PromptOptions(str(prompts), 0, examples=ExampleOptions(config.pages.dataset_path))
     preprocess_direct(DocLayNetConfig(prompts=options))
     for row, prompt in zip(predictions.rows, json.loads(prompts.read_text()), strict=True):
         assert all(row[field] == prompt[field] for field in ("id", "label_words", "ground_truth", "group"))

@@ -1,0 +1,105 @@
+"""Every byte of a checkpoint's files counts: in its fingerprint, or as an error."""
+
+import hashlib
+import json
+import time
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from llama import CheckpointError, load, open_checkpoint
+from llama.formats import whole
+from llama.formats.whole import Hashing, whole_hash
+
+EMBEDDING = "tok_embeddings.weight"
+
+
+@pytest.mark.parametrize("kind", ["archive", "safetensors"])
+def test_one_flipped_bit_anywhere(folder, tmp_path, kind) -> None:
+    """In an archive, which has checksums, it is an error; in safetensors, which has none, it is another checkpoint."""
+    path = tmp_path / f"x.{kind}"
+    if kind == "archive":
+        path = folder / "consolidated.00.pth"
+    else:
+        save_file({"a": torch.arange(4000.0)}, path)
+    content = path.read_bytes()
+    first, generator = whole_hash(path), np.random.default_rng(0)
+    in_weights = torch.load(path, weights_only=True)[EMBEDDING].numpy().tobytes()[:64] if kind == "archive" else b""
+    start = content.index(in_weights) if in_weights else len(content) - 16000
+    for place in start + generator.integers(12000, size=20):
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << int(generator.integers(8))
+        path.write_bytes(flipped)
+        if kind == "archive":
+            with pytest.raises(CheckpointError, match=rf"^{path}: damaged: Bad CRC-32 .*; fetch it again$"):
+                whole_hash(path)
+        else:
+            assert whole_hash(path) != first
+    path.write_bytes(content)
+    assert whole_hash(path) == first
+
+
+def test_a_hash_is_kept_until_the_file_changes(tmp_path, monkeypatch) -> None:
+    """By its size, times and inode; a file that is still being written is not kept."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = tmp_path / "x.bin"
+    path.write_bytes(b"a" * 100)
+    first = whole_hash(path)
+    assert not (tmp_path / "cache").exists()
+    monkeypatch.setattr("llama.formats.whole.SETTLED", -1.0)
+    assert whole_hash(path) == first
+    (kept,) = (tmp_path / "cache").rglob("*.json")
+    monkeypatch.setattr("llama.formats.whole.check_archive", lambda _: pytest.fail("read again"))
+    assert whole_hash(path) == first
+    monkeypatch.undo()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for content in ("{", "[]", "3", json.dumps({"about": 1})):  # damaged: not believed, not an error
+        kept.write_text(content)
+        assert whole_hash(path) == first
+    path.write_bytes(b"b" * 100)
+    assert whole_hash(path) != first
+
+
+def test_a_cache_that_cannot_be_written(tmp_path, monkeypatch) -> None:
+    (tmp_path / "cache").write_text("a file")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("llama.formats.whole.SETTLED", -1.0)
+    (tmp_path / "x.bin").write_bytes(b"a")
+    assert whole_hash(tmp_path / "x.bin") == hashlib.sha256(b"a").hexdigest()
+
+
+@pytest.mark.parametrize("kind", ["pth", "safetensors", "bin"])
+def test_one_flipped_bit_in_a_model_that_is_imported(folder, tmp_path, kind, one_process, save_model) -> None:
+    """`load` reads all bytes as the command line does."""
+    if kind != "pth":
+        folder = tmp_path / "hf"
+        model = save_model(folder)
+    if kind == "bin":
+        (folder / "model.safetensors").unlink()
+        torch.save(model.state_dict(), folder / "pytorch_model.bin")
+    (path,) = folder.glob(f"*.{kind}")
+    first = load(str(folder)).fingerprint
+    assert first == open_checkpoint(str(folder)).fingerprint()
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    if kind == "safetensors":
+        assert load(str(folder)).fingerprint not in (first, None)
+    else:
+        with pytest.raises(CheckpointError, match=rf"^{path}: damaged: Bad CRC-32 .*; fetch it again$"):
+            load(str(folder))
+
+
+def test_hashes_are_waited_for_when_they_are_asked_for(tmp_path, monkeypatch) -> None:
+    """Until then something else is done."""
+    paths = [tmp_path / name for name in "abc"]
+    for path in paths:
+        path.write_bytes(path.name.encode())
+    real = whole.whole_hash
+    monkeypatch.setattr(whole, "whole_hash", lambda path: time.sleep(0.3) or real(path))
+    began = time.monotonic()
+    hashing = Hashing(paths)
+    assert time.monotonic() - began < 0.2
+    assert hashing.result() == [hashlib.sha256(path.name.encode()).hexdigest() for path in paths]
