@@ -30,6 +30,7 @@ LONGEST_MESSAGE = 1600  # characters: fits on a screen; the flag to correct come
 CONTROL_CHARACTERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 PROGRESS_BAR_CODES = re.compile("\r|\x1b\\[A")  # used by tqdm
 LARGEST = 2**63  # bound of whole numbers: computations use 64 bits
+REQUIREMENTS_OF = {"tiny_llama": "tiny-llama", "pretrain": "finetune"}  # by folder, if the names differ
 BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
@@ -114,9 +115,11 @@ def requirements_of(error: ImportError, trace: Any) -> str | None:
     name = (error.name or "").partition(".")[0]
     if (here / name).is_dir() or (here / f"{name}.py").exists():
         return None
-    folders = [Path(frame.filename).resolve().parent for frame in traceback.extract_tb(trace)]
-    own = [f"requirements-{folder.name}.txt" for folder in folders if here in folder.parents]
-    return next((file for file in reversed(own) if (here / file).exists()), "requirements.txt")
+    files = [Path(frame.filename).resolve() for frame in traceback.extract_tb(trace)]
+    own_files = [file for file in files if here in file.parents and "site-packages" not in file.parts]
+    folders = [part for file in own_files for part in file.relative_to(here).parts[:-1]]
+    names = [f"requirements-{REQUIREMENTS_OF.get(folder, folder)}.txt" for folder in folders]
+    return next((file for file in reversed(names) if (here / file).exists()), "requirements.txt")
 
 
 # After the hook: without the environment, a command fails here.
@@ -296,10 +299,11 @@ def help_text(config_type: type) -> str:
 
 
 def explanations(config_type: type) -> dict[str, str]:
-    """Flag -> its explanation in the Args of its dataclass."""
+    """Flag -> its explanation in the Args of its dataclass, or of the dataclass that it extends."""
     texts = {}
-    for argument in parse_docstring(config_type.__doc__ or "").args or []:
-        texts[argument.name] = " ".join((argument.description or "").split())
+    for kind in filter(dataclasses.is_dataclass, reversed(config_type.__mro__)):
+        for argument in parse_docstring(kind.__doc__ or "").args or []:
+            texts[argument.name] = " ".join((argument.description or "").split())
     for hint in typing.get_type_hints(config_type).values():
         if dataclasses.is_dataclass(hint):
             texts |= explanations(hint)

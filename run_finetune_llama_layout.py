@@ -5,6 +5,6 @@
 """
 
 from options import run
-from finetune.llama_layout import LlamaLayoutConfig, finetune_llama
+from finetune.llama.fine_tuning import LlamaLayoutConfig, finetune_llama
 
 run(LlamaLayoutConfig, finetune_llama)

@@ -5,6 +5,6 @@
 """
 
 from options import run
-from finetune.annotations import AnnotationsConfig, preprocess_annotations
+from finetune.annotations.dataset import AnnotationsConfig, preprocess_annotations
 
 run(AnnotationsConfig, preprocess_annotations)

@@ -5,6 +5,6 @@
 """
 
 from options import run
-from pretrain.train import PretrainConfig, pretrain
+from tiny_llama.train import PretrainConfig, pretrain
 
 run(PretrainConfig, pretrain)

@@ -24,20 +24,22 @@ class Worker:
         system: product, naive, reference, or one of PEERS.
         device: cpu or cuda.
         peer_python: The interpreter for those that need one of their own.
+        script: The file that `peer_python` runs, of this folder; None: worker.py or peer.py, by the system.
 
     Raises:
         InputError: The interpreter has no such package.
         RuntimeError: The process ended; with all that it said.
     """
 
-    def __init__(self, folder: Path, system: str, device: str, peer_python: str):
+    def __init__(self, folder: Path, system: str, device: str, peer_python: str, script: str | None = None):
         self.system = system
         self.folder = folder
         self.turns: list[dict[str, Any]] = []
-        script = HERE / ("peer.py" if system in PEERS else "worker.py")
+        python = peer_python if script or system in IN_PEER_PYTHON else sys.executable
+        path = HERE / (script or ("peer.py" if system in PEERS else "worker.py"))
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                [peer_python if system in IN_PEER_PYTHON else sys.executable, str(script), str(folder), system],
+                [python, str(path), str(folder), system],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -60,11 +62,12 @@ class Worker:
             raise InputError(f"{self.system}: {last}; --systems leaves it out, --peer-python names another interpreter")
         raise RuntimeError(f"{self.system} ended:\n{log}")
 
-    def turn(self) -> None:
-        """One run over all requests."""
-        self.process.stdin.write("\n")
+    def turn(self, asked: str = "") -> dict[str, Any]:
+        """One run over all requests, or over what is asked for in a line; what it answers."""
+        self.process.stdin.write(f"{asked}\n")
         self.process.stdin.flush()
         self.turns.append(self.read())
+        return self.turns[-1]
 
     def finish(self) -> list[list[float]]:
         """The results of the last turn, one a request."""

@@ -18,6 +18,7 @@ from preprocess.blocks import Block, Page
 IGNORED = -100  # cross_entropy's ignore_index
 SPECIAL_TOKENS = 2  # at the ends of a chunk of LayoutLMv3
 NOWHERE = (0, 0, 0, 0)  # the box of a token that stands on no page
+SPECIAL = -1  # the word that a special token is part of
 
 Box = tuple[int, int, int, int]
 
@@ -31,12 +32,20 @@ class Chunk:
         reads: (position, block): at which position which block of the whole split is read.
         boxes: Of each token, x0, y0, x1, y1 in 0..1000; None for a model that does not look at the page.
         image: The number of the page's image; None likewise.
+        words: Of each token, the block on its page, SPECIAL for a special token; None likewise.
     """
 
     input_ids: list[int]
     reads: list[tuple[int, int]]
     boxes: list[Box] | None = None
     image: int | None = None
+    words: list[int] | None = None
+
+    def segments(self) -> list[int]:
+        """Of each token the segment, SPECIAL for a special token: the words that share a box."""
+        numbers: dict[Box, int] = {}
+        pairs = zip(self.words, self.boxes, strict=True)
+        return [SPECIAL if word == SPECIAL else numbers.setdefault(box, len(numbers)) for word, box in pairs]
 
 
 @dataclass(frozen=True)
@@ -150,7 +159,8 @@ def chunk_layout(
         for (start, end), found in zip(spans, reads, strict=True):
             boxes = [page.blocks[owner].box for owner in owners[start:end]]
             tokens = [tokenizer.cls_token_id, *ids[start:end], tokenizer.sep_token_id]
-            chunks.append(Chunk(tokens, found, [NOWHERE, *boxes, NOWHERE], page.image))
+            words = [SPECIAL, *owners[start:end], SPECIAL]
+            chunks.append(Chunk(tokens, found, [NOWHERE, *boxes, NOWHERE], page.image, words))
     return chunks
 
 

@@ -1,7 +1,6 @@
 """What a run leaves for the table: predictions, their meta files, the baselines, a summary."""
 
 import hashlib
-import importlib.metadata
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -14,24 +13,18 @@ from torch import nn
 from documents.chunks import Encoded
 from documents.pages import Source, Splits, flat
 from evaluate.predictions import prediction_row, write_predictions
-from evaluate.run import git_commit
+from evaluate.reading import read_checked
+from evaluate.report.drawing import to_file
+from evaluate.report.figures import confusion
+from evaluate.report.markup import to_xml
+from evaluate.result import Result
 from finetune.baselines import majority, tfidf
 from finetune.block_metrics import Scores, all_metrics, block_metrics, decisions
-from finetune.run_folder import comparable
 from preprocess.blocks import Block
-from preprocess.files import write_json
+from preprocess.files import write_bytes, write_json
 from preprocess.prompts import Prompt
-
-PACKAGES = ("torch", "transformers", "peft", "lightning", "scikit-learn", "numpy")
-
-
-def circumstances() -> dict[str, Any]:
-    """Under which a run was made."""
-    return {
-        "versions": {package: importlib.metadata.version(package) for package in PACKAGES},
-        "git_commit": git_commit(),
-        "threads": torch.get_num_threads(),
-    }
+from training.figures import write_curves
+from training.run_folder import circumstances, comparable
 
 
 def device_name(model: nn.Module) -> str:
@@ -129,9 +122,22 @@ def write_baselines(results: Results) -> dict[str, Any]:
 
 
 def finish(folder: Path, metrics: dict[str, Any]) -> None:
-    """Write the metrics, last of all files: the run is finished."""
+    """Draw the figures, and write the metrics, last of all files: the run is finished."""
+    write_curves(folder)
+    for path in sorted(folder.glob("outputs_*.json")):
+        if not path.name.endswith(".meta.json"):
+            draw_confusion(path, folder)
     write_json(folder / "metrics.json", metrics)
     print(summary(metrics, folder))
+
+
+def draw_confusion(path: Path, folder: Path) -> None:
+    """`folder`/figures/confusion_*.svg of a file of predictions."""
+    result = Result(read_checked(path))
+    svg = confusion(result, result.method or path.stem)
+    if svg is not None:
+        name = path.stem.replace("outputs", "confusion", 1)
+        write_bytes(folder / "figures" / f"{name}.svg", to_xml(to_file(svg)))
 
 
 def counts(splits: Splits, encoded: dict[str, Encoded]) -> dict[str, Any]:

@@ -1,10 +1,9 @@
 """How a token classifier is trained; transformers' Trainer set up for it."""
 
-import math
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,86 +22,38 @@ from transformers import (
     TrainerState,
     TrainingArguments,
 )
-from transformers.integrations import TensorBoardCallback
+from transformers.integrations import MLflowCallback, TensorBoardCallback, WandbCallback
 from transformers.modeling_outputs import TokenClassifierOutput
 
 from documents.chunks import IGNORED, Encoded, collate
 from finetune.block_metrics import block_metrics, block_scores, decisions, is_iob
-from finetune.run_folder import seconds_of, write_log
 from preprocess.errors import InputError
 from preprocess.files import read_json, write_json
+from training.options import CSV, TENSORBOARD, StepOptions
+from training.run_folder import seconds_of, write_log
 
 Collator = Callable[[Sequence[dict[str, Any]]], dict[str, Tensor]]
 
 CHOSEN_BY = ("macro_f1", "accuracy", "entity_f1")
-SCHEDULES = ("linear", "cosine")
 KEPT = 2  # checkpoints: the best and the last
 EVAL_BATCHES = 8  # whose logits stay on the device
 
 
 @dataclass(frozen=True)
-class TrainingOptions:
+class TrainingOptions(StepOptions):
     """How a token classifier is trained.
 
     Args:
-        steps: Optimizer steps; default 9000, for LayoutLMv3 see --trainer.
-        epochs: Passes over the train pages, instead of --steps.
-        batch_size: Chunks in a batch.
-        gradient_accumulation_steps: Batches in a step.
-        learning_rate: Peak learning rate, after a linear warm-up; it then decays to 0.
-        schedule: Decay of the learning rate: linear or cosine.
-        warmup: Warm-up steps as a fraction of all steps.
-        weight_decay: Weight decay of AdamW.
-        eval_steps: Evaluate on the validation pages and save a checkpoint every N steps.
-        logging_steps: Log loss and learning rate every N steps.
         best_by: Metric that selects the checkpoint on the validation pages: macro_f1, accuracy or, with IOB tags,
             entity_f1.
-        patience: Stop after N evaluations without improvement; 0 never stops early.
-        gradient_checkpointing: Recompute activations in the backward pass, to save memory.
-        seed: Random seed.
     """
 
-    steps: int | None = None
-    epochs: float | None = None
-    batch_size: int | None = 2
-    gradient_accumulation_steps: int = 1
-    learning_rate: float | None = 1e-4
-    schedule: str | None = "linear"
-    warmup: float = 0.1
-    weight_decay: float = 0.0
-    eval_steps: int | None = 500
-    logging_steps: int = 50
     best_by: str = "macro_f1"
-    patience: int = 0
-    gradient_checkpointing: bool = False
-    seed: int = 42
 
     def __post_init__(self) -> None:
-        for flag in ("steps", "batch_size", "gradient_accumulation_steps", "eval_steps", "logging_steps"):
-            if getattr(self, flag) is not None and getattr(self, flag) < 1:
-                raise InputError(f"--{flag} {getattr(self, flag)}: expected 1 or more")
-        for flag in ("patience", "seed"):
-            if getattr(self, flag) < 0:
-                raise InputError(f"--{flag} {getattr(self, flag)}: expected 0 or more")
-        for flag in ("learning_rate", "epochs"):
-            if getattr(self, flag) is not None and not 0 < getattr(self, flag) < math.inf:
-                raise InputError(f"--{flag} {getattr(self, flag)}: expected a number above 0")
-        if self.steps is not None and self.epochs is not None:
-            raise InputError(f"--steps {self.steps} and --epochs {self.epochs:g}: expected one of them")
-        if not 0 <= self.warmup < 1:
-            raise InputError(f"--warmup {self.warmup}: expected a number from 0 to below 1")
-        if not 0 <= self.weight_decay < math.inf:
-            raise InputError(f"--weight_decay {self.weight_decay}: expected a number of 0 or more")
-        if self.schedule not in (None, *SCHEDULES):
-            raise InputError(f"--schedule {self.schedule}: expected {' or '.join(SCHEDULES)}")
+        super().__post_init__()
         if self.best_by not in CHOSEN_BY:
             raise InputError(f"--best_by {self.best_by}: expected {', '.join(CHOSEN_BY)}")
-
-    def filled(self, **defaults: Any) -> "TrainingOptions":
-        """With defaults for what is not given; of steps and epochs one is enough."""
-        told = {"steps", "epochs"} if self.steps or self.epochs else set()
-        missing = [name for name in defaults if getattr(self, name) is None and name not in told]
-        return replace(self, **{name: defaults[name] for name in missing})
 
     def check_labels(self, label_words: Sequence[str]) -> None:
         """There are entities only where the label words are IOB tags.
@@ -112,13 +63,6 @@ class TrainingOptions:
         """
         if self.best_by == "entity_f1" and not is_iob(label_words):
             raise InputError(f"--best_by entity_f1: expected IOB tags, found {', '.join(label_words)}")
-
-    def steps_of(self, chunks: int, processes: int = 1) -> int:
-        """Steps that the run takes over so many train chunks."""
-        if self.epochs is None:
-            return self.steps
-        batches = math.ceil(chunks / self.batch_size)
-        return math.ceil(self.epochs * math.ceil(batches / (self.gradient_accumulation_steps * processes)))
 
 
 def mean_loss(outputs: TokenClassifierOutput, labels: Tensor, num_items_in_batch: Tensor | int | None = None) -> Tensor:
@@ -179,8 +123,8 @@ def arguments(options: TrainingOptions, folder: Path, bf16: bool, show_progress:
         per_device_eval_batch_size=options.batch_size,
         gradient_accumulation_steps=options.gradient_accumulation_steps,
         learning_rate=options.learning_rate,
-        lr_scheduler_type=options.schedule,
-        warmup_steps=options.warmup,
+        lr_scheduler_type=options.transformers_schedule,
+        warmup_steps=options.warmup_steps or options.warmup,
         weight_decay=options.weight_decay,
         eval_strategy="steps",
         eval_steps=options.eval_steps,
@@ -234,7 +178,7 @@ def make_trainer(
         compute_loss_func=mean_loss,
         compute_metrics=measure,
         callbacks=[
-            TensorBoardCallback(SummaryWriter(str(folder / "tensorboard"), purge_step=purge)),
+            *logged(options.logger, folder, purge),
             CsvCallback(folder / "log.csv"),
             EvaluateLast(),
             *([EarlyStoppingCallback(options.patience)] if options.patience else []),
@@ -244,6 +188,17 @@ def make_trainer(
     if not show_progress:
         trainer.remove_callback(ProgressCallback)
     return trainer
+
+
+def logged(logger: str, folder: Path, purge: int | None) -> list[TrainerCallback]:
+    """What logs beside the CSV file.
+
+    Args:
+        purge: The step from which on TensorBoard forgets what was logged before a resume.
+    """
+    if logger == TENSORBOARD:
+        return [TensorBoardCallback(SummaryWriter(str(folder / "tensorboard"), purge_step=purge))]
+    return [] if logger == CSV else [{"mlflow": MLflowCallback, "wandb": WandbCallback}[logger]()]
 
 
 def train(trainer: Trainer, folder: Path) -> None:

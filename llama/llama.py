@@ -47,14 +47,18 @@ class LLaMA:
         """Maximum number of tokens of a prompt with its completion."""
         return self.model.args.max_seq_len
 
-    def scoring(self, requests: Sequence[Request]) -> Scoring:
+    def scoring(self, requests: Sequence[Request], score_eos: bool = True, greedy: bool = False) -> Scoring:
         """Requests to score, in batches.
+
+        Args:
+            score_eos: Also score the end of sequence after the target.
+            greedy: Also find out which tokens greedy decoding would choose; see `llama.scoring.Scoring.compute`.
 
         Raises:
             ValueError: A request is longer than `max_seq_len`.
         """
-        self.check_lengths([len(request.context) + len(request.target) for request in requests])
-        return Scoring(self.model, requests, self.tokenizer.eos_id, self.limits)
+        self.check_lengths([len(request.context) + len(request.target) - (not score_eos) for request in requests])
+        return Scoring(self.model, requests, self.tokenizer.eos_id if score_eos else None, self.limits, greedy)
 
     def generation(
         self, contexts: Sequence[tuple[int, ...]], seeds: Sequence[int], sampling: Sampling, stop: Sequence[str] = ()

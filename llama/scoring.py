@@ -36,25 +36,36 @@ class Scoring:
         fed to the model     c1 ... cm   t1 ... tn
         scored from there           t1   t2 ... EOS
 
+    If EOS is not scored, the last target token is not fed either.
+
     Args:
         model: In evaluation mode; all ranks of a model-parallel group compute the same batches.
-        requests: Each at most `model.args.max_seq_len` tokens long, without EOS.
-        eos_id: Scored after the last target token.
+        requests: Each at most `model.args.max_seq_len` tokens long, without the last scored token.
+        eos_id: Scored after the last target token; None: not scored, and no target may be empty.
         limits: Maximum size of a batch.
+        greedy: Also find out which tokens greedy decoding would choose.
     """
 
-    def __init__(self, model: Transformer, requests: Sequence[Request], eos_id: int, limits: Limits):
+    def __init__(
+        self,
+        model: Transformer,
+        requests: Sequence[Request],
+        eos_id: int | None,
+        limits: Limits,
+        greedy: bool = False,
+    ):
         self.model = model
         self.requests = requests
-        self.eos_id = eos_id
+        self.end = () if eos_id is None else (eos_id,)
+        self.greedy = greedy
         self.path = SharedPath(model)
-        self.tree = build_tree(request.context + request.target for request in requests)
+        self.tree = build_tree((request.context + request.target + self.end)[:-1] for request in requests)
         self.batches = plan(self.tree, limits)
 
     @torch.inference_mode()
     def compute(self, number: int) -> list[tuple[int, Tensor]]:
         """Compute batch `number`: for each of its requests the index and the log-probabilities, in nats, of its target
-        tokens and of EOS after them (float32 on the CPU)."""
+        tokens and of EOS after them (float32 on the CPU). With `greedy`, see `token_log_probs`."""
         return in_parts(self.compute_rows, self.batches[number])
 
     def compute_rows(self, batch: Batch) -> list[tuple[int, Tensor]]:
@@ -68,24 +79,27 @@ class Scoring:
             request = self.requests[index]
             first = len(request.context) - 1
             sources += [np.arange(first, start), start + rows.places[index][max(0, first - start) :]]
-            tokens += [*request.target, self.eos_id]
+            tokens += [*request.target, *self.end]
         distinct, of_token = np.unique(np.concatenate(sources), return_inverse=True)
         in_path, in_rows = distinct[distinct < start], distinct[distinct >= start] - start
         states = [self.path.hidden[in_path]]
         if len(in_rows):
             states.append(rows.forward(self.model, self.path.cache, in_rows))
-        log_probs = token_log_probs(self.model, torch.cat(states), of_token, np.array(tokens))
+        log_probs = token_log_probs(self.model, torch.cat(states), of_token, np.array(tokens), self.greedy)
         check_finite(log_probs)
-        lengths = [len(self.requests[index].target) + 1 for index in indices]
+        lengths = [len(self.requests[index].target) + len(self.end) for index in indices]
         return list(zip(indices, log_probs.split(lengths), strict=True))
 
 
-def token_log_probs(model: Transformer, hidden: Tensor, places: np.ndarray, tokens: np.ndarray) -> Tensor:
+def token_log_probs(
+    model: Transformer, hidden: Tensor, places: np.ndarray, tokens: np.ndarray, greedy: bool = False
+) -> Tensor:
     """Log-probabilities (K) of tokens[i] after hidden[places[i]], float32 on the CPU. Logits are computed in pieces.
 
     Args:
         hidden: Hidden states (P, D).
         places, tokens: Integers (K).
+        greedy: Return (K, 2): the log-probability, and 1 if greedy decoding would choose the token, else 0.
     """
     order = np.argsort(places, kind="stable")
     places, tokens = places[order], tokens[order]
@@ -96,9 +110,11 @@ def token_log_probs(model: Transformer, hidden: Tensor, places: np.ndarray, toke
         log_probs = torch.log_softmax(logits, dim=-1, out=logits)  # in place: half the memory, a tenth of the time
         pairs = slice(*np.searchsorted(places, [begin, begin + size]))
         row, token = (torch.from_numpy(part).to(hidden.device) for part in (places[pairs] - begin, tokens[pairs]))
-        pieces.append(log_probs[row, token])
-    log_probs = torch.empty(len(order))
-    log_probs[torch.from_numpy(order)] = torch.cat(pieces).cpu()
+        scored = log_probs[row, token]
+        pieces.append(torch.stack([scored, log_probs.argmax(dim=-1)[row] == token], dim=-1) if greedy else scored)
+    joined = torch.cat(pieces).cpu()
+    log_probs = torch.empty_like(joined)
+    log_probs[torch.from_numpy(order)] = joined
     return log_probs
 
 

@@ -37,13 +37,8 @@ def read_coco(path: Path, file: Path, flag: str) -> Iterator[tuple[Layout, Path]
     Raises:
         InputError: The file, or that of a page, is missing or invalid.
     """
-    cells = find_folder(path, "JSON")
-    if cells is None:
-        raise InputError(f"{path}: no folder JSON with the text of the pages: also unpack DocLayNet_extra.zip ({flag})")
     content = read_json(file, flag)
-    images, annotations, categories = (
-        read_objects(content, name, file) for name in ("images", "annotations", "categories")
-    )
+    annotations, categories = (read_objects(content, name, file) for name in ("annotations", "categories"))
     labels = {
         entry.get("id"): read_name(entry.get("name"), f"{file}: category {number}")
         for number, entry in enumerate(categories)
@@ -56,13 +51,33 @@ def read_coco(path: Path, file: Path, flag: str) -> Iterator[tuple[Layout, Path]
             raise InputError(f"{where}: category_id {entry.get('category_id')!r}, expected one of {valid}")
         if not entry.get("precedence"):
             boxes[entry.get("image_id")].append((read_box(entry.get("bbox"), where), labels[entry["category_id"]]))
-    for number, image in enumerate(images):
+    for image, page in listed_pages(content, path, file, flag):
+        yield page_of(image, boxes[image.get("id")], page, flag), page
+
+
+def read_coco_cells(path: Path, file: Path, flag: str) -> Iterator[tuple[dict[str, Any], Path]]:
+    """The pages of a split as rows {form: [{text, box_line}], metadata}; annotations are not read."""
+    for image, page in listed_pages(read_json(file, flag), path, file, flag):
+        cells, about = cells_of(image, page, flag)
+        form = [{"text": cell.text, "box_line": list(cell.box)} for cell in cells]
+        yield {"form": form, "metadata": about | {"page_hash": page.stem}}, page
+
+
+def listed_pages(content: Any, path: Path, file: Path, flag: str) -> Iterator[tuple[dict[str, Any], Path]]:
+    """The images of a COCO file, each with its JSON file of cells. Of repeated annotations the first is used.
+
+    Raises:
+        InputError: The folder of cells is missing, or an entry is invalid.
+    """
+    cells = find_folder(path, "JSON")
+    if cells is None:
+        raise InputError(f"{path}: no folder JSON with the text of the pages: also unpack DocLayNet_extra.zip ({flag})")
+    for number, image in enumerate(read_objects(content, "images", file)):
         name = image.get("file_name")
         if not isinstance(name, str) or not Path(name).stem:
             raise InputError(f"{file}: image {number}: file_name {name!r}, expected an image name")
         if not image.get("precedence"):
-            page = cells / f"{Path(name).stem}.json"
-            yield page_of(image, boxes[image.get("id")], page, flag), page
+            yield image, cells / f"{Path(name).stem}.json"
 
 
 def read_objects(content: Any, name: str, file: Path) -> list[dict[str, Any]]:
@@ -75,6 +90,12 @@ def read_objects(content: Any, name: str, file: Path) -> list[dict[str, Any]]:
 
 def page_of(image: dict[str, Any], boxes: list[tuple[Box, int]], file: Path, flag: str) -> Layout:
     """A page from its boxes and the cells in its file."""
+    cells, about = cells_of(image, file, flag)
+    return layout_of(assign_cells(boxes, cells), about, file.stem, str(file))
+
+
+def cells_of(image: dict[str, Any], file: Path, flag: str) -> tuple[list[Cell], dict[str, Any]]:
+    """The cells of a page, and its metadata."""
     content = read_json(file, flag)
     entries = content.get("cells") if isinstance(content, dict) else None
     if not isinstance(entries, list) or not all(isinstance(cell, dict) for cell in entries):
@@ -82,8 +103,7 @@ def page_of(image: dict[str, Any], boxes: list[tuple[Box, int]], file: Path, fla
     cells = [read_cell(cell.get("text"), cell.get("bbox"), f"{file}: cell {n}") for n, cell in enumerate(entries)]
     about = content.get("metadata") if isinstance(content.get("metadata"), dict) else {}
     keys = {"coco_width": "width", "coco_height": "height", "doc_category": "doc_category"}
-    about = about | {key: image[name] for key, name in keys.items() if image.get(name)}
-    return layout_of(assign_cells(boxes, cells), about, file.stem, str(file))
+    return cells, about | {key: image[name] for key, name in keys.items() if image.get(name)}
 
 
 def assign_cells(boxes: list[tuple[Box, int]], cells: list[Cell]) -> Regions:

@@ -17,6 +17,7 @@ from pathlib import Path
 from statistics import median
 
 from preprocess.blocks import Block, Cell, page_blocks
+from preprocess.cells import placed
 from preprocess.errors import InputError
 from preprocess.files import read_json
 from preprocess.layout import corners
@@ -45,8 +46,11 @@ ORIGINAL = "_ori"  # end of an image's name
 INDEX_FOLDERS = ("", "MSCOCO_Format_Annotation", "indexed_files")
 
 
-def read_tokens(path: Path) -> list[tuple[Cell, str]]:
+def read_tokens(path: Path, labelled: bool = True) -> list[tuple[Cell, str]]:
     """The tokens of a page, each with its DocBank label; strokes are dropped. Boxes may extend beyond the page.
+
+    Args:
+        labelled: Whether to read the labels; without, they are empty.
 
     Raises:
         InputError: An invalid line; the message names file and line.
@@ -55,9 +59,13 @@ def read_tokens(path: Path) -> list[tuple[Cell, str]]:
     with path.open(encoding="utf-8", errors="replace", newline="\n") as file:
         for number, line in enumerate(file, start=1):
             columns = line.rstrip("\r\n").split("\t")
-            if len(columns) != 10 or not all(map(NUMBER.fullmatch, columns[1:5])):
+            if (
+                len(columns) < (10 if labelled else 5)
+                or len(columns) > 10
+                or not all(map(NUMBER.fullmatch, columns[1:5]))
+            ):
                 raise InputError(f"{path}: line {number}: expected token, four numbers, R, G, B, font and label")
-            if columns[9] not in LABEL_WORDS:
+            if labelled and columns[9] not in LABEL_WORDS:
                 raise InputError(
                     f"{path}: line {number}: label {columns[9]!r}, expected one of {', '.join(LABEL_WORDS)}"
                 )
@@ -65,7 +73,7 @@ def read_tokens(path: Path) -> list[tuple[Cell, str]]:
                 continue
             x0, y0, x1, y1 = map(int, columns[1:5])
             text = "" if columns[0] == FIGURE else columns[0]
-            tokens.append((Cell(text, (x0, y0, x1 - x0, y1 - y0)), columns[9]))
+            tokens.append((Cell(text, (x0, y0, x1 - x0, y1 - y0)), columns[9] if labelled else ""))
     return tokens
 
 
@@ -97,10 +105,7 @@ def read_page(path: Path, unit: Unit | None = None) -> list[Block]:
     Raises:
         InputError: As for `read_tokens`; or the boxes are in another unit.
     """
-    regions, tokens = [], read_tokens(path)
-    if unit is not None and unit.name == PIXELS:
-        raise InputError(f"{path}: {unit.flag} {PIXELS}: DocBank's files do not contain the page size")
-    unit = unit or Unit(THOUSANDTHS, declared=True)
+    regions, tokens, unit = [], read_tokens(path), unit_of_page(path, unit)
     size = unit.size((1000, 1000))
     check_boxes([corners(cell.box) for cell, _ in tokens], unit, None, str(path))
     for label, run in groupby(tokens, key=lambda token: token[1]):
@@ -110,6 +115,23 @@ def read_page(path: Path, unit: Unit | None = None) -> list[Block]:
             y1 = max(cell.box[1] + cell.box[3] for cell in cells)
             regions.append(((x0, y0, x1 - x0, y1 - y0), LABEL_WORDS[label], cells))
     return page_blocks(regions, path.stem, "scientific_articles", size)
+
+
+def unit_of_page(path: Path, unit: Unit | None) -> Unit:
+    """The declared unit of the boxes of a page; default 0..1000, unchecked."""
+    if unit is not None and unit.name == PIXELS:
+        raise InputError(f"{path}: {unit.flag} {PIXELS}: DocBank's files do not contain the page size")
+    return unit or Unit(THOUSANDTHS, declared=True)
+
+
+def read_cells(path: Path, unit: Unit | None = None) -> list[Block]:
+    """The tokens of a page as blocks without a class, in reading order; labels are not read.
+
+    Raises:
+        InputError: As of `read_page`.
+    """
+    cells = [cell for cell, _ in read_tokens(path, labelled=False)]
+    return placed(cells, path.stem, (1000, 1000), str(path), unit_of_page(path, unit))
 
 
 def token_files(folder: Path, names: Sequence[str]) -> list[Path] | None:

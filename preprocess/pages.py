@@ -3,13 +3,15 @@
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, ZipFile
 
-from preprocess.blocks import Page
-from preprocess.coco import find_folder, read_coco
-from preprocess.docbank import image_stems, read_page, token_files
+from preprocess.blocks import Block, Page
+from preprocess.cells import row_cells
+from preprocess.coco import find_folder, read_coco, read_coco_cells
+from preprocess.docbank import image_stems, read_cells, read_page, token_files
 from preprocess.errors import InputError, first_line
 from preprocess.files import read_json
 from preprocess.layout import row_blocks
@@ -37,8 +39,32 @@ def dataset_of_size(size: str, dataset_path: str) -> str:
     return f"{HUB}{size}" if size else dataset_path
 
 
+@dataclass(frozen=True)
+class Reading:
+    """How pages are read.
+
+    Args:
+        images: With the image of each page.
+        unit: Of the boxes; None: the usual one, not checked.
+        labelled: As regions with their classes; else as words or cells of text, of which no class is looked at.
+    """
+
+    images: bool
+    unit: Unit | None = None
+    labelled: bool = True
+
+    def blocks(self, row: Any, place: str) -> list[Block]:
+        """Of a row of any form."""
+        return (row_blocks if self.labelled else row_cells)(row, place, self.unit)
+
+
 def read_pages(
-    dataset_path: str, split: str, flag: str = "--dataset_path", images: bool = False, box_unit: str = ""
+    dataset_path: str,
+    split: str,
+    flag: str = "--dataset_path",
+    images: bool = False,
+    box_unit: str = "",
+    labelled: bool = True,
 ) -> Iterator[Page] | None:
     """The pages of a split, one by one; None if there is no such split.
 
@@ -47,32 +73,33 @@ def read_pages(
     Args:
         images: Whether to read the image of each page.
         box_unit: Unit of the boxes; default pixels, for DocBank 0..1000.
+        labelled: See `Reading`.
 
     Raises:
         InputError: A page is invalid, or its image is missing.
     """
-    path, unit = Path(dataset_path), unit_of(box_unit, PIXELS)
+    path, how = Path(dataset_path), Reading(images, unit_of(box_unit, PIXELS), labelled)
     if path.suffix.lower() == ".zip" and path.is_file():
-        return zipped_pages([path], split, flag, images, unit)
+        return zipped_pages([path], split, flag, how)
     if path.is_dir():
         tokens = docbank_files(dataset_path, split)
         if tokens is not None:
-            unit = unit_of(box_unit, THOUSANDTHS)
-            return (docbank_page(file, images, unit) for file in tokens) if tokens else None
+            how = replace(how, unit=unit_of(box_unit, THOUSANDTHS))
+            return (docbank_page(file, how) for file in tokens) if tokens else None
         coco = find_folder(path, "COCO")
         if coco is not None:
             file = next((coco / f"{name}.json" for name in names_of(split) if (coco / f"{name}.json").is_file()), None)
-            return None if file is None else coco_pages(path, file, flag, images, unit)
+            return None if file is None else coco_pages(path, file, flag, how)
         folders = page_folders(path)
         files = next((folders[name] for name in names_of(split) if name in folders), [])
         if files:
-            return (json_page(file, flag, images, unit) for file in files)
+            return (json_page(file, flag, how) for file in files)
         if folders:
             return None
     if not path.exists() and HUB_SIZE.fullmatch(dataset_path):
-        return zipped_pages(hub_zips(dataset_path, flag), split, flag, images, unit)
+        return zipped_pages(hub_zips(dataset_path, flag), split, flag, how)
     rows = load_rows(dataset_path, split, flag, images=images)
-    return None if rows is None else pages_of_rows(rows, f"{dataset_path}: {split}", images, unit)
+    return None if rows is None else pages_of_rows(rows, f"{dataset_path}: {split}", how)
 
 
 def names_of(split: str) -> tuple[str, ...]:
@@ -106,26 +133,29 @@ def docbank_files(dataset_path: str, split: str = "test") -> list[Path] | None:
     return token_files(path, names_of(split))
 
 
-def docbank_page(file: Path, images: bool, unit: Unit | None = None) -> Page:
+def docbank_page(file: Path, how: Reading) -> Page:
     """A page of DocBank, with its image if requested."""
-    return Page(read_page(file, unit), find_image(file, image_stems(file)) if images else None, str(file))
+    blocks = (read_page if how.labelled else read_cells)(file, how.unit)
+    return Page(blocks, find_image(file, image_stems(file)) if how.images else None, str(file))
 
 
-def coco_pages(path: Path, file: Path, flag: str, images: bool, unit: Unit) -> Iterator[Page]:
+def coco_pages(path: Path, file: Path, flag: str, how: Reading) -> Iterator[Page]:
     """The pages of a split in DocLayNet's published format."""
     folder = find_folder(path, "PNG") or path / "PNG"
-    for layout, page in read_coco(path, file, flag):
-        yield Page(layout.blocks(unit), find_image(page, [folder / page.stem]) if images else None, str(page))
+    read = read_coco if how.labelled else read_coco_cells
+    for found, page in read(path, file, flag):
+        blocks = found.blocks(how.unit) if how.labelled else how.blocks(found, str(page))
+        yield Page(blocks, find_image(page, [folder / page.stem]) if how.images else None, str(page))
 
 
-def json_page(file: Path, flag: str, images: bool, unit: Unit | None = None) -> Page:
+def json_page(file: Path, flag: str, how: Reading) -> Page:
     """A page in a JSON file. Its image is in the same folder, in images/ or png/ there, or in images/ next to
     annotations/."""
     folders = [file.parent, file.parent / "images", file.parent / "png"]
     if file.parent.name == "annotations":
         folders.insert(0, file.parent.parent / "images")
-    image = find_image(file, [folder / file.stem for folder in folders]) if images else None
-    return Page(row_blocks(read_json(file, flag), str(file), unit), image, str(file))
+    image = find_image(file, [folder / file.stem for folder in folders]) if how.images else None
+    return Page(how.blocks(read_json(file, flag), str(file)), image, str(file))
 
 
 def find_image(page: Path, names: Sequence[Path]) -> Path:
@@ -153,11 +183,11 @@ def escaped(name: str) -> str:
     return re.sub(r"([*?[])", r"[\1]", name)
 
 
-def pages_of_rows(rows: Iterable[dict[str, Any]], place: str, images: bool, unit: Unit | None = None) -> Iterator[Page]:
+def pages_of_rows(rows: Iterable[dict[str, Any]], place: str, how: Reading) -> Iterator[Page]:
     """The pages in rows of any format."""
     for number, row in enumerate(rows):
         where = f"{place} row {number}"
-        yield Page(row_blocks(row, where, unit), row_image(row, where) if images else None, where)
+        yield Page(how.blocks(row, where), row_image(row, where) if how.images else None, where)
 
 
 def row_image(row: dict[str, Any], place: str) -> Any:
@@ -185,14 +215,14 @@ def hub_zips(dataset_path: str, flag: str) -> list[Path]:
     return zips
 
 
-def zipped_pages(files: Sequence[Path], split: str, flag: str, images: bool, unit: Unit) -> Iterator[Page] | None:
+def zipped_pages(files: Sequence[Path], split: str, flag: str, how: Reading) -> Iterator[Page] | None:
     """The pages in {train,val,test}/annotations of zips, at any depth; None if there are none.
 
     Raises:
         InputError: A file is not a zip.
     """
     parts = [(file, members) for file in files if (members := zipped_members(file, split, flag))]
-    return (page for file, members in parts for page in read_zip(file, members, flag, images, unit)) if parts else None
+    return (page for file, members in parts for page in read_zip(file, members, flag, how)) if parts else None
 
 
 def zipped_members(file: Path, split: str, flag: str) -> list[str]:
@@ -210,19 +240,19 @@ def zipped_members(file: Path, split: str, flag: str) -> list[str]:
     return []
 
 
-def read_zip(file: Path, members: Sequence[str], flag: str, images: bool, unit: Unit) -> Iterator[Page]:
+def read_zip(file: Path, members: Sequence[str], flag: str, how: Reading) -> Iterator[Page]:
     """The pages in `members` of a zip."""
     with ZipFile(file) as opened:
         for member in members:
             place = f"{file}: {member}"
             try:
                 row = json.loads(opened.read(member).decode("utf-8-sig"))
-                image = zipped_image(opened, member, place) if images else None
+                image = zipped_image(opened, member, place) if how.images else None
             except (ValueError, RecursionError, BadZipFile) as error:
                 if isinstance(error, InputError):
                     raise
                 raise InputError(f"{place}: cannot be read: {first_line(error)} ({flag})") from None
-            yield Page(row_blocks(row, place, unit), image, place)
+            yield Page(how.blocks(row, place), image, place)
 
 
 def zipped_image(opened: ZipFile, member: str, place: str) -> dict[str, Any]:

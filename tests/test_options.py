@@ -381,6 +381,7 @@ def test_a_script_outside_of_the_environment_is_one_line(script: Path, tmp_path:
         ("run_finetune_layoutlmv3.py", "lightning", "requirements-finetune.txt"),
         ("run_finetune_llama_layout.py", "peft", "requirements-finetune.txt"),
         ("run_preprocess_annotations.py", "PIL", "requirements-finetune.txt"),
+        ("run_pretrain_layoutlmv3.py", "sklearn", "requirements-finetune.txt"),
         ("run_convert_gguf.py", "gguf", "requirements-convert.txt"),
         ("run_report.py", "matplotlib", "requirements-report.txt"),
         ("run_report.py", "jinja2", "requirements-report.txt"),

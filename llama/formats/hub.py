@@ -15,6 +15,7 @@ SMALL_FILES = (
     "generation_config.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
+    "chat_template.jinja",
     adapter.CONFIG,
 )
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)

@@ -1,6 +1,7 @@
 """tokenizer.json of a Hugging Face folder, read by the package `tokenizers`."""
 
 from pathlib import Path
+from typing import Any
 
 from llama.errors import CheckpointError
 from llama.formats.files import first_line, missing_package, read_json
@@ -63,10 +64,16 @@ class HuggingFaceBackend:
 
     def texts(self) -> list[str] | None:
         """See `llama.tokenizers.backend.Backend`."""
-        added = self.model.get_added_tokens_decoder().values()
-        if type(self.model.model).__name__ == "Unigram" or any(token.lstrip or token.rstrip for token in added):
-            return None
-        texts = [""] * self.n_words
-        for token, number in self.model.get_vocab(with_added_tokens=True).items():
-            texts[number] = token.translate(WHITE_SPACE)
-        return texts
+        return token_texts(self.model)
+
+
+def token_texts(model: Any) -> list[str] | None:
+    """`llama.tokenizers.backend.Backend.texts` of a `tokenizers.Tokenizer`."""
+    added = model.get_added_tokens_decoder().values()
+    if type(model.model).__name__ == "Unigram" or any(token.lstrip or token.rstrip for token in added):
+        return None
+    vocabulary = model.get_vocab(with_added_tokens=True)
+    found = [""] * (1 + max(vocabulary.values(), default=-1))
+    for token, number in vocabulary.items():
+        found[number] = token.translate(WHITE_SPACE)
+    return found

@@ -13,7 +13,7 @@ from preprocess.blocks import LABEL_WORDS
 from preprocess.docbank import page_files
 from preprocess.errors import InputError
 from preprocess.layout import row_blocks
-from preprocess.pages import docbank_page, read_pages
+from preprocess.pages import Reading, docbank_page, read_pages
 
 ABOUT = ("page_hash", "original_filename", "page_no", "num_pages", "original_width", "original_height")
 ABOUT += ("coco_width", "coco_height", "collection", "doc_category")
@@ -302,12 +302,12 @@ def test_the_images_of_the_real_pages(data: Path):
     assert (len(images), len(files)) == (50, 100)
     for file in files:
         if f"{file.stem}_ori.jpg" in images:
-            found = docbank_page(file, images=True)
+            found = docbank_page(file, Reading(images=True))
             assert found.image == data / "docbank/ori_jpg" / f"{file.stem}_ori.jpg"
-            assert found.blocks == docbank_page(file, images=False).blocks
+            assert found.blocks == docbank_page(file, Reading(images=False)).blocks
         else:
             with pytest.raises(InputError) as error:
-                docbank_page(file, images=True)
+                docbank_page(file, Reading(images=True))
             assert str(error.value).startswith(
                 f"{file}: no image of this page: no {data}/docbank/ori_jpg/{file.stem}_ori"
             )
