@@ -5,15 +5,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from xml.etree.ElementTree import Element
 
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 from tqdm import tqdm
 
 from documents.boxes import SEGMENT, check_boxes_flag
 from documents.pages import Source
 from documents.sources import source_of
-from evaluate.report.drawing import ROW, canvas, label_room, legend, mark, to_file, write
-from evaluate.report.markup import element, to_xml
+from evaluate.report.charts import LINE, POINTS, WIDTH, legend, mark, write
+from evaluate.report.style import label, light, series
+from evaluate.report.svg import draw_svg
 from preprocess.errors import InputError
 from preprocess.files import PathFlag, check_writable, write_bytes
 from preprocess.pages import dataset_of_size
@@ -21,7 +23,6 @@ from preprocess.units import check_unit
 
 SPLITS = ("train", "validation", "test")
 LENGTHS = ((1, 1), (2, 2), (3, 5), (6, 10), (11, 20), (21, 50), (51, 100), (101, None))  # words of a block, from and to
-BAR = 220.0  # pixels of the longest
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def explore(config: ExploreConfig) -> None:
     }
     lengths = {split: by_length(counts.lengths()) for split, counts in found.items()}
     for name, figures in (("classes", classes), ("words_of_a_block", lengths)):
-        write_bytes(folder / f"{name}.svg", to_xml(to_file(draw_shares(figures, name.replace("_", " ")))))
+        write_bytes(folder / f"{name}.svg", draw_svg(draw_shares, figures, name.replace("_", " ")))
     text = "\n".join([*split_table(found), "", *class_table(found, source.label_words), ""])
     write_bytes(folder / "exploration.md", f"# {source.table_name}\n\n{text}".encode())
     print(f"{text}written to {folder}")
@@ -138,20 +139,25 @@ def class_table(found: dict[str, Counts], label_words: Sequence[str]) -> list[st
     return lines
 
 
-def draw_shares(figures: dict[str, dict[str, int]], title: str) -> Element:
-    """A row for each kind, in it a mark for each split at its share of the split's blocks."""
-    names, kinds = list(figures), list(next(iter(figures.values())))
+def draw_shares(figures: dict[str, dict[str, int]], title: str) -> Figure:
+    """A row for each kind, with a mark for each split at its share of the split's blocks."""
+    kinds = list(next(iter(figures.values())))
     shares = {name: [count / max(1, sum(own.values())) for count in own.values()] for name, own in figures.items()}
-    longest = max(share for own in shares.values() for share in own) or 1.0
-    left = label_room(kinds)
-    marks, top = legend(names, range(len(names)), left + BAR, 14)
-    svg = canvas(left + BAR + 60, top + ROW * len(kinds) + 12, title)
-    svg.extend(marks)
-    for row, kind in enumerate(kinds):
-        y = top + ROW * (row + 0.5)
-        svg.append(write(kind, left - 8, y + 4, "end"))
-        most = max(shares[name][row] for name in names)
-        svg.append(element("line", x1=left, y1=y, x2=left + BAR * most / longest, y2=y, class_="grid"))
-        svg.extend(mark(style, left + BAR * shares[name][row] / longest, y) for style, name in enumerate(names))
-        svg.append(write(f"{most:.1%}", left + BAR * most / longest + 10, y + 4, quiet=True))
-    return svg
+    most = [max(own[row] for own in shares.values()) for row in range(len(kinds))]
+    height = LINE * (len(kinds) + 1) + 52
+    figure = Figure(figsize=(WIDTH / POINTS, height / POINTS), layout="constrained")
+    axes = figure.subplots()
+    axes.hlines(range(len(kinds)), 0, most, light("rule"), linewidth=1)
+    for own, style in zip(shares.values(), series(), strict=False):
+        mark(axes, own, range(len(kinds)), style)
+    for row, share in enumerate(most):
+        write(axes, 1.03, row, f"{share:.1%}", size=8.5, color=light("quiet"))
+    axes.set_yticks(range(len(kinds)), list(map(label, kinds)))
+    axes.set_ylim(len(kinds) - 0.5, -0.5)
+    axes.set_xlim(left=0)
+    axes.grid(visible=False, axis="y")
+    axes.spines.left.set_visible(False)
+    axes.xaxis.set_major_formatter(PercentFormatter(1))
+    axes.set_xlabel(f"{title}, share of the blocks of the split")
+    legend(figure, axes.lines, list(figures))
+    return figure

@@ -14,9 +14,8 @@ from documents.chunks import Encoded
 from documents.pages import Source, Splits, flat
 from evaluate.predictions import prediction_row, write_predictions
 from evaluate.reading import read_checked
-from evaluate.report.drawing import to_file
-from evaluate.report.figures import confusion
-from evaluate.report.markup import to_xml
+from evaluate.report.panels import confusion
+from evaluate.report.svg import draw_svg
 from evaluate.result import Result
 from finetune.baselines import majority, tfidf
 from finetune.block_metrics import Scores, all_metrics, block_metrics, decisions
@@ -134,10 +133,9 @@ def finish(folder: Path, metrics: dict[str, Any]) -> None:
 def draw_confusion(path: Path, folder: Path) -> None:
     """`folder`/figures/confusion_*.svg of a file of predictions."""
     result = Result(read_checked(path))
-    svg = confusion(result, result.method or path.stem)
-    if svg is not None:
+    if result.confusion is not None:
         name = path.stem.replace("outputs", "confusion", 1)
-        write_bytes(folder / "figures" / f"{name}.svg", to_xml(to_file(svg)))
+        write_bytes(folder / "figures" / f"{name}.svg", draw_svg(confusion, result.classes, result.confusion))
 
 
 def counts(splits: Splits, encoded: dict[str, Encoded]) -> dict[str, Any]:

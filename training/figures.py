@@ -4,15 +4,16 @@ import csv
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from xml.etree.ElementTree import Element
 
-from evaluate.report.drawing import MARKERS, Scale, canvas, horizontal_axis, legend, mark, to_file, upright_axis
-from evaluate.report.markup import element, to_xml
+from matplotlib.figure import Figure
+
+from evaluate.report.charts import POINTS, WIDTH, legend, mark
+from evaluate.report.style import series
+from evaluate.report.svg import draw_svg
 from preprocess.files import write_bytes
 
 Curve = list[tuple[float, float]]  # step, value
-LEFT, WIDTH, HEIGHT = 56.0, 340.0, 190.0
-TICKS = 5  # at most, about
+HEIGHT = 210  # points
 
 
 def write_curves(folder: Path) -> list[Path]:
@@ -32,7 +33,7 @@ def write_curves(folder: Path) -> list[Path]:
     for name, curves in (("loss", losses), ("learning_rate", rates), ("held_out", shares)):
         if curves:
             path = folder / "figures" / f"{name}.svg"
-            write_bytes(path, to_xml(to_file(draw_curves(curves, name.replace("_", " ")))))
+            write_bytes(path, draw_svg(draw_curves, curves, name.replace("_", " ")))
             written.append(path)
     return written
 
@@ -50,31 +51,13 @@ def curve_of(rows: Sequence[dict[str, str]], name: str) -> Curve:
     return found
 
 
-def draw_curves(curves: dict[str, Curve], title: str) -> Element:
-    """Values over steps, a line each."""
-    names = list(curves)[: len(MARKERS)]
-    marks, top = legend(names, range(len(names)), LEFT + WIDTH, 14)
-    bottom = top + 20 + HEIGHT
-    steps = round_scale([step for name in names for step, _ in curves[name]], LEFT, LEFT + WIDTH)
-    axis = round_scale([value for name in names for _, value in curves[name]], bottom, top + 20)
-    svg = canvas(LEFT + WIDTH + 20, bottom + 44, title)
-    svg.extend(
-        [*upright_axis(axis, LEFT, LEFT + WIDTH, title), *horizontal_axis(steps, top + 20, bottom, "step"), *marks]
-    )
-    for style, name in enumerate(names):
-        points = [(steps(step), axis(value)) for step, value in curves[name]]
-        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-        svg.append(element("polyline", points=path, class_=f"curve s{style}"))
-        svg.append(mark(style, *points[-1]))
-    return svg
-
-
-def round_scale(values: Sequence[float], start: float, end: float) -> Scale:
-    """From a round number not above any of the values to one not below any."""
-    low, high = min(values), max(values)
-    span = (high - low) or abs(high) or 1.0
-    unit = 10 ** math.floor(math.log10(span / TICKS))
-    step = next(unit * factor for factor in (1, 2, 5, 10) if span / (unit * factor) <= TICKS)
-    first = math.floor(low / step) * step
-    last = first + step * max(1, math.ceil((high - first) / step - 1e-9))
-    return Scale(first, last, start, end, step)
+def draw_curves(curves: dict[str, Curve], title: str) -> Figure:
+    """Values over steps, a line for each curve with a mark at its end."""
+    figure = Figure(figsize=(WIDTH / POINTS, HEIGHT / POINTS), layout="constrained")
+    axes = figure.subplots()
+    for curve, style in zip(curves.values(), series(), strict=False):
+        mark(axes, *zip(*curve, strict=True), style, linestyle="-", markevery=[-1])
+    axes.set_xlabel("step")
+    axes.set_ylabel(title)
+    legend(figure, axes.lines, list(curves))
+    return figure

@@ -45,12 +45,17 @@ def f1(section: Section, places: Sequence[int], styles: dict[str | None, Style])
     return figure
 
 
-def confusion(section: Section, counts: np.ndarray) -> Figure:
-    """Confusion matrix: counts as numbers, share of the true class as colour."""
-    columns = [*section.classes, *(["no answer"] if counts[:, -1].any() else [])]
+def confusion(classes: Sequence[str], counts: np.ndarray) -> Figure:
+    """Confusion matrix: counts as numbers, share of the true class as colour.
+
+    Args:
+        classes: Names.
+        counts: (C, C + 1), see `evaluate.metrics.confusion_matrix`.
+    """
+    columns = [*classes, *(["no answer"] if counts[:, -1].any() else [])]
     counts = counts[:, : len(columns)]
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    size = (CELL * len(columns) / POINTS, CELL * len(section.classes) / POINTS)
+    size = (CELL * len(columns) / POINTS, CELL * len(classes) / POINTS)
     figure = Figure(figsize=size)  # without labels; the file is cropped to what is drawn
     axes = figure.add_axes((0, 0, 1, 1))
     cells = axes.pcolormesh(shares, cmap=heat_map(), vmin=0, vmax=1, edgecolors="w", linewidth=1)
@@ -58,10 +63,10 @@ def confusion(section: Section, counts: np.ndarray) -> Figure:
         colour = light("on-heat" if shares[row, column] >= TURN else "on-frame")
         if count:
             axes.text(column + 0.5, row + 0.5, f"{count:,}", ha="center", va="center", size=8, color=colour)
-    middles = {"x": np.arange(len(columns)) + 0.5, "y": np.arange(len(section.classes)) + 0.5}
+    middles = {"x": np.arange(len(columns)) + 0.5, "y": np.arange(len(classes)) + 0.5}
     turned = {"rotation": 40, "ha": "left", "rotation_mode": "anchor"}
     axes.set_xticks(middles["x"], [label(word) for word in columns], **turned)
-    axes.set_yticks(middles["y"], [label(word) for word in section.classes])
+    axes.set_yticks(middles["y"], [label(word) for word in classes])
     axes.xaxis.set_ticks_position("top")
     axes.xaxis.set_label_position("top")
     axes.invert_yaxis()

@@ -22,9 +22,9 @@ from evaluate.report.style import (
     MARK_COLOURS,
     TURN,
     Style,
+    drawing,
     heat_map,
     label,
-    settings,
     styles_of,
 )
 from evaluate.report.svg import part_of_page, save
@@ -34,7 +34,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 @pytest.fixture(autouse=True)
 def drawn_as_on_the_page():
-    with matplotlib.rc_context(settings()):
+    with drawing():
         yield
 
 
@@ -110,7 +110,7 @@ def test_f1_stands_at_its_value(section):
 def test_confusion_matrix_counts(section):
     method = section.methods[3]
     counts = section.confusion(method)
-    axes = panels.confusion(section, counts).axes[0]
+    axes = panels.confusion(section.classes, counts).axes[0]
     (cells,) = [mesh for mesh in axes.collections if isinstance(mesh, QuadMesh)]
     assert np.asarray(cells.get_array()) == pytest.approx(counts / counts.sum(1, keepdims=True))
     assert [int(text.get_text()) for text in axes.texts] == [count for count in counts.flatten() if count]
