@@ -1,8 +1,8 @@
-"""Where calibrations help and where they hurt: real scores, classes drawn as unevenly as one likes.
+"""Compares calibrations on test sets with increasingly imbalanced classes.
 
 python benchmarks/calibration.py --direct outputs_direct.json --calibrated outputs_direct_calibrate.json
 
-Nothing is scored: the label distributions of all examples are there, and test sets are drawn from them.
+Test sets are drawn from examples with known label distributions, so no model is needed.
 """
 
 import sys
@@ -28,7 +28,7 @@ from preprocess.files import PathFlag
 
 @dataclass(frozen=True)
 class CalibrationConfig:
-    """Draw test sets of more and more uneven classes from scored examples, and compare calibrations on them.
+    """Draw test sets with increasingly imbalanced classes from scored examples, and compare calibrations on them.
 
     Args:
         direct: Predictions of run_evaluate_direct_llama.py, of a balanced test split.
@@ -90,18 +90,18 @@ def measure(config: CalibrationConfig) -> None:
 
 
 def read_skews(text: str) -> list[float]:
-    """Raises InputError where `text` is no list of numbers from 0 to 1."""
+    """The numbers in a comma-separated list; raises InputError unless they are from 0 to 1."""
     try:
         skews = [float(part) for part in text.split(",")]
     except ValueError:
         skews = [math.nan]
     if not all(0 <= skew <= 1 for skew in skews):
-        raise InputError(f"--skews {text}: expected numbers from 0 to 1, with commas")
+        raise InputError(f"--skews {text}: expected comma-separated numbers from 0 to 1")
     return skews
 
 
 def draw_examples(truths: np.ndarray, prior: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
-    """Places of examples with the classes in the shares of `prior`, without replacement.
+    """Indices of examples, drawn without replacement with the class frequencies `prior`.
 
     Raises:
         InputError: A class has too few.

@@ -1,9 +1,9 @@
-"""Prompting beside fine-tuning: the blocks of twenty DocBank pages, classified by every system that is here.
+"""Compares prompting with fine-tuned models on the blocks of twenty DocBank pages.
 
 python benchmarks/docbank.py --dataset_path data/docbank --output_dir runs/docbank
 
-The test pages are the 2nd, 4th, ... 40th by name. LLaMA with LoRA trains on all others, LayoutLMv3, from nothing, on
-those of them that have an image. Every step is a command of the project: it is shown, then run.
+The test pages are the 2nd, 4th, ... 40th by name. LLaMA with LoRA is trained on all others, LayoutLMv3, from random
+weights, on those of them that have an image. Every step is a command of the project, printed before it runs.
 """
 
 import shlex
@@ -26,7 +26,7 @@ PAGES, TEST = 100, range(1, 40, 2)
 
 @dataclass(frozen=True)
 class DocBankConfig:
-    """Classify the blocks of DocBank's sample pages by prompting and by fine-tuned systems, and show one table.
+    """Classify the blocks of DocBank's sample pages by prompting and by fine-tuned models, and print one table.
 
     Args:
         dataset_path: Folder of the 100 samples: txt/ and ori_jpg/.

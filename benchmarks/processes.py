@@ -1,4 +1,4 @@
-"""The measuring process's side of serve.py: start a process, give it turns, take what it answers."""
+"""The measuring process's side of serve.py: starts a process, gives it turns, reads its answers."""
 
 import json
 import os
@@ -17,18 +17,18 @@ IN_PEER_PYTHON = ("lm_eval", "cappr")
 
 
 class Worker:
-    """A process with one system. Leaving it ends the process, whatever it is at.
+    """A process with one system. Leaving the context ends the process.
 
     Args:
-        folder: With workload.json.
+        folder: Folder with workload.json.
         system: product, naive, reference, or one of PEERS.
         device: cpu or cuda.
-        peer_python: The interpreter for those that need one of their own.
-        script: The file that `peer_python` runs, of this folder; None: worker.py or peer.py, by the system.
+        peer_python: The interpreter of systems that need their own environment.
+        script: The file in this folder that `peer_python` runs; None: worker.py or peer.py, by the system.
 
     Raises:
-        InputError: The interpreter has no such package.
-        RuntimeError: The process ended; with all that it said.
+        InputError: The interpreter lacks the package.
+        RuntimeError: The process ended; the message contains its output.
     """
 
     def __init__(self, folder: Path, system: str, device: str, peer_python: str, script: str | None = None):
@@ -90,7 +90,7 @@ class Worker:
 
 
 def environment(device: str) -> dict[str, str]:
-    """The same threads for all, the device that was asked for, and none of our folders for the peers."""
+    """The environment of a process: threads, device, and for peers no folder of this project."""
     threads = str(torch.get_num_threads())
     variables = os.environ | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "HF_HUB_OFFLINE": "1"}
     variables.pop("PYTHONPATH", None)

@@ -1,10 +1,10 @@
-"""What a pretrained model really gives: every method, three draws of demonstrations, three data sets, LoRA beside them.
+"""Results of a pretrained model: every method, three draws of demonstrations, three data sets, and LoRA.
 
 python benchmarks/real_results.py --ckpt_dir checkpoints/smollm2-135m --news_path data/ag_news \
     --doclaynet_path data/doclaynet --docbank_path data/docbank --output_dir runs/real_results
 
-It can be stopped and goes on where it was. What tells most for its time comes first; after each step the tables of what
-is there are in tables.md. One process, one model in memory; LoRA alone is a command of its own.
+It resumes after an interruption. The most informative steps come first; tables.md is updated after each step. All steps
+share one process and one model in memory, except LoRA, which is a separate command.
 """
 
 import sys
@@ -62,7 +62,7 @@ CORRECTIONS: dict[str, dict[str, str]] = {  # of direct; contextual is the sweep
 
 @dataclass(frozen=True)
 class RealConfig:
-    """Score three data sets by every method with one checkpoint, and write the tables of what came out.
+    """Score three data sets by every method with one checkpoint, and write tables of the results.
 
     Args:
         ckpt_dir: The checkpoint.

@@ -1,4 +1,4 @@
-"""Measure the product alone while one variable grows: examples, labels or k.
+"""Measures only the product while one variable grows: examples, labels or k.
 
 python benchmarks/scaling.py --by labels --params 134M --examples 256
 """
@@ -43,7 +43,7 @@ class ScalingConfig:
         if self.by not in DEFAULTS:
             raise InputError(f"--by {self.by}: expected {', '.join(DEFAULTS)}")
         if not all(part.isdecimal() for part in self.values.split(",") if self.values):
-            raise InputError(f"--values {self.values}: expected whole numbers with commas")
+            raise InputError(f"--values {self.values}: expected comma-separated whole numbers")
         self.settings()
 
     def settings(self) -> list[Setting]:

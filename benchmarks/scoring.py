@@ -1,4 +1,4 @@
-"""Measure the product beside others, on the same weights and prompts.
+"""Compares the speed of the product with other systems, on the same weights and prompts.
 
 python benchmarks/scoring.py --method direct --params 134M --examples 256 --peer-python /path/to/peers/bin/python
 """
@@ -29,7 +29,7 @@ FAIR = 1.3  # times the time of transformers: a slower reference is a straw man
 
 @dataclass(frozen=True)
 class ScoringConfig:
-    """Measure the product beside a naive reference, transformers, lm-evaluation-harness and CAPPr.
+    """Compare the product with a naive reference, transformers, lm-evaluation-harness and CAPPr.
 
     Args:
         systems: Comma-separated list of product, naive, transformers, lm_eval and cappr; default all that are installed

@@ -1,24 +1,24 @@
-"""Names of images in exports: addresses, uploads, folders of other machines -> files that are here."""
+"""Image names in exports (URLs, uploads, paths of other machines) -> local files."""
 
 import os
 import re
 from pathlib import Path
 from urllib.parse import unquote
 
-UPLOADED = re.compile(r"[0-9a-f]{8}-(.+)")  # what Label Studio puts before the name of an uploaded file
+UPLOADED = re.compile(r"[0-9a-f]{8}-(.+)")  # Label Studio adds this prefix to uploaded files
 NOWHERE = ("", ".", "..")
 
 
 def parts_of(name: str, separators: str = r"[/\\]") -> list[str]:
-    """The folders and the file of a path, of Windows too."""
+    """The parts of a path, also of a Windows path."""
     return [part for part in re.split(separators, name) if part not in NOWHERE]
 
 
 def find_image(folder: Path, name: str) -> str | None:
-    """The path within `folder` of the image that an export calls `name`; None where there is none.
+    """The path within `folder` of the image that an export calls `name`; None if there is none.
 
-    Tried are `name`, then less and less of the folders in it, then the file without what an upload puts before it; last
-    the same of a name in which an address was quoted.
+    It tries `name`, then fewer and fewer of its leading folders, then the file name without an upload's prefix; last
+    the same with percent-encoding decoded.
     """
     for written in dict.fromkeys((name, unquote(name))):
         paths = [parts_of(written, "/"), parts_of(written)]
@@ -26,15 +26,14 @@ def find_image(folder: Path, name: str) -> str | None:
         uploaded = UPLOADED.fullmatch(paths[1][-1]) if paths[1] else None
         if uploaded:
             tries.append(uploaded[1])
-        found = next((found for found in tries if os.path.isfile(folder / found)), None)
-        if found is not None:
-            return found
+        path = next((path for path in tries if os.path.isfile(folder / path)), None)
+        if path is not None:
+            return path
     return None
 
 
 def files_meant(name: str) -> list[str]:
-    """What the file may be called that an export calls `name`: wherever it lies, with what an upload puts before or
-    without."""
+    """Possible file names of the image that an export calls `name`, with and without an upload's prefix."""
     names = []
     for written in dict.fromkeys((name, unquote(name))):
         last = (parts_of(written) or [""])[-1]

@@ -1,5 +1,4 @@
-"""The pages of a run as it uses them, on disk: read, resized and counted once, however often it stops and on however
-many devices it runs."""
+"""Caches the pages and resized images of a run on disk, for resumed runs and all devices."""
 
 import json
 from collections.abc import Callable
@@ -18,10 +17,10 @@ from preprocess.files import read_json, write_bytes
 def prepare(
     read: Callable[[Keep], Splits], image_processor: LayoutLMv3ImageProcessorPil, folder: Path
 ) -> tuple[Splits, ImageFile]:
-    """The pages, in which an image is a number, and the images of these numbers.
+    """The pages, with indices as images, and the images.
 
     Args:
-        read: The pages, each as it is to be kept.
+        read: Reads the pages, each converted by the given function.
     """
     images = ImageFile(folder / "prepared.images", image_processor.size["height"])
     path = folder / "prepared.json"
@@ -38,7 +37,7 @@ def prepare(
 
 
 def read_prepared(path: Path) -> Splits:
-    """What `prepare` wrote."""
+    """The pages that `prepare` wrote."""
     stored = read_json(path, "--output_dir")
     for split in ("train", "validation", "test"):
         stored[split] = [

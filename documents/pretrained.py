@@ -1,4 +1,4 @@
-"""What `--model` names, opened by transformers: with one line for whatever is wrong with it."""
+"""Opens the model of `--model` with transformers; errors are one line."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,14 +18,14 @@ SETTINGS = ("config.json", "tokenizer_config.json", "preprocessor_config.json", 
 
 
 def read_config(model: str, kind: str, flag: str = "--model") -> PretrainedConfig:
-    """The configuration of a hub id or of a folder in transformers' form.
+    """The configuration of a hub id or of a folder in transformers' format.
 
     Args:
         kind: llama, layoutlmv3, ...
-        flag: That named it, for messages.
+        flag: The flag that named it, for messages.
 
     Raises:
-        InputError: Not there, damaged, another kind of model, or one that is made by code of its own.
+        InputError: The model is missing, damaged, of another kind, or needs its own code.
     """
     if not Path(model).is_dir() and not HUB_ID.fullmatch(model):
         raise InputError(f"{model}: no such folder, and no id of the hub ({flag})")
@@ -40,10 +40,10 @@ def read_config(model: str, kind: str, flag: str = "--model") -> PretrainedConfi
 
 
 def refuse_code(model: str, flag: str = "--model") -> None:
-    """Nothing of a model is ever run. Without its code it would be another model, so it is refused.
+    """Refuse models with their own code, which is never run.
 
     Raises:
-        InputError: A file of its settings names Python files (auto_map).
+        InputError: A configuration file names Python files (auto_map).
     """
     if Path(model).is_dir():
         files = [path for path in (Path(model) / name for name in SETTINGS) if path.is_file()]
@@ -60,33 +60,33 @@ def refuse_code(model: str, flag: str = "--model") -> None:
 
 
 def labels_of(config: PretrainedConfig, architecture: str) -> list[str] | None:
-    """The labels of a model that classifies tokens already, in the order of its outputs; None of another one."""
+    """The labels of a token classifier, in the order of its outputs; None for other models."""
     if architecture not in (config.architectures or []):
         return None
     return [config.id2label[number] for number in sorted(config.id2label)]
 
 
 def is_classifier(model: str, config: PretrainedConfig, architecture: str, label_words: Sequence[str]) -> bool:
-    """Whether a model classifies tokens already.
+    """Whether a model is already a token classifier.
 
     Raises:
-        InputError: It does, under other labels or in another order.
+        InputError: It is one with other labels, or in another order.
     """
-    found = labels_of(config, architecture)
-    if found is not None and found != list(label_words):
-        raise InputError(f"--model {model}: classifies {', '.join(found)}; the data have {', '.join(label_words)}")
-    return found is not None
+    labels = labels_of(config, architecture)
+    if labels is not None and labels != list(label_words):
+        raise InputError(f"--model {model}: classifies {', '.join(labels)}; the data have {', '.join(label_words)}")
+    return labels is not None
 
 
 def check_weights(model: str, missing: Iterable[str], head: str, flag: str = "--model") -> None:
-    """transformers fills what a file lacks with random numbers: only the head may be new.
+    """Check that only weights of the head are missing, which transformers initializes at random.
 
     Args:
-        missing: Names of weights.
-        head: What those of the head begin with; empty where the head must be there too.
+        missing: Names of the missing weights.
+        head: Prefix of the head's weights; empty if the head is required too.
 
     Raises:
-        InputError: Others are missing.
+        InputError: Other weights are missing.
     """
     lost = sorted(name for name in missing if not (head and name.startswith(head)))
     if lost:
@@ -94,7 +94,7 @@ def check_weights(model: str, missing: Iterable[str], head: str, flag: str = "--
 
 
 def label_options(label_words: Sequence[str]) -> dict[str, dict]:
-    """The labels of a classifier, as a configuration holds them."""
+    """The labels of a classifier, as entries of a configuration."""
     return {"id2label": dict(enumerate(label_words)), "label2id": {word: n for n, word in enumerate(label_words)}}
 
 
@@ -105,7 +105,7 @@ def one_line(model: str, flag: str = "--model") -> Iterator[None]:
     transformers.logging.set_verbosity_error()
     try:
         yield
-    except Exception as error:  # it raises whatever a damaged file leads it to
+    except Exception as error:  # many types for damaged files
         raise InputError(f"{flag} {model}: transformers cannot load it: {first_line(error)}") from None
     finally:
         transformers.logging.set_verbosity(verbosity)

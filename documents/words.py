@@ -1,4 +1,4 @@
-"""The words of a page, as OCR gives them: a JSON list of {text, box}, box x0, y0, x1, y1 in pixels of the image."""
+"""Words of a page from OCR: a JSON list of {text, box}, box x0, y0, x1, y1 in pixels of the image."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -12,22 +12,22 @@ from preprocess.errors import InputError
 from preprocess.files import read_json
 from preprocess.units import PIXELS, Size, Unit, unit_of
 
-Word = tuple[str, Corners]  # a text as given; its box in pixels, in order and on the page
+Word = tuple[str, Corners]  # the text, unchanged; its box in pixels, corners in order, clipped to the page
 
 
 def read_words(
     rows: Sequence[Any], place: str, unit: Unit, pixels: Size, repairs: Counter[str], what: str = "row"
 ) -> list[Word]:
-    """The words of a page, in their order, boxes in pixels.
+    """The words of a page, in order, with boxes in pixels.
 
     Args:
-        unit: Of the boxes as they are told.
+        unit: Unit of the boxes in `rows`.
         pixels: Width and height of the image.
-        repairs: Counts what had to be mended.
-        what: A word is called in messages.
+        repairs: Counts the repairs.
+        what: Name of a row in messages.
 
     Raises:
-        InputError: A row that is broken, boxes in another unit.
+        InputError: A row is invalid, or the boxes are in another unit.
     """
     texts, boxes = [], []
     for number, row in enumerate(rows):
@@ -36,7 +36,7 @@ def read_words(
             raise InputError(f"{where}: {row!r:.40}, expected an object with text and box (--words)")
         text = row.get("text")
         boxes.append(read_corners(row.get("box"), where))
-        texts.append("" if text is None and what != "row" else text)  # of a region whose text nobody wrote
+        texts.append("" if text is None and what != "row" else text)  # a region may have no text
         read_token(texts[-1], where)
     placed = boxes_on_page(boxes, unit, pixels, place, repairs)
     if unit.name == PIXELS:
@@ -56,16 +56,16 @@ def words_of_page(
     unit_flag: str = "--words_unit",
     repairs: Counter[str] | None = None,
 ) -> list[Word]:
-    """The words of the page whose image an export calls `image`: in the file of that name, with .json for its ending.
+    """The words of the page whose image an export calls `image`, from the JSON file of that name.
 
     Args:
-        words_unit: What `unit_flag` declares; default pixels.
-        place: Of the page, for messages.
-        flag: That names the folder.
-        repairs: Counts what had to be mended.
+        words_unit: The value of `unit_flag`; default pixels.
+        place: The page, for messages.
+        flag: The flag that names the folder.
+        repairs: Counts the repairs.
 
     Raises:
-        InputError: There is no such file; it is no list of words.
+        InputError: The file is missing or not a list of words.
     """
     names = [name for file in files_meant(image) for name in (f"{Path(file).stem}.json", f"{file}.json")]
     path = next((folder / name for name in names if (folder / name).is_file()), None)

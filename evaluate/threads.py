@@ -36,7 +36,7 @@ def set_threads(asked: int | None) -> str | None:
     torch.set_num_threads(threads)
     if free >= allowed:
         return None
-    return f"threads: {threads}, since {allowed - free} of {allowed} CPUs are busy; --threads overrules it"
+    return f"threads: {threads}, since {allowed - free} of {allowed} CPUs are busy; --threads overrides it"
 
 
 def allowed_cpus() -> int:

@@ -1,4 +1,4 @@
-"""Fine-tuned systems, against which prompting is read: they write the same predictions JSON for the same blocks.
+"""Fine-tuned models, which write the same predictions files as prompting for the same blocks.
 
 The systems:
 
@@ -10,14 +10,14 @@ What they share, besides documents/ (pages, chunks, LayoutLMv3) and training/ (o
 
     training.py             transformers' Trainer
     predicting.py           chunks -> log-probabilities of blocks
-    block_metrics.py        log-probabilities -> decisions; metrics of blocks, words and entities
-    baselines.py            what is reached without reading, and by the words alone
-    outputs.py              predictions JSON, its meta file, metrics, figures, summary
+    block_metrics.py        log-probabilities -> predictions; metrics of blocks, words and entities
+    baselines.py            majority class, TF-IDF
+    outputs.py              predictions file, its meta file, metrics, figures, summary
     page_predictions.py     what prediction on pages without labels writes and says
     drawing.py              boxes with labels on an image
     exploration.py          what a data set of pages holds
     model_card.py           the card of a saved model
-    hub.py                  the way to the hub, of models and of data sets
+    hub.py                  uploads models and data sets to the hub
 
-Their packages stand in requirements-finetune.txt.
+Requires the packages of requirements-finetune.txt.
 """

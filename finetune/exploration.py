@@ -13,9 +13,9 @@ from tqdm import tqdm
 from documents.boxes import SEGMENT, check_boxes_flag
 from documents.pages import Source
 from documents.sources import source_of
-from evaluate.report.charts import LINE, POINTS, WIDTH, legend, mark, write
-from evaluate.report.style import label, light, series
-from evaluate.report.svg import draw_svg
+from evaluate.report.charts import LINE, POINTS, WIDTH, legend, mark
+from evaluate.report.style import drawing, label, series
+from evaluate.report.svg import save
 from preprocess.errors import InputError
 from preprocess.files import PathFlag, check_writable, write_bytes
 from preprocess.pages import dataset_of_size
@@ -82,8 +82,9 @@ def explore(config: ExploreConfig) -> None:
         split: {word: len(counts.words.get(word, ())) for word in source.label_words} for split, counts in found.items()
     }
     lengths = {split: by_length(counts.lengths()) for split, counts in found.items()}
-    for name, figures in (("classes", classes), ("words_of_a_block", lengths)):
-        write_bytes(folder / f"{name}.svg", draw_svg(draw_shares, figures, name.replace("_", " ")))
+    with drawing():
+        for name, counts in (("classes", classes), ("words_of_a_block", lengths)):
+            write_bytes(folder / f"{name}.svg", save(draw_shares(counts, name.replace("_", " ")), "svg"))
     text = "\n".join([*split_table(found), "", *class_table(found, source.label_words), ""])
     write_bytes(folder / "exploration.md", f"# {source.table_name}\n\n{text}".encode())
     print(f"{text}written to {folder}")
@@ -139,25 +140,19 @@ def class_table(found: dict[str, Counts], label_words: Sequence[str]) -> list[st
     return lines
 
 
-def draw_shares(figures: dict[str, dict[str, int]], title: str) -> Figure:
-    """A row for each kind, with a mark for each split at its share of the split's blocks."""
-    kinds = list(next(iter(figures.values())))
-    shares = {name: [count / max(1, sum(own.values())) for count in own.values()] for name, own in figures.items()}
-    most = [max(own[row] for own in shares.values()) for row in range(len(kinds))]
-    height = LINE * (len(kinds) + 1) + 52
-    figure = Figure(figsize=(WIDTH / POINTS, height / POINTS), layout="constrained")
+def draw_shares(counts: dict[str, dict[str, int]], title: str) -> Figure:
+    """One row for each kind of block, with a mark for each split at its share of the split's blocks."""
+    kinds = list(next(iter(counts.values())))
+    height = (LINE * len(kinds) + 60) / POINTS
+    figure = Figure(figsize=(WIDTH / POINTS, height), layout="constrained")
     axes = figure.subplots()
-    axes.hlines(range(len(kinds)), 0, most, light("rule"), linewidth=1)
-    for own, style in zip(shares.values(), series(), strict=False):
-        mark(axes, own, range(len(kinds)), style)
-    for row, share in enumerate(most):
-        write(axes, 1.03, row, f"{share:.1%}", size=8.5, color=light("quiet"))
-    axes.set_yticks(range(len(kinds)), list(map(label, kinds)))
-    axes.set_ylim(len(kinds) - 0.5, -0.5)
+    for own, style in zip(counts.values(), series(), strict=False):
+        shares = [count / max(1, sum(own.values())) for count in own.values()]
+        mark(axes, shares, range(len(kinds)), style)
+    axes.set_yticks(range(len(kinds)), [label(kind) for kind in kinds])
+    axes.set_ylim(len(kinds) - 0.4, -0.6)
     axes.set_xlim(left=0)
-    axes.grid(visible=False, axis="y")
-    axes.spines.left.set_visible(False)
     axes.xaxis.set_major_formatter(PercentFormatter(1))
-    axes.set_xlabel(f"{title}, share of the blocks of the split")
-    legend(figure, axes.lines, list(figures))
+    axes.set_xlabel(f"{title}: share of the blocks of a split")
+    legend(figure, axes.lines, list(counts))
     return figure

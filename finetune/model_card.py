@@ -1,4 +1,4 @@
-"""What goes with a saved model: its card, and a place on the hub."""
+"""The model card of a saved model, and its upload to the hub."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,11 +14,11 @@ LICENSED_BY_META = "The weights of LLaMA are Meta's: its licence holds for this 
 
 
 def write_card(model: str, name: str, source: Source, metrics: dict[str, Any], folder: Path) -> None:
-    """`folder`/model/README.md of a LayoutLMv3: from what, on what, how well.
+    """Write `folder`/model/README.md of a LayoutLMv3: base model, data set, metrics.
 
     Args:
-        model: As `--model` named it.
-        name: As tables call it.
+        model: The value of `--model`.
+        name: Name in tables.
     """
     heading = ["library_name: transformers", "pipeline_tag: token-classification", "tags: [layoutlmv3]"]
     if name != RANDOM:
@@ -78,7 +78,7 @@ def push(folder: Path, name: str, private: bool, inside: str = "model") -> None:
     """Upload a folder in a run folder to the hub.
 
     Raises:
-        InputError: As of `repository`.
+        InputError: As for `repository`.
     """
     with repository(name, "model", private, folder / inside) as api:
         api.upload_folder(repo_id=name, folder_path=folder / inside)

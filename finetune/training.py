@@ -1,4 +1,4 @@
-"""How a token classifier is trained; transformers' Trainer set up for it."""
+"""Training options of a token classifier, and its training with transformers' Trainer."""
 
 import sys
 import time

@@ -1,4 +1,7 @@
-"""Data sets to prompt files, without torch. docs/architecture.md maps the modules."""
+"""Data sets to prompt files, without torch.
+
+docs/architecture.md maps the modules.
+"""
 
 from preprocess.errors import InputError
 from preprocess.prompts import Example, Prompt, read_prompts

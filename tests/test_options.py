@@ -427,7 +427,7 @@ def test_paths_become_paths_once(monkeypatch):
 
 @pytest.mark.parametrize("argv", ["--output s3://a/b", "--files x file:///a", "x https://a/b", "--output=HTTP://a"])
 def test_urls_are_no_paths(argv: str):
-    expected = r"^--(output|files) \w+://[a/b]+: is a URL, expected a path on this machine \(or OWNER/NAME of "
+    expected = r"^--(output|files) \w+://[a/b]+: is a URL, expected a path on this machine \(or OWNER/NAME on "
     with pytest.raises(FlagError, match=expected):
         parse(Places, argv.split())
 

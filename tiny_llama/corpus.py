@@ -1,8 +1,8 @@
-"""What the tiny checkpoint is trained on: documents in the forms that evaluation will show it.
+"""The training documents of the tiny checkpoint, in the format of the prompts.
 
 A document is a chain of texts with their label words, in the direct or the channel form, or a text alone. Most chains
-draw their labels independently: were each class there exactly once, the last label would follow by elimination. A fifth
-of them is balanced like the prompts of an evaluation, as many demonstrations as fit.
+draw their labels independently, because with each class exactly once the last label would follow by elimination. A
+fifth of them is balanced like the prompts of an evaluation, with as many demonstrations as fit.
 """
 
 from collections.abc import Iterator, Sequence

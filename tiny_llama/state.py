@@ -1,4 +1,4 @@
-"""What a training run keeps on disk: log, state to resume from, and at its end the checkpoint and the loss curve."""
+"""The files of a training run: log, state to resume from, and at its end the checkpoint and the loss curve."""
 
 import io
 import json

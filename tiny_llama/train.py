@@ -1,6 +1,6 @@
-"""Train the tiny checkpoint: a small LLaMA from nothing to Meta's format, resumable, on one or several CPU processes.
+"""Trains the tiny checkpoint: a small LLaMA from random weights, in Meta's format, resumable, on CPU processes.
 
-The recipe is GPT's usual one (AdamW, warm-up, cosine) on documents of similar length, a few small batches a step.
+The recipe is that of GPT (AdamW, warm-up, cosine), on documents of similar length, with a few small batches per step.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""Training by PyTorch Lightning: its Trainer, when it evaluates, its logs, its checkpoints, how a run goes on."""
+"""Training with PyTorch Lightning: Trainer, evaluation, logs, checkpoints, resuming."""
 
 import contextlib
 import logging
@@ -51,7 +51,7 @@ class LightningOptions:
 
 
 class LogCsv(Callback):
-    """Writes what is logged to a CSV file; checkpoints hold the history, so that no row is lost or stands twice."""
+    """Writes the log to a CSV file. Checkpoints contain its history, so that a resumed run loses or repeats no row."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -85,8 +85,7 @@ class LogCsv(Callback):
 
 
 class Evaluate(Callback):
-    """Evaluates every --eval_steps, by default after each pass over the chunks; and after the last step, which is saved
-    and may be the best."""
+    """Evaluates every --eval_steps, by default after each epoch, and always after the last step."""
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         options = module.options
@@ -103,7 +102,7 @@ class Evaluate(Callback):
 
 
 class BestAndLast(ModelCheckpoint):
-    """Keeps the best checkpoint and the last, and knows the best one again in a run folder that was moved."""
+    """Keeps the best and the last checkpoint, and finds the best one in a run folder that was moved."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         best = str(Path(self.dirpath, BEST))
@@ -160,10 +159,10 @@ def make_trainer(
 
 
 def logger_of(name: str, folder: Path, purge: int | None) -> Logger | bool:
-    """What logs beside the CSV file; False for nothing.
+    """The logger besides the CSV file; False for none.
 
     Args:
-        purge: The step from which on TensorBoard forgets what was logged before a resume.
+        purge: The step from which TensorBoard discards entries logged before a resume.
     """
     if name == TENSORBOARD:
         return TensorBoardLogger(folder, name="", version="tensorboard", purge_step=purge)
@@ -177,9 +176,10 @@ def logger_of(name: str, folder: Path, purge: int | None) -> Logger | bool:
 
 
 def train(trainer: Trainer, module: TrainedModule, data: TrainData, folder: Path) -> dict[str, Any]:
-    """Train from the last checkpoint, if there is one, and put the best one's weights into the module.
+    """Train, from the last checkpoint if there is one, and load the best checkpoint into the module.
 
-    For the metrics: how long was trained, and at which step the best checkpoint was saved.
+    Returns:
+        Entries of the metrics: the best step, the number of steps, the seconds of training.
     """
     last, best = folder / "checkpoints" / LAST, folder / "checkpoints" / BEST
     if last.exists() and trainer.is_global_zero:
@@ -215,7 +215,7 @@ def history_of(trainer: Trainer) -> list[dict[str, float]]:
 
 
 def quiet_lightning() -> None:
-    """None of Lightning's remarks on itself; our own lines say what went wrong."""
+    """Silence Lightning's messages; our own report errors."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")

@@ -1,5 +1,4 @@
-"""What every model that Lightning trains here shares: its optimizer, the loss of its steps in the log, the state of
-what is random in checkpoints, the batches of a whole run."""
+"""The base of modules that Lightning trains: optimizer, logged loss, random state in checkpoints, batches of a run."""
 
 import math
 from collections.abc import Iterator
@@ -19,10 +18,10 @@ SEED_OF_LOADERS = 0  # they draw one from the global generator else, and a resum
 
 
 class TrainedModule(LightningModule):
-    """A LightningModule whose runs go on to the bit where they were stopped.
+    """A LightningModule whose runs resume bit-identically.
 
     Args:
-        options: Of its training.
+        options: The training options.
     """
 
     betas = (0.9, 0.999)  # of AdamW

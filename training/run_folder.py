@@ -1,4 +1,4 @@
-"""A run folder: whose run it holds, whether that is finished, what happened on the way."""
+"""The run folder: identifies the run, detects a finished one, and contains its log."""
 
 import csv
 import importlib.metadata

@@ -49,7 +49,7 @@ def confusion(classes: Sequence[str], counts: np.ndarray) -> Figure:
     """Confusion matrix: counts as numbers, share of the true class as colour.
 
     Args:
-        classes: Names.
+        classes: Its C classes.
         counts: (C, C + 1), see `evaluate.metrics.confusion_matrix`.
     """
     columns = [*classes, *(["no answer"] if counts[:, -1].any() else [])]

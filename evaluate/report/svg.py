@@ -4,14 +4,12 @@ become attributes, since the page's policy forbids inline styles."""
 import io
 import re
 import warnings
-from collections.abc import Callable
-from typing import Any
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 from matplotlib.figure import Figure
 
-from evaluate.report.style import COLOURS, drawing, plain
+from evaluate.report.style import COLOURS, plain
 
 SVG, LINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}href"
 PIXELS = 96 / 72  # in a point
@@ -29,12 +27,6 @@ def save(figure: Figure, form: str) -> bytes:
         crop = None if figure.get_layout_engine() else "tight"
         figure.savefig(file, format=form, metadata=without_time, bbox_inches=crop)
     return file.getvalue()
-
-
-def draw_svg(draw: Callable[..., Figure], *arguments: Any) -> bytes:
-    """The figure that `draw` makes of `arguments`, as an SVG file."""
-    with drawing():
-        return save(draw(*arguments), "svg")
 
 
 def part_of_page(figure: Figure, name: str, title: str, description: str) -> str:

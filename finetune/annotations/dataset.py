@@ -1,4 +1,4 @@
-"""Labelled images of documents -> a data set in train and test: texts, their boxes and classes, the page's image."""
+"""Annotated document images -> a data set with train and test split: texts, boxes, classes, the page's image."""
 
 import math
 import os
@@ -68,7 +68,7 @@ class AnnotationsConfig:
 
     def __post_init__(self) -> None:
         if len(self.names) < 2 or not all(self.names) or len(set(self.names)) < len(self.names):
-            raise InputError(f"--labels {self.labels}: expected two names or more, none empty, none twice")
+            raise InputError(f"--labels {self.labels}: expected at least two distinct, non-empty names")
         if self.unlabelled and self.unlabelled not in self.names:
             raise InputError(f"--unlabelled {self.unlabelled}: expected one of {', '.join(self.names)}")
         if not 0 <= self.test_size < 1:
@@ -104,7 +104,7 @@ class AnnotationsConfig:
 
 
 def preprocess_annotations(config: AnnotationsConfig) -> None:
-    """Read, split, write; push where that is asked for."""
+    """Convert annotated images to a data set, and upload it if requested."""
     for flag, expected in (("annotations", "the file to read"), ("output_dir", "the folder to write")):
         if not getattr(config, flag):
             raise InputError(f"--{flag}: expected {expected}")
@@ -124,10 +124,10 @@ def preprocess_annotations(config: AnnotationsConfig) -> None:
 
 
 def make_dataset(config: AnnotationsConfig, reading: ExportReading, folder: Path) -> DatasetDict:
-    """Read the export and the images, split, write.
+    """Read the export and the images, split them, and write the data set.
 
     Raises:
-        InputError: Whatever is wrong with them.
+        InputError: The export or an image is invalid.
     """
     pages = read_pages(config.annotations, reading)
     if config.test_size and math.ceil(config.test_size * len(pages)) >= len(pages):
@@ -146,26 +146,26 @@ def make_dataset(config: AnnotationsConfig, reading: ExportReading, folder: Path
 
 
 def check_output(folder: Path, overwrite: bool) -> None:
-    """Find out before the work whether `folder` can be written after it.
+    """Check that `folder` can be written later.
 
     Raises:
-        InputError: It cannot, or holds something that is not to be replaced.
+        InputError: It cannot be written, or contains files that must not be replaced.
     """
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: is a file, expected a folder (--output_dir)")
-    found = {path.name for path in folder.iterdir()} if folder.exists() else set()
-    if found - {"dataset_dict.json", "train", "test"}:
-        raise InputError(f"{folder}: holds files that are not of such a data set; name another folder (--output_dir)")
-    if found and not overwrite:
-        raise InputError(f"{folder}: holds a data set already; --overwrite replaces it (--output_dir)")
+    existing = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    if existing - {"dataset_dict.json", "train", "test"}:
+        raise InputError(f"{folder}: contains other files than a data set; choose another folder (--output_dir)")
+    if existing and not overwrite:
+        raise InputError(f"{folder}: contains a data set already; --overwrite replaces it (--output_dir)")
     check_writable(folder.with_name(f".{folder.name}"), "--output_dir")
 
 
 def find_images(config: AnnotationsConfig, pages: Sequence[LabelledPage]) -> dict[str, Path]:
-    """The image of each page, by its path within the folder of images.
+    """The image of each page, by its path in the folder of images.
 
     Raises:
-        InputError: No such folder, images that are not in it, an image that is named twice.
+        InputError: The folder or an image is missing, or two pages have the same image.
     """
     folder = config.images_folder
     if not folder.is_dir():
@@ -173,28 +173,28 @@ def find_images(config: AnnotationsConfig, pages: Sequence[LabelledPage]) -> dic
     places: dict[str, str] = {}
     missing = []
     for page in pages:
-        found = find_image(folder, page.file_name)
-        if found is None:
+        name = find_image(folder, page.file_name)
+        if name is None:
             missing.append(page)
-        elif found in places:
-            raise InputError(f"{page.place}: {found} is the image of {places[found]} already (--annotations)")
+        elif name in places:
+            raise InputError(f"{page.place}: {name} is already the image of {places[name]} (--annotations)")
         else:
-            places[found] = page.place
+            places[name] = page.place
     if missing:
         first = f"{missing[0].place}: no image {missing[0].file_name!r:.200} in {folder}"
-        raise InputError(f"{first}; missing are {len(missing)} of {len(pages)} (--images)")
+        raise InputError(f"{first}; {len(missing)} of {len(pages)} are missing (--images)")
     return {name: folder / name for name in places}
 
 
 def rgb_files(pages: Sequence[LabelledPage], images: Sequence[Path], scratch: Path, notes: Notes) -> list[str]:
-    """The path of each image, or of a copy of it in RGB and upright where it is not.
+    """The path of each image, or of an upright RGB copy if it is not one.
 
     Args:
-        scratch: A folder that lasts until the data set is saved.
-        notes: Takes images that are not of the stated size.
+        scratch: A temporary folder that exists until the data set is saved.
+        notes: Receives images whose size differs from the stated one.
 
     Raises:
-        InputError: An image that cannot be read.
+        InputError: An image cannot be read.
     """
     files = []
     for page, path in zip(pages, tqdm(images, desc="images", unit="image", disable=None), strict=True):
@@ -209,17 +209,17 @@ def rgb_files(pages: Sequence[LabelledPage], images: Sequence[Path], scratch: Pa
 
 
 def is_plain(image: PIL.Image.Image) -> bool:
-    """Whether a file is read alike by everyone: in RGB, and not to be turned."""
+    """Whether an image is RGB and needs no rotation."""
     return image.mode == "RGB" and not is_turned(image)
 
 
 def to_dataset(pages: Sequence[LabelledPage], ids: list[str], files: list[str], names: list[str]) -> Dataset:
-    """A row a page.
+    """A data set with a row for each page.
 
     Args:
-        ids: Of the pages.
+        ids: Ids of the pages.
         files: The images, in RGB.
-        names: Of the classes.
+        names: Names of the classes.
     """
     features = {
         "id": Value("string"),
@@ -233,14 +233,14 @@ def to_dataset(pages: Sequence[LabelledPage], ids: list[str], files: list[str], 
 
 
 def split(rows: Dataset, config: AnnotationsConfig) -> DatasetDict:
-    """Into train and test, as `datasets` draws; all of it train where the test split is to have none."""
+    """Train and test split, drawn by `datasets`; only train if the test size is 0."""
     if not config.test_size:
         return DatasetDict({"train": rows})
     return rows.train_test_split(test_size=config.test_size, shuffle=config.shuffle, seed=config.seed)
 
 
 def summary(config: AnnotationsConfig, splits: DatasetDict, notes: Notes) -> str:
-    """One screen: pages and regions of each split by class, what was left out or put right, where it went."""
+    """A summary for the screen: pages and regions of each split by class, notes, output folder."""
     tags = [Counter(tag for page in rows["ner_tags"] for tag in page) for rows in splits.values()]
     table = [("", list(splits)), ("pages", [len(rows) for rows in splits.values()])]
     table += [(name, [found[number] for found in tags]) for number, name in enumerate(config.names)]
@@ -253,17 +253,17 @@ def summary(config: AnnotationsConfig, splits: DatasetDict, notes: Notes) -> str
 
 
 def noted(notes: Notes) -> list[str]:
-    """What was left out or put right, a line each."""
+    """The notes, one line for each kind."""
     lines = [f"{len(places)} {what}; the first: {places[0]}" for what, places in notes.items() if places]
-    hint = "--words names a folder of the words that OCR has found: those in a region are its text"
+    hint = "use --words for a folder of words from OCR, which become the text of the regions that contain them"
     return [*lines, hint] if NO_TEXT in notes else lines
 
 
 def push(folder: Path, name: str, private: bool) -> None:
-    """Push the data set that is in `folder`.
+    """Upload the data set in `folder`.
 
     Raises:
-        InputError: As of `repository`.
+        InputError: As for `repository`.
     """
     with repository(name, "dataset", private, folder):
         DatasetDict.load_from_disk(str(folder)).push_to_hub(name)

@@ -1,8 +1,8 @@
-"""Label Studio's compact export (JSON-MIN) as tasks of the full one.
+"""Converts Label Studio's compact export (JSON-MIN) to tasks of the full export.
 
-A row is one annotation: the task's data, and under the name of each control what it says of all regions. Shapes and
-labels come with their geometry, which tells what belongs together; texts come bare, in the order of the regions, or as
-one string where there is one region. Where texts are fewer or more than regions, nothing tells whose they are.
+A row is one annotation: the task's data, and for each control its values for all regions. Shapes and labels contain
+their geometry, which links them. Texts do not: they are in the order of the regions, or a single string for one region.
+If their number differs from that of the regions, they cannot be assigned.
 """
 
 from collections import Counter
@@ -14,18 +14,19 @@ from preprocess.errors import InputError
 
 MARKS = ("annotation_id", "annotator")  # a row has at least one
 ABOUT = (*MARKS, "id", "created_at", "updated_at", "lead_time", "agreement")
-TEXT_NAMES = ("text", "transcription")  # what a control is called, or ends in, whose lone text is a string
+TEXT_NAMES = ("text", "transcription")  # names, or ends of names, of controls whose single text is a string
 
 
 def is_row(row: Any) -> bool:
+    """Whether a row is from a compact export."""
     return isinstance(row, dict) and any(mark in row for mark in MARKS)
 
 
 def tasks_of(rows: Sequence[dict[str, Any]], path: str, needs_text: bool) -> list[tuple[str, dict[str, Any]]]:
-    """The tasks of which the rows are annotations, each with its place.
+    """The tasks of the annotations in `rows`, each with its place.
 
     Args:
-        needs_text: Whether texts are to be found here; else they are left alone.
+        needs_text: Whether to read texts.
     """
     tasks: dict[Any, tuple[str, dict[str, Any]]] = {}
     for number, row in enumerate(rows):
@@ -38,7 +39,7 @@ def tasks_of(rows: Sequence[dict[str, Any]], path: str, needs_text: bool) -> lis
 
 
 def results_of(row: dict[str, Any], place: str, needs_text: bool) -> list[dict[str, Any]]:
-    """The results of one annotation; those of a region have one id."""
+    """The results of one annotation; those of a region have the same id."""
     controls = {key: value for key, value in row.items() if key not in ABOUT}
     numbers: dict[tuple[Any, int], str] = {}
     results = []
@@ -59,20 +60,20 @@ def results_of(row: dict[str, Any], place: str, needs_text: bool) -> list[dict[s
 
 
 def texts_of(controls: dict[str, Any], regions: int, place: str) -> list[dict[str, Any]]:
-    """The bare texts as results of the regions in their order."""
+    """The texts as results of the regions, in order."""
     lists = [value for value in controls.values() if isinstance(value, list) and any(isinstance(v, str) for v in value)]
     lone = [[value] for name, value in controls.items() if isinstance(value, str) and name.lower().endswith(TEXT_NAMES)]
-    found = [texts for texts in [*lists, *lone] if texts]
-    if not found or not regions:
+    candidates = [texts for texts in [*lists, *lone] if texts]
+    if not candidates or not regions:
         return []
-    if len(found) > 1 or len(found[0]) != regions:
-        told = " and ".join(str(len(texts)) for texts in found)
+    if len(candidates) > 1 or len(candidates[0]) != regions:
+        counts = " and ".join(str(len(texts)) for texts in candidates)
         raise InputError(
-            f"{place}: {told} texts for {regions} regions: a compact export (JSON-MIN) does not tell whose they are; "
-            'export as "JSON", in full, or name --words (--annotations)'
+            f"{place}: {counts} texts for {regions} regions: a compact export (JSON-MIN) does not link them;"
+            ' export as "JSON", or use --words (--annotations)'
         )
     return [
         {"id": str(number), "type": "textarea", "value": {"text": text}}
-        for number, text in enumerate(found[0])
+        for number, text in enumerate(candidates[0])
         if isinstance(text, str)
     ]

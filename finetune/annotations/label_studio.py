@@ -1,11 +1,11 @@
 """A task of Label Studio's export "JSON" -> the regions of a page: {file_name, width, height, annotations}.
 
-A region is several results with one id: its shape, its text, its label, each of which may be missing. Results without
-an id belong together where their shapes are equal.
+A region consists of several results with the same id: shape, text and label, all optional. Results without an id belong
+together if their shapes are equal.
 
-Shapes are in percent of the image. `rotation` turns a rectangle clockwise about its own top left corner, in pixels: a
-percent of the width is longer than one of the height, or shorter. `image_rotation` is how the image was shown; Label
-Studio stores regions as if it had not been turned, so they are right as they stand.
+Shapes are in percent of the image. `rotation` rotates a rectangle clockwise about its top left corner, in pixels, so
+the aspect ratio matters. `image_rotation` is how the image was displayed; Label Studio stores regions for the unrotated
+image, so they need no correction.
 """
 
 import math
@@ -18,8 +18,8 @@ from preprocess.errors import InputError
 from preprocess.layout import is_number
 from preprocess.units import PERCENT, Size, Unit
 
-Notes = dict[str, list[str]]  # what was left out or put right -> where
-IMAGE_KEYS = ("image", "ocr")  # what Label Studio's templates call the image in a task's data
+Notes = dict[str, list[str]]  # what was skipped or corrected -> the places
+IMAGE_KEYS = ("image", "ocr")  # names of the image in the data of Label Studio's templates
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp")
 SHOWN = 6  # annotators in a message
 IN_PERCENT = Unit(PERCENT)
@@ -30,10 +30,10 @@ class TaskReading:
     """How tasks are read.
 
     Args:
-        annotator: Whose annotation counts where several differ: an id, an e-mail address, the version of a model.
-        predictions: Take a model's predictions where there is no annotation.
-        unit: Of the shapes.
-        size_of: The size in pixels of an image that a task names, where the task does not tell it.
+        annotator: The annotator to use if several annotations differ: an id, an e-mail address, a model version.
+        predictions: Whether to use a model's predictions for tasks without annotation.
+        unit: Unit of the shapes.
+        size_of: Returns the size in pixels of an image, if the task does not state it.
     """
 
     annotator: str = ""
@@ -45,14 +45,14 @@ class TaskReading:
 def row_of_task(task: dict[str, Any], place: str, notes: Notes, reading: TaskReading) -> dict[str, Any]:
     """The task as {file_name, height, width, annotations: [{id, box, text, label}]}, boxes in its unit.
 
-    The size is None where no result tells it, the label None where the region has none, the text empty likewise.
+    Unknown sizes and missing labels are None; missing texts are empty.
     """
     name, entries = image_of(task, place), chosen(task, place, notes, reading)
     found = [regions_of(entry["result"], name, place, notes, reading) for entry in entries]
     if any(content_of(made) != content_of(found[0][0]) for made, _ in found[1:]):
         writers = list(dict.fromkeys(map(writer_of, entries)))
-        told = ", ".join(writers[:SHOWN]) + (" ..." if len(writers) > SHOWN else "")
-        raise InputError(f"{place}: {len(found)} annotations that differ, by {told}; --annotator says whose counts")
+        names = ", ".join(writers[:SHOWN]) + (" ..." if len(writers) > SHOWN else "")
+        raise InputError(f"{place}: {len(found)} annotations differ, by {names}; select one with --annotator")
     if len(found) > 1:
         notes["tasks with several equal annotations, one of which was taken"].append(place)
     regions, size = found[0] if found else ([], (None, None))
@@ -60,12 +60,12 @@ def row_of_task(task: dict[str, Any], place: str, notes: Notes, reading: TaskRea
 
 
 def content_of(regions: Sequence[dict[str, Any]]) -> list[Any]:
-    """What two annotations have in common that say the same."""
+    """A key that is equal for annotations with the same content."""
     return sorted(([region[key] for key in ("box", "label", "text")] for region in regions), key=repr)
 
 
 def chosen(task: dict[str, Any], place: str, notes: Notes, reading: TaskReading) -> list[dict[str, Any]]:
-    """The annotations that count: not cancelled, with results; the ground truth's, if any; else the annotator's."""
+    """The annotations to use: not cancelled, with results; the ground truth, if any, else the annotator's."""
     made = entries_of(task, "annotations" if "annotations" in task else "completions", place)
     valid = [entry for entry in made if not entry.get("was_cancelled") and entry["result"]]
     if not valid:
@@ -79,6 +79,7 @@ def chosen(task: dict[str, Any], place: str, notes: Notes, reading: TaskReading)
 
 
 def entries_of(task: dict[str, Any], key: str, place: str) -> list[dict[str, Any]]:
+    """The annotations or predictions of a task; InputError if they are invalid."""
     entries = task.get(key) or []
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise InputError(f"{place}: {key} {entries!r:.80}, expected a list of objects with a result each")
@@ -89,11 +90,11 @@ def entries_of(task: dict[str, Any], key: str, place: str) -> list[dict[str, Any
 
 
 def names_of_writer(entry: dict[str, Any]) -> set[str]:
-    """What whoever made an annotation may be called."""
+    """The possible names of an annotation's author."""
     writer = entry.get("completed_by", entry.get("model_version"))
-    told = [writer.get(key) for key in ("id", "email")] if isinstance(writer, dict) else [writer]
-    told += str(entry.get("created_username") or "").split(",")
-    return {str(name).strip() for name in told if name not in (None, "")}
+    names = [writer.get(key) for key in ("id", "email")] if isinstance(writer, dict) else [writer]
+    names += str(entry.get("created_username") or "").split(",")
+    return {str(name).strip() for name in names if name not in (None, "")}
 
 
 def writer_of(entry: dict[str, Any]) -> str:
@@ -103,7 +104,7 @@ def writer_of(entry: dict[str, Any]) -> str:
 def regions_of(
     results: Sequence[Any], name: str, place: str, notes: Notes, reading: TaskReading
 ) -> tuple[list[dict[str, Any]], tuple[Any, Any]]:
-    """The regions of one annotation, and the size of the image as it tells it."""
+    """The regions of one annotation, and the size of the image that it states."""
     regions: dict[Any, list[dict[str, Any]]] = {}
     size = (None, None)
     for result in results:
@@ -116,16 +117,16 @@ def regions_of(
             continue  # of the whole image, such as a choice
         regions.setdefault(key, []).append(result)
         size = (result.get("original_width", size[0]), result.get("original_height", size[1]))
-    told = size if all(is_number(side) and side > 0 for side in size) else None
+    known_size = size if all(is_number(side) and side > 0 for side in size) else None
     joined = []
     for number, (key, found) in enumerate(regions.items()):
         name_of = key if isinstance(key, str) else number
-        joined.append(join(found, name_of, f"{place}: region {name_of}", notes, reading, told, name))
+        joined.append(join(found, name_of, f"{place}: region {name_of}", notes, reading, known_size, name))
     return [region for region in joined if region is not None], size
 
 
 def shape_key(value: dict[str, Any]) -> Any:
-    """What equal shapes have in common; None without one."""
+    """A key that is equal for equal shapes; None without a shape."""
     if isinstance(value.get("points"), list):
         return ("points", str(value["points"]))
     sides = [value.get(key) for key in ("x", "y", "width", "height", "radiusX", "radiusY", "rotation")]
@@ -141,7 +142,7 @@ def join(
     size: Size | None,
     image: str,
 ) -> dict[str, Any] | None:
-    """One region of its results; None without a shape that has a box, or of what is said of the whole image."""
+    """One region from its results; None if it has no box, or concerns the whole image."""
     values = [result["value"] for result in results]
     labels = [label for result in results for label in labels_of(result)]
     texts = [text for result in results if result.get("type") == "textarea" for text in listed(result["value"], "text")]
@@ -160,7 +161,7 @@ def join(
     if rotation and size is None:
         size = reading.size_of(image)
         if size is None:
-            raise InputError(f"{place}: is turned by {rotation}, but original_width and original_height are not told")
+            raise InputError(f"{place}: rotated by {rotation}, but original_width and original_height are missing")
     box = box_of(shape, rotation, reading.unit.size(size or (100, 100)), size, place)
     return {"id": name, "box": box, "text": " ".join(texts), "label": labels[0] if labels else None}
 
@@ -251,9 +252,9 @@ def image_of(task: dict[str, Any], place: str) -> str:
 
 
 def is_image(value: str) -> bool:
-    """Whether a value of a task's data is the name or the address of an image."""
+    """Whether a value of a task's data is the name or URL of an image."""
     try:
         path = urlsplit(value).path if "://" in value else value.partition("?d=")[2] or value
-    except ValueError:  # an address that is none
+    except ValueError:  # an invalid URL
         return False
     return path.lower().endswith(IMAGE_SUFFIXES)

@@ -1,6 +1,6 @@
-"""The labelled pages of an export: Label Studio's "JSON" or "JSON-MIN", or {file_name, height, width, annotations}.
+"""The annotated pages of an export: Label Studio's "JSON" or "JSON-MIN", or {file_name, height, width, annotations}.
 
-Regions may have texts of their own, or those of the words that OCR has found in them.
+Regions have their own text, or that of the words from OCR inside them.
 """
 
 from collections import defaultdict
@@ -29,15 +29,15 @@ class ExportReading:
     """How an export is read.
 
     Args:
-        names: Of the classes.
-        unlabelled: The class of a region without a label; empty: it is left out.
-        images: The folder of the images; None: sizes are those that the export tells.
-        words: The folder of the words that OCR has found, for regions without text.
-        words_unit: Of the boxes of these.
-        unit: Of the boxes of regions.
-        annotator, predictions: As of `TaskReading`.
-        size: Of the one image that is looked at, in pixels.
-        notes: Takes what was left out or put right.
+        names: Names of the classes.
+        unlabelled: Class of regions without a label; empty: they are left out.
+        images: Folder of the images; None: use the sizes in the export.
+        words: Folder of the words from OCR, for regions without text.
+        words_unit: Unit of the words' boxes.
+        unit: Unit of the regions' boxes.
+        annotator, predictions: As for `TaskReading`.
+        size: Size in pixels of the only image of interest.
+        notes: Receives what was skipped or corrected.
     """
 
     names: Sequence[str]
@@ -52,9 +52,9 @@ class ExportReading:
     notes: Notes = field(default_factory=lambda: defaultdict(list))
 
     def size_of(self, name: str) -> Size | None:
-        """Of the image that an export calls `name`, in pixels."""
-        found = None if self.images is None else find_image(self.images, name)
-        return self.size if found is None else image_size(self.images / found, name)
+        """Size in pixels of the image that an export calls `name`."""
+        path = None if self.images is None else find_image(self.images, name)
+        return self.size if path is None else image_size(self.images / path, name)
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,11 @@ class LabelledPage:
     """A page with its regions, in the order of the export.
 
     Args:
-        place: Of its row, for messages.
-        file_name: Of the image, as the row has it.
-        size: Width and height in pixels, as the row has them.
-        tokens: The texts, each of one word or more.
-        bboxes: x0, y0, x1, y1 of each on the page scaled to 0..1000, in order and clamped to the page.
+        place: Its row, for messages.
+        file_name: Name of the image, as in the row.
+        size: Width and height in pixels, as in the row.
+        tokens: The texts, of one or more words each.
+        bboxes: x0, y0, x1, y1 of each text, scaled to 0..1000, with corners in order, clipped to the page.
         ner_tags: Indices into the names of the classes.
     """
 
@@ -80,7 +80,7 @@ class LabelledPage:
 
 @dataclass(frozen=True)
 class Region:
-    """One region as it is told: its box in the unit of the export, in order and on the page."""
+    """One region, with its box in the unit of the export, corners in order, clipped to the page."""
 
     box: tuple[float, float, float, float]
     text: str
@@ -92,7 +92,7 @@ def read_pages(path: str, reading: ExportReading) -> list[LabelledPage]:
     """The pages that have regions.
 
     Raises:
-        InputError: The file or a row of it is of no form that is known; boxes in another unit; no page has a region.
+        InputError: The format is unknown, boxes are in another unit, or no page has a region.
     """
     rows = read_json(path, "--annotations")
     if not isinstance(rows, list):
@@ -106,13 +106,13 @@ def read_pages(path: str, reading: ExportReading) -> list[LabelledPage]:
             reading.notes["pages without a region, left out"].append(f"{place}: {page.file_name}")
     if not pages:
         bare = len(reading.notes.get(NO_TEXT, ()))
-        told = f": {bare} regions have no text; --words names a folder of the words that OCR found" if bare else ""
-        raise InputError(f"{path}: no page with a region in it{told} (--annotations)")
+        reason = f": {bare} regions have no text; use --words for a folder of words from OCR" if bare else ""
+        raise InputError(f"{path}: no page with a region{reason} (--annotations)")
     return pages
 
 
 def plain_rows(rows: Sequence[Any], path: str, reading: ExportReading) -> list[tuple[str, dict[str, Any]]]:
-    """The rows of an export of any form as {file_name, height, width, annotations}, each with its place."""
+    """The rows of an export in any format as {file_name, height, width, annotations}, each with its place."""
     if rows and all(json_min.is_row(row) and "annotations" not in row for row in rows):
         placed = json_min.tasks_of(rows, path, needs_text=reading.words is None)
     else:
@@ -133,10 +133,10 @@ def plain_row(row: Any, place: str, reading: ExportReading) -> dict[str, Any]:
 
 
 def read_page(row: dict[str, Any], place: str, reading: ExportReading) -> LabelledPage:
-    """A page of a row {file_name, height, width, annotations: [{box, text, label}]}.
+    """A page from a row {file_name, height, width, annotations: [{box, text, label}]}.
 
     Raises:
-        InputError: A field that is none, a label that is none of ours, boxes in another unit; begins with `place`.
+        InputError: A field or label is invalid, or boxes are in another unit; the message begins with `place`.
     """
     file_name, told = row["file_name"], row["annotations"]
     if not isinstance(file_name, str) or not file_name.strip():
@@ -169,10 +169,10 @@ def read_page(row: dict[str, Any], place: str, reading: ExportReading) -> Labell
 
 
 def pixels_of(page: LabelledPage, reading: ExportReading) -> Size | None:
-    """The size of a page in pixels; None where it is neither told nor needed.
+    """The size of a page in pixels; None if it is unknown and not needed.
 
     Raises:
-        InputError: It is needed, and neither its image nor its row tells it.
+        InputError: It is needed, but neither its image nor its row states it.
     """
     told = page.size if all(is_number(side) and side > 0 for side in page.size) else None
     if reading.unit.name != PIXELS and reading.words is None:
@@ -186,7 +186,7 @@ def pixels_of(page: LabelledPage, reading: ExportReading) -> Size | None:
 def read_regions(
     told: Sequence[dict[str, Any]], place: str, reading: ExportReading, pixels: Size | None
 ) -> list[Region]:
-    """The regions of a page, checked, in order and on the page."""
+    """The regions of a page, checked, with boxes in order and clipped to the page."""
     size = reading.unit.size(pixels or (100, 100))
     boxes = []
     for number, region in enumerate(told):
@@ -213,7 +213,7 @@ def read_regions(
 
 
 def read_label(label: Any, names: Sequence[str], place: str) -> int:
-    """The index of a label, which is that or a name."""
+    """The index of a label, which is an index or a name."""
     if isinstance(label, str) and label in names:
         return names.index(label)
     if isinstance(label, int) and not isinstance(label, bool) and 0 <= label < len(names):
@@ -225,7 +225,7 @@ def read_label(label: Any, names: Sequence[str], place: str) -> int:
 def found_texts(
     regions: Sequence[Region], texts: Sequence[str], page: LabelledPage, reading: ExportReading
 ) -> list[str]:
-    """The texts of regions; of those without one the words that OCR found in them."""
+    """The texts of regions; regions without a text get the words from OCR inside them."""
     pixels = pixels_of(page, reading)
     by = tuple(whole / side for whole, side in zip(pixels, reading.unit.size(pixels), strict=True)) * 2
     boxes = [tuple(value * factor for value, factor in zip(region.box, by, strict=True)) for region in regions]

@@ -1,4 +1,4 @@
-"""Words that OCR has found -> the texts of regions: a word whose centre lies in a region belongs to it."""
+"""Words from OCR -> texts of regions: a word belongs to the region that contains its centre."""
 
 from collections.abc import Sequence
 
@@ -6,11 +6,12 @@ from preprocess.blocks import Cell, Corners, lines_of
 
 
 def words_in_regions(regions: Sequence[Corners], words: Sequence[tuple[str, Corners]]) -> list[str]:
-    """The text of each region: its words by lines, from left to right. Where regions overlap, the smallest has a word.
+    """The text of each region: its words by lines, from left to right. If regions overlap, a word belongs to the
+    smallest.
 
     Args:
-        regions: x0, y0, x1, y1.
-        words: Text and box of each, in the same units.
+        regions: x0, y0, x1, y1 of each.
+        words: Text and box of each word, in the same unit.
     """
     areas = [(x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in regions]
     inside: list[list[Cell]] = [[] for _ in regions]

@@ -1,4 +1,4 @@
-"""LayoutLMv3 as a classifier of words or blocks: everything from pages to predictions, in one run folder."""
+"""The run of LayoutLMv3 as a classifier of words or blocks, from pages to predictions."""
 
 import os
 import sys

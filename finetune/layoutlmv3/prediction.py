@@ -1,4 +1,4 @@
-"""A fine-tuned LayoutLMv3 on one page: its image and its words with boxes -> a label of each, with its probability."""
+"""Predicts with a fine-tuned LayoutLMv3 on one page: its image and words with boxes -> labels with probabilities."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -69,14 +69,14 @@ class PredictionConfig:
             check_boxes_flag(self.boxes)
 
     def training_options(self, reading: PageReading) -> LayoutLMv3Config:
-        """Pages as the model read them in training, but for what flags say; what is refused there is refused here."""
+        """The settings of training, overridden by flags, and checked as in training."""
         asked = {"boxes": self.boxes or None, "max_length": self.max_length, "stride": self.stride}
         told = asdict(reading) | {flag: value for flag, value in asked.items() if value is not None}
         return LayoutLMv3Config(self.model, **told)
 
 
 def predict_layoutlmv3(config: PredictionConfig) -> None:
-    """Read the page, label its words, write and sum up."""
+    """Label the words of a page, write them and print a summary."""
     check(config)
     image = open_image(config.image, "--image")
     repairs: Counter[str] = Counter()
@@ -90,10 +90,10 @@ def predict_layoutlmv3(config: PredictionConfig) -> None:
 
 
 def check(config: PredictionConfig) -> None:
-    """Find out before the work what can be known of the flags.
+    """Check the flags before the work.
 
     Raises:
-        InputError: One is missing, or names a file that cannot be written or is in use as another.
+        InputError: A flag is missing, or its file cannot be written or is that of another flag.
     """
     for flag, expected in NEEDED.items():
         if not getattr(config, flag):
@@ -109,14 +109,14 @@ def check(config: PredictionConfig) -> None:
 
 
 def page_words(config: PredictionConfig, size: tuple[int, int], repairs: Counter[str]) -> list[Word]:
-    """The words of the page, in the order of the file, boxes in pixels.
+    """The words of the page, in the order of the file, with boxes in pixels.
 
     Args:
-        size: Of the page's image.
-        repairs: Counts what had to be mended.
+        size: Size of the page's image.
+        repairs: Counts the repairs.
 
     Raises:
-        InputError: Of none of the forms, no word, a row that is broken, boxes in another unit.
+        InputError: The format is unknown, there are no words, a row is invalid, or boxes are in another unit.
     """
     path = config.words
     content = read_json(path, "--words")

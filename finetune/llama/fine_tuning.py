@@ -1,4 +1,4 @@
-"""LLaMA with LoRA as a classifier of page blocks: everything from pages to predictions, in one run folder."""
+"""The run of LLaMA with LoRA as a classifier of page blocks, from pages to predictions."""
 
 import os
 import sys

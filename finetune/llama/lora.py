@@ -36,17 +36,17 @@ class LoraOptions:
 
 
 def with_adapter(model: PreTrainedModel, options: LoraOptions) -> PeftModel:
-    """The model with a new adapter; adapter and classifier are trained, in float32, and nothing else.
+    """The model with a new adapter. Only adapter and classifier are trained, in float32.
 
     Raises:
-        InputError: `--lora_modules` names none of the model's.
+        InputError: `--lora_modules` contains an unknown name.
     """
     everything = options.lora_modules == EVERY_PROJECTION
     modules = options.lora_modules if everything else [name.strip() for name in options.lora_modules.split(",")]
-    found = {name.rpartition(".")[2] for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
-    if not everything and not set(modules) <= found - {"score"}:
+    linear = {name.rpartition(".")[2] for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
+    if not everything and not set(modules) <= linear - {"score"}:
         raise InputError(
-            f"--lora_modules {options.lora_modules}: expected some of {', '.join(sorted(found - {'score'}))}"
+            f"--lora_modules {options.lora_modules}: expected some of {', '.join(sorted(linear - {'score'}))}"
         )
     config = LoraConfig(
         task_type=TaskType.TOKEN_CLS,

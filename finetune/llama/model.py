@@ -1,4 +1,4 @@
-"""transformers' LLaMA with a token classifier, from a hub id, a folder of either form, or from nothing."""
+"""LLaMA of transformers as a token classifier, from a hub id, a folder (also Meta's format), or random weights."""
 
 import io
 from collections.abc import Sequence
@@ -33,8 +33,8 @@ class Base:
     """A model to fine-tune, with its tokenizer.
 
     Args:
-        name: As tables call it.
-        fingerprint: Of the checkpoint in Meta's format; None for others.
+        name: Name in tables.
+        fingerprint: Fingerprint of a checkpoint in Meta's format; None for others.
     """
 
     name: str
@@ -44,14 +44,14 @@ class Base:
 
 
 def load_base(model: str, label_words: Sequence[str], dtype: torch.dtype, texts: Sequence[str], folder: Path) -> Base:
-    """The model that `--model` names; the classifier is random, from torch's own generator.
+    """The model of `--model`. The classifier is initialized by torch's global generator.
 
     Args:
-        texts: A tokenizer is trained on them for `random`.
-        folder: Where `random` is kept: a second run finds the same there.
+        texts: Training texts of the tokenizer for `random`.
+        folder: Folder of the model for `random`, which a resumed run reuses.
 
     Raises:
-        InputError, CheckpointError: Not there, or not a LLaMA.
+        InputError, CheckpointError: The model is missing, or not a LLaMA.
     """
     if model == RANDOM:
         if not (folder / "config.json").is_file():
@@ -66,13 +66,14 @@ def load_base(model: str, label_words: Sequence[str], dtype: torch.dtype, texts:
 
 
 def is_meta(folder: Path) -> bool:
+    """Whether a folder is a checkpoint in Meta's format."""
     return (folder / "params.json").is_file() or any(folder.glob("consolidated.*.pth"))
 
 
 def load_transformers(
     model: str, label_words: Sequence[str], dtype: torch.dtype
 ) -> tuple[LlamaForTokenClassification, PreTrainedTokenizerBase]:
-    """A hub id or a local folder in transformers' form."""
+    """The model and tokenizer of a hub id or a local folder in transformers' format."""
     config = read_config(model, "llama")
     classifies = is_classifier(model, config, LlamaForTokenClassification.__name__, label_words)
     with one_line(model):
@@ -85,7 +86,7 @@ def load_transformers(
 
 
 def load_meta(folder: Path, label_words: Sequence[str], dtype: torch.dtype) -> Base:
-    """A checkpoint in Meta's format, of any number of shards."""
+    """A checkpoint in Meta's format, with any number of shards."""
     checkpoint = open_checkpoint(str(folder))
     tokenizer = checkpoint.tokenizer.backend
     if not isinstance(tokenizer, SentencePieceBackend):
@@ -121,9 +122,8 @@ def config_of(args: ModelArgs, label_words: Sequence[str]) -> LlamaConfig:
 def converted_tokenizer(tokenizer: SentencePieceBackend) -> LlamaTokenizer:
     """transformers' tokenizer with the ids of a sentencepiece model.
 
-    sentencepiece joins the pair whose piece has the highest score. The order of merges is made from the scores, for
-    `LlamaTokenizer.from_pretrained` takes that of the ids: in LLaMA's model, where runs of spaces come first and score
-    lowest, it splits "a  b" differently.
+    sentencepiece merges the pair with the highest score, so merges are ordered by score.
+    `LlamaTokenizer.from_pretrained` orders them by id, which differs for LLaMA's runs of spaces ("a  b").
     """
     model = tokenizer.sp_model
     vocabulary = {model.id_to_piece(number): number for number in range(model.vocab_size())}
@@ -165,7 +165,7 @@ def make_random(label_words: Sequence[str], texts: Sequence[str], folder: Path) 
     path = folder / "tokenizer.model"
     path.write_bytes(model.getvalue())
     tokenizer = converted_tokenizer(SentencePieceBackend(path))
-    path.unlink()  # transformers would prefer it to its own file
+    path.unlink()  # otherwise transformers would use it instead of its own file
     tokenizer.save_pretrained(folder)
     config = LlamaConfig(
         vocab_size=len(tokenizer),

@@ -22,6 +22,7 @@ from training.run_folder import quiet_libraries
 
 ADAPTER, MERGED = "adapter", "merged"  # in a run folder
 LLAMA = "llama"
+REQUIRED = {"model": "a run folder", "blocks": "a page or a folder of pages", "output_path": "the file to write"}
 
 
 @dataclass(frozen=True)
@@ -48,14 +49,6 @@ class LlamaPredictionConfig:
     batch_size: int = 2
 
     def __post_init__(self) -> None:
-        expected = {
-            "model": "a run folder",
-            "blocks": "a page or a folder of pages",
-            "output_path": "the file to write",
-        }
-        for flag, what in expected.items():
-            if not getattr(self, flag):
-                raise InputError(f"--{flag}: expected {what}")
         if self.stride < 0 or self.max_length < self.stride + 2:
             raise InputError(
                 f"--stride {self.stride}: expected 0 to less than --max_length {self.max_length} without BOS"
@@ -66,6 +59,9 @@ class LlamaPredictionConfig:
 
 def predict_llama(config: LlamaPredictionConfig) -> None:
     """Read the pages, label their blocks, write and sum up."""
+    for flag, what in REQUIRED.items():
+        if not getattr(config, flag):
+            raise InputError(f"--{flag}: expected {what}")
     whole = Path(config.blocks).is_dir()
     files = sorted(Path(config.blocks).glob("*.json")) if whole else [Path(config.blocks)]
     if not files:

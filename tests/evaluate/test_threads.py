@@ -63,7 +63,7 @@ def test_as_many_threads_as_cpus_are_free(machine, monkeypatch, cpus, busy, quot
 
 def test_the_line_says_why(machine):
     machine(8, 3)
-    assert threads.set_threads(None) == "threads: 5, since 3 of 8 CPUs are busy; --threads overrules it"
+    assert threads.set_threads(None) == "threads: 5, since 3 of 8 CPUs are busy; --threads overrides it"
     machine(8, 0)
     assert threads.set_threads(None) is None
 

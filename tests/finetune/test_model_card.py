@@ -78,11 +78,11 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> Hub:
 def test_push(tmp_path, stand_in, capsys):
     push(tmp_path, "me/forms", False)
     assert stand_in.calls == [("me/forms", "model"), ("me/forms", tmp_path / "model")]
-    assert capsys.readouterr().out == f"{tmp_path}/model: is on the hub as me/forms\n"
+    assert capsys.readouterr().out == f"{tmp_path}/model: uploaded to the hub as me/forms\n"
 
 
 def test_nothing_private_is_uploaded_to_a_public_repository(tmp_path, stand_in):
-    message = r"^--push_to_hub me/forms: not pushed: --private: .*; it is in .*/model$"
+    message = r"^--push_to_hub me/forms: not uploaded: --private: .*; it is in .*/model$"
     with pytest.raises(InputError, match=message):
         push(tmp_path, "me/forms", True)
     assert stand_in.calls == [("me/forms", "model")]

@@ -167,7 +167,7 @@ def test_the_screen(make, capsys):
         f"1 regions without text, left out; the first: {config.annotations}: row 2: region 0",
         f"1 pages without a region, left out; the first: {config.annotations}: row 2: 2.png",
         f"1 images of another size than stated; the first: {config.annotations}: row 1: 8 x 4",
-        "--words names a folder of the words that OCR has found: those in a region are its text",
+        "use --words for a folder of words from OCR, which become the text of the regions that contain them",
     ]
     assert lines[-1] == ["written", "to", config.output_dir]
 
@@ -175,7 +175,7 @@ def test_the_screen(make, capsys):
 def test_notes_are_told_where_it_ends_in_an_error(make, capsys):
     """Of all that was left out before: with regions that have no text, that is why."""
     rows = [page(number, REGION | {"text": ""}, {"box": [1, 2, 3, 104], "text": "x"}) for number in range(3)]
-    with pytest.raises(InputError, match="no page with a region in it: 3 regions have no text; --words names"):
+    with pytest.raises(InputError, match="no page with a region: 3 regions have no text; use --words"):
         preprocess_annotations(make(rows=rows))
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("; the first")[0] for line in lines] == [
@@ -183,7 +183,7 @@ def test_notes_are_told_where_it_ends_in_an_error(make, capsys):
         "3 regions without text, left out",
         "3 regions without a label, left out (--unlabelled takes them)",
         "3 pages without a region, left out",
-        "--words names a folder of the words that OCR has found: those in a region are its text",
+        "use --words for a folder of words from OCR, which become the text of the regions that contain them",
     ]
 
 
@@ -270,12 +270,12 @@ def test_what_is_pushed(make, stand_in, pushed, private, capsys):
     assert {split: rows.to_list() for split, rows in splits.items()} == {
         split: rows.to_list() for split, rows in written.items()
     }
-    assert capsys.readouterr().out.endswith("made: is on the hub as me/invoices\n")
+    assert capsys.readouterr().out.endswith("made: uploaded to the hub as me/invoices\n")
 
 
 def test_nothing_private_is_pushed_to_a_public_repository(make, stand_in, pushed):
     config = make(push_to_hub="me/invoices", private=True)
-    with pytest.raises(InputError, match=r"^--push_to_hub me/invoices: not pushed: --private: .*; it is in .*made$"):
+    with pytest.raises(InputError, match=r"^--push_to_hub me/invoices: not uploaded: --private: .*; it is in .*made$"):
         preprocess_annotations(config)
     assert pushed == []
     assert len(load_from_disk(config.output_dir)["train"]) == 2
@@ -287,7 +287,7 @@ def test_a_hub_that_fails(make, stand_in, monkeypatch):
 
     monkeypatch.setattr(DatasetDict, "push_to_hub", fail)
     config = make(push_to_hub="me/invoices")
-    message = r"^--push_to_hub me/invoices: not pushed: 401 Unauthorized; it is in .*made$"
+    message = r"^--push_to_hub me/invoices: not uploaded: 401 Unauthorized; it is in .*made$"
     with pytest.raises(InputError, match=message):
         preprocess_annotations(config)
     assert len(load_from_disk(config.output_dir)["train"]) == 2
@@ -298,7 +298,7 @@ def test_a_data_set_that_is_there(make, tmp_path):
     config = make()
     preprocess_annotations(config)
     before = content(tmp_path / "made")
-    with pytest.raises(InputError, match=r"made: holds a data set already; --overwrite replaces it \(--output_dir\)"):
+    with pytest.raises(InputError, match=r"made: contains a data set already; --overwrite replaces it"):
         preprocess_annotations(config)
     broken = make(pages=4, overwrite=True)
     (tmp_path / "images/3.png").write_bytes(b"no image")
@@ -307,7 +307,7 @@ def test_a_data_set_that_is_there(make, tmp_path):
     assert content(tmp_path / "made") == before
     assert len(made(make(pages=5, overwrite=True))["train"]) == 4
     (tmp_path / "made/thesis.txt").touch()
-    with pytest.raises(InputError, match="made: holds files that are not of such a data set"):
+    with pytest.raises(InputError, match="made: contains other files than a data set"):
         preprocess_annotations(make(overwrite=True))
     assert {path.name for path in tmp_path.iterdir()} == {"export.json", "images", "made"}
 
@@ -335,8 +335,8 @@ def test_refused_places(make, tmp_path):
 
 def test_refused_images(make, tmp_path):
     rows = [page(number) for number in (0, 7, 8)]
-    refused(make(rows=rows), r"row 1: no image '7\.png' in .*images; missing are 2 of 3 \(--images\)")
-    refused(make(rows=[page(0), page(1), page(0)]), r"row 2: 0\.png is the image of .* row 0 already")
+    refused(make(rows=rows), r"row 1: no image '7\.png' in .*images; 2 of 3 are missing \(--images\)")
+    refused(make(rows=[page(0), page(1), page(0)]), r"row 2: 0\.png is already the image of .* row 0")
     config = make()
     whole = (tmp_path / "images/1.png").read_bytes()
     for damaged in (b"", b"no image", whole[: len(whole) // 2]):
@@ -356,7 +356,7 @@ def test_no_page_to_train_on(make, pages, test_size):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"labels": "TTC"}, "--labels TTC: expected two names"),
+        ({"labels": "TTC"}, "--labels TTC: expected at least two"),
         ({"labels": "TTC,TT, TTC"}, "--labels TTC,TT, TTC: expected"),
         ({"labels": "TTC,,TT"}, "--labels TTC,,TT: expected"),
         ({"unlabelled": "Other"}, "--unlabelled Other: expected one of InvNum, .*, Autre"),
