@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from tqdm import tqdm
@@ -15,13 +14,12 @@ from documents.boxes import SEGMENT, check_boxes_flag
 from documents.pages import Source
 from documents.sources import source_of
 from evaluate.report.charts import LINE, POINTS, WIDTH, legend, mark
-from evaluate.report.style import label, settings
+from evaluate.report.style import drawing, label, series
 from evaluate.report.svg import save
 from preprocess.errors import InputError
 from preprocess.files import PathFlag, check_writable, write_bytes
 from preprocess.pages import dataset_of_size
 from preprocess.units import check_unit
-from training.figures import STYLES
 
 SPLITS = ("train", "validation", "test")
 LENGTHS = ((1, 1), (2, 2), (3, 5), (6, 10), (11, 20), (21, 50), (51, 100), (101, None))  # words of a block, from and to
@@ -84,7 +82,7 @@ def explore(config: ExploreConfig) -> None:
         split: {word: len(counts.words.get(word, ())) for word in source.label_words} for split, counts in found.items()
     }
     lengths = {split: by_length(counts.lengths()) for split, counts in found.items()}
-    with matplotlib.rc_context(settings()):
+    with drawing():
         for name, counts in (("classes", classes), ("words_of_a_block", lengths)):
             write_bytes(folder / f"{name}.svg", save(draw_shares(counts, name.replace("_", " ")), "svg"))
     text = "\n".join([*split_table(found), "", *class_table(found, source.label_words), ""])
@@ -148,9 +146,9 @@ def draw_shares(counts: dict[str, dict[str, int]], title: str) -> Figure:
     height = (LINE * len(kinds) + 60) / POINTS
     figure = Figure(figsize=(WIDTH / POINTS, height), layout="constrained")
     axes = figure.subplots()
-    for number, own in enumerate(counts.values()):
+    for own, style in zip(counts.values(), series(), strict=False):
         shares = [count / max(1, sum(own.values())) for count in own.values()]
-        mark(axes, shares, range(len(kinds)), STYLES[number])
+        mark(axes, shares, range(len(kinds)), style)
     axes.set_yticks(range(len(kinds)), [label(kind) for kind in kinds])
     axes.set_ylim(len(kinds) - 0.4, -0.6)
     axes.set_xlim(left=0)

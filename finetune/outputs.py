@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import torch
 from torch import nn
 
@@ -16,7 +15,7 @@ from documents.pages import Source, Splits, flat
 from evaluate.predictions import prediction_row, write_predictions
 from evaluate.reading import read_checked
 from evaluate.report.panels import confusion
-from evaluate.report.style import settings
+from evaluate.report.style import drawing
 from evaluate.report.svg import save
 from evaluate.result import Result
 from finetune.baselines import majority, tfidf
@@ -139,7 +138,7 @@ def draw_confusion(path: Path, folder: Path) -> None:
     result = Result(read_checked(path))
     if result.confusion is not None:
         name = path.stem.replace("outputs", "confusion", 1)
-        with matplotlib.rc_context(settings()):
+        with drawing():
             write_bytes(folder / "figures" / f"{name}.svg", save(confusion(result.classes, result.confusion), "svg"))
 
 

@@ -5,18 +5,16 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from evaluate.report.charts import POINTS, WIDTH, legend, mark
-from evaluate.report.style import MARK_COLOURS, MARKS, Style, settings
+from evaluate.report.style import drawing, series
 from evaluate.report.svg import save
 from preprocess.files import write_bytes
 
 Curve = list[tuple[float, float]]  # step, value
 HEIGHT = 210  # points
-STYLES = [Style(colour, mark) for colour, mark in zip(MARK_COLOURS, MARKS, strict=True)]
 
 
 def write_curves(folder: Path) -> list[Path]:
@@ -33,7 +31,7 @@ def write_curves(folder: Path) -> list[Path]:
     }
     rates = {name: columns[name] for name in ("learning_rate",) if name in columns}
     written = []
-    with matplotlib.rc_context(settings()):
+    with drawing():
         for name, curves in (("loss", losses), ("learning_rate", rates), ("held_out", proportions)):
             if curves:
                 path = folder / "figures" / f"{name}.svg"
@@ -59,9 +57,9 @@ def draw_curves(curves: dict[str, Curve], title: str) -> Figure:
     """Values over steps, one line for each curve."""
     figure = Figure(figsize=(WIDTH / POINTS, HEIGHT / POINTS), layout="constrained")
     axes = figure.subplots()
-    for number, curve in enumerate(curves.values()):
+    for curve, style in zip(curves.values(), series(), strict=False):
         steps, values = zip(*curve, strict=True)
-        mark(axes, steps, values, STYLES[number % len(STYLES)], linestyle="-", markersize=3)
+        mark(axes, steps, values, style, linestyle="-", markersize=3)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("step")
     axes.set_ylabel(title)

@@ -4,14 +4,13 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-import matplotlib
 from matplotlib.figure import Figure
 
 from evaluate.columns import COLUMNS
 from evaluate.methods import Method
 from evaluate.report import charts, panels
 from evaluate.report.sections import LARGE, Section
-from evaluate.report.style import Style, settings
+from evaluate.report.style import Style, drawing
 from evaluate.report.svg import part_of_page, save
 
 FORMATS = ("svg", "pdf")
@@ -45,7 +44,7 @@ def draw(section: Section, styles: dict[str | None, Style], with_matrices: bool)
     Args:
         with_matrices: Include confusion matrices, which the page shows as tables.
     """
-    with matplotlib.rc_context(settings()):
+    with drawing():
         found = [*overview(section, styles), *of_methods(section, styles, with_matrices)]
     return [one for one in found if one.figure is not None]
 
@@ -93,7 +92,7 @@ def reliability_words(method: Method) -> str:
 
 def on_page(section: Section, drawn: Sequence[Drawn], name: str) -> list[str]:
     """Each figure as an HTML element; ids begin with `name`."""
-    with matplotlib.rc_context(settings()):
+    with drawing():
         return [
             part_of_page(one.figure, f"{name}-{number}", one.title(section), one.words)
             for number, one in enumerate(drawn)
@@ -103,7 +102,7 @@ def on_page(section: Section, drawn: Sequence[Drawn], name: str) -> list[str]:
 def files(sections: Sequence[Section], drawn: Sequence[Sequence[Drawn]]) -> dict[str, bytes]:
     """File name -> content. A name consists of data set, figure and method, numbered if it would occur twice."""
     found: dict[str, bytes] = {}
-    with matplotlib.rc_context(settings()):
+    with drawing():
         for section, figures in zip(sections, drawn, strict=True):
             for one in figures:
                 stem = "_".join(filter(None, map(part, (section.title, one.kind.lower(), one.about))))

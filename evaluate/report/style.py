@@ -6,9 +6,11 @@ colour-blind (after Okabe and Ito 2008). Contrast with the background is at leas
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
+import matplotlib
 from matplotlib import font_manager
 from matplotlib.colors import LinearSegmentedColormap
 
@@ -88,12 +90,17 @@ def styles_of(methods: Sequence[Method]) -> dict[str | None, Style]:
     names = list(dict.fromkeys(method.name for method in methods))
     used = {known[name].colour for name in names if name in known}
     free = sorted(MARK_COLOURS, key=lambda colour: colour in used)
-    others = itertools.cycle(
+    others = series(free)
+    return {name: known.get(name) or next(others) for name in names}
+
+
+def series(colours: Sequence[str] = tuple(MARK_COLOURS)) -> Iterator[Style]:
+    """Endless styles of things that are not in the registry: all colours, then all of them with other marks."""
+    return itertools.cycle(
         Style(colour, MARKS[(place + turn) % len(MARKS)])
         for turn in range(len(MARKS))
-        for place, colour in enumerate(free, 5)
+        for place, colour in enumerate(colours, 5)
     )
-    return {name: known.get(name) or next(others) for name in names}
 
 
 def light(name: str) -> str:
@@ -114,6 +121,11 @@ def label(text: str) -> str:
 def heat_map() -> LinearSegmentedColormap:
     """Colour map of confusion matrices, from share 0 to 1."""
     return LinearSegmentedColormap.from_list("heat", [light("frame"), light("heat")], LEVELS + 1)
+
+
+def drawing() -> AbstractContextManager[None]:
+    """Context in which figures are drawn and saved."""
+    return matplotlib.rc_context(settings())
 
 
 def settings() -> dict[str, Any]:

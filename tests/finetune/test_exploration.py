@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("transformers", reason="needs requirements-finetune.txt")
 pytest.importorskip("PIL", reason="needs requirements-finetune.txt")
 
-from finetune.exploration import LENGTHS, ExploreConfig, by_length, explore
+from finetune.exploration import LENGTHS, ExploreConfig, by_length, draw_shares, explore
 from preprocess.errors import InputError
 
 
@@ -30,6 +30,13 @@ def test_counts(pages: Path, tmp_path: Path, capsys):
     assert text.splitlines()[2] in said
     for name in ("classes", "words_of_a_block"):
         assert ElementTree.parse(tmp_path / f"{name}.svg").getroot().tag.endswith("svg")
+
+
+def test_shares():
+    """A mark for each split at its share, a row for each class."""
+    (axes,) = draw_shares({"train": {"Text": 3, "Title": 1}, "test": {"Text": 1, "Title": 1}}, "classes").axes
+    assert [list(line.get_xdata()) for line in axes.lines] == [[0.75, 0.25], [0.5, 0.5]]
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["Text", "Title"]
 
 
 def test_lengths():

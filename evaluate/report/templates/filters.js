@@ -5,7 +5,7 @@
   const by = (id) => document.getElementById(id);
   by("count").textContent = "Loading the examples …";
   const sets = (await unpack(by("data").textContent)).map((data) => new ExampleSet(data));
-  let set = sets[0], state = {}, found = [], page = 0;
+  let set = sets[0], state = {}, found = [], page = 0, handled = "";
 
   // ---- the form
 
@@ -75,6 +75,7 @@
 
   function filter(number = 0) {
     read();
+    handled = told();
     const all = tests();
     found = set.ids.map((_, n) => n).filter((n) => all.every((test) => test(n)));
     show(number);
@@ -107,11 +108,14 @@
     return field.selectedOptions[0].textContent;
   }
 
+  function told() {
+    return new URLSearchParams(FIELDS.map((id) => [id, nameOf(by(id))]).filter(([, name]) => name !== "")).toString();
+  }
+
   function write() {
-    const told = new URLSearchParams(FIELDS.map((id) => [id, nameOf(by(id))]).filter(([, name]) => name !== ""));
-    if (page > 0) told.set("page", page + 1);
+    const address = PREFIX + told() + (page > 0 ? `&page=${page + 1}` : "");
     try {
-      history.replaceState(null, "", PREFIX + told);
+      history.replaceState(null, "", address);
     } catch {
       // Safari refuses more than a hundred changes in half a minute; the next change is written again.
     }
@@ -169,8 +173,9 @@
 
   choices("set", sets.map((one, place) => [place, one.name]), 0);
   by("set-field").hidden = sets.length === 1;
-  for (const kind of ["input", "change"]) { // browsers and tools differ in which one a select fires
+  for (const kind of ["input", "change"]) { // a select fires both, some tools only one
     by("filters").addEventListener(kind, (event) => {
+      if (told() === handled) return;
       if (event.target === by("set")) chooseSet();
       if (event.target === by("method")) chooseMethod();
       if (event.target === by("draw")) chooseDraw();

@@ -22,9 +22,9 @@ from evaluate.report.style import (
     MARK_COLOURS,
     TURN,
     Style,
+    drawing,
     heat_map,
     label,
-    settings,
     styles_of,
 )
 from evaluate.report.svg import part_of_page, save
@@ -34,7 +34,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 @pytest.fixture(autouse=True)
 def drawn_as_on_the_page():
-    with matplotlib.rc_context(settings()):
+    with drawing():
         yield
 
 
