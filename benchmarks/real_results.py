@@ -37,6 +37,7 @@ from evaluate.sweep import SweepConfig, numbers, score_draw
 from evaluate.table import TableConfig, print_table
 from llama.checkpoint import open_checkpoint
 from llama.parallel import Launch, start
+from preprocess.build import ExampleOptions
 from preprocess.errors import InputError
 from preprocess.files import PathFlag, write_bytes
 
@@ -162,7 +163,10 @@ def plan(
     yield step(docbank, "channel")  # eleven label words, long texts
     yield from (step(task, "channel") for task in news_by_k if max(task.k) > 1)
     if config.all_rows:
-        yield step(news._replace(name="ag_news_all", sweep=replace(news.sweep, limit=0)), "calibrated")
+        yield step(
+            news._replace(name="ag_news_all", sweep=replace(news.sweep, examples=ExampleOptions(config.news_path))),
+            "calibrated",
+        )
     other = replace(news.sweep, dtype=OTHER[config.dtype])  # last: it is another model in memory
     few = tuple(k for k in news.k if k <= 1)
     yield step(Task(f"ag_news_{OTHER[config.dtype]}", other, few, news.seeds[:1]), "calibrated")
@@ -171,10 +175,13 @@ def plan(
 def tasks(config: RealConfig, folder: Path) -> tuple[Task, Task, Task]:
     """AG News, DocLayNet's pages, DocBank's."""
     base = SweepConfig(dtype=config.dtype, run=RunOptions(ckpt_dir=config.ckpt_dir))
-    news = replace(base, dataset="ag_news", dataset_path=config.news_path, limit=config.limit)
-    pages = replace(base, dataset="doclaynet", demonstrations=DEMONSTRATIONS, limit=config.block_limit)
-    layout = replace(pages, dataset_path=config.doclaynet_path)
-    docbank = replace(pages, dataset_path=str(folder / "pages/test"))
+    news = replace(base, dataset="ag_news", examples=ExampleOptions(config.news_path, limit=config.limit))
+
+    def pages(path: str) -> SweepConfig:
+        examples = ExampleOptions(path, demonstrations=DEMONSTRATIONS, limit=config.block_limit)
+        return replace(base, dataset="doclaynet", examples=examples)
+
+    layout, docbank = pages(config.doclaynet_path), pages(str(folder / "pages/test"))
     k, seeds = tuple(numbers("k", config.k)), tuple(numbers("seed", config.seed))
     few = tuple(number for number in k if number <= 1)
     return (

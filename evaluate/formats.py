@@ -239,12 +239,17 @@ def escape(text: str) -> str:
 
 def to_csv(columns: Sequence[Column], groups: Sequence[Rows], marked: Column | None, notes: Sequence[str]) -> str:
     """CSV with unrounded numbers, and `-` for unknown values. Notes are left out."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([header for column in columns for header in headers_of(column)])
+    lines = [csv_line([header for column in columns for header in headers_of(column)])]
     for about in (about for group in groups for about in group.rows):
-        writer.writerow([cell for column in columns for cell in csv_cells(column, about)])
-    return text.getvalue().rstrip("\n")
+        lines.append(csv_line([cell for column in columns for cell in csv_cells(column, about)]))
+    return "\n".join(lines)
+
+
+def csv_line(cells: Sequence[str]) -> str:
+    """A line of CSV without its end. The writer quotes the characters of its line terminator: both line breaks."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerow(cells)
+    return text.getvalue().removesuffix("\r\n")
 
 
 def headers_of(column: Column) -> list[str]:

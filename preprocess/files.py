@@ -106,7 +106,7 @@ def parse_json(raw: str, path: str | Path, flag: str) -> Any:
 
 def within_64_bits(text: str) -> int | float:
     """An integer of at most 64 bits; a longer one becomes the nearest float, or infinity."""
-    return int(text) if len(text) < 20 and -LARGEST <= int(text) < LARGEST else float(text)
+    return int(text) if len(text) <= 20 and -LARGEST <= int(text) < LARGEST else float(text)
 
 
 def replace_surrogates(content: Any) -> Any:

@@ -49,7 +49,7 @@ def work(jobs):
             if limit is not None:
                 raise Stopped
 
-        leaving = [patch(f"evaluate.{module}.finish") for module in ("calibration", "generation", "scoring")]
+        leaving = [patch("evaluate.session.finish")]
         with patch.object(Launch, "claims", limited), leaving[0], leaving[1], leaving[2]:
             try:
                 function(parse(config, arguments))

@@ -147,7 +147,7 @@ def test_examples_and_labels_as_in_preprocessing(run_sweep, tmp_path, root):
         ({"shuffle": -1}, "--shuffle -1: expected 0 or more"),
         (
             {"dataset": "doclaynet", "dataset_size": "small", "dataset_path": "x"},
-            "--dataset_size small: means pierreguillou/DocLayNet-small; expected no --dataset_path besides",
+            "--dataset_size small: cannot be combined with --dataset_path (it means pierreguillou/DocLayNet-small)",
         ),
         ({"dataset": "imdb"}, "--dataset imdb: expected ag_news, doclaynet or a YAML file"),
         ({"methods": "direct,all"}, f"--methods 'all': expected a comma-separated list of {', '.join(METHODS)}"),

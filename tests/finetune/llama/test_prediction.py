@@ -101,4 +101,4 @@ def test_refused(tmp_path):
     for flag in ("model", "blocks", "output_path"):
         flags = {"model": "m", "blocks": "b", "output_path": "o"} | {flag: ""}
         with pytest.raises(InputError, match=rf"--{flag}: expected"):
-            LlamaPredictionConfig(**flags)
+            predict_llama(LlamaPredictionConfig(**flags))
