@@ -114,6 +114,8 @@ def finetune_layoutlmv3(config: LayoutLMv3Config) -> None:
         return
     quiet_libraries()
     lightning_training.quiet_lightning()
+    if config.trainer == "lightning":
+        lightning_training.check(config.lightning)
     source = source_of(config.dataset, config.pages.path, config.pages.box_unit, config.boxes)
     config.training.check_labels(source.label_words)
     image_processor = load_image_processor(config.model)

@@ -2,6 +2,8 @@
 
 import contextlib
 import logging
+import os
+import re
 import signal
 import sys
 import time
@@ -22,6 +24,8 @@ from finetune.training import TrainingOptions
 from preprocess.errors import InputError, first_line
 
 LAST, BEST = "last.ckpt", "best.ckpt"
+PROCESSES = 4 * max(os.cpu_count() or 1, 4)  # each holds a model; many more would take the machine down
+DEVICES = re.compile(r"auto|-1|\d+(,\d+)*")
 STRATEGIES = ("auto", "ddp")  # those whose checkpoints are one file
 
 
@@ -31,7 +35,7 @@ class LightningOptions:
 
     Args:
         accelerator: auto, cpu, gpu, ...
-        devices: How many (2), which (0,1), or auto.
+        devices: How many (2), which (0,1), -1 for all, or auto.
         strategy: How several devices share the work: auto or ddp.
         precision: 32-true, bf16-mixed, 16-mixed, ...
         num_workers: Processes that read batches; 0 reads in the main one.
@@ -44,8 +48,13 @@ class LightningOptions:
     num_workers: int = 0
 
     def __post_init__(self) -> None:
-        if self.num_workers < 0:
-            raise InputError(f"--num_workers {self.num_workers}: expected 0 or more")
+        if not 0 <= self.num_workers <= PROCESSES:
+            raise InputError(f"--num_workers {self.num_workers}: expected 0 to {PROCESSES} on this machine")
+        numbers = self.devices.split(",")
+        too_many = numbers[0].isdecimal() and len(numbers) == 1 and not 1 <= int(numbers[0][:9]) <= PROCESSES
+        if not DEVICES.fullmatch(self.devices) or len(set(numbers)) < len(numbers) or too_many:
+            expected = f"how many (1 to {PROCESSES} on this machine), which (0,1), -1 for all, or auto"
+            raise InputError(f"--devices {self.devices:.40}: expected {expected}")
         if self.strategy not in STRATEGIES:
             raise InputError(f"--strategy {self.strategy}: expected {' or '.join(STRATEGIES)}")
 
@@ -129,25 +138,46 @@ def make_trainer(
     callbacks = [best, LogCsv(folder / "log.csv"), Evaluate()]
     callbacks += [patient] if options.patience else []
     callbacks += [TQDMProgressBar()] if show_progress else []
+    return plain_trainer(
+        where,
+        max_epochs=1,
+        accumulate_grad_batches=options.gradient_accumulation_steps,
+        log_every_n_steps=options.logging_steps,
+        logger=TensorBoardLogger(folder, name="", version="tensorboard", purge_step=purge),
+        callbacks=callbacks,
+        gradient_clip_val=1.0,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        enable_progress_bar=show_progress,
+        enable_model_summary=False,
+    )
+
+
+def plain_trainer(where: LightningOptions, **options: Any) -> Trainer:
+    """A Trainer that computes there.
+
+    Raises:
+        InputError: Lightning knows no such device, strategy or precision.
+    """
     try:
         return Trainer(
             accelerator=where.accelerator,
             devices=where.devices,
             strategy=where.strategy,
             precision=where.precision,
-            max_epochs=1,
-            accumulate_grad_batches=options.gradient_accumulation_steps,
-            log_every_n_steps=options.logging_steps,
-            logger=TensorBoardLogger(folder, name="", version="tensorboard", purge_step=purge),
-            callbacks=callbacks,
-            gradient_clip_val=1.0,
-            num_sanity_val_steps=0,
-            use_distributed_sampler=False,
-            enable_progress_bar=show_progress,
-            enable_model_summary=False,
+            **options,
         )
     except (TypeError, ValueError, MisconfigurationException) as error:
         raise InputError(f"--accelerator, --devices, --strategy or --precision: {first_line(error)}") from None
+
+
+def check(where: LightningOptions) -> None:
+    """Find out before anything is read or made whether Lightning can compute there.
+
+    Raises:
+        InputError: As of `plain_trainer`.
+    """
+    plain_trainer(where, logger=False, enable_checkpointing=False, enable_progress_bar=False)
 
 
 def train(trainer: Trainer, module: TokenClassifier, data: ChunkData, folder: Path) -> dict[str, Any]:
