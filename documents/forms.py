@@ -76,7 +76,8 @@ def forms_source(path: str, unit: Unit, boxes: str) -> Source:
     repairs: Counter[str] = Counter()
     label_words, name = survey(path)
     read = partial(read_forms, label_words, unit, boxes, repairs)
-    return Source(name, label_words, read, path, name, repairs=repairs)
+    # CORD's receipts are numbered in each split anew
+    return Source(name, label_words, read, path, name, named=name != "cord", repairs=repairs)
 
 
 def survey(path: str) -> tuple[tuple[str, ...], str]:
@@ -89,10 +90,20 @@ def survey(path: str) -> tuple[tuple[str, ...], str]:
         names[kind_of(content) or "funsd"] += 1
         with suppress(InputError):  # reported when the form is read
             for form in forms_of(content, file):
-                labels |= {tag_of(label) for label, _, _ in form.entities if isinstance(label, str) and label.strip()}
-    if not (named := labels - {"O"}) - {word[2:] for word in FUNSD_WORDS[1:]}:
-        return FUNSD_WORDS, names.most_common(1)[0][0]
-    return ("O", *(f"{part}-{label}" for label in sorted(named) for part in "BI")), names.most_common(1)[0][0]
+                labels |= tags_of(form)
+    return iob_words(labels), names.most_common(1)[0][0]
+
+
+def tags_of(form: Form) -> set[str]:
+    """What the labels of a form are called in IOB tags."""
+    return {tag_of(label) for label, _, _ in form.entities if isinstance(label, str) and label.strip()}
+
+
+def iob_words(tags: set[str]) -> tuple[str, ...]:
+    """The label words of these tags; FUNSD's where these are enough."""
+    if not (named := tags - {"O"}) - {word[2:] for word in FUNSD_WORDS[1:]}:
+        return FUNSD_WORDS
+    return ("O", *(f"{part}-{label}" for label in sorted(named) for part in "BI"))
 
 
 def tag_of(label: str) -> str:
@@ -188,21 +199,20 @@ def read_forms(
             raise InputError(f"{path}: expected a folder with training_data/ or testing_data/ ({flag})")
         return None
     return (
-        form_page(form, label_words, unit, boxes, repairs, images)
+        form_page(form, find_image(Path(form.place), form.images), label_words, unit, boxes, repairs, images)
         for file in files
         for form in forms_of(read_json(file, flag), file)
     )
 
 
 def form_page(
-    form: Form, label_words: tuple[str, ...], unit: Unit, boxes: str, repairs: Counter[str], images: bool
+    form: Form, image: Any, label_words: tuple[str, ...], unit: Unit, boxes: str, repairs: Counter[str], images: bool
 ) -> Page:
     """The words of a form as blocks with IOB labels, each with the box of its entity or its own.
 
     Raises:
         InputError: The image is missing, an entity or a word is invalid, or the boxes are in another unit.
     """
-    image = find_image(Path(form.place), form.images)
     pixels = image_size(image, form.place)
     entities: list[tuple[str, list[tuple[int, str, Corners]]]] = []
     seen = 0  # words, including blank ones, so that ids do not depend on them

@@ -1,6 +1,6 @@
-"""Data sets with a page in each row: id, image, tokens, bboxes (0..1000) and ner_tags (class numbers).
+"""Data sets with a page in each row: id, image, tokens (or words), bboxes (0..1000) and ner_tags (class numbers).
 
-FUNSD on the hub and the annotated images of run_preprocess_annotations.py have this format.
+FUNSD and CORD on the hub and the annotated images of run_preprocess_annotations.py have this format.
 """
 
 from collections import Counter
@@ -21,6 +21,7 @@ from preprocess.sources import Table, find_table
 from preprocess.units import PIXELS, Unit
 
 COLUMNS = ("id", "tokens", "bboxes", "ner_tags")
+WORDS = "words"  # what CORD calls its tokens
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,9 @@ def rows_source(name: str, path: str, unit: Unit, boxes: str) -> Source:
             "or parquet files named train and test (--dataset_path)"
         )
     label_words, repairs = class_names(table), Counter[str]()
-    table_name = name if name == "funsd" else Path(path).resolve().name  # distinguishes users' data sets
+    if name == "funsd" and WORDS in (table.features() or {}):
+        name = "cord"
+    table_name = Path(path).resolve().name if name == "annotations" else name  # distinguishes users' data sets
     reading = RowReading(label_words, unit, boxes, repairs)
     return Source(name, label_words, partial(read_rows, reading), path, table_name, False, repairs)
 
@@ -100,6 +103,8 @@ def row_page(row: dict[str, Any], place: str, reading: RowReading, images: bool)
     Raises:
         InputError: A column is missing or invalid, boxes are in another unit, or a required image is missing.
     """
+    if WORDS in row and "tokens" not in row:
+        row = row | {"tokens": row[WORDS]}
     if not all(column in row for column in COLUMNS):
         raise InputError(f"{place}: expected the columns {', '.join(COLUMNS)}; found {', '.join(row)}")
     columns = [row["tokens"], row["bboxes"], row["ner_tags"]]

@@ -1,10 +1,11 @@
-"""Selects the reader of a data set: FUNSD, rows of annotated images, or pages of DocLayNet and DocBank."""
+"""Selects the reader of a data set: FUNSD and other forms, rows of annotated images, or DocLayNet and DocBank pages."""
 
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 
 from documents.boxes import SEGMENT, count
+from documents.cord import cord_source
 from documents.forms import forms_folder, forms_source
 from documents.pages import Source, dataset_of
 from documents.rows import rows_source
@@ -40,6 +41,9 @@ def source_of(dataset: str, dataset_path: str = "", box_unit: str = "", boxes: s
         path = path or FORMS[dataset]
         if forms_folder(path):
             return forms_source(path, unit_of(unit, PIXELS), boxes)
+        receipts = cord_source(path, unit_of(unit, PIXELS), boxes) if path != FORMS[dataset] else None
+        if receipts is not None:
+            return receipts
         return rows_source(dataset, path, unit_of(unit, THOUSANDTHS), boxes)
     if dataset != "annotations":
         raise InputError(f"--dataset {dataset}: expected funsd, doclaynet or annotations")

@@ -17,6 +17,7 @@ from preprocess.splits import SAVED, SAVED_SPLITS, TABLES, kind_of, split_files
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 IMAGE = "image"  # this column is skipped unless it is requested
 Records = Iterator[tuple[str, Record]]
+CONVERTED = "refs/convert/parquet"  # the hub's branch for data sets of a script, which is not run
 PLAIN = Format()
 
 
@@ -187,7 +188,13 @@ def hub_table(dataset_path: str, split: str, flag: str, form: Format, **hub: str
         if dataset_path in _PACKAGED_DATASETS_MODULES:  # load_dataset would read the working directory
             raise InputError(f"{dataset_path}: is a file format, expected a file, a folder or a hub id ({flag})")
         options = {"split": split, "streaming": True, **hub}
-        rows = datasets.load_dataset(dataset_path, **options, trust_remote_code=False)
+        try:
+            rows = datasets.load_dataset(dataset_path, **options, trust_remote_code=False)
+        except RuntimeError as error:
+            if "revision" in options or "scripts are no longer supported" not in str(error):
+                raise
+            options["revision"] = CONVERTED  # the hub keeps the script's output as parquet
+            rows = datasets.load_dataset(dataset_path, **options, trust_remote_code=False)
         if rows.info.builder_name != "csv" or rows.features:  # types from the data set's card are kept
             return rows
         names = next(iter(rows), {})

@@ -2,6 +2,8 @@
 
 import contextlib
 import logging
+import os
+import re
 import signal
 import sys
 import time
@@ -22,6 +24,8 @@ from training.options import CSV, TENSORBOARD, StepOptions
 from training.run_folder import seconds_of, write_log
 
 LAST, BEST = "last.ckpt", "best.ckpt"
+PROCESSES = 4 * max(os.cpu_count() or 1, 4)  # each has a copy of the model
+DEVICES = re.compile(r"auto|-1|\d+(,\d+)*")
 STRATEGIES = ("auto", "ddp")  # those whose checkpoints are one file
 
 
@@ -31,7 +35,7 @@ class LightningOptions:
 
     Args:
         accelerator: auto, cpu, gpu, ...
-        devices: Number of devices (2), their indices (0,1), or auto.
+        devices: Number of devices (2), their indices (0,1), -1 for all, or auto.
         strategy: Strategy for several devices: auto or ddp.
         precision: 32-true, bf16-mixed, 16-mixed, ...
         num_workers: Processes that load batches; 0 loads them in the main process.
@@ -44,8 +48,13 @@ class LightningOptions:
     num_workers: int = 0
 
     def __post_init__(self) -> None:
-        if self.num_workers < 0:
-            raise InputError(f"--num_workers {self.num_workers}: expected 0 or more")
+        if not 0 <= self.num_workers <= PROCESSES:
+            raise InputError(f"--num_workers {self.num_workers}: expected 0 to {PROCESSES} on this machine")
+        numbers = self.devices.split(",")
+        too_many = numbers[0].isdecimal() and len(numbers) == 1 and not 1 <= int(numbers[0][:9]) <= PROCESSES
+        if not DEVICES.fullmatch(self.devices) or len(set(numbers)) < len(numbers) or too_many:
+            expected = f"how many (1 to {PROCESSES} on this machine), which (0,1), -1 for all, or auto"
+            raise InputError(f"--devices {self.devices:.40}: expected {expected}")
         if self.strategy not in STRATEGIES:
             raise InputError(f"--strategy {self.strategy}: expected {' or '.join(STRATEGIES)}")
 
@@ -137,25 +146,46 @@ def make_trainer(
     callbacks = [best, LogCsv(folder / "log.csv"), Evaluate()]
     callbacks += [patient] if options.patience else []
     callbacks += [TQDMProgressBar()] if show_progress else []
+    return plain_trainer(
+        where,
+        max_epochs=1,
+        accumulate_grad_batches=options.gradient_accumulation_steps,
+        log_every_n_steps=options.logging_steps,
+        logger=logger_of(options.logger, folder, purge),
+        callbacks=callbacks,
+        gradient_clip_val=1.0,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        enable_progress_bar=show_progress,
+        enable_model_summary=False,
+    )
+
+
+def plain_trainer(where: LightningOptions, **options: Any) -> Trainer:
+    """A Trainer with these options.
+
+    Raises:
+        InputError: Lightning knows no such device, strategy or precision.
+    """
     try:
         return Trainer(
             accelerator=where.accelerator,
             devices=where.devices,
             strategy=where.strategy,
             precision=where.precision,
-            max_epochs=1,
-            accumulate_grad_batches=options.gradient_accumulation_steps,
-            log_every_n_steps=options.logging_steps,
-            logger=logger_of(options.logger, folder, purge),
-            callbacks=callbacks,
-            gradient_clip_val=1.0,
-            num_sanity_val_steps=0,
-            use_distributed_sampler=False,
-            enable_progress_bar=show_progress,
-            enable_model_summary=False,
+            **options,
         )
     except (TypeError, ValueError, MisconfigurationException) as error:
         raise InputError(f"--accelerator, --devices, --strategy or --precision: {first_line(error)}") from None
+
+
+def check(where: LightningOptions) -> None:
+    """Check the options before anything is read or written.
+
+    Raises:
+        InputError: See `plain_trainer`.
+    """
+    plain_trainer(where, logger=False, enable_checkpointing=False, enable_progress_bar=False)
 
 
 def logger_of(name: str, folder: Path, purge: int | None) -> Logger | bool:

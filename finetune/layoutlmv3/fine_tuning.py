@@ -116,6 +116,8 @@ def finetune_layoutlmv3(config: LayoutLMv3Config) -> None:
         return
     quiet_libraries()
     by_pytorch_lightning.quiet_lightning()
+    if config.trainer == "lightning":
+        by_pytorch_lightning.check(config.lightning)
     source = source_of(config.dataset, config.pages.path, config.pages.box_unit, config.boxes)
     config.training.check_labels(source.label_words)
     image_processor = load_image_processor(config.model)

@@ -10,11 +10,12 @@ import pytest
 
 pytest.importorskip("PIL", reason="needs requirements-finetune.txt")
 
+import datasets
 from PIL import Image
 
 from documents.forms import FUNSD_WORDS
 from documents.images import open_image
-from documents.pages import flat
+from documents.pages import PageOptions, flat, read_splits
 from documents.segments import segments
 from documents.sources import source_of
 from preprocess.blocks import Block, Page
@@ -196,6 +197,7 @@ def test_cord(tmp_path: Path):
     source = source_of("funsd", str(tmp_path))
     kinds = [f"{part}-{name}" for name in ("MENU.NM", "MENU.PRICE", "TOTAL.TOTAL_PRICE") for part in "BI"]
     assert (source.name, source.label_words) == ("cord", ("O", *kinds))
+    assert not source.named  # the receipts of all splits have the same names
     for split in ("train", "validation", "test"):
         (page,) = source.read(source.path, split, FLAG, True)
         assert found(page)[:3] == [
@@ -207,6 +209,62 @@ def test_cord(tmp_path: Path):
     (tmp_path / "CORD/train/json/receipt_00000.json").write_text(json.dumps(content))
     with pytest.raises(InputError, match=r"receipt_00000\.json: line 0: word 1: box \{'x1': 1\}, expected \[x0, y0"):
         list(source.read(source.path, "train", FLAG, False))
+
+
+@pytest.mark.parametrize("parquet", [True, False])
+def test_cord_as_the_hub_has_it(parquet: bool, tmp_path: Path):
+    """An image and its annotation as JSON; receipts of the same number in other splits are other receipts."""
+    tables = {}
+    for split, text in (("train", "Tea"), ("validation", "Rice"), ("test", "Milk")):
+        line = {"words": [receipt_word(text, 60, 80, 120, 96)], "category": f"menu.{split}", "group_id": 1}
+        annotation = json.dumps({"valid_line": [line], "meta": {"image_id": 0}, "gt_parse": {"menu": []}})
+        columns = {"image": [Image.new("RGB", (600, 800))] * 2, "ground_truth": [annotation] * 2}
+        kinds = {"image": datasets.Image(), "ground_truth": datasets.Value("string")}
+        tables[split] = datasets.Dataset.from_dict(columns, features=datasets.Features(kinds))
+        if parquet:
+            tables[split].to_parquet(tmp_path / f"data/{split}-00000-of-00001.parquet")
+    if not parquet:
+        datasets.DatasetDict(tables).save_to_disk(tmp_path)
+    source = source_of("funsd", str(tmp_path / "data" if parquet else tmp_path))
+    kinds = [f"{part}-MENU.{name}" for name in ("TEST", "TRAIN", "VALIDATION") for part in "BI"]
+    assert (source.name, source.table_name, source.label_words) == ("cord", "cord", ("O", *kinds))
+    pages = list(source.read(source.path, "test", FLAG, True))
+    assert [found(page) for page in pages] == [[("Milk", "B-MENU.TEST", (100, 100, 200, 120))]] * 2
+    assert open_image(pages[0].image, pages[0].place).size == (600, 800)
+    splits = read_splits(PageOptions(validation_split="validation"), 0, source)
+    assert (len(splits.train), len(splits.validation), splits.leaked) == (2, 2, 0)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "message"),
+    [
+        ("{", r"train row 0: not JSON: line 1 column 2: .* \(--dataset_path\)$"),
+        (
+            '{"gt_parse": {}}',
+            r"train row 0: expected JSON with a list 'valid_line' in the column ground_truth \(--data",
+        ),
+        ('{"valid_line": [{"words": 3}]}', "train row 0: line 0: expected an object with category and a list of words"),
+    ],
+)
+def test_what_is_no_receipt(annotation: str, message: str, tmp_path: Path):
+    datasets.Dataset.from_dict({"ground_truth": [annotation]}).to_parquet(tmp_path / "train.parquet")
+    with pytest.raises(InputError, match=message):
+        source_of("funsd", str(tmp_path))
+
+
+def test_cord_as_rows_of_words(tmp_path: Path):
+    """As nielsr/cord-layoutlmv3 has it: what FUNSD calls tokens are words there."""
+    kinds = {"id": datasets.Value("string"), "words": datasets.List(datasets.Value("string"))}
+    kinds |= {"bboxes": datasets.List(datasets.List(datasets.Value("int64")))}
+    kinds |= {"ner_tags": datasets.List(datasets.ClassLabel(names=["O", "B-MENU.NM"])), "image": datasets.Image()}
+    columns = {"id": ["0"], "words": [["Tea", "x"]], "bboxes": [[[10, 10, 60, 20], [600, 10, 700, 20]]]}
+    columns |= {"ner_tags": [[1, 0]], "image": [Image.new("RGB", (500, 1000))]}
+    table = datasets.Dataset.from_dict(columns, features=datasets.Features(kinds))
+    datasets.DatasetDict({"train": table, "test": table}).save_to_disk(tmp_path)
+    source = source_of("funsd", str(tmp_path))
+    (page,) = source.read(source.path, "test", FLAG, False)
+    assert (source.name, source.label_words) == ("cord", ("O", "B-MENU.NM"))
+    assert found(page) == [("Tea", "B-MENU.NM", (10, 10, 60, 20)), ("x", "O", (600, 10, 700, 20))]
 
 
 def test_words_make_segments():
@@ -227,8 +285,6 @@ def test_words_make_segments():
 
 
 def blocks_of(told: list[list[float]], tokens: list[str], tmp_path: Path, **options: str) -> list[Block]:
-    import datasets
-
     columns = {"id": ["0"], "tokens": [tokens], "bboxes": [told], "ner_tags": [[0] * len(tokens)]}
     columns["image"] = [Image.new("RGB", (500, 1000))]
     kinds = {

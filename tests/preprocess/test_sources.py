@@ -47,6 +47,22 @@ def test_the_hub_is_asked_for_ag_news(options: dict[str, Any], hub: list, tmp_pa
     assert "ag_news, direct: 12 examples from fancyzhx/ag_news\n" in capsys.readouterr().out
 
 
+def test_what_a_script_made_is_read_as_parquet(hub: list, monkeypatch: pytest.MonkeyPatch):
+    """The hub keeps that on a branch of its own; the script is not run. Who names a revision gets that or an error."""
+    load = datasets.load_dataset
+
+    def refuse(path: str, **options: Any) -> Any:
+        if options.pop("revision", "main") == "main":
+            raise RuntimeError("Dataset scripts are no longer supported, but found x.py")
+        return load(path, **options)
+
+    monkeypatch.setattr(datasets, "load_dataset", refuse)
+    rows = find_table("owner/name", "test").records()
+    assert [row["text"] for _, row in rows][:2] == ["test 0", "test 1"]
+    with pytest.raises(InputError, match="Dataset scripts are no longer supported"):
+        list(find_table("owner/name", "test", revision="main").records())
+
+
 def test_the_hub_is_asked_for_the_pages_of_doclaynet(hub: list, tmp_path: Path):
     """Its rows are news here, and the error names the row: no more than the asking is held."""
     options = PromptOptions(str(tmp_path / "x.json"), examples=ExampleOptions(sample=False))

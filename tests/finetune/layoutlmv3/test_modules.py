@@ -2,6 +2,7 @@
 
 import csv
 import logging
+import re
 import signal
 from collections import Counter
 from dataclasses import replace
@@ -27,7 +28,7 @@ from finetune.predicting import predict_scores
 from finetune.training import TrainingOptions
 from preprocess.blocks import LABEL_WORDS, Block
 from preprocess.errors import InputError
-from training.lightning import LightningOptions, LogCsv, make_trainer, quiet_lightning, train
+from training.lightning import PROCESSES, LightningOptions, LogCsv, make_trainer, quiet_lightning, train
 from training.modules import Batches
 
 BLOCKS = [Block(f"p-{n}", "text", LABEL_WORDS[n % 3], (0, 0, 1, 1), "p", "", 1) for n in range(7)]
@@ -270,7 +271,7 @@ def test_dropout_is_at_work(tmp_path, monkeypatch):
     assert seen == {True: 9, False: 3 * 4}
 
 
-@pytest.mark.parametrize("options", [{"devices": "many"}, {"precision": "3-bits"}, {"accelerator": "abacus"}])
+@pytest.mark.parametrize("options", [{"precision": "3-bits"}, {"accelerator": "abacus"}])
 def test_refused_devices(tmp_path, options):
     with pytest.raises(InputError, match="--accelerator, --devices, --strategy or --precision: "):
         make_trainer(OPTIONS, LightningOptions(**options), tmp_path)
@@ -281,9 +282,19 @@ def test_refused_strategy():
         LightningOptions(strategy="ddp_spawn")
 
 
-def test_refused_workers():
-    with pytest.raises(InputError, match="--num_workers -1"):
-        LightningOptions(num_workers=-1)
+@pytest.mark.parametrize("devices", ["0", "many", "", "-2", "1.5", "1,1", "0,", "[0]", str(PROCESSES + 1), "9" * 400])
+def test_devices_that_there_cannot_be(devices):
+    """Each would be a process of its own, until the machine has no memory left."""
+    with pytest.raises(
+        InputError, match=rf"^--devices {re.escape(devices[:40])}: expected how many \(1 to {PROCESSES} on"
+    ):
+        LightningOptions(devices=devices)
+
+
+@pytest.mark.parametrize("workers", [-1, 10**6, 2**63 - 1])
+def test_refused_workers(workers):
+    with pytest.raises(InputError, match=f"--num_workers {workers}: expected 0 to {PROCESSES} on this machine"):
+        LightningOptions(num_workers=workers)
 
 
 def test_log_of_a_callback_is_what_a_checkpoint_holds(tmp_path):
