@@ -1,4 +1,4 @@
-"""Headless Chromium that talks to nothing but us: for measurements, pictures and tests of the report."""
+"""Headless Chromium without background services, for measurements, pictures and tests of the report."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ FLAGS = (
 
 @contextmanager
 def open_browser(profile: Path) -> Iterator[Browser]:
-    """A browser that keeps what it writes in a folder of ours."""
+    """A browser whose profile is in the folder `profile`."""
     options = webdriver.ChromeOptions()
     options.binary_location = PROGRAM
     for flag in FLAGS.split():
@@ -31,7 +31,7 @@ def open_browser(profile: Path) -> Iterator[Browser]:
 
 
 def set_screen(browser: Browser, width: int, scheme: str = "light", pixels: float = 1) -> None:
-    """As wide as a desktop or a phone (below 600), light or dark, with so many device pixels in one of the page's."""
+    """Set width (a phone below 600), colour scheme, and device pixels per CSS pixel."""
     screen = {"width": width, "height": 900, "deviceScaleFactor": pixels, "mobile": width < 600}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
     preferred = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}

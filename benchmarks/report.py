@@ -1,8 +1,8 @@
-"""What a report costs: its size, how long it takes to write, and how long a browser takes to open and to filter it.
+"""Costs of a report: size, time and memory to write it, time to open and to filter it in a browser.
 
 python benchmarks/report.py [--examples 7600] [--classes 4] [--draws 5] [--own_words 0]
 
-The predictions are random. The browser is Chromium without a window (apt-get install chromium chromium-driver).
+The predictions are random. The browser is headless Chromium (apt-get install chromium chromium-driver).
 """
 
 import sys
@@ -31,7 +31,7 @@ from preprocess.errors import InputError
 ROOT = Path(__file__).resolve().parent.parent
 METHODS = ("direct", "direct_calibrate", "channel", "generate")
 VOCABULARY, WORDS = 20_000, 34  # a text of AG News has about 34 words
-FILTERS = {  # what a user does, as a script
+FILTERS = {  # scripts
     "ground truth": "choose('truth', 0)",
     "outcome": "choose('outcome', 'wrong')",
     "differs from": "choose('other', 1)",
@@ -51,14 +51,14 @@ return performance.now() - begin;
 
 @dataclass(frozen=True)
 class ReportBenchmarkConfig:
-    """Write a report on random predictions of four methods, and measure it.
+    """Write a report of random predictions of four methods, and measure it.
 
     Args:
-        examples: Of the data set.
-        classes: Label words.
-        draws: Of demonstrations, of each method.
-        own_words: 0: all examples share their label words; else each has so many of its own.
-        keep: Folder for the predictions and the report; default a temporary one.
+        examples: Number of examples.
+        classes: Number of label words.
+        draws: Draws of demonstrations of each method.
+        own_words: Label words of each example; 0: all examples share all label words.
+        keep: Folder for the predictions and the report; by default they are deleted.
     """
 
     examples: int = 7600
@@ -74,7 +74,7 @@ class ReportBenchmarkConfig:
 
 
 def measure(config: ReportBenchmarkConfig) -> None:
-    """Print what it costs."""
+    """Print the costs."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(config.keep or temporary)
         write_results(config, folder)
@@ -83,7 +83,7 @@ def measure(config: ReportBenchmarkConfig) -> None:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         if done.returncode:
             raise InputError(done.stderr)
-        memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024  # there is no other child yet
+        memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024  # of the only child so far
         told = done.stdout.strip().rpartition(": ")[2]
         print(f"{told}; written in {time.monotonic() - began:.1f} s, {memory:.0f} MiB")
         with open_browser(folder) as browser:

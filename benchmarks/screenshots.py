@@ -1,8 +1,8 @@
-"""Pictures of a report: light, dark, as wide as a phone, and its first summary, which shows no text of a data set.
+"""Pictures of a report: light, dark, on a phone, and of its first summary, which contains no texts of examples.
 
 python benchmarks/screenshots.py --report report.html --output_dir screenshots
 
-Chromium draws them (apt-get install chromium chromium-driver). summary.png is what the README shows.
+Needs Chromium (apt-get install chromium chromium-driver). The README shows summary.png.
 """
 
 import sys
@@ -27,8 +27,8 @@ from preprocess.errors import InputError
 from preprocess.files import PathFlag, write_bytes
 
 WIDE, NARROW = 1400, 400  # pixels
-HIGHEST = 16_000  # pixels: what Chromium draws at once
-COLOURS = 256  # of the summary: a third of its bytes
+HIGHEST = 16_000  # pixels, limit of Chromium
+COLOURS = 256  # of the summary, which makes it a third as large
 READY = "return document.querySelector('#list > li') !== null"
 SUMMARY = """
 const section = document.querySelector("section.set"), figures = section.querySelector(".figures");
@@ -42,7 +42,7 @@ class ScreenshotsConfig:
     """Take pictures of a report.
 
     Args:
-        report: What run_report.py has written.
+        report: A report of run_report.py.
         output_dir: Folder for light.png, dark.png, phone.png and summary.png.
     """
 
@@ -55,7 +55,7 @@ class ScreenshotsConfig:
 
 
 def take_pictures(config: ScreenshotsConfig) -> None:
-    """Open the report, take each picture, write it."""
+    """Open the report and write the pictures."""
     address = Path(config.report).resolve().as_uri()
     with tempfile.TemporaryDirectory() as profile, open_browser(Path(profile)) as browser:
         for name, width, scheme in (("light", WIDE, "light"), ("dark", WIDE, "dark"), ("phone", NARROW, "light")):
@@ -73,7 +73,7 @@ def picture(browser: Browser, top: float, width: float, height: float, colours: 
     """A part of the page as PNG.
 
     Args:
-        colours: At most so many; 0 for all.
+        colours: Largest number of colours; 0: no limit.
     """
     clip = {"x": 0, "y": top, "width": width, "height": height, "scale": 1}
     shot = browser.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip})

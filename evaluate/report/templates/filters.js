@@ -151,7 +151,7 @@
 
   function open(button) {
     const panel = button.closest(".panel"), cell = button.closest("td"), row = button.closest("tr");
-    const place = sets.findIndex((one) => one.name === panel.closest(".set").dataset.set), classes = sets[place].classes;
+    const place = [...document.querySelectorAll(".set")].indexOf(panel.closest(".set")), classes = sets[place].classes;
     const truth = button.dataset.truth ?? row.rowIndex - 1, says = button.dataset.says ?? cell.cellIndex - 1;
     by("set").value = place;
     chooseSet();
