@@ -26,7 +26,7 @@ from preprocess.cells import NO_CLASS
 from preprocess.doclaynet import DOCLAYNET
 from preprocess.errors import InputError
 from preprocess.files import PathFlag, read_json
-from preprocess.pages import IMAGE_ENDINGS, dataset_of_size, read_pages
+from preprocess.pages import IMAGE_ENDINGS, dataset_of_size, find_image, read_pages
 from preprocess.sources import find_table
 from preprocess.units import PIXELS, THOUSANDTHS, check_unit, unit_of
 
@@ -133,7 +133,11 @@ def split_of(
         unit, files = unit_of(box_unit, PIXELS), form_files(path, split)
         forms = (form for file in files for form in forms_of(read_json(file, FLAG), file))
         hidden = (replace(form, entities=[("other", words, at) for _, words, at in form.entities]) for form in forms)
-        return (form_page(form, FUNSD_WORDS, unit, boxes, repairs, True) for form in hidden) if files else None
+        pages = (
+            form_page(form, find_image(Path(form.place), form.images), FUNSD_WORDS, unit, boxes, repairs, True)
+            for form in hidden
+        )
+        return pages if files else None
     table = find_table(path, split, FLAG)
     reading = RowReading((NO_CLASS,), unit_of(box_unit, THOUSANDTHS), boxes, repairs)
     return None if table is None else pages_of_table(table.rows(True), f"{path}: {split}", reading)

@@ -49,8 +49,7 @@ def work(jobs):
             if limit is not None:
                 raise Stopped
 
-        leaving = [patch("evaluate.session.finish")]
-        with patch.object(Launch, "claims", limited), leaving[0], leaving[1], leaving[2]:
+        with patch.object(Launch, "claims", limited), patch("evaluate.session.finish"):
             try:
                 function(parse(config, arguments))
             except Stopped:
