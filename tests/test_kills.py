@@ -87,7 +87,7 @@ def template(
 @pytest.fixture
 def model(template: Path) -> None:
     """A model that reads a page, beside it."""
-    from finetune.layoutlmv3_model import load_layout
+    from finetune.layoutlmv3.model import load_layout
 
     load_layout("random", ("A", "B"), ["some text to train on"] * 50, template / "model")
     shutil.copyfile(template / "invoices/images/ahornspan.png", template / "page.png")
@@ -102,7 +102,7 @@ def test_killed_before_any_change_of_a_file(name: str, template: Path, request: 
         if name in names:
             pytest.importorskip(library, reason="needs requirements-finetune.txt")
     if name == "pretraining":
-        pytest.importorskip("matplotlib", reason="needs requirements-pretrain.txt")
+        pytest.importorskip("matplotlib", reason="needs requirements-tiny-llama.txt")
     if name == "prediction":
         request.getfixturevalue("model")
     script, flags, every = COMMANDS[name]
