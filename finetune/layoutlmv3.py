@@ -31,13 +31,15 @@ from finetune.layoutlmv3_model import (
 from finetune.lightning_modules import ChunkData, TokenClassifier
 from finetune.lightning_training import LightningOptions
 from finetune.model_card import push, write_card
-from finetune.outputs import Results, circumstances, device_name, finish, settings_of, sha256_of, write_results
+from finetune.outputs import Results, circumstances, device_name, finish, settings_of, write_results
 from finetune.predicting import predict_scores
 from finetune.prepared import prepare
 from finetune.run_folder import base_folder, begin, quiet_libraries
+from finetune.seals import check_seal, hash_of, seal
 from finetune.training import Collator, TrainingOptions
 from preprocess.errors import InputError
 from preprocess.files import PathFlag, read_json, write_json
+from preprocess.schema import TRAINED, check
 
 DEFAULTS = {  # those of the systems that used the one and the other
     "lightning": {"epochs": 5.0, "batch_size": 2, "learning_rate": 1e-4, "schedule": "linear"},
@@ -129,7 +131,7 @@ def finetune_layoutlmv3(config: LayoutLMv3Config) -> None:
     if not leads:
         return
     about = {
-        "model_sha256": sha256_of(folder / "model/model.safetensors"),
+        "model_sha256": hash_of(folder / "model/model.safetensors"),
         "settings": settings_of(config),
         "configuration": asdict(config),
         "checkpoint": base.name,
@@ -153,9 +155,12 @@ def fine_tuned(
     folder = Path(config.output_dir)
     trained = folder / "training.json"
     if trained.exists():
+        check_seal(folder / "model")
         model, _ = load_transformers(str(folder / "model"), encoded["train"].label_words)
         on_gpu = torch.cuda.is_available() and config.lightning.accelerator != "cpu"
-        return replace(base, model=model.to("cuda" if on_gpu else "cpu")), read_json(trained, "--output_dir")
+        return replace(base, model=model.to("cuda" if on_gpu else "cpu")), check(
+            read_json(trained, "--output_dir"), TRAINED, str(trained), needed=True
+        )
     seed_everything(config.training.seed, verbose=False)  # dropout is the same whether `base` was made or found
     progress = (by_lightning if config.trainer == "lightning" else by_hf)(config, base, encoded, collator)
     if is_first_process():
@@ -163,6 +168,7 @@ def fine_tuned(
         setattr(base.model.config, READING, asdict(kept))
         base.model.save_pretrained(folder / "model")
         base.processor.save_pretrained(folder / "model")
+        seal(folder / "model")
         write_json(trained, progress)
     return base, progress
 

@@ -22,6 +22,7 @@ from transformers.models.layoutlmv3.modeling_layoutlmv3 import LayoutLMv3Encoder
 from documents.boxes import BOXES, WORD
 from documents.images import to_rgb
 from finetune.pretrained import RANDOM, check_weights, is_classifier, label_options, labels_of, one_line, read_config
+from finetune.seals import check_seal, seal
 from preprocess.errors import InputError
 
 KIND = "layoutlmv3"
@@ -124,6 +125,7 @@ def load_layout(model: str, label_words: Sequence[str], texts: Sequence[str], fo
     if model == RANDOM:
         if not (folder / "config.json").is_file():
             make_random(label_words, texts, folder)
+        check_seal(folder)
         return LayoutBase(RANDOM, *load_transformers(str(folder), label_words))
     return LayoutBase(Path(model).name, *load_transformers(model, label_words))
 
@@ -195,6 +197,7 @@ def make_random(label_words: Sequence[str], texts: Sequence[str], folder: Path) 
     with tempfile.TemporaryDirectory(dir=folder, prefix=".") as scratch:
         LayoutLMv3Processor(load_image_processor(RANDOM), tokenizer).save_pretrained(scratch)
         LayoutLMv3ForTokenClassification(config).save_pretrained(scratch)
+        seal(Path(scratch))
         # config.json last: where it is, the folder is whole
         for path in sorted(Path(scratch).iterdir(), key=lambda path: path.name == "config.json"):
             os.replace(path, folder / path.name)

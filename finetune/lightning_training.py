@@ -20,10 +20,12 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from finetune.lightning_modules import ChunkData, TokenClassifier
 from finetune.run_folder import seconds_of, write_log
+from finetune.seals import read_state
 from finetune.training import TrainingOptions
 from preprocess.errors import InputError, first_line
 
 LAST, BEST = "last.ckpt", "best.ckpt"
+STATE = ("global_step", "state_dict", "optimizer_states", "lr_schedulers", "loops", "callbacks", "rng")
 PROCESSES = 4 * max(os.cpu_count() or 1, 4)  # each holds a model; many more would take the machine down
 DEVICES = re.compile(r"auto|-1|\d+(,\d+)*")
 STRATEGIES = ("auto", "ddp")  # those whose checkpoints are one file
@@ -129,7 +131,7 @@ def make_trainer(
         InputError: Lightning knows no such device, strategy or precision.
     """
     last = folder / "checkpoints" / LAST
-    purge = torch.load(last, weights_only=True)["global_step"] + 1 if last.exists() else None
+    purge = read_state(last, STATE)["global_step"] + 1 if last.exists() else None
     chosen_by = {"monitor": f"eval/{options.best_by}", "mode": "max"}
     best = BestAndLast(
         last.parent, "best", save_last=True, enable_version_counter=False, save_on_train_epoch_end=False, **chosen_by
@@ -167,7 +169,7 @@ def plain_trainer(where: LightningOptions, **options: Any) -> Trainer:
             precision=where.precision,
             **options,
         )
-    except (TypeError, ValueError, MisconfigurationException) as error:
+    except (TypeError, ValueError, ImportError, MisconfigurationException) as error:
         raise InputError(f"--accelerator, --devices, --strategy or --precision: {first_line(error)}") from None
 
 
@@ -202,7 +204,7 @@ def train(trainer: Trainer, module: TokenClassifier, data: ChunkData, folder: Pa
         if trainer.strategy.launcher is not None:  # the other processes would wait for this one
             trainer.strategy.launcher.kill(signal.SIGKILL)
         raise
-    kept = torch.load(best, weights_only=True, map_location="cpu")
+    kept = read_state(best, STATE)
     module.load_state_dict(kept["state_dict"])
     module.to(trainer.strategy.root_device, torch.float32)  # Lightning leaves it on the CPU, in --precision
     (log,) = [callback for callback in trainer.callbacks if isinstance(callback, LogCsv)]

@@ -17,12 +17,14 @@ from documents.sources import source_of
 from evaluate.run import dtype_name
 from finetune.llama_model import Base, load_base
 from finetune.lora import LoraOptions, with_adapter
-from finetune.outputs import Results, circumstances, device_name, finish, settings_of, sha256_of, write_results
+from finetune.outputs import Results, circumstances, device_name, finish, settings_of, write_results
 from finetune.predicting import predict_scores
 from finetune.run_folder import base_folder, begin, quiet_libraries, save_whole
+from finetune.seals import check_seal, hash_of, seal
 from finetune.training import TrainingOptions, make_trainer, progress, train
 from preprocess.errors import InputError
 from preprocess.files import PathFlag, read_json, write_json
+from preprocess.schema import TRAINED, check
 
 STEPS = 9000
 DATASET = "doclaynet"  # DocBank's pages are read as such too
@@ -87,7 +89,7 @@ def finetune_llama(config: LlamaLayoutConfig) -> None:
     model, trained = adapted(config, base, encoded, bf16)
     about = {
         "fingerprint": base.fingerprint,
-        "adapter_sha256": sha256_of(folder / "adapter/adapter_model.safetensors"),
+        "adapter_sha256": hash_of(folder / "adapter/adapter_model.safetensors"),
         "settings": settings_of(config) | {"dtype": dtype_name(dtype)},
         "configuration": asdict(config),
         "checkpoint": base.name,
@@ -109,8 +111,10 @@ def adapted(
     folder = Path(config.output_dir)
     trained = folder / "training.json"
     if trained.exists():
+        check_seal(folder / "adapter")
+        told = check(read_json(trained, "--output_dir"), TRAINED, str(trained), needed=True)
         model = PeftModel.from_pretrained(base.model, folder / "adapter")
-        return model.to("cuda" if torch.cuda.is_available() else "cpu"), read_json(trained, "--output_dir")
+        return model.to("cuda" if torch.cuda.is_available() else "cpu"), told
     set_seed(config.training.seed)  # the adapter and the order are the same however the model was loaded
     model = with_adapter(base.model, config.lora)
     write_json(folder / "configuration.json", {"configuration": asdict(config)} | circumstances())
@@ -127,6 +131,7 @@ def adapted(
     train(trainer, folder)
     model.save_pretrained(folder / "adapter")
     base.tokenizer.save_pretrained(folder / "adapter")
+    seal(folder / "adapter")
     write_json(trained, progress(trainer))
     return model, progress(trainer)
 

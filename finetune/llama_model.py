@@ -17,6 +17,7 @@ from transformers import (
 )
 
 from finetune.pretrained import RANDOM, check_weights, is_classifier, label_options, one_line, read_config
+from finetune.seals import check_seal, seal
 from llama import ModelArgs, open_checkpoint
 from llama.checkpoint import load_weights
 from llama.formats.names import to_hugging_face
@@ -56,6 +57,7 @@ def load_base(model: str, label_words: Sequence[str], dtype: torch.dtype, texts:
     if model == RANDOM:
         if not (folder / "config.json").is_file():
             make_random(label_words, texts, folder)
+        check_seal(folder)
         return Base(RANDOM, *load_transformers(str(folder), label_words, dtype))
     local = Path(model)
     if is_meta(local):
@@ -175,3 +177,4 @@ def make_random(label_words: Sequence[str], texts: Sequence[str], folder: Path) 
         **label_options(label_words),
     )
     LlamaForTokenClassification(config).save_pretrained(folder)
+    seal(folder)

@@ -6,6 +6,7 @@ from typing import Any
 from documents.pages import Source
 from finetune.hub import repository
 from finetune.pretrained import RANDOM
+from finetune.seals import SEAL
 from preprocess.files import write_bytes
 
 LICENCE = "cc-by-nc-sa-4.0"  # of LayoutLMv3's published weights
@@ -42,4 +43,4 @@ def push(folder: Path, name: str, private: bool) -> None:
         InputError: As of `repository`.
     """
     with repository(name, "model", private, folder / "model") as api:
-        api.upload_folder(repo_id=name, folder_path=folder / "model")
+        api.upload_folder(repo_id=name, folder_path=folder / "model", ignore_patterns=[SEAL])

@@ -1,6 +1,5 @@
 """What a run leaves for the table: predictions, their meta files, the baselines, a summary."""
 
-import hashlib
 import importlib.metadata
 import time
 from collections.abc import Callable, Sequence
@@ -180,9 +179,3 @@ def summary(metrics: dict[str, Any], folder: Path) -> str:
     for name, found in metrics["baselines"].items():
         lines.append(f"test, {name}: accuracy {found['accuracy']:.4f}, macro-F1 {found['macro_f1']:.4f}")
     return "\n".join([*lines, f"written to {folder}"])
-
-
-def sha256_of(path: Path) -> str:
-    """Of a file of any size."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

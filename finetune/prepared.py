@@ -1,16 +1,20 @@
 """The pages of a run as it uses them, on disk: read, resized and counted once, however often it stops and on however
 many devices it runs."""
 
+import hashlib
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from transformers.models.layoutlmv3.image_processing_pil_layoutlmv3 import LayoutLMv3ImageProcessorPil
 
 from documents.images import ImageFile, open_image
 from documents.pages import PageOptions, Source, Splits, read_splits
 from finetune.layoutlmv3_model import pixels
+from finetune.seals import MEND, hash_of
 from preprocess.blocks import Block, Page
+from preprocess.errors import InputError
 from preprocess.files import read_json, write_bytes
 
 
@@ -28,13 +32,34 @@ def prepare(
 
         with images:
             splits = read_splits(options, seed, source, keep)
-        write_bytes(path, json.dumps(asdict(splits), ensure_ascii=False).encode())
-    return read_prepared(path), images
+        stored = {"images_sha256": hash_of(images.path), "splits": asdict(splits)}
+        write_bytes(path, encoded(stored | {"sha256": sha256(stored)}))
+    return read_prepared(path, images), images
 
 
-def read_prepared(path: Path) -> Splits:
-    """What `prepare` wrote."""
-    stored = read_json(path, "--output_dir")
+def encoded(content: dict[str, Any]) -> bytes:
+    return json.dumps(content, ensure_ascii=False).encode("utf-8", "surrogatepass")
+
+
+def sha256(content: dict[str, Any]) -> str:
+    return hashlib.sha256(encoded(content)).hexdigest()
+
+
+def read_prepared(path: Path, images: ImageFile) -> Splits:
+    """What `prepare` wrote.
+
+    Raises:
+        InputError: One of the two files is another one.
+    """
+    whole = read_json(path, "--output_dir")
+    content = (
+        {key: whole[key] for key in ("images_sha256", "splits") if key in whole} if isinstance(whole, dict) else {}
+    )
+    if not content or sha256(content) != whole.get("sha256"):
+        raise InputError(f"{path}: {MEND}")
+    if not images.path.is_file() or hash_of(images.path) != content["images_sha256"]:
+        raise InputError(f"{images.path}: {MEND}")
+    stored = content["splits"]
     for split in ("train", "validation", "test"):
         stored[split] = [
             Page(

@@ -14,6 +14,7 @@ from huggingface_hub import ModelCard
 from documents.pages import Source
 from finetune import hub
 from finetune.model_card import push, write_card
+from finetune.seals import SEAL
 from preprocess.errors import InputError
 
 SOURCE = Source("funsd", ("O", "B-HEADER"), lambda *_: None, "nielsr/funsd-layoutlmv3", "funsd")
@@ -64,7 +65,8 @@ class Hub:
     def repo_info(self, name: str, repo_type: str) -> SimpleNamespace:
         return SimpleNamespace(private=False)
 
-    def upload_folder(self, repo_id: str, folder_path: Path) -> None:
+    def upload_folder(self, repo_id: str, folder_path: Path, ignore_patterns: list[str]) -> None:
+        assert ignore_patterns == [SEAL]
         self.calls.append((repo_id, folder_path))
 
 
