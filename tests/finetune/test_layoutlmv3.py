@@ -32,6 +32,7 @@ from finetune import layoutlmv3, layoutlmv3_model, lightning_training, prepared,
 from finetune.layoutlmv3 import DEFAULTS, LayoutLMv3Config, finetune_layoutlmv3
 from finetune.lightning_training import LightningOptions
 from finetune.outputs import settings_of
+from finetune.seals import SEAL
 from preprocess.blocks import LABEL_WORDS
 from preprocess.build import ExampleOptions, PromptOptions
 from preprocess.doclaynet import DocLayNetConfig, preprocess_direct
