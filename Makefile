@@ -27,18 +27,18 @@ check: .venv/dev
 	$(BIN)/ruff format --check .
 
 # torch first, at its pinned version: a package that asks for any torch then finds it installed and fetches no other.
-.venv/run: requirements.txt
+.venv/run: requirements.txt requirements-report.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"error: Python 3.11 or newer is needed, $(PYTHON) is {v[0]}.{v[1]}; name another with make PYTHON=...")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check $$(grep '^torch==' requirements.txt)
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-report.txt
 	@touch $@
 
 .venv/convert: .venv/run requirements-convert.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-convert.txt
 	@touch $@
 
-.venv/dev: .venv/run requirements-dev.txt requirements-pretrain.txt requirements-finetune.txt requirements-convert.txt
+.venv/dev: .venv/run requirements-dev.txt requirements-report.txt requirements-tiny-llama.txt requirements-finetune.txt requirements-convert.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 

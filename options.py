@@ -1,13 +1,12 @@
-"""(dataclass, function) -> a command line.
+"""Command lines: a dataclass gives the flags, a function runs with them.
 
     from options import run
     run(Config, function)     # parses sys.argv into Config, calls function(Config(...)), exits
 
-python-fire builds the dataclass and nothing else. Types of the fields decide how a value is parsed, since fire alone
-turns `7` into a number, `{text}` into a set and keeps `--limit abc` as text. What `Annotated` adds to a type is called
-on the value: so a path becomes one before anything uses it. A field whose type is itself a dataclass
-contributes its fields as flags of their own; their defaults are those of its default_factory. The docstrings' Args are
-the help.
+python-fire only builds the dataclass. The field types determine how a value is parsed, because fire alone turns `7`
+into a number and `{text}` into a set, and keeps `--limit abc` as text. The metadata of an `Annotated` type is called
+with the value, which turns strings into paths. A field that is itself a dataclass contributes its fields as flags,
+with the defaults of its default_factory. The Args of the docstrings are the help.
 """
 
 import contextlib
@@ -25,26 +24,27 @@ from pathlib import Path
 from typing import Any
 
 USAGE_ERROR, INTERRUPTED = 2, 130
-SECONDS_FOR_RANK_0 = 10.0  # to say the line that all ranks have to say, before torchrun ends it
-LONGEST_MESSAGE = 1600  # characters: what a terminal shows at once; the flag to mend stands at the end
-# What commands a terminal, reorders or breaks lines: control characters but tab and line break, and half a pair.
-COMMANDS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-OF_BARS = re.compile("\r|\x1b\\[A")  # with which tqdm draws
-LARGEST = 2**63  # of whole numbers: what is computed with them has 64 bits
+SECONDS_FOR_RANK_0 = 10.0  # time for rank 0 to print an error that all ranks have, before torchrun ends it
+LONGEST_MESSAGE = 1600  # characters: fits on a screen; the flag to correct comes last
+# Control characters other than tab and line break, line separators, bidirectional overrides and lone surrogates.
+CONTROL_CHARACTERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+PROGRESS_BAR_CODES = re.compile("\r|\x1b\\[A")  # used by tqdm
+LARGEST = 2**63  # bound of whole numbers: computations use 64 bits
+REQUIREMENTS_OF = {"tiny_llama": "tiny-llama", "pretrain": "finetune"}  # by folder, if the names differ
 BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
 def harmless(text: str) -> str:
-    """Text for a terminal: what would command it is spelled out, as ids and names in files may hold it."""
-    return COMMANDS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    """Text that is safe on a terminal: control characters, which ids and names in files may contain, are escaped."""
+    return CONTROL_CHARACTERS.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 class Harmless:
-    """A stream whose text is harmless, and of characters that its encoding lacks the escapes.
+    """A stream that escapes control characters and characters that its encoding lacks.
 
     Args:
-        stream: To write to.
-        bars: Whether what draws a progress bar is let through.
+        stream: The stream to write to.
+        bars: Whether the codes of progress bars pass.
     """
 
     def __init__(self, stream: typing.TextIO, bars: bool = False):
@@ -54,8 +54,10 @@ class Harmless:
             stream.reconfigure(errors="backslashreplace")
 
     def write(self, text: str) -> int:
-        parts = re.split(f"({OF_BARS.pattern})", text) if self.bars else [text]
-        self.stream.write("".join(part if self.bars and OF_BARS.fullmatch(part) else harmless(part) for part in parts))
+        parts = re.split(f"({PROGRESS_BAR_CODES.pattern})", text) if self.bars else [text]
+        self.stream.write(
+            "".join(part if self.bars and PROGRESS_BAR_CODES.fullmatch(part) else harmless(part) for part in parts)
+        )
         return len(text)
 
     def __getattr__(self, name: str) -> Any:
@@ -63,15 +65,16 @@ class Harmless:
 
 
 def one_message(error: BaseException) -> str:
-    """What an exception says, as one line that a screen holds: of a longer one the beginning and the end."""
-    line = harmless(" ".join(str(error).split()))
+    """The message of an exception in one line; a long one is shortened in the middle."""
+    say = getattr(error, "for_command_line", error.__str__)  # an exception of the library names arguments, not flags
+    line = harmless(" ".join(say().split()))
     if len(line) > LONGEST_MESSAGE:
         line = f"{line[: LONGEST_MESSAGE * 3 // 4]} … {line[-LONGEST_MESSAGE // 4 :]}"
     return f"error: {line}"
 
 
 def leave(status: int, line: str) -> None:
-    """Say the line once, on rank 0, and end at once: after an error there is no barrier to wait at."""
+    """Print the line once, on rank 0, and exit immediately: after an error there is no barrier to wait at."""
     on_rank_0 = os.environ.get("RANK", "0") in ("0", "") or not os.environ["RANK"].isdecimal()
     if not on_rank_0 and status != INTERRUPTED:  # a terminal interrupts all ranks at once
         time.sleep(SECONDS_FOR_RANK_0)
@@ -84,7 +87,7 @@ def leave(status: int, line: str) -> None:
 
 
 def in_one_line(kind: type[BaseException], error: BaseException, trace: Any) -> None:
-    """The excepthook: what ends a script while it imports, before `run`, is one line as well."""
+    """The excepthook: errors during imports, before `run`, are reported in one line too."""
     if issubclass(kind, KeyboardInterrupt):
         leave(INTERRUPTED, "interrupted")
     requirements = requirements_of(error, trace) if isinstance(error, ImportError) and error.name else None
@@ -97,27 +100,29 @@ sys.excepthook = in_one_line
 
 
 def environment_hint() -> str:
-    """Where `make demo` has made an environment that this Python is not of, its packages may be all that is missing."""
+    """How to activate the environment of `make demo`; empty if it is active or missing."""
     environment = Path(__file__).resolve().parent / ".venv"
     outside = environment.is_dir() and Path(sys.prefix).resolve() != environment.resolve()
     return ". .venv/bin/activate, or " if outside else ""
 
 
 def requirements_of(error: ImportError, trace: Any) -> str | None:
-    """The requirements file of the folder whose import failed; None where the module is one of ours.
+    """The requirements file of the folder whose import failed; None for a module of this project.
 
-    Of a module that is there, it may be what it lacks: another version than the pinned one.
+    An installed module may also lack the name: its version then differs from the pinned one.
     """
     here = Path(__file__).resolve().parent
     name = (error.name or "").partition(".")[0]
     if (here / name).is_dir() or (here / f"{name}.py").exists():
         return None
-    folders = [Path(frame.filename).resolve().parent for frame in traceback.extract_tb(trace)]
-    own = [f"requirements-{folder.name}.txt" for folder in folders if folder.parent == here]
-    return next((file for file in reversed(own) if (here / file).exists()), "requirements.txt")
+    files = [Path(frame.filename).resolve() for frame in traceback.extract_tb(trace)]
+    own_files = [file for file in files if here in file.parents and "site-packages" not in file.parts]
+    folders = [part for file in own_files for part in file.relative_to(here).parts[:-1]]
+    names = [f"requirements-{REQUIREMENTS_OF.get(folder, folder)}.txt" for folder in folders]
+    return next((file for file in reversed(names) if (here / file).exists()), "requirements.txt")
 
 
-# After the hook: a first command outside of the environment ends here.
+# After the hook: without the environment, a command fails here.
 import fire  # noqa: E402
 from fire.core import FireExit  # noqa: E402
 from fire.decorators import SetParseFns  # noqa: E402
@@ -125,9 +130,9 @@ from fire.docstrings import parse as parse_docstring  # noqa: E402
 
 
 def run(config_type: type, function: Callable[[Any], None], argv: Sequence[str] | None = None) -> None:
-    """Parse, call, exit: 0; 2 with one line for what a user can mend; 130 for Ctrl-C.
+    """Parse the command line, call the function and exit with 0, 2 (user error, in one line) or 130 (Ctrl-C).
 
-    An exception is the user's to mend if it says so by an `exit_status`, or is an OSError (no space, no permission).
+    A user error is an exception with an `exit_status`, or an OSError (no space, no permission).
     """
     try:
         check_environment()
@@ -147,28 +152,28 @@ def run(config_type: type, function: Callable[[Any], None], argv: Sequence[str] 
 
 
 class FlagError(ValueError):
-    """A command line, or a variable of the launcher, that cannot be parsed."""
+    """The command line, or an environment variable of the launcher, cannot be parsed."""
 
     exit_status = USAGE_ERROR
 
 
 def check_environment() -> None:
-    """What torchrun sets are numbers; anything else was left over, or set by hand.
+    """Check torchrun's environment variables.
 
     Raises:
-        FlagError: One is not.
+        FlagError: One of them is not a number.
     """
     for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"):
         value = os.environ.get(name, "0")
         if not (value.isdecimal() and value.isascii() and len(value) < 10):
-            raise FlagError(f"environment variable {name} is {value!r}, expected a number of torchrun's; unset {name}")
+            raise FlagError(f"environment variable {name} is {value!r}, expected a number from torchrun; unset {name}")
 
 
 def parse(config_type: type, argv: list[str]) -> Any:
     """`argv` as an instance of `config_type`; exits with 0 after --help.
 
     Raises:
-        FlagError: An unknown flag, a value of the wrong type, an argument that belongs to no flag.
+        FlagError: An unknown flag, a value of the wrong type, an unexpected argument.
     """
     flags = flat_fields(config_type)
     if "--help" in argv or "-h" in argv:
@@ -191,10 +196,10 @@ def parse(config_type: type, argv: list[str]) -> Any:
 
 
 def flat_fields(config_type: type, defaults: Any = None) -> dict[str, dataclasses.Field]:
-    """The flags of a dataclass, those of nested dataclasses among them, with their types resolved.
+    """The flags of a dataclass, including those of nested dataclasses, with their types resolved.
 
     Args:
-        defaults: An instance that holds other defaults than the class does.
+        defaults: An instance whose values replace the defaults of the class.
     """
     flags: dict[str, dataclasses.Field] = {}
     hints = typing.get_type_hints(config_type, include_extras=True)
@@ -220,7 +225,7 @@ def nest(config_type: type, values: dict[str, Any]) -> Any:
 
 
 def gather_positional(argv: list[str], flags: dict[str, dataclasses.Field]) -> list[str]:
-    """Give arguments that follow no flag to the field that takes a tuple, as one flag; refuse them without one."""
+    """Pass positional arguments as one flag to the field that takes a tuple; without such a field they are errors."""
     taker = next((name for name, field in flags.items() if typing.get_origin(field.type) is tuple), None)
     kept, loose, rest = [], [], list(argv)
     while rest:
@@ -239,7 +244,7 @@ def gather_positional(argv: list[str], flags: dict[str, dataclasses.Field]) -> l
         takes_value = field is not None and (field.type is not bool or (rest and rest[0].lower() in BOOLEANS))
         if takes_value and not equals:
             if not rest or (rest[0].startswith("--") and len(rest[0]) > 2):
-                raise FlagError(f"--{name}: expected a value, found none")
+                raise FlagError(f"--{name}: missing value")
             kept[-1] += f"={rest.pop(0)}"
         if field is not None and field is flags.get(taker):
             loose.append(kept.pop().partition("=")[2])
@@ -249,8 +254,8 @@ def gather_positional(argv: list[str], flags: dict[str, dataclasses.Field]) -> l
 
 
 def parser(name: str, hint: Any, errors: list[str]) -> Callable[[str], Any]:
-    """The parse function of a flag. It never raises, since fire would show a traceback: it notes the error."""
-    if isinstance(hint, types.UnionType):  # `int | None`: the flag, where given, is an int
+    """The parse function of a flag. It appends errors to `errors`: if it raised, fire would print a traceback."""
+    if isinstance(hint, types.UnionType):  # `int | None`: the flag, if given, is an int
         hint = next(part for part in typing.get_args(hint) if part is not type(None))
     several = typing.get_origin(hint) is tuple
     kind = typing.get_args(hint)[0] if several else hint
@@ -273,7 +278,7 @@ def parser(name: str, hint: Any, errors: list[str]) -> Callable[[str], Any]:
 
 
 def fire_message(stop: FireExit) -> str:
-    """What fire found, in a line."""
+    """Fire's error in one line."""
     trace = (
         stop.trace.elements[-1].ErrorAsStr() if stop.trace and stop.trace.elements[-1].HasError() else "bad arguments"
     )
@@ -281,24 +286,25 @@ def fire_message(stop: FireExit) -> str:
 
 
 def help_text(config_type: type) -> str:
-    """The command, what it does, and every flag with its default and its explanation."""
+    """The command, its summary, and every flag with its default and explanation."""
     script = os.path.basename(sys.argv[0])
     summary, *_ = (config_type.__doc__ or "").strip().split("\n\n")
     lines = [f"python {script} [--flag value ...]", "", " ".join(summary.split()), ""]
     explained = explanations(config_type)
     for name, field in flat_fields(config_type).items():
         kind = getattr(field.type, "__name__", str(field.type)).replace(" | None", "").replace("Annotated", "path")
-        default = "" if field.default in ("", None, ()) else f", default {field.default}"  # a computed one is explained
+        default = "" if field.default in ("", None, ()) else f", default {field.default}"  # others are in the text
         lines += [f"  --{name} ({kind}{default})", f"      {explained.get(name, '')}"]
     return "\n".join(lines)
 
 
 def explanations(config_type: type) -> dict[str, str]:
-    """Flag -> its line in the Args of the docstring of its dataclass."""
-    found = {}
-    for argument in parse_docstring(config_type.__doc__ or "").args or []:
-        found[argument.name] = " ".join((argument.description or "").split())
+    """Flag -> its explanation in the Args of its dataclass, or of the dataclass that it extends."""
+    texts = {}
+    for kind in filter(dataclasses.is_dataclass, reversed(config_type.__mro__)):
+        for argument in parse_docstring(kind.__doc__ or "").args or []:
+            texts[argument.name] = " ".join((argument.description or "").split())
     for hint in typing.get_type_hints(config_type).values():
         if dataclasses.is_dataclass(hint):
-            found |= explanations(hint)
-    return found
+            texts |= explanations(hint)
+    return texts

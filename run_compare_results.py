@@ -1,4 +1,4 @@
-"""Print, for every pair of results on the same examples, whether their difference is more than chance.
+"""Test, for every pair of methods on the same examples, whether they differ significantly.
 
 python run_compare_results.py [FILES or FOLDER] [--format markdown|latex|csv]
 """

@@ -1,4 +1,4 @@
-"""Make a Hugging Face folder from a GGUF file of llama.cpp, for --ckpt_dir.
+"""Convert a GGUF file of llama.cpp to a Hugging Face folder, for --ckpt_dir.
 
 python run_convert_gguf.py --gguf models/SmolLM2-135M-Instruct.Q4_1.gguf --output_dir checkpoints/smollm2-135m
 """

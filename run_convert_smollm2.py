@@ -1,4 +1,4 @@
-"""Fetch SmolLM2-135M-Instruct, a small pretrained model, and make checkpoints/smollm2-135m of it.
+"""Download SmolLM2-135M-Instruct, a small pretrained model, to checkpoints/smollm2-135m.
 
 python run_convert_smollm2.py
 """

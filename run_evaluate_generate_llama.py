@@ -1,4 +1,4 @@
-"""Predict the label word that the model writes first.
+"""Predict the first label word in the generated text.
 
     torchrun --nproc_per_node 1 run_evaluate_generate_llama.py --data_path samples/inputs_direct_ag_news.json \
         --output_path samples/outputs_generate_ag_news.json --ckpt_dir checkpoints/llama/7B \

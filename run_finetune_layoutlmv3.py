@@ -4,6 +4,6 @@ python run_finetune_layoutlmv3.py --model microsoft/layoutlmv3-base --dataset fu
 """
 
 from options import run
-from finetune.layoutlmv3 import LayoutLMv3Config, finetune_layoutlmv3
+from finetune.layoutlmv3.fine_tuning import LayoutLMv3Config, finetune_layoutlmv3
 
 run(LayoutLMv3Config, finetune_layoutlmv3)

@@ -4,6 +4,6 @@ python run_predict_layoutlmv3.py --model runs/funsd --image page.png --words wor
 """
 
 from options import run
-from finetune.layoutlmv3_prediction import PredictionConfig, predict_layoutlmv3
+from finetune.layoutlmv3.prediction import PredictionConfig, predict_layoutlmv3
 
 run(PredictionConfig, predict_layoutlmv3)

@@ -1,4 +1,4 @@
-"""The data set of a YAML file as prompts of the direct or the channel method.
+"""Write the prompt file of a data set that a YAML file describes, for the direct or the channel method.
 
 python run_preprocess.py --config samples/datasets/sst2.yaml --method direct
 """

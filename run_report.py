@@ -1,4 +1,4 @@
-"""Write one HTML page of everything that was measured on predictions files.
+"""Write one HTML page with all results of predictions files.
 
 python run_report.py [FILES or FOLDER] --output report.html [--figures FOLDER]
 """

@@ -1,4 +1,4 @@
-"""Score several draws of demonstrations, and print mean, deviation and worst of each method.
+"""Score several draws of demonstrations, and print mean, standard deviation and worst accuracy of each method.
 
 torchrun --nproc_per_node 1 run_sweep.py --ckpt_dir 7B --k 1,4 --seed 1,2,3,4,5
 """

@@ -1,8 +1,8 @@
-"""Where calibrations help and where they hurt: real scores, classes drawn as unevenly as one likes.
+"""Compares calibrations on test sets with increasingly imbalanced classes.
 
 python benchmarks/calibration.py --direct outputs_direct.json --calibrated outputs_direct_calibrate.json
 
-Nothing is scored: the label distributions of all examples are there, and test sets are drawn from them.
+Test sets are drawn from examples with known label distributions, so no model is needed.
 """
 
 import sys
@@ -28,16 +28,16 @@ from preprocess.files import PathFlag
 
 @dataclass(frozen=True)
 class CalibrationConfig:
-    """Draw test sets of more and more uneven classes from scored examples, and compare calibrations on them.
+    """Draw test sets with increasingly imbalanced classes from scored examples, and compare calibrations on them.
 
     Args:
         direct: Predictions of run_evaluate_direct_llama.py, of a balanced test split.
-        calibrated: Predictions of run_evaluate_direct_calibrate_llama.py --method contextual made from them; default
-            none, then contextual is left out.
-        examples: Of a test set.
-        skews: How much of it belongs to one class beyond an even share, with commas: 0 is balanced.
-        draws: Test sets of each skew, which favour the classes in turn.
-        seed: Of the draws.
+        calibrated: Predictions of run_evaluate_direct_calibrate_llama.py --method contextual made from them; without
+            it, contextual is left out.
+        examples: Examples in a test set.
+        skews: Comma-separated fractions of the test set that one class gets beyond an equal share; 0 is balanced.
+        draws: Test sets for each skew; the classes take turns as the frequent one.
+        seed: Random seed of the draws.
     """
 
     direct: PathFlag = "results/tiny/outputs_direct_ag_news_test.json"
@@ -90,18 +90,18 @@ def measure(config: CalibrationConfig) -> None:
 
 
 def read_skews(text: str) -> list[float]:
-    """Raises InputError where `text` is no list of numbers from 0 to 1."""
+    """The numbers in a comma-separated list; raises InputError unless they are from 0 to 1."""
     try:
         skews = [float(part) for part in text.split(",")]
     except ValueError:
         skews = [math.nan]
     if not all(0 <= skew <= 1 for skew in skews):
-        raise InputError(f"--skews {text}: expected numbers from 0 to 1, with commas")
+        raise InputError(f"--skews {text}: expected comma-separated numbers from 0 to 1")
     return skews
 
 
 def draw_examples(truths: np.ndarray, prior: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
-    """Places of examples with the classes in the shares of `prior`, without replacement.
+    """Indices of examples, drawn without replacement with the class frequencies `prior`.
 
     Raises:
         InputError: A class has too few.

@@ -1,9 +1,9 @@
-"""How far the results of the systems are from the naive reference in float32, in nats a token.
+"""Differences between the results of the systems and the naive reference in float32, in nats per token.
 
-direct, channel   the largest difference of a log-probability. lm-evaluation-harness gives sums alone: theirs is divided
-                  by the number of tokens.
-generate          where a continuation leaves the naive one, the difference between the log-probabilities of the two
-                  tokens that are chosen there: nothing but a draw between them.
+direct, channel   the largest difference of a log-probability. lm-evaluation-harness returns only sums: the difference
+                  is divided by the number of tokens.
+generate          at the first token that differs from the naive continuation, the difference between the
+                  log-probabilities of the two tokens.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,10 +18,10 @@ Scorer = Callable[[Pairs], Results]
 
 
 def compare(workload: dict[str, Any], results: dict[str, Results], score: Scorer) -> dict[str, dict[str, Any]]:
-    """For each system what is known of its results; nothing where the naive reference did not run.
+    """The differences of each system from the naive reference; empty if that did not run.
 
     Args:
-        results: Of each system, one a request.
+        results: Results of each system, one for each request.
         score: The naive reference in float32: the log-probabilities of each target and of EOS.
     """
     if "naive" not in results:
@@ -35,7 +35,7 @@ def compare(workload: dict[str, Any], results: dict[str, Results], score: Scorer
 
 
 def compare_scores(rows: Results, reference: Results, sums_alone: bool) -> dict[str, Any]:
-    """Where a system does not score the end of sequence, it is left out; where it has other tokens, the row is."""
+    """The differences of scores. EOS is ignored if a system does not score it; rows with other tokens are ignored."""
     largest, other_tokens = 0.0, 0
     for row, expected in zip(rows, reference, strict=False):  # the product may have run on more
         if sums_alone:
@@ -61,7 +61,7 @@ def compare_generated(workload: dict[str, Any], results: dict[str, Results], sco
 
 
 def choices(context: Sequence[int], own: Sequence[int], naive: Sequence[int]) -> list[tuple[list[int], list[int]]]:
-    """The two tokens with which two continuations part, each after what they have in common."""
+    """The first tokens at which two continuations differ, each with the common context."""
     place = next(place for place, (a, b) in enumerate(zip(own, naive, strict=False)) if a != b)
     common = [*context, *own[:place]]
     return [(common, [own[place]]), (common, [naive[place]])]

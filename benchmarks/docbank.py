@@ -1,9 +1,9 @@
-"""Prompting beside fine-tuning: the blocks of twenty DocBank pages, classified by every system that is here.
+"""Compares prompting with fine-tuned models on the blocks of twenty DocBank pages.
 
 python benchmarks/docbank.py --dataset_path data/docbank --output_dir runs/docbank
 
-The test pages are the 2nd, 4th, ... 40th by name. LLaMA with LoRA trains on all others, LayoutLMv3, from nothing, on
-those of them that have an image. Every step is a command of the project: it is shown, then run.
+The test pages are the 2nd, 4th, ... 40th by name. LLaMA with LoRA is trained on all others, LayoutLMv3, from random
+weights, on those of them that have an image. Every step is a command of the project, printed before it runs.
 """
 
 import shlex
@@ -26,15 +26,15 @@ PAGES, TEST = 100, range(1, 40, 2)
 
 @dataclass(frozen=True)
 class DocBankConfig:
-    """Classify the blocks of DocBank's sample pages by prompting and by fine-tuned systems, and show one table.
+    """Classify the blocks of DocBank's sample pages by prompting and by fine-tuned models, and print one table.
 
     Args:
-        dataset_path: The folder of the 100 samples: txt/ and ori_jpg/.
-        ckpt_dir: The LLaMA checkpoint, for prompting and for LoRA.
-        output_dir: Pages, prompts, predictions and runs.
-        lora_steps: Steps of LLaMA with LoRA.
-        layout_epochs: Passes of LayoutLMv3 over its pages.
-        overwrite: Repeat what is there with other options.
+        dataset_path: Folder of the 100 samples: txt/ and ori_jpg/.
+        ckpt_dir: LLaMA checkpoint for prompting and LoRA.
+        output_dir: Folder for pages, prompts, predictions and runs.
+        lora_steps: Training steps of LLaMA with LoRA.
+        layout_epochs: Training epochs of LayoutLMv3.
+        overwrite: Recompute existing results of other options.
     """
 
     dataset_path: PathFlag = "data/docbank"

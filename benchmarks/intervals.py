@@ -1,10 +1,11 @@
-"""Whether the 95 % intervals and the tests hold what they say: simulations with a known truth.
+"""Simulations of the coverage of the 95 % intervals and of the false positive rate of the tests.
 
 python benchmarks/intervals.py [--samples 2000] [--seed 0]
 
-Two systems answer the blocks of pages, or examples that stand alone, with one or several draws of demonstrations.
-Whether an answer is right is a normal variable above a threshold, the sum of independent parts: of the draw, of the
-page, of draw and page, of the example, of the answer. The accuracy is known from the threshold alone. Some minutes.
+Two systems classify the blocks of pages, or independent examples, with one or several draws of demonstrations. A
+prediction is correct if a normal variable exceeds a threshold. The variable is the sum of independent effects of the
+draw, the page, draw and page, the example, and the prediction. The threshold determines the true accuracy. It takes
+some minutes.
 """
 
 import sys
@@ -35,11 +36,11 @@ AT_ONCE = 10_000_000  # answers that are in memory
 
 @dataclass(frozen=True)
 class IntervalsConfig:
-    """Simulate how often a 95 % interval holds the truth, and how often a test at 5 % finds a difference that is not.
+    """Simulate the coverage of 95 % intervals, and the false positive rate of tests at 5 %.
 
     Args:
-        samples: Data sets that are simulated for each row.
-        seed: Of the simulation.
+        samples: Simulated data sets for each row.
+        seed: Random seed of the simulation.
     """
 
     samples: int = 2000
@@ -51,15 +52,15 @@ class IntervalsConfig:
 
 
 class Case(NamedTuple):
-    """What is simulated.
+    """A simulated case.
 
     Args:
-        sizes: Examples of each page; all 1: they stand alone.
-        draws: Of demonstrations.
-        draw, page, both, example: Shares of the variance that are of the draw, of the page, of draw and page together,
-            and of the example.
-        accuracy: The true one.
-        shared: Share of the parts of page and example that two systems have in common.
+        sizes: Number of examples on each page; all 1: independent examples.
+        draws: Number of draws of demonstrations.
+        draw, page, both, example: Fractions of the variance due to the draw, the page, draw and page together, and the
+            example.
+        accuracy: The true accuracy.
+        shared: Fraction of the page and example effects that two systems share.
     """
 
     sizes: np.ndarray
@@ -73,13 +74,13 @@ class Case(NamedTuple):
 
 
 class Rates(NamedTuple):
-    """Shares of the simulated data sets.
+    """Rates over the simulated data sets.
 
     Args:
-        covered: Whose interval of the accuracy holds the true one.
-        compared: Whose interval of the difference of two systems holds the true one, 0.
-        found: In which the test at 5 % finds a difference.
-        width: Of the interval of the accuracy, the median.
+        covered: Coverage of the accuracy's interval.
+        compared: Coverage of the interval of the difference of two systems, which is 0.
+        found: False positive rate of the test at 5 %.
+        width: Median width of the accuracy's interval.
     """
 
     covered: float
@@ -89,7 +90,7 @@ class Rates(NamedTuple):
 
 
 def page_sizes(pages: int, examples: int, unequal: bool) -> np.ndarray:
-    """Of pages with equally many blocks, or with as many as evenly spaced quantiles of an exponential distribution."""
+    """Sizes of pages: equal, or evenly spaced quantiles of an exponential distribution."""
     if not unequal:
         return np.full(pages, examples // pages)
     quantiles = -np.log1p(-(np.arange(pages) + 0.5) / pages)
@@ -97,7 +98,7 @@ def page_sizes(pages: int, examples: int, unequal: bool) -> np.ndarray:
 
 
 def latent_share(accuracy: float, correlation: float) -> float:
-    """The share of the normal variable's variance that gives right and wrong answers this intraclass correlation."""
+    """The fraction of the normal variable's variance that gives predictions this intraclass correlation."""
     if correlation == 0:
         return 0.0
     nodes, weights = np.polynomial.hermite_e.hermegauss(100)
@@ -111,7 +112,7 @@ def latent_share(accuracy: float, correlation: float) -> float:
 
 
 def answers(case: Case, samples: int, random: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Right answers of each of two systems in each page: counts (R, D, G), and their differences, in portions."""
+    """Correct predictions of two systems on each page: counts (R, D, G), and their differences, in portions."""
     count, pages = int(case.sizes.sum()), len(case.sizes)
     starts = np.concatenate([[0], np.cumsum(case.sizes)[:-1]])
     rest = 1 - case.draw - case.page - case.both - case.example
@@ -135,13 +136,13 @@ def answers(case: Case, samples: int, random: np.random.Generator) -> Iterator[t
 
 
 def each(found: Estimate) -> Iterator[Estimate]:
-    """Of many simulated means one after the other."""
+    """The estimates of many simulated means, one by one."""
     for number, mean in enumerate(found.mean):
         yield Estimate(mean, tuple((variance[number], df) for variance, df in found.parts))
 
 
 def rates(case: Case, samples: int, random: np.random.Generator) -> Rates:
-    """By the functions that the table and the comparison use."""
+    """The rates of a case, by the functions of the table and the comparison."""
     covered, compared, found, widths = [], [], [], []
     groups = len(case.sizes)
     for right, differences in answers(case, samples, random):
@@ -156,8 +157,7 @@ def rates(case: Case, samples: int, random: np.random.Generator) -> Rates:
 
 
 def mcnemar_rates(count: int, samples: int, random: np.random.Generator) -> tuple[float, float]:
-    """One draw of examples that stand alone: how often the paired interval holds the true 0, and McNemar's test finds a
-    difference that is not."""
+    """One draw of independent examples: coverage of the paired interval, and false positive rate of McNemar's test."""
     alone, compared, found = grouped(None, count), [], []
     for _, differences in answers(Case(np.ones(count, dtype=int)), samples, random):
         for row in differences:
@@ -168,8 +168,8 @@ def mcnemar_rates(count: int, samples: int, random: np.random.Generator) -> tupl
 
 
 def macro_f1_rate(sizes: np.ndarray, correlation: float, samples: int, random: np.random.Generator) -> float:
-    """How often the interval of macro-F1 holds that of very many pages: four classes of .5, .3, .15 and .05; wrong
-    answers name another class by these shares."""
+    """Coverage of the interval of macro-F1, with four classes of .5, .3, .15 and .05; wrong predictions are other
+    classes with these frequencies."""
     shares = np.array([0.5, 0.3, 0.15, 0.05])
 
     def page_answers(sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -218,7 +218,7 @@ def print_rates(config: IntervalsConfig) -> None:
             about = f"| {draws} | {pages} | {sizes.sum()} | {deviation:.3f} | {page} | {example} |"
             samples = max(200, min(config.samples, 100 * AT_ONCE // (draws * int(sizes.sum()))))
             show(about, rates(case, samples, random))
-    print("\nOne draw of examples that stand alone, McNemar's test\n\n| examples | of differences | false positives |")
+    print("\nOne draw of independent examples, McNemar's test\n\n| examples | of differences | false positives |")
     print("|--:|--:|--:|")
     for count in (100, 1000, 5000):
         print("| {} | {:.3f} | {:.3f} |".format(count, *mcnemar_rates(count, config.samples, random)), flush=True)

@@ -1,9 +1,9 @@
-"""What the hardware allows: how much work a request set is, and how fast the model's own matrices can do it.
+"""The hardware limit: the work of a set of requests, and the best rate of the model's own matrices.
 
     seconds >= 2 x (weights of the blocks x distinct tokens + weights of the output layer x distinct scored positions)
                / best rate of the matrices
 
-Padding and recomputation are no work; attention to earlier tokens, norms and all of Python are left out of it.
+Padding and recomputation do not count as work; attention, norms and Python are not included.
 """
 
 import time
@@ -19,11 +19,11 @@ PASSES = 2  # through all matrices, for each number of rows
 
 
 def count_work(requests: Iterable[tuple[Sequence[int], Sequence[int]]]) -> tuple[int, int]:
-    """Distinct tokens and distinct scored positions of (context, target) pairs.
+    """Number of distinct tokens and of distinct scored positions of (context, target) pairs.
 
-    A token is what stands before it and itself: its place in the tree of all sequences. It is counted token by token,
-    by nothing that the engine uses. Scored from are the last token of the context and all of the target: the last one
-    tells the end of sequence.
+    Tokens are distinct if their prefixes differ: they are the nodes of the prefix tree of all sequences, counted token
+    by token without the engine. Scored positions are the last token of the context and all tokens of the target, the
+    last of which predicts the end of sequence.
     """
     places: dict[tuple[int, int], int] = {}
     scored = set()

@@ -1,4 +1,4 @@
-"""One setting, several systems, a process each; they take turns, so that a busy moment of the machine meets all."""
+"""Measures several systems on one setting, each in its own process, in turn, so that other load affects all equally."""
 
 import datetime
 import json
@@ -24,15 +24,15 @@ from llama.parallel import keep_freed_memory
 
 
 def measure(setting: Setting, systems: Sequence[str], peer_python: str = "", sample: int = 0) -> dict[str, Any]:
-    """Run the systems, and the model's matrices by themselves, and put together what is known of them.
+    """Run the systems and the model's matrices alone, and return all measurements.
 
     Args:
-        systems: Of product, naive, transformers, lm_eval, cappr; the product among them.
-        peer_python: The interpreter that has the last two.
-        sample: Examples that the systems other than the product run; 0: all.
+        systems: Some of product, naive, transformers, lm_eval, cappr, including product.
+        peer_python: The interpreter with the last two.
+        sample: Number of examples for the systems other than the product; 0: all.
 
     Raises:
-        InputError: The data or a package is not there.
+        InputError: The data or a package is missing.
     """
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
@@ -74,7 +74,7 @@ def measure(setting: Setting, systems: Sequence[str], peer_python: str = "", sam
 
 
 def summarise(worker: Worker, examples: int) -> dict[str, Any]:
-    """What a system took for so many examples; of its turns the fastest counts."""
+    """The measurements of a system; the fastest of its turns counts."""
     seconds = [turn["seconds"] for turn in worker.turns]
     return {
         "examples": examples,
@@ -91,7 +91,7 @@ def summarise(worker: Worker, examples: int) -> dict[str, Any]:
 def compute_limit(
     workload: dict[str, Any], new: Sequence[Sequence[int]], rates: Sequence[tuple[float, int]]
 ) -> dict[str, Any]:
-    """How much the requests ask for and how long it takes at the best of `rates`; `new` is what was generated."""
+    """The work of the requests, and its time at the best of `rates`; `new` are the generated tokens."""
     pairs = workload["requests"]
     if workload["method"] == "generate":  # the last token that is drawn is not fed
         pairs = [(context, tokens[: MAX_GEN_LEN - 1]) for (context, _), tokens in zip(pairs, new, strict=True)]
@@ -112,7 +112,7 @@ def compute_limit(
 
 
 def describe(setting: Setting, workload: dict[str, Any]) -> dict[str, Any]:
-    """What was measured, when and on what."""
+    """The setting, date and machine of a measurement."""
     return asdict(setting) | {
         "label_words": workload["words"],
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),

@@ -1,8 +1,8 @@
-"""The naive reference: what the original system (sh0416/llama-classification) does.
+"""The naive reference, which works like the original system (sh0416/llama-classification).
 
-16 rows at a time in the order of the file, one for each example and label word, filled up to the longest; every token
-of every row computed again; for scores the logits at every position, in float32. It runs on the product's own layers,
-with nothing of its engine: no tree, no shared keys and values, no packed rows.
+Batches of 16 rows in file order, one row for each example and label word, padded to the longest; every token of every
+row is recomputed; scores need the logits at every position, in float32. It uses the product's layers but not its
+engine: no prefix tree, no shared keys and values, no packed rows.
 """
 
 from collections.abc import Sequence

@@ -1,9 +1,10 @@
-"""One peer in a process of its own, see serve.py: transformers, lm_eval (lm-evaluation-harness), cappr (CAPPr).
+"""One peer in its own process, see serve.py: transformers, lm_eval (lm-evaluation-harness), cappr (CAPPr).
 
-It runs on the interpreter that has the peer, imports nothing of the project and must not find the project's folders:
+It runs in the peers' environment and imports nothing of the project, whose folders must not be on its path:
 lm-evaluation-harness needs another package called `evaluate`.
 
-All get token ids, but CAPPr, which takes text alone. lm-evaluation-harness and CAPPr do not score the end of sequence.
+All peers get token ids, except CAPPr, which takes only text. lm-evaluation-harness and CAPPr do not score the end of
+sequence.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The measuring process's side of serve.py: start a process, give it turns, take what it answers."""
+"""The measuring process's side of serve.py: starts a process, gives it turns, reads its answers."""
 
 import json
 import os
@@ -17,27 +17,29 @@ IN_PEER_PYTHON = ("lm_eval", "cappr")
 
 
 class Worker:
-    """A process with one system. Leaving it ends the process, whatever it is at.
+    """A process with one system. Leaving the context ends the process.
 
     Args:
-        folder: With workload.json.
+        folder: Folder with workload.json.
         system: product, naive, reference, or one of PEERS.
         device: cpu or cuda.
-        peer_python: The interpreter for those that need one of their own.
+        peer_python: The interpreter of systems that need their own environment.
+        script: The file in this folder that `peer_python` runs; None: worker.py or peer.py, by the system.
 
     Raises:
-        InputError: The interpreter has no such package.
-        RuntimeError: The process ended; with all that it said.
+        InputError: The interpreter lacks the package.
+        RuntimeError: The process ended; the message contains its output.
     """
 
-    def __init__(self, folder: Path, system: str, device: str, peer_python: str):
+    def __init__(self, folder: Path, system: str, device: str, peer_python: str, script: str | None = None):
         self.system = system
         self.folder = folder
         self.turns: list[dict[str, Any]] = []
-        script = HERE / ("peer.py" if system in PEERS else "worker.py")
+        python = peer_python if script or system in IN_PEER_PYTHON else sys.executable
+        path = HERE / (script or ("peer.py" if system in PEERS else "worker.py"))
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                [peer_python if system in IN_PEER_PYTHON else sys.executable, str(script), str(folder), system],
+                [python, str(path), str(folder), system],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -60,11 +62,12 @@ class Worker:
             raise InputError(f"{self.system}: {last}; --systems leaves it out, --peer-python names another interpreter")
         raise RuntimeError(f"{self.system} ended:\n{log}")
 
-    def turn(self) -> None:
-        """One run over all requests."""
-        self.process.stdin.write("\n")
+    def turn(self, asked: str = "") -> dict[str, Any]:
+        """One run over all requests, or over what is asked for in a line; what it answers."""
+        self.process.stdin.write(f"{asked}\n")
         self.process.stdin.flush()
         self.turns.append(self.read())
+        return self.turns[-1]
 
     def finish(self) -> list[list[float]]:
         """The results of the last turn, one a request."""
@@ -87,7 +90,7 @@ class Worker:
 
 
 def environment(device: str) -> dict[str, str]:
-    """The same threads for all, the device that was asked for, and none of our folders for the peers."""
+    """The environment of a process: threads, device, and for peers no folder of this project."""
     threads = str(torch.get_num_threads())
     variables = os.environ | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "HF_HUB_OFFLINE": "1"}
     variables.pop("PYTHONPATH", None)

@@ -1,10 +1,10 @@
-"""What a pretrained model really gives: every method, three draws of demonstrations, three data sets, LoRA beside them.
+"""Results of a pretrained model: every method, three draws of demonstrations, three data sets, and LoRA.
 
 python benchmarks/real_results.py --ckpt_dir checkpoints/smollm2-135m --news_path data/ag_news \
     --doclaynet_path data/doclaynet --docbank_path data/docbank --output_dir runs/real_results
 
-It can be stopped and goes on where it was. What tells most for its time comes first; after each step the tables of what
-is there are in tables.md. One process, one model in memory; LoRA alone is a command of its own.
+It resumes after an interruption. The most informative steps come first; tables.md is updated after each step. All steps
+share one process and one model in memory, except LoRA, which is a separate command.
 """
 
 import sys
@@ -32,10 +32,12 @@ from evaluate.comparison import CompareConfig, print_comparison
 from evaluate.reading import read_checked
 from evaluate.result import Result
 from evaluate.run import RunOptions
+from evaluate.session import Session
 from evaluate.sweep import SweepConfig, numbers, score_draw
 from evaluate.table import TableConfig, print_table
 from llama.checkpoint import open_checkpoint
-from llama.parallel import Launch, finish, start
+from llama.parallel import Launch, start
+from preprocess.build import ExampleOptions
 from preprocess.errors import InputError
 from preprocess.files import PathFlag, write_bytes
 
@@ -61,22 +63,22 @@ CORRECTIONS: dict[str, dict[str, str]] = {  # of direct; contextual is the sweep
 
 @dataclass(frozen=True)
 class RealConfig:
-    """Score three data sets by every method with one checkpoint, and write the tables of what came out.
+    """Score three data sets by every method with one checkpoint, and write tables of the results.
 
     Args:
         ckpt_dir: The checkpoint.
-        news_path: AG News: train.csv and test.csv.
-        doclaynet_path: Pages of DocLayNet.
-        docbank_path: The folder of DocBank's 100 samples; the 2nd, 4th, ... 40th are classified.
-        output_dir: Prompts, predictions, tables.
-        dtype: float32 or bfloat16; the other one is compared once.
-        k: Demonstrations of each class on AG News, with commas; on pages those of 0 and 1.
-        seed: Of the draws, with commas; without demonstrations there is nothing to draw, and the first alone counts.
-        limit: Of AG News, the first so many rows; 0 keeps all.
-        block_limit: Of either set of pages, the first so many blocks; 0 keeps all.
-        all_rows: Direct and its calibrations on all rows of AG News as well.
-        lora_steps: Steps of LoRA on DocBank's other pages; 0 leaves it out.
-        lora_learning_rate: Its learning rate.
+        news_path: Folder of AG News: train.csv and test.csv.
+        doclaynet_path: Folder of DocLayNet pages.
+        docbank_path: Folder of DocBank's 100 samples; the 2nd, 4th, ... 40th are classified.
+        output_dir: Folder for prompts, predictions and tables.
+        dtype: float32 or bfloat16; the other one is run once for comparison.
+        k: Demonstrations of each class on AG News, comma-separated; on pages only those of 0 and 1.
+        seed: Seeds of the draws, comma-separated. Without demonstrations only the first is used.
+        limit: Keep only the first N rows of AG News; 0 keeps all.
+        block_limit: Keep only the first N blocks of each set of pages; 0 keeps all.
+        all_rows: Also score direct and its calibrations on all rows of AG News.
+        lora_steps: Steps of LoRA on DocBank's other pages; 0 skips it.
+        lora_learning_rate: Learning rate of LoRA.
     """
 
     ckpt_dir: PathFlag = "checkpoints/smollm2-135m"
@@ -132,21 +134,23 @@ def measure(config: RealConfig) -> None:
             raise InputError(f"--{flag} {getattr(config, flag)}: no such folder")
     split_pages(Path(config.docbank_path), folder / "pages")
     launch, began = start(), time.monotonic()
-    for title, step in plan(config, folder, launch):
-        print(f"== {title} ({time.monotonic() - began:.0f} s so far)", flush=True)
-        step()
-        write_bytes(folder / "tables.md", tables(config, folder).encode())
-    print(f"written to {folder / 'tables.md'}")
-    finish()
+    with Session() as session:
+        for title, step in plan(config, folder, session, launch):
+            print(f"== {title} ({time.monotonic() - began:.0f} s so far)", flush=True)
+            step()
+            write_bytes(folder / "tables.md", tables(config, folder).encode())
+        print(f"written to {folder / 'tables.md'}")
 
 
-def plan(config: RealConfig, folder: Path, launch: Launch) -> Iterator[tuple[str, Callable[[], None]]]:
+def plan(
+    config: RealConfig, folder: Path, session: Session, launch: Launch
+) -> Iterator[tuple[str, Callable[[], None]]]:
     """The steps, in their order: title and what to do."""
     news, layout, docbank = tasks(config, folder)
 
     def step(task: Task, method: str) -> tuple[str, Callable[[], None]]:
         shown = ", ".join(map(str, task.k))
-        return f"{task.name}, {method}, k = {shown}", lambda: score(task, folder, launch, method)
+        return f"{task.name}, {method}, k = {shown}", lambda: score(task, folder, session, launch, method)
 
     news_by_k = [news._replace(k=(k,)) for k in news.k]
     yield from (step(task, "calibrated") for task in news_by_k)
@@ -159,7 +163,10 @@ def plan(config: RealConfig, folder: Path, launch: Launch) -> Iterator[tuple[str
     yield step(docbank, "channel")  # eleven label words, long texts
     yield from (step(task, "channel") for task in news_by_k if max(task.k) > 1)
     if config.all_rows:
-        yield step(news._replace(name="ag_news_all", sweep=replace(news.sweep, limit=0)), "calibrated")
+        yield step(
+            news._replace(name="ag_news_all", sweep=replace(news.sweep, examples=ExampleOptions(config.news_path))),
+            "calibrated",
+        )
     other = replace(news.sweep, dtype=OTHER[config.dtype])  # last: it is another model in memory
     few = tuple(k for k in news.k if k <= 1)
     yield step(Task(f"ag_news_{OTHER[config.dtype]}", other, few, news.seeds[:1]), "calibrated")
@@ -168,10 +175,13 @@ def plan(config: RealConfig, folder: Path, launch: Launch) -> Iterator[tuple[str
 def tasks(config: RealConfig, folder: Path) -> tuple[Task, Task, Task]:
     """AG News, DocLayNet's pages, DocBank's."""
     base = SweepConfig(dtype=config.dtype, run=RunOptions(ckpt_dir=config.ckpt_dir))
-    news = replace(base, dataset="ag_news", dataset_path=config.news_path, limit=config.limit)
-    pages = replace(base, dataset="doclaynet", demonstrations=DEMONSTRATIONS, limit=config.block_limit)
-    layout = replace(pages, dataset_path=config.doclaynet_path)
-    docbank = replace(pages, dataset_path=str(folder / "pages/test"))
+    news = replace(base, dataset="ag_news", examples=ExampleOptions(config.news_path, limit=config.limit))
+
+    def pages(path: str) -> SweepConfig:
+        examples = ExampleOptions(path, demonstrations=DEMONSTRATIONS, limit=config.block_limit)
+        return replace(base, dataset="doclaynet", examples=examples)
+
+    layout, docbank = pages(config.doclaynet_path), pages(str(folder / "pages/test"))
     k, seeds = tuple(numbers("k", config.k)), tuple(numbers("seed", config.seed))
     few = tuple(number for number in k if number <= 1)
     return (
@@ -181,17 +191,19 @@ def tasks(config: RealConfig, folder: Path) -> tuple[Task, Task, Task]:
     )
 
 
-def score(task: Task, folder: Path, launch: Launch, method: str) -> None:
+def score(task: Task, folder: Path, session: Session, launch: Launch, method: str) -> None:
     """All draws of a task by one method; `calibrated` is direct with all its calibrations, channel has its own."""
     for k, seed in task.draws():
-        (output,) = score_draw(replace(task.sweep, methods=method), launch, folder / task.name, k, seed)
+        (output,) = score_draw(replace(task.sweep, methods=method), session, launch, folder / task.name, k, seed)
         kind, scored = ("channel", "channel") if method == "channel" else ("direct", "calibrated")
         corrections = {"calibrated": CORRECTIONS, "channel": {"batch": CORRECTIONS["batch"]}}.get(method, {})
         inputs = output.replace(f"outputs_{method}", f"inputs_{kind}")
         source = output.replace(f"outputs_{scored}", f"outputs_{kind}")
         for name, options in corrections.items():
             made = output.replace(f"outputs_{method}", f"outputs_{kind}_{name}")
-            calibrate(CalibrateConfig(inputs, source, run=replace(task.sweep.run, output_path=made), **options))
+            calibrate(
+                CalibrateConfig(inputs, source, run=replace(task.sweep.run, output_path=made), **options), session
+            )
 
 
 def tables(config: RealConfig, folder: Path) -> str:

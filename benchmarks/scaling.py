@@ -1,4 +1,4 @@
-"""Measure the product alone while one variable grows: examples, labels or k.
+"""Measures only the product while one variable grows: examples, labels or k.
 
 python benchmarks/scaling.py --by labels --params 134M --examples 256
 """
@@ -29,9 +29,10 @@ class ScalingConfig:
     """Measure the product alone while one variable grows.
 
     Args:
-        by: examples, labels or k.
-        values: Numbers with commas; default 16 to 1024 examples, 2 to 64 labels, 0 to 16 demonstrations of each class.
-        setting: What is measured; the variable's own flag has no effect.
+        by: Variable: examples, labels or k.
+        values: Comma-separated values; default 16 to 1024 examples, 2 to 64 labels, 0 to 16 demonstrations of each
+            class.
+        setting: The other variables; the flag of the variable itself has no effect.
     """
 
     by: str = "labels"
@@ -42,7 +43,7 @@ class ScalingConfig:
         if self.by not in DEFAULTS:
             raise InputError(f"--by {self.by}: expected {', '.join(DEFAULTS)}")
         if not all(part.isdecimal() for part in self.values.split(",") if self.values):
-            raise InputError(f"--values {self.values}: expected whole numbers with commas")
+            raise InputError(f"--values {self.values}: expected comma-separated whole numbers")
         self.settings()
 
     def settings(self) -> list[Setting]:

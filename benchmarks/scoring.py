@@ -1,4 +1,4 @@
-"""Measure the product beside others, on the same weights and prompts.
+"""Compares the speed of the product with other systems, on the same weights and prompts.
 
 python benchmarks/scoring.py --method direct --params 134M --examples 256 --peer-python /path/to/peers/bin/python
 """
@@ -29,14 +29,14 @@ FAIR = 1.3  # times the time of transformers: a slower reference is a straw man
 
 @dataclass(frozen=True)
 class ScoringConfig:
-    """Measure the product beside a naive reference, transformers, lm-evaluation-harness and CAPPr.
+    """Compare the product with a naive reference, transformers, lm-evaluation-harness and CAPPr.
 
     Args:
-        systems: Of product, naive, transformers, lm_eval and cappr, with commas; default all that are at hand and know
-            the method.
-        peer_python: An interpreter that has lm-evaluation-harness and CAPPr.
-        sample: Give the systems other than the product the first so many examples; 0 gives them all.
-        setting: What is measured.
+        systems: Comma-separated list of product, naive, transformers, lm_eval and cappr; default all that are installed
+            and support the method.
+        peer_python: Python interpreter with lm-evaluation-harness and CAPPr.
+        sample: Run the other systems on the first N examples only; 0 runs them on all.
+        setting: The measured setting.
     """
 
     systems: str = ""

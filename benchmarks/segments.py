@@ -1,4 +1,4 @@
-"""What the boxes of segments are worth when a model is used: FUNSD's test forms with four kinds of boxes.
+"""Measures a LayoutLMv3 on FUNSD's test forms with four kinds of word boxes.
 
 python benchmarks/segments.py --model runs/funsd --dataset_path data/funsd
 """
@@ -20,18 +20,19 @@ import numpy as np
 
 from documents.boxes import SEGMENT, WORD, segment_boxes
 from documents.images import image_size, open_image
+from documents.layoutlmv3 import pixels
 from documents.pages import Splits, flat
 from documents.segments import segments
 from documents.sources import source_of
 from evaluate.formats import Column, Rows, number, to_text
 from finetune.block_metrics import block_metrics, decisions
-from finetune.layoutlmv3 import LayoutLMv3Config, collate_layout, encode
-from finetune.layoutlmv3_model import LayoutBase, load_classifier, page_reading, pixels
-from finetune.layoutlmv3_prediction import model_folder
+from finetune.layoutlmv3.fine_tuning import LayoutLMv3Config, collate_layout, encode
+from finetune.layoutlmv3.model import LayoutBase, load_classifier, page_reading
+from finetune.layoutlmv3.prediction import model_folder
 from finetune.predicting import predict_scores
-from finetune.run_folder import quiet_libraries
 from preprocess.blocks import Page
 from preprocess.files import PathFlag
+from training.run_folder import quiet_libraries
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,8 @@ def measure(config: SegmentsConfig) -> None:
     kinds = {
         "of the entities, as in training": gold,
         "of the words": words,
-        "of segments made of the words": [with_segments(page) for page in words],
-        "the same, words in the order of lines": [with_segments(in_lines(page)) for page in words],
+        "of segments made from the words": [with_segments(page) for page in words],
+        "of segments made from the words, in line order": [with_segments(in_lines(page)) for page in words],
     }
     rows = [(kind, score(base, pages, gold)) for kind, pages in kinds.items()]
     columns = [

@@ -1,5 +1,4 @@
-"""A process that holds one system and runs it whenever it is told to, so that the systems take turns and the memory of
-one is not the memory of another.
+"""A process with one system, which runs it on request: systems take turns, and memory is measured separately.
 
     python worker.py FOLDER SYSTEM
 
@@ -8,7 +7,7 @@ one is not the memory of another.
     a line                   {"seconds", "tokens"} of one run over all requests
     the end of its input     {"peak_bytes", "before_bytes"}, after FOLDER/SYSTEM.json is written: what the last run gave
 
-Knows nothing about the project: the peers' interpreter imports it too.
+It imports nothing of the project, because the peers' interpreter imports it too.
 """
 
 import contextlib
@@ -102,8 +101,8 @@ def reset_peak() -> None:
 
 
 def peak_bytes() -> int | None:
-    """Of the device's memory on CUDA, else of this process (ru_maxrss would begin with what the parent had); None where
-    the system does not tell."""
+    """Peak memory of the device on CUDA, else of this process (ru_maxrss would include the parent's); None if it is
+    unknown."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated()
     status = Path("/proc/self/status")

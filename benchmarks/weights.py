@@ -1,6 +1,6 @@
-"""Random weights of a named LLaMA shape, the same in every process that asks for the same seed.
+"""Random weights of a named LLaMA shape, the same in every process with the same seed.
 
-They are drawn where they are used, so nothing has to be written and read. Knows nothing about the project: the peers'
+Each process draws them itself, so no files are needed. It imports nothing of the project, because the peers'
 interpreter imports it too.
 """
 

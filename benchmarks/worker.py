@@ -1,4 +1,4 @@
-"""One of our own systems in a process of its own, see serve.py: product, naive, reference (naive in float32)."""
+"""One of our own systems in its own process, see serve.py: product, naive, reference (naive in float32)."""
 
 import sys
 from pathlib import Path

@@ -40,14 +40,14 @@ class Setting:
 
     Args:
         method: direct, channel or generate (greedy, 8 tokens).
-        params: Shape of the model: 1M, 15M, 134M, 1B, 7B or 13B; its weights are random.
+        params: Model shape: 1M, 15M, 134M, 1B, 7B or 13B, with random weights.
         dtype: float32, bfloat16 or float16.
         device: cpu or cuda.
-        examples: Of AG News' test split, the first ones.
+        examples: Number of examples, the first of AG News' test split.
         k: Demonstrations of each class.
-        labels: Label words, 2 to 64 topics from a list; 0 takes AG News' own four.
-        seed: Of the weights.
-        repeats: Runs of each system, of which the fastest counts; the systems take turns.
+        labels: Number of label words, 2 to 64 topics from a list; 0 uses AG News' own four.
+        seed: Random seed of the weights.
+        repeats: Runs of each system, in turn; the fastest counts.
         data: Folder with ag_news/ and llama_tokenizer/tokenizer.model.
     """
 

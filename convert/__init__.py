@@ -1,4 +1,4 @@
-"""Checkpoints of other programs as folders that the engine opens.
+"""Conversion of other programs' checkpoints to Hugging Face folders.
 
 gguf.py         a file of llama.cpp -> a Hugging Face folder
 metadata.py     the metadata of such a file -> transformers' configuration

@@ -1,4 +1,4 @@
-"""A GGUF file of llama.cpp -> a Hugging Face folder: configuration, tokenizer, weights that are not quantized."""
+"""Converts a GGUF file of llama.cpp to a Hugging Face folder: configuration, tokenizer, unquantized weights."""
 
 import hashlib
 import os
@@ -19,18 +19,18 @@ from preprocess.errors import InputError, first_line
 from preprocess.files import PathFlag, current_umask, read_json, remove_leftovers, scratch_folder, write_json
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-RECORD = "conversion.json"  # in the folder: what it was made from
-NAME = "model.gguf"  # of the link that transformers opens
+RECORD = "conversion.json"  # in the folder: the source of the conversion
+NAME = "model.gguf"  # name of the link that transformers opens
 
 
 @dataclass(frozen=True)
 class GgufConfig:
-    """Make a Hugging Face folder from a GGUF file.
+    """Convert a GGUF file to a Hugging Face folder.
 
     Args:
-        gguf: The file, of a Llama, Mistral, Qwen2 or Qwen3; quantized or not.
-        output_dir: The folder to make.
-        dtype: Of the weights that are written: float32, bfloat16 or float16; float32 holds every number of the file.
+        gguf: GGUF file of a Llama, Mistral, Qwen2 or Qwen3, quantized or not.
+        output_dir: Output folder.
+        dtype: Dtype of the weights that are written: float32 (lossless), bfloat16 or float16.
     """
 
     gguf: PathFlag = ""
@@ -43,19 +43,19 @@ class GgufConfig:
 
 
 def convert(config: GgufConfig) -> None:
-    """Make the folder, whole or not at all, and say what was made. One that is there already is not made again."""
+    """Convert the file atomically and print a summary. An existing conversion is not repeated."""
     for flag in ("gguf", "output_dir"):
         if not getattr(config, flag):
-            raise InputError(f"--{flag}: expected, found none; --help explains it")
+            raise InputError(f"--{flag}: required; --help explains it")
     path, folder = Path(config.gguf), Path(config.output_dir)
     metadata = Metadata(path)
     record = {"gguf": path.name, "sha256": sha256(path), "dtype": config.dtype}
     remove_leftovers(folder)
     if is_made(folder, record):
-        print(f"{folder}: is there already, made from {path}")
+        print(f"{folder}: already converted from {path}")
         return
     with quiet(path), scratch_folder(folder) as made, tempfile.TemporaryDirectory() as alone:
-        (Path(alone) / NAME).symlink_to(path.resolve())  # beside it, transformers would read other files too
+        (Path(alone) / NAME).symlink_to(path.resolve())  # transformers would also read other files of its folder
         model = read_model(metadata, Path(alone), DTYPES[config.dtype])
         model.save_pretrained(made)
         read_tokenizer(metadata, Path(alone), NAME).save_pretrained(made)
@@ -67,26 +67,27 @@ def convert(config: GgufConfig) -> None:
 
 
 def sha256(path: Path) -> str:
+    """SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def is_made(folder: Path, record: dict[str, str]) -> bool:
-    """Whether the folder is there, from the same file and of the same type.
+    """Whether the folder was converted from the same file with the same dtype.
 
     Raises:
-        InputError: Something else is in its place.
+        InputError: The folder contains something else.
     """
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return False
-    found = read_json(folder / RECORD, "--output_dir") if (folder / RECORD).is_file() else {}
-    if not all(found.get(key) == record[key] for key in ("sha256", "dtype")):
-        raise InputError(f"{folder}: is there already, and is something else; name another --output_dir or remove it")
+    existing = read_json(folder / RECORD, "--output_dir") if (folder / RECORD).is_file() else {}
+    if not all(existing.get(key) == record[key] for key in ("sha256", "dtype")):
+        raise InputError(f"{folder}: exists with other content; choose another --output_dir or remove it")
     return True
 
 
 def read_model(metadata: Metadata, folder: Path, dtype: torch.dtype) -> PreTrainedModel:
-    """The model with its weights, in a form that can be saved: one that was opened from GGUF cannot."""
+    """The model with its weights. It is built anew, because a model opened from GGUF cannot be saved."""
     config = read_config(metadata)
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config, dtype=dtype, trust_remote_code=False)
@@ -107,7 +108,7 @@ def read_model(metadata: Metadata, folder: Path, dtype: torch.dtype) -> PreTrain
 
 @contextmanager
 def quiet(path: Path) -> Iterator[None]:
-    """transformers without remarks and bars, and with errors of one line."""
+    """Silence transformers, and turn its errors into an InputError."""
     verbosity = transformers.logging.get_verbosity()
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
@@ -115,7 +116,7 @@ def quiet(path: Path) -> Iterator[None]:
         yield
     except (OSError, InputError):
         raise
-    except Exception as error:  # it raises whatever a file leads it to; safetensors' errors of the disk among them
+    except Exception as error:  # transformers and safetensors raise many types
         raise InputError(f"{path}: cannot be converted: {first_line(error)} (--gguf)") from None
     finally:
         transformers.logging.set_verbosity(verbosity)
@@ -123,7 +124,7 @@ def quiet(path: Path) -> Iterator[None]:
 
 
 def put_in_place(made: Path, folder: Path) -> None:
-    """What was made under a hidden name becomes the folder, as readable as any other of the user."""
+    """Rename the temporary folder `made` to `folder`, with the user's default permissions."""
     for file in made.iterdir():
         file.chmod(0o666 & ~current_umask())
     made.chmod(0o777 & ~current_umask())
@@ -131,7 +132,7 @@ def put_in_place(made: Path, folder: Path) -> None:
 
 
 def describe(folder: Path, model: PreTrainedModel, dtype: str) -> str:
-    """One line of what was made."""
+    """A summary in one line."""
     config = model.config
     size = sum(file.stat().st_size for file in folder.iterdir())
     return (

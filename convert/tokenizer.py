@@ -1,7 +1,7 @@
-"""The tokenizer of a GGUF file, as transformers makes it, with what transformers leaves out of it.
+"""The tokenizer of a GGUF file, read by transformers and corrected.
 
-A file names the way in which its vocabulary cuts a text before the merges (tokenizer.ggml.pre). transformers knows some
-of these names and takes GPT-2's way for all others, without a word. llama.cpp's `llama-vocab.cpp` says which is which.
+A file names its pre-tokenizer (tokenizer.ggml.pre). transformers knows some of these names and silently uses GPT-2's
+for all others. llama.cpp's `llama-vocab.cpp` defines them.
 """
 
 import json
@@ -25,17 +25,17 @@ WHOLE_WORDS = {
 }  # a piece in the vocabulary is a token
 BOS_UNLESS_SAID = {"llama3", "llama-v3", "llama-bpe"}
 ROLES = {"bos": "bos", "eos": "eos", "unk": "unknown", "pad": "padding"}
-CONTROL, USER_DEFINED = 3, 4  # kinds of tokens
+CONTROL, USER_DEFINED = 3, 4  # token types
 
 
 def read_tokenizer(metadata: Metadata, folder: Path, name: str) -> PreTrainedTokenizerFast:
     """The tokenizer that encodes as llama.cpp does with the file.
 
     Args:
-        folder, name: Where transformers finds the file, with no other file beside it.
+        folder, name: The file, alone in its folder.
 
     Raises:
-        InputError: A way to cut texts that is not known here, or a token that would get lost.
+        InputError: The pre-tokenizer is not supported, or a token would be lost.
     """
     model, pre = metadata.need("tokenizer.ggml.model"), metadata.get("tokenizer.ggml.pre", "default")
     if model not in ("llama", "gpt2"):
@@ -59,14 +59,14 @@ def read_tokenizer(metadata: Metadata, folder: Path, name: str) -> PreTrainedTok
 
 
 def without_own_tokens(backend: Tokenizer, count: int) -> Tokenizer:
-    """Leave out what transformers appends where a file names no unknown token: the embedding has no row for it."""
+    """Remove the unknown token that transformers adds if the file has none: the embedding has no row for it."""
     content = json.loads(backend.to_str())
     content["added_tokens"] = [token for token in content["added_tokens"] if token["id"] < count]
     return Tokenizer.from_str(json.dumps(content))
 
 
 def cut_as_sentencepiece(metadata: Metadata, backend: Tokenizer) -> None:
-    """A space before the text, whatever it begins with: transformers puts none where a space is there already."""
+    """Always put a space before the text: transformers adds none if the text begins with a space."""
     if metadata.get("tokenizer.ggml.remove_extra_whitespaces", False):
         raise InputError(f"{metadata.path}: tokenizer.ggml.remove_extra_whitespaces is not supported (--gguf)")
     steps = [normalizers.Replace(" ", "▁")]
@@ -77,27 +77,27 @@ def cut_as_sentencepiece(metadata: Metadata, backend: Tokenizer) -> None:
 
 
 def cut_as_named(metadata: Metadata, backend: Tokenizer, pre: str) -> None:
-    """Byte-level BPE cuts a text as `pre` says.
+    """Set the pre-tokenizer of byte-level BPE by its name, `pre`.
 
     Raises:
-        InputError: Neither transformers nor this file knows the name.
+        InputError: The name is unknown.
     """
     if pre in DIGITS_APART:
         byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
         backend.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), byte_level])
     elif isinstance(backend.pre_tokenizer, pre_tokenizers.ByteLevel) and pre not in GPT2:
-        raise InputError(f"{metadata.path}: tokenizer.ggml.pre {pre!r}: how it cuts a text is not known here (--gguf)")
+        raise InputError(f"{metadata.path}: tokenizer.ggml.pre {pre!r} is not supported (--gguf)")
     backend.model.ignore_merges = pre in WHOLE_WORDS
 
 
 def check_tokens(metadata: Metadata, backend: Tokenizer, tokens: list[str]) -> None:
-    """Every token has the id that it has in the file, and special ones are whole.
+    """Check that every token keeps its id, and that special tokens are not split.
 
     Raises:
-        InputError: Names the first that has not.
+        InputError: A token is lost; the message names the first.
     """
     kinds = metadata.get("tokenizer.ggml.token_type", [1] * len(tokens))
     added = backend.get_added_tokens_decoder()
     for place, (token, kind) in enumerate(zip(tokens, kinds, strict=True)):
         if backend.id_to_token(place) != token or (kind in (CONTROL, USER_DEFINED) and place not in added):
-            raise InputError(f"{metadata.path}: token {place}, {token!r}, gets lost in transformers (--gguf)")
+            raise InputError(f"{metadata.path}: token {place}, {token!r}, is lost in transformers (--gguf)")

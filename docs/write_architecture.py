@@ -10,7 +10,18 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "architecture.md"
-PACKAGES = ("llama", "preprocess", "evaluate", "documents", "finetune", "pretrain", "convert", "benchmarks")
+PACKAGES = (
+    "llama",
+    "preprocess",
+    "evaluate",
+    "documents",
+    "training",
+    "pretrain",
+    "finetune",
+    "tiny_llama",
+    "convert",
+    "benchmarks",
+)
 BEGIN, END = "<!-- map: made by docs/write_architecture.py -->", "<!-- end of the map -->"
 
 

@@ -1,12 +1,16 @@
-"""Pages of documents as models read them: what fine-tuning and pre-training share.
+"""Document pages as model inputs, and these models, shared by fine-tuning and pre-training.
 
-    sources.py      which data set is meant, and how its pages are read
-    forms.py        forms with words and entities: FUNSD
-    rows.py         rows of a data set: images with texts, boxes and classes
-    boxes.py        corners of boxes, read and put on the page
+    sources.py      selects the reader of a data set
+    forms.py        forms with words and entities: FUNSD, XFUND, CORD
+    rows.py         data sets of rows: images with texts, boxes and classes
+    boxes.py        boxes: checked, clipped, scaled
     pages.py        a data set -> pages of blocks: train, validation, test
-    images.py       page images, opened and kept as numbers on disk
-    chunks.py       pages -> chunks of tokens, with the place at which each block is read
+    images.py       page images, and their cache on disk
+    prepared.py     pages and images of a run, cached on disk
+    words.py        words of a page from OCR
+    pretrained.py   opens --model with transformers
+    layoutlmv3.py   LayoutLMv3: its processor, its pixels, trainable biases
+    chunks.py       pages -> chunks of tokens, with the position at which each block is classified
 
-Their packages are those of requirements-finetune.txt.
+Requires the packages of requirements-finetune.txt.
 """

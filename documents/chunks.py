@@ -1,8 +1,8 @@
-"""Pages as chunks of tokens, and the place at which each block is read.
+"""Pages as chunks of tokens, with the position at which each block is classified.
 
-A LLaMA token sees what is left of it and nothing else, so a block is read, and labelled, at its last token. LayoutLMv3
-sees both sides: there it is its first token. Chunks overlap by `stride` tokens; a block whose token stands in two
-chunks is read once, where that token sees most.
+LLaMA is causal, so a block is classified at its last token. LayoutLMv3 is bidirectional, so a block is classified at
+its first token. Chunks overlap by `stride` tokens. A block whose token is in two chunks is classified in the one that
+gives that token more context.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,8 +16,9 @@ from transformers import PreTrainedTokenizerBase
 from preprocess.blocks import Block, Page
 
 IGNORED = -100  # cross_entropy's ignore_index
-SPECIAL_TOKENS = 2  # at the ends of a chunk of LayoutLMv3
-NOWHERE = (0, 0, 0, 0)  # the box of a token that stands on no page
+SPECIAL_TOKENS = 2  # at the ends of a LayoutLMv3 chunk
+NOWHERE = (0, 0, 0, 0)  # the box of a special token
+SPECIAL = -1  # the word of a special token
 
 Box = tuple[int, int, int, int]
 
@@ -27,25 +28,33 @@ class Chunk:
     """A window of a page's tokens, between the tokenizer's special tokens.
 
     Args:
-        input_ids: At most the model's length.
-        reads: (position, block): at which position which block of the whole split is read.
-        boxes: Of each token, x0, y0, x1, y1 in 0..1000; None for a model that does not look at the page.
-        image: The number of the page's image; None likewise.
+        input_ids: Token ids, at most the model's maximum.
+        reads: (position, index of the block in the split) of each block that is classified here.
+        boxes: x0, y0, x1, y1 of each token in 0..1000; None for models without layout.
+        image: Index of the page's image; None for models without images.
+        words: Index of each token's block on its page, SPECIAL for special tokens; None for models without layout.
     """
 
     input_ids: list[int]
     reads: list[tuple[int, int]]
     boxes: list[Box] | None = None
     image: int | None = None
+    words: list[int] | None = None
+
+    def segments(self) -> list[int]:
+        """Of each token the segment, SPECIAL for a special token: the words that share a box."""
+        numbers: dict[Box, int] = {}
+        pairs = zip(self.words, self.boxes, strict=True)
+        return [SPECIAL if word == SPECIAL else numbers.setdefault(box, len(numbers)) for word, box in pairs]
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """A split as a model reads it.
+    """A split as model input.
 
     Args:
         chunks: In the order of the pages.
-        blocks: Those that the chunks count.
+        blocks: The blocks of the split, to which `Chunk.reads` refers.
         label_words: In the order of the classifier's outputs.
     """
 
@@ -54,7 +63,7 @@ class Encoded:
     label_words: Sequence[str]
 
     def rows(self) -> list[dict[str, Any]]:
-        """Chunks as a model takes them, a dictionary each; a position at which no block is read is IGNORED."""
+        """Chunks as dictionaries for the model; the label of positions without a block is IGNORED."""
         place = {word: number for number, word in enumerate(self.label_words)}
         made = []
         for chunk in self.chunks:
@@ -66,7 +75,7 @@ class Encoded:
         return made
 
     def first(self, limit: int) -> "Encoded":
-        """The first `limit` blocks, read on their whole pages; 0 takes all."""
+        """The first `limit` blocks, with their whole pages as context; 0 keeps all."""
         if not limit:
             return self
         chunks = [replace(chunk, reads=[read for read in chunk.reads if read[1] < limit]) for chunk in self.chunks]
@@ -74,10 +83,10 @@ class Encoded:
 
 
 def encode_page(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> tuple[list[int], list[int]]:
-    """The token ids of all texts, without special tokens, and for each the text it belongs to.
+    """The token ids of all texts, without special tokens, and the index of each token's text.
 
-    Each text is a word of its own to the tokenizer, so its tokens are those it has when it stands alone. A text of
-    which nothing is left has none. What looks like a special token (`</s>` on a page) is text.
+    Each text is encoded on its own, and may have no tokens. Special tokens spelled out in a text (`</s>`) are ordinary
+    text.
     """
     backend = tokenizer.backend_tokenizer
     backend.no_truncation()
@@ -88,7 +97,7 @@ def encode_page(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> tup
 
 
 def windows(count: int, length: int, stride: int) -> list[tuple[int, int]]:
-    """(start, end) of windows of `length` over `count` tokens, each `length - stride` after the one before."""
+    """(start, end) of windows of `length` over `count` tokens, which overlap by `stride`."""
     step = length - stride
     starts = range(0, max(count - stride, 1), step) if count else range(0)
     return [(start, min(start + length, count)) for start in starts]
@@ -97,7 +106,7 @@ def windows(count: int, length: int, stride: int) -> list[tuple[int, int]]:
 def encoded_pages(
     pages: Sequence[Page], tokenizer: PreTrainedTokenizerBase
 ) -> Iterator[tuple[Page, int, list[int], list[int]]]:
-    """Each page with the number of blocks on the pages before, its token ids, and the block of each."""
+    """Each page with the number of blocks on earlier pages, its token ids, and the block of each token."""
     before = 0
     for page in pages:
         texts = [block.text for block in page.blocks]
@@ -106,11 +115,11 @@ def encoded_pages(
 
 
 def chunk_pages(pages: Sequence[Page], tokenizer: PreTrainedTokenizerBase, max_length: int, stride: int) -> list[Chunk]:
-    """All chunks of all pages, for a model that sees what is left: a block is read at its last token.
+    """All chunks of all pages, for a causal model: a block is classified at its last token.
 
     Args:
-        max_length: Of a chunk with BOS.
-        stride: Tokens that a chunk shares with the one before.
+        max_length: Maximum tokens of a chunk, with BOS.
+        stride: Tokens that a chunk shares with the previous one.
     """
     chunks: list[Chunk] = []
     lead = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
@@ -121,7 +130,7 @@ def chunk_pages(pages: Sequence[Page], tokenizer: PreTrainedTokenizerBase, max_l
             reads = [
                 (len(lead) + position - start, before + owners[position])
                 for position in ends
-                if read_to <= position < end  # in the first window that has it most stands left of it
+                if read_to <= position < end  # the first window with it has the most context
             ]
             chunks.append(Chunk([*lead, *ids[start:end]], reads))
             read_to = end
@@ -131,12 +140,12 @@ def chunk_pages(pages: Sequence[Page], tokenizer: PreTrainedTokenizerBase, max_l
 def chunk_layout(
     pages: Sequence[Page], tokenizer: PreTrainedTokenizerBase, max_length: int, stride: int
 ) -> list[Chunk]:
-    """All chunks of all pages, for a model that sees both sides: a block is read at its first token.
+    """All chunks of all pages, for a bidirectional model: a block is classified at its first token.
 
     Args:
-        pages: Their images are numbers.
-        max_length: Of a chunk with the special tokens at its ends.
-        stride: Tokens that a chunk shares with the one before.
+        pages: With indices as images.
+        max_length: Maximum tokens of a chunk, with its special tokens.
+        stride: Tokens that a chunk shares with the previous one.
     """
     chunks: list[Chunk] = []
     for page, before, ids, owners in encoded_pages(pages, tokenizer):
@@ -150,15 +159,16 @@ def chunk_layout(
         for (start, end), found in zip(spans, reads, strict=True):
             boxes = [page.blocks[owner].box for owner in owners[start:end]]
             tokens = [tokenizer.cls_token_id, *ids[start:end], tokenizer.sep_token_id]
-            chunks.append(Chunk(tokens, found, [NOWHERE, *boxes, NOWHERE], page.image))
+            words = [SPECIAL, *owners[start:end], SPECIAL]
+            chunks.append(Chunk(tokens, found, [NOWHERE, *boxes, NOWHERE], page.image, words))
     return chunks
 
 
 def collate(batch: Sequence[dict[str, Any]], pad_id: int = 0) -> dict[str, Tensor]:
-    """Rows as a batch (B, T), padded right whatever side the tokenizer pads: labels stay with their tokens.
+    """Rows as a batch (B, T), always padded on the right, so that labels stay aligned.
 
     Args:
-        pad_id: A model that counts positions past it must know it; to others it is masked.
+        pad_id: The model's padding id, from which some models derive positions.
     """
     length = max(len(row["input_ids"]) for row in batch)
 

@@ -4,7 +4,7 @@
     XFUND (Xu et al. 2022)     LANGUAGE.{train,val}.json                  documents: [{img, document: as form}]
     CORD (Park et al. 2019)    {train,dev,test}/json/*.json               valid_line: [{category, words: text, quad}]
 
-Boxes are in pixels of the image, which lies in images/, image/ or a folder called as the file.
+Boxes are in pixels of the image, which is in images/, image/ or a folder with the name of the file.
 """
 
 from collections import Counter
@@ -25,7 +25,7 @@ from preprocess.pages import find_image, names_of
 from preprocess.units import Unit
 
 FUNSD_WORDS = ("O", "B-HEADER", "I-HEADER", "B-QUESTION", "I-QUESTION", "B-ANSWER", "I-ANSWER")
-OUTSIDE = ("other", "o")  # labels of no class
+OUTSIDE = ("other", "o")  # labels that mean no class
 SPLIT_FOLDERS = {"train": ("training_data", "train"), "test": ("testing_data", "test")}
 ROOTS = ("", "dataset", "CORD")
 FOLDERS = ("annotations", "json")  # within a split
@@ -33,11 +33,11 @@ FOLDERS = ("annotations", "json")  # within a split
 
 @dataclass(frozen=True)
 class Form:
-    """A page as its file tells it.
+    """A page, as stored in its file.
 
     Args:
-        images: Where its image may be, without the ending.
-        entities: Label and words of each, and its place for messages.
+        images: Possible paths of its image, without file extension.
+        entities: Label, words, and place (for messages) of each entity.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Form:
 
 
 def form_files(path: str, split: str) -> list[Path]:
-    """The files of a split, by name; none where there is no such split."""
+    """The files of a split, sorted by name; empty if there is no such split."""
     for root in (Path(path) / name for name in ROOTS):
         for name in (*SPLIT_FOLDERS.get(split, ()), *names_of(split)):
             for folder in FOLDERS:
@@ -59,19 +59,19 @@ def form_files(path: str, split: str) -> list[Path]:
 
 
 def forms_folder(path: str) -> bool:
-    """Whether forms lie there."""
+    """Whether a folder contains forms."""
     return any(form_files(path, split) for split in ("train", "test", "validation"))
 
 
 def forms_source(path: str, unit: Unit, boxes: str) -> Source:
-    """The forms that lie at a path, with the label words that they use.
+    """The forms at a path, with the label words that they use.
 
     Args:
-        unit: Of the boxes.
-        boxes: Whose box a word has: that of its entity (segment) or its own (word).
+        unit: Unit of the boxes.
+        boxes: segment: a word has the box of its entity; word: its own box.
 
     Raises:
-        InputError: A file that is no form.
+        InputError: A file is not a form.
     """
     repairs: Counter[str] = Counter()
     label_words, name = survey(path)
@@ -81,14 +81,14 @@ def forms_source(path: str, unit: Unit, boxes: str) -> Source:
 
 
 def survey(path: str) -> tuple[tuple[str, ...], str]:
-    """The label words of all forms at a path, FUNSD's where these are enough; the name of the data set."""
+    """The label words of all forms at a path (FUNSD's if these suffice), and the name of the data set."""
     files = [file for split in ("train", "validation", "test") for file in form_files(path, split)]
     labels: set[str] = set()
     names: Counter[str] = Counter()
     for file in dict.fromkeys(files):
         content = read_json(file, "--dataset_path")
         names[kind_of(content) or "funsd"] += 1
-        with suppress(InputError):  # it is said when the form is read
+        with suppress(InputError):  # reported when the form is read
             for form in forms_of(content, file):
                 labels |= tags_of(form)
     return iob_words(labels), names.most_common(1)[0][0]
@@ -107,12 +107,12 @@ def iob_words(tags: set[str]) -> tuple[str, ...]:
 
 
 def tag_of(label: str) -> str:
-    """What an entity's label is called in IOB tags; O for none."""
+    """The name of an entity's label in IOB tags; O for no class."""
     return "O" if label.strip().lower() in OUTSIDE else label.strip().upper()
 
 
 def kind_of(content: Any) -> str | None:
-    """Whose form a file has."""
+    """The format of a file: funsd, xfund or cord; None if unknown."""
     keys = {"form": "funsd", "documents": "xfund", "valid_line": "cord"}
     return next((kind for key, kind in keys.items() if isinstance(content, dict) and key in content), None)
 
@@ -121,7 +121,7 @@ def forms_of(content: Any, file: Path) -> Iterator[Form]:
     """The forms in a file.
 
     Raises:
-        InputError: It is of no form that is known.
+        InputError: The format is unknown.
     """
     kind = kind_of(content)
     near = [file.parent.parent / "images", file.parent, file.parent.parent / "image"]
@@ -134,11 +134,11 @@ def forms_of(content: Any, file: Path) -> Iterator[Form]:
         for number, document in enumerate(content["documents"]):
             yield document_of(document, file, f"{file}: document {number}")
     else:
-        raise InputError(f"{file}: no form: expected an object with a list 'form'")
+        raise InputError(f"{file}: not a form: expected an object with a list 'form'")
 
 
 def document_of(document: Any, file: Path, place: str) -> Form:
-    """One of the documents in a file of XFUND; its image is named beside it."""
+    """A document in a file of XFUND, which names its image."""
     fields = document if isinstance(document, dict) else {}
     image = fields.get("img") if isinstance(fields.get("img"), dict) else {}
     name = image.get("fname") or fields.get("id")
@@ -159,7 +159,7 @@ def entities_of(entities: Sequence[Any], place: str) -> Iterator[tuple[Any, Any,
 
 
 def lines_of_receipt(lines: Sequence[Any], place: str) -> Iterator[tuple[Any, Any, str]]:
-    """Category, words and place of each line of CORD; words have the box around their four corners."""
+    """Category, words and place of each line of CORD; words get the bounding box of their four corners."""
     for number, line in enumerate(lines):
         where = f"{place}: line {number}"
         if not isinstance(line, dict) or not isinstance(line.get("words"), list):
@@ -171,7 +171,7 @@ def lines_of_receipt(lines: Sequence[Any], place: str) -> Iterator[tuple[Any, An
 
 
 def quad_box(quad: Any) -> Any:
-    """The box around four corners {x1, y1, ..., x4, y4}; what is none is given back, to be refused as a box."""
+    """The bounding box of four corners {x1, y1, ..., x4, y4}; an invalid value is returned unchanged, to be refused."""
     sides = [[quad.get(f"{axis}{corner}") for corner in range(1, 5)] for axis in "xy"] if isinstance(quad, dict) else []
     if not sides or not all(isinstance(value, int | float) for side in sides for value in side):
         return quad
@@ -188,10 +188,10 @@ def read_forms(
     flag: str,
     images: bool,
 ) -> Iterator[Page] | None:
-    """The forms of a split, by name.
+    """The forms of a split, sorted by name; None if there is no such split.
 
     Raises:
-        InputError: No forms there at all; a form that is broken.
+        InputError: The folder contains no forms, or a form is invalid.
     """
     files = form_files(path, split)
     if not files:
@@ -208,24 +208,24 @@ def read_forms(
 def form_page(
     form: Form, image: Any, label_words: tuple[str, ...], unit: Unit, boxes: str, repairs: Counter[str], images: bool
 ) -> Page:
-    """The words of a form with IOB labels, each with the box of its entity (LayoutLMv3 reads positions of segments) or
-    with its own.
+    """The words of a form as blocks with IOB labels, each with the box of its entity or its own.
 
     Raises:
-        InputError: An image, an entity or a word that is broken, boxes in another unit.
+        InputError: The image is missing, an entity or a word is invalid, or the boxes are in another unit.
     """
     pixels = image_size(image, form.place)
-    told: list[tuple[str, list[tuple[int, str, Corners]]]] = []
-    seen = 0  # words, blank ones included: ids stay when a blank one is mended
+    entities: list[tuple[str, list[tuple[int, str, Corners]]]] = []
+    seen = 0  # words, including blank ones, so that ids do not depend on them
     for label, words, place in form.entities:
         tag = read_tag(label, label_words, place)
         read = [read_word(word, f"{place}: word {number}") for number, word in enumerate(words)]
-        told.append((tag, [(seen + number, text, box) for number, (text, box) in enumerate(read) if text]))
+        entities.append((tag, [(seen + number, text, box) for number, (text, box) in enumerate(read) if text]))
         seen += len(read)
-        repairs["blank_words"] += len(read) - len(told[-1][1])
-    placed = iter(boxes_on_page([box for _, words in told for _, _, box in words], unit, pixels, form.place, repairs))
+        repairs["blank_words"] += len(read) - len(entities[-1][1])
+    raw = [box for _, words in entities for _, _, box in words]
+    placed = iter(boxes_on_page(raw, unit, pixels, form.place, repairs))
     size, blocks = unit.size(pixels), []
-    for tag, words in told:
+    for tag, words in entities:
         corners = [next(placed) for _ in words]
         for place, (number, text, _) in enumerate(words):
             label_word = tag if tag == "O" else f"{'I' if place else 'B'}-{tag}"
@@ -235,14 +235,16 @@ def form_page(
 
 
 def read_tag(label: Any, label_words: tuple[str, ...], place: str) -> str:
+    """The tag of an entity's label; InputError if it is unknown."""
     tag = tag_of(label) if isinstance(label, str) and label.strip() else None
     if tag is None or (tag != "O" and f"B-{tag}" not in label_words):
-        known = ", ".join(word[2:].lower() for word in label_words if word.startswith("B-"))
-        raise InputError(f"{place}: label {label!r} is none of {known}, other")
+        names = ", ".join(word[2:].lower() for word in label_words if word.startswith("B-"))
+        raise InputError(f"{place}: label {label!r}, expected one of {names}, other")
     return tag
 
 
 def read_word(word: Any, place: str) -> tuple[str, Corners]:
+    """Text and box of a word; InputError if they are invalid."""
     if not isinstance(word, dict):
         raise InputError(f"{place}: {word!r}, expected an object with text and box")
     return read_token(word.get("text"), place), read_corners(word.get("box"), place)

@@ -1,4 +1,4 @@
-"""Page images: opened as RGB wherever they come from, and kept on disk as numbers once they are small."""
+"""Page images: opened as RGB from any source, and cached on disk as arrays at model size."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -12,49 +12,50 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from preprocess.errors import InputError, first_line
 
 T = TypeVar("T")
-DEEP = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")  # one number a pixel, which Pillow itself cuts at 255
-RANGES = {"F": (1.0, 255.0, 65535.0), "I": (255.0, 4095.0, 65535.0)}  # of floats and of integers: 8, 12 and 16 bits
-LARGEST_IMAGE = 100_000_000  # pixels: A3 at 600 dots an inch has 70 million
-ORIENTATION = 0x0112  # EXIF's and TIFF's tag
-LYING = (5, 6, 7, 8)  # its values that exchange width and height
+DEEP = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")  # gray modes that Pillow would clip at 255
+RANGES = {"F": (1.0, 255.0, 65535.0), "I": (255.0, 4095.0, 65535.0)}  # usual maxima of floats and integers
+LARGEST_IMAGE = 100_000_000  # pixels: A3 at 600 dpi has 70 million
+ORIENTATION = 0x0112  # tag of EXIF and TIFF
+LYING = (5, 6, 7, 8)  # its values that swap width and height
 
 
 def open_image(image: Any, place: str) -> Image.Image:
-    """An image as RGB, upright; what is transparent is white, as the paper is.
+    """An image as RGB, upright, with white for transparent pixels.
 
     Args:
-        image: A path, the bytes of a file, {"bytes", "path"} as of `datasets`, or an image of Pillow.
+        image: A path, the bytes of a file, {"bytes", "path"} of `datasets`, or a Pillow image.
         place: The page, for messages.
 
     Raises:
-        InputError: There is none, or it cannot be read to its end.
+        InputError: The image is missing or cannot be read.
     """
     return decoded(image, place, to_rgb)
 
 
 def image_size(image: Any, place: str) -> tuple[int, int]:
-    """Width and height in pixels of the page as it is seen, upright, from the head of the file.
+    """Width and height in pixels of the upright page, from the file's header.
 
     Raises:
-        InputError: As of `open_image`.
+        InputError: As for `open_image`.
     """
     return decoded(image, place, upright_size)
 
 
 def upright_size(image: Image.Image) -> tuple[int, int]:
+    """Width and height after the EXIF orientation is applied."""
     if image.format == "TIFF":
-        image.load()  # Pillow turns these itself, then
+        image.load()  # Pillow rotates TIFF images on loading
     width, height = image.size
     return (height, width) if image.getexif().get(ORIENTATION) in LYING else (width, height)
 
 
 def is_turned(image: Image.Image) -> bool:
-    """Whether a file says that its pixels are to be turned or mirrored."""
+    """Whether the EXIF orientation rotates or mirrors the image."""
     return image.getexif().get(ORIENTATION, 1) != 1
 
 
 def decoded(image: Any, place: str, use: Callable[[Image.Image], T]) -> T:
-    """What `use` makes of an opened image, with the many exceptions of Pillow as one line."""
+    """The result of `use` for the opened image; all exceptions of Pillow become an InputError."""
     if isinstance(image, dict):
         image = image.get("bytes") or image.get("path")
     if image is None:
@@ -65,8 +66,8 @@ def decoded(image: Any, place: str, use: Callable[[Image.Image], T]) -> T:
             return use(image)
         if (
             name and Path(image).exists() and not (Path(image).is_file() or Path(image).is_dir())
-        ):  # it would be waited for
-            raise InputError(f"{place}: the image cannot be read{name}: is no regular file")
+        ):  # reading a pipe would block
+            raise InputError(f"{place}: the image cannot be read{name}: not a regular file")
         with Image.open(BytesIO(image) if isinstance(image, bytes) else image) as opened:
             if opened.width * opened.height > LARGEST_IMAGE:
                 size = f"{opened.width} x {opened.height} pixels, expected at most {LARGEST_IMAGE:,}"
@@ -77,13 +78,14 @@ def decoded(image: Any, place: str, use: Callable[[Image.Image], T]) -> T:
     except InputError:
         raise
     except UnidentifiedImageError:
-        raise InputError(f"{place}: the image cannot be read{name}: of no form that is known") from None
-    except Exception as error:  # whatever its decoders raise, the cause is the file
+        raise InputError(f"{place}: the image cannot be read{name}: unknown format") from None
+    except Exception as error:  # decoders raise many types; the cause is the file
         raise InputError(f"{place}: the image cannot be read{name}: {first_line(error)}") from None
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    image = ImageOps.exif_transpose(image)  # boxes are drawn on what a viewer shows
+    """An opened image as upright RGB."""
+    image = ImageOps.exif_transpose(image)  # boxes refer to the displayed image
     if image.mode in DEEP:
         image = eight_bits(image)
     if image.has_transparency_data:
@@ -93,9 +95,9 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def eight_bits(image: Image.Image) -> Image.Image:
-    """An image of integers or floats as gray, white at the end of the range that its numbers need.
+    """An image of integers or floats as 8-bit gray; white is the maximum of the smallest usual range that fits.
 
-    What fits into no usual range is stretched from its least number to its greatest.
+    Other ranges are stretched from their minimum to their maximum.
     """
     levels = np.nan_to_num(np.asarray(image).astype(np.float64), posinf=0, neginf=0)
     low, high = float(levels.min()), float(levels.max())
@@ -105,14 +107,14 @@ def eight_bits(image: Image.Image) -> Image.Image:
 
 
 class ImageFile:
-    """Images of one size on disk, uint8 (N, 3, size, size): added one by one, read by their numbers.
+    """Images of one size on disk, uint8 (N, 3, size, size): added one by one, read by index.
 
-    What is added stands under a temporary name until `close`, which puts it in place of what was there; only then it
-    can be read. Nothing is held in memory, and what reads can be sent to another process.
+    Added images are written to a temporary name until `close`, which replaces the file; they can be read only then.
+    Nothing is kept in memory, and a reader can be sent to another process.
 
     Args:
-        path: Of the file.
-        size: Pixels of a side.
+        path: The file.
+        size: Side length in pixels.
     """
 
     def __init__(self, path: str | Path, size: int) -> None:
@@ -123,11 +125,11 @@ class ImageFile:
 
     @property
     def part(self) -> Path:
-        """The temporary name: always the same, so that a run that was killed leaves one such file at most."""
+        """The temporary name, always the same, so that killed runs leave at most one such file."""
         return self.path.with_name(f".{self.path.name}.part")
 
     def add(self, image: np.ndarray) -> int:
-        """Append an image, uint8 (3, size, size); its number."""
+        """Append an image, uint8 (3, size, size), and return its index."""
         if image.shape != self.shape or image.dtype != np.uint8:
             raise ValueError(f"expected uint8 {self.shape}, found {image.dtype} {image.shape}")
         if self.file is None:
@@ -138,7 +140,7 @@ class ImageFile:
         return self.added - 1
 
     def close(self) -> None:
-        """Put what was added in place."""
+        """Replace the file by the added images."""
         if self.file is not None:
             self.file.flush()
             os.fsync(self.file.fileno())
@@ -147,7 +149,7 @@ class ImageFile:
             self.file = None
 
     def discard(self) -> None:
-        """Throw away what was added."""
+        """Discard the added images."""
         if self.file is not None:
             self.file.close()
             self.part.unlink()
@@ -166,12 +168,12 @@ class ImageFile:
         return self.path.stat().st_size // int(np.prod(self.shape))
 
     def __getitem__(self, numbers: int | Sequence[int]) -> np.ndarray:
-        """The image of a number, (3, size, size), or those of several, (len(numbers), 3, size, size).
+        """The image at an index (3, size, size), or at several (len(numbers), 3, size, size).
 
         Raises:
-            InputError: The file holds no whole number of such images.
+            InputError: The file is not a whole number of such images.
         """
         if self.path.stat().st_size % int(np.prod(self.shape)):
-            raise InputError(f"{self.path}: holds no whole number of images {self.shape}")
+            raise InputError(f"{self.path}: not a whole number of images {self.shape}")
         stored = np.memmap(self.path, np.uint8, "r", shape=(len(self), *self.shape))
-        return stored[np.asarray(numbers)]  # an index that is an array copies
+        return stored[np.asarray(numbers)]  # indexing with an array copies

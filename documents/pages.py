@@ -1,4 +1,4 @@
-"""The pages that a system is trained, chosen and tested on. Blocks and their ids are those of the prompt files."""
+"""Train, validation and test pages of a fine-tuned system. Blocks have the same ids as in the prompt files."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -24,18 +24,18 @@ Keep = Callable[[Page], Page]
 
 @dataclass(frozen=True)
 class PageOptions:
-    """Where pages come from.
+    """The data set and its splits.
 
     Args:
-        dataset_path: A hub id, or a folder of the data set; default that of the data set on the hub.
-        train_path: A folder to train on; default the train split of the data set.
-        train_pages: Train on so many pages, the first ones; 0 takes all.
-        validation_split: The split that the best checkpoint is chosen on; default a part of the train pages.
-        validation_fraction: That part.
-        test_split: The split that is predicted; pages of it are not trained on, except where it is train itself.
-        limit: Classify so many test blocks, the first ones, as --limit of preprocessing; 0 takes all.
-        dataset_size: small, base or large: that of DocLayNet's parts on the hub, instead of --dataset_path.
-        box_unit: What boxes are told in: pixels, percent, 0..1000 or 0..1; default pixels, of rows and DocBank 0..1000.
+        dataset_path: A hub id, or a folder of the data set; default the data set on the hub.
+        train_path: Folder of the train pages; default the train split of the data set.
+        train_pages: Number of train pages, the first in order; 0 uses all.
+        validation_split: Split that selects the best checkpoint; default a part of the train pages.
+        validation_fraction: That part, between 0 and 1.
+        test_split: Split to predict. Its pages are excluded from training, unless it is the train split itself.
+        limit: Classify only the first N test blocks, like --limit of preprocessing; 0 classifies all.
+        dataset_size: small, base or large: that part of DocLayNet on the hub, instead of --dataset_path.
+        box_unit: Unit of the boxes: pixels, percent, 0..1000 or 0..1; default pixels, for rows and DocBank 0..1000.
     """
 
     dataset_path: PathFlag = ""
@@ -61,7 +61,7 @@ class PageOptions:
 
     @property
     def path(self) -> str:
-        """The hub id or folder that is meant; empty where none is named."""
+        """The hub id or folder of the data set; empty if unset."""
         return dataset_of_size(self.dataset_size, self.dataset_path)
 
 
@@ -70,15 +70,15 @@ class Source:
     """A data set, and how its pages are read.
 
     Args:
-        name: In file names.
-        label_words: In their fixed order.
-        read: The pages of a split, one by one, from a path, the split's name, the flag that named the path, and
-            whether images are wanted; None where there is no such split.
+        name: Name in file names.
+        label_words: In fixed order.
+        read: Returns the pages of a split one by one, given a path, the split's name, the flag that named the path,
+            and whether to read images; None if there is no such split.
         path: A hub id or a folder.
-        table_name: In tables.
-        named: Whether a page's name tells it from all pages of other splits. Rows are numbered in each split anew:
-            they are told apart by their words and boxes.
-        repairs: What was mended in the pages that have been read, counted.
+        table_name: Name in tables.
+        named: Whether page names are unique over all splits. Rows are numbered within each split, so they are
+            identified by their words and boxes instead.
+        repairs: Counts of the repairs in the pages read so far.
     """
 
     name: str
@@ -90,7 +90,7 @@ class Source:
     repairs: Counter[str] = field(default_factory=Counter)
 
     def identity(self, page: Page) -> Any:
-        """What two pages with words have in common if they are the same one."""
+        """A key that is the same for two copies of a page with words."""
         if self.named:
             return page.blocks[0].page
         return tuple((block.text, block.box) for block in page.blocks)
@@ -98,13 +98,13 @@ class Source:
 
 @dataclass(frozen=True)
 class Splits:
-    """Pages that hold blocks with text, each with these blocks alone.
+    """The pages of all splits, without blocks that have no text.
 
     Args:
-        dropped: Test blocks without text, by class: no prompt file has them either.
-        leaked: Train pages that were left out because they are test pages, or those of a validation split.
-        blank: Pages that were left out because no block on them has text, by split.
-        repairs: What was mended while pages were read, counted.
+        dropped: Number of test blocks without text, by class; prompt files do not contain them either.
+        leaked: Number of train pages excluded because they are in the test or validation split.
+        blank: Number of pages excluded because they have no text, by split.
+        repairs: Counts of the repairs.
     """
 
     train: list[Page]
@@ -121,11 +121,11 @@ class Splits:
 
 @dataclass
 class Split:
-    """The pages of one split that have text, and what was left out.
+    """The pages of one split that have text.
 
     Args:
-        dropped: Blocks without text, by class.
-        blank: Pages without text.
+        dropped: Number of blocks without text, by class.
+        blank: Number of pages without text.
     """
 
     pages: list[Page] = field(default_factory=list)
@@ -134,31 +134,32 @@ class Split:
 
 
 def dataset_of(dataset_path: str) -> DataSet:
-    """The data set that lies there, for its names."""
+    """The data set at a path, DocLayNet or DocBank."""
     return DOCLAYNET if docbank_files(dataset_path) is None else DOCBANK
 
 
 def read_splits(options: PageOptions, seed: int, source: Source, keep: Keep | None = None) -> Splits:
-    """Read all pages; what is held out for validation is drawn with `seed`.
+    """Read all pages.
 
     Args:
-        keep: What is kept of a page, which comes with its image and its blocks with text. Called on each page as it
-            streams, of the test split until `limit` blocks are there: no two images need be in memory. With it the last
-            test page stays whole: who looks at images sees all of a page, whatever `limit`.
+        seed: Random seed of the pages held out for validation.
+        keep: Converts a page with its image and its blocks with text, as pages stream, so that one image at a time is
+            in memory. For the test split it is called until `limit` blocks are read. With it the last test page stays
+            whole, because a model with images sees whole pages.
 
     Raises:
-        InputError: A split that is not there or has no block with text, a page that stands in the test split twice.
+        InputError: A split is missing or has no text, or a page occurs twice in the test split.
     """
     path, chosen, tested = source.path, options.validation_split, options.test_split
     flag = "--dataset_path" if tested == "test" else "--test_split"
     test = require_split(read_split(source, path, tested, flag, keep, limit=options.limit), path, tested, flag)
     repeated, number = Counter(block.id for block in flat(test.pages)).most_common(1)[0]
     if number > 1:
-        raise InputError(f"{path}: {number} {tested} blocks have the id {repeated!r}: a page stands there twice")
+        raise InputError(f"{path}: {number} {tested} blocks have the id {repeated!r}: a page occurs twice")
     read = read_train(options, source, keep)
-    train = read.pages if tests_train(options, source) else apart(read.pages, test.pages, source)
+    train = read.pages if tests_train(options, source) else without_test_pages(read.pages, test.pages, source)
     leaked = len(read.pages) - len(train)
-    needed(train, options.train_path or path, "train", "--train_path", ", apart from test pages")
+    require_pages(train, options.train_path or path, "train", "--train_path", " besides test pages")
     blank = {"train": read.blank, tested: test.blank}
     if chosen:
         held = require_split(
@@ -166,9 +167,11 @@ def read_splits(options: PageOptions, seed: int, source: Source, keep: Keep | No
         )
         validation, blank[chosen] = held.pages, held.blank
         if chosen != "train":
-            train = apart(train, validation, source)
+            train = without_test_pages(train, validation, source)
             leaked = len(read.pages) - len(train)
-            needed(train, options.train_path or path, "train", "--train_path", ", apart from test and validation pages")
+            require_pages(
+                train, options.train_path or path, "train", "--train_path", " besides those of test and validation"
+            )
     else:
         train, validation = hold_out(train, options.validation_fraction, seed)
     tests = limited(test.pages, options.limit, whole=keep is not None)
@@ -178,10 +181,11 @@ def read_splits(options: PageOptions, seed: int, source: Source, keep: Keep | No
 def read_split(
     source: Source, path: str, split: str, flag: str, keep: Keep | None, first: int = 0, limit: int = 0
 ) -> Split | None:
-    """All pages of a split, or the `first` ones; None where there is no such split.
+    """The pages of a split; None if there is no such split.
 
     Args:
-        limit: Call `keep` until so many blocks with text are there; 0: on all pages.
+        first: Number of pages, the first in order; 0: all.
+        limit: Call `keep` until this number of blocks with text is read; 0: on all pages.
     """
     pages = source.read(path, split, flag, keep is not None)
     if pages is None:
@@ -205,36 +209,36 @@ def flat(pages: Sequence[Page]) -> list[Block]:
 
 
 def require_split(split: Split | None, path: str, name: str, flag: str) -> Split:
-    """`split`, which must be there and hold text."""
+    """`split`; InputError if it is missing or has no text."""
     if split is None:
-        raise InputError(f"{path}: no {name} split in it ({flag})")
-    needed(split.pages, path, name, flag)
+        raise InputError(f"{path}: no {name} split ({flag})")
+    require_pages(split.pages, path, name, flag)
     return split
 
 
-def needed(pages: list[Page], path: str, split: str, flag: str, other: str = "") -> None:
-    """Refuse a split in which no page is left."""
+def require_pages(pages: list[Page], path: str, split: str, flag: str, other: str = "") -> None:
+    """Raises InputError if a split has no pages left."""
     if not pages:
-        raise InputError(f"{path}: no {split} block with text in it{other} ({flag})")
+        raise InputError(f"{path}: no {split} block with text{other} ({flag})")
 
 
 def read_train(options: PageOptions, source: Source, keep: Keep | None) -> Split:
-    """The train split, or all of `--train_path` where that has none."""
+    """The train split, or all of `--train_path` if that has no splits."""
     where, flag = (options.train_path, "--train_path") if options.train_path else (source.path, "--dataset_path")
     for split in ("train", "test") if options.train_path else ("train",):
         read = read_split(source, where, split, flag, keep, options.train_pages)
         if read is not None:
             return read
-    raise InputError(f"{where}: no train split in it; name a folder to train on with --train_path ({flag})")
+    raise InputError(f"{where}: no train split; give a folder to train on with --train_path ({flag})")
 
 
 def tests_train(options: PageOptions, source: Source) -> bool:
-    """Whether it is the user's wish to be tested on train pages."""
+    """Whether the user asked to test on the train pages."""
     return options.test_split == "train" and Path(options.train_path or source.path) == Path(source.path)
 
 
-def apart(train: list[Page], test: list[Page], source: Source) -> list[Page]:
-    """The train pages that are no test pages."""
+def without_test_pages(train: list[Page], test: list[Page], source: Source) -> list[Page]:
+    """The train pages that are not among the test pages."""
     tested = {source.identity(page) for page in test}
     return [page for page in train if source.identity(page) not in tested]
 
@@ -246,7 +250,7 @@ def hold_out(pages: list[Page], fraction: float, seed: int) -> tuple[list[Page],
         InputError: There is only one page.
     """
     if len(pages) < 2:
-        raise InputError("one train page with text: expected two or more, to choose a checkpoint on (--train_path)")
+        raise InputError("one train page with text: expected at least two, to select a checkpoint (--train_path)")
     count = min(max(1, round(fraction * len(pages))), len(pages) - 1)
     held = set(np.random.default_rng(seed).permutation(len(pages))[:count].tolist())
     train = [page for number, page in enumerate(pages) if number not in held]
@@ -254,10 +258,10 @@ def hold_out(pages: list[Page], fraction: float, seed: int) -> tuple[list[Page],
 
 
 def limited(pages: list[Page], limit: int, whole: bool) -> list[Page]:
-    """The pages on which the first `limit` blocks stand.
+    """The pages with the first `limit` blocks.
 
     Args:
-        whole: Keep the blocks after them, for a model that sees both sides; else they go.
+        whole: Keep the remaining blocks of the last page, as context of a bidirectional model.
     """
     if not limit:
         return pages

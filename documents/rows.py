@@ -1,6 +1,6 @@
-"""Rows of a data set: id, image, tokens (or words), bboxes (0..1000) and ner_tags (classes by number), a page each.
+"""Data sets with a page in each row: id, image, tokens (or words), bboxes (0..1000) and ner_tags (class numbers).
 
-So FUNSD and CORD are on the hub, and so images are stored that were annotated.
+FUNSD and CORD on the hub and the annotated images of run_preprocess_annotations.py have this format.
 """
 
 from collections import Counter
@@ -30,9 +30,9 @@ class RowReading:
 
     Args:
         label_words: In the order of the classes.
-        unit: Of the boxes.
-        boxes: Whose box a word has: segment or word.
-        repairs: Counts what had to be mended.
+        unit: Unit of the boxes.
+        boxes: segment or word, as for `--boxes`.
+        repairs: Counts the repairs.
     """
 
     label_words: tuple[str, ...]
@@ -42,45 +42,46 @@ class RowReading:
 
 
 def rows_source(name: str, path: str, unit: Unit, boxes: str) -> Source:
-    """A data set of rows, with the label words that it names itself.
+    """A data set of rows, with its own label words.
 
     Args:
-        unit: Of the boxes.
-        boxes: As of `form_page`; where rows have the boxes of words, segments are made of them.
+        unit: Unit of the boxes.
+        boxes: segment or word; segments are made from word boxes.
 
     Raises:
-        InputError: None at this path, or one whose classes have no names.
+        InputError: There is no such data set, or its classes have no names.
     """
     table = find_table(path, "train") or find_table(path, "test")
     if table is None:
         forms = "training_data/ and testing_data/ or " if name == "funsd" else ""
         raise InputError(
-            f"{path}: no data set for --dataset {name}: expected {forms}dataset_dict.json as `save_to_disk` writes it, "
+            f"{path}: no data set for --dataset {name}: expected {forms}dataset_dict.json written by `save_to_disk`, "
             "or parquet files named train and test (--dataset_path)"
         )
     label_words, repairs = class_names(table), Counter[str]()
     if name == "funsd" and WORDS in (table.features() or {}):
         name = "cord"
-    table_name = Path(path).resolve().name if name == "annotations" else name  # sets of one's own are told apart
+    table_name = Path(path).resolve().name if name == "annotations" else name  # distinguishes users' data sets
     reading = RowReading(label_words, unit, boxes, repairs)
     return Source(name, label_words, partial(read_rows, reading), path, table_name, False, repairs)
 
 
 def class_names(table: Table) -> tuple[str, ...]:
+    """The class names of ner_tags; InputError if it has none."""
     names = table.class_names("ner_tags")
     if not names:
         raise InputError(
-            f"{table.place}: no names of the classes: expected a column ner_tags of lists of ClassLabel, as --dataset "
-            f"funsd and annotations have; --dataset doclaynet reads pages of DocLayNet and DocBank ({table.flag})"
+            f"{table.place}: no class names: expected a column ner_tags with lists of ClassLabel, as for --dataset "
+            f"funsd and annotations; --dataset doclaynet reads pages of DocLayNet and DocBank ({table.flag})"
         )
     return tuple(names)
 
 
 def read_rows(reading: RowReading, path: str, split: str, flag: str, images: bool) -> Iterator[Page] | None:
-    """The pages of a split of rows.
+    """The pages of a split; None if there is no such split.
 
     Raises:
-        InputError: Its classes are others than those of the data set; a row that is broken.
+        InputError: Its classes differ from those of the data set, or a row is invalid.
     """
     table = find_table(path, split, flag)
     if table is None:
@@ -97,10 +98,10 @@ def read_rows(reading: RowReading, path: str, split: str, flag: str, images: boo
 
 
 def row_page(row: dict[str, Any], place: str, reading: RowReading, images: bool) -> Page:
-    """The tokens of a row; a token may be a text of several words.
+    """The tokens of a row as blocks; a token may contain several words.
 
     Raises:
-        InputError: A column that is missing or broken, boxes in another unit, no image where it is needed.
+        InputError: A column is missing or invalid, boxes are in another unit, or a required image is missing.
     """
     if WORDS in row and "tokens" not in row:
         row = row | {"tokens": row[WORDS]}
@@ -136,6 +137,6 @@ def row_page(row: dict[str, Any], place: str, reading: RowReading, images: bool)
 
 
 def are_words(texts: Sequence[str], boxes: Sequence[Corners]) -> bool:
-    """Whether each box is that of one word: each has one, and no two that follow each other have the same."""
+    """Whether the boxes are those of single words: each text is one word, and no two adjacent boxes are equal."""
     alone = all(one != other for one, other in pairwise(boxes))
     return len(boxes) > 1 and alone and all(len(text.split()) == 1 for text in texts)

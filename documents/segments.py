@@ -1,28 +1,28 @@
-"""Words -> segments: the lines of a page, split at wide gaps. So words that OCR has found get boxes of segments."""
+"""Words -> segments: lines of a page, split at wide gaps, which give words from OCR their segment boxes."""
 
 from collections.abc import Sequence
 from statistics import median
 
 from preprocess.blocks import Cell, Corners, lines_of
 
-WIDE = 0.8  # median heights of the words of a line: on FUNSD's train forms segments then agree best with the entities
+WIDE = 0.8  # median word heights; on FUNSD's train forms, segments then agree best with entities
 
 
 def segments(boxes: Sequence[Corners]) -> list[list[int]]:
     """The words of each segment, from left to right; segments top-down.
 
     Args:
-        boxes: x0, y0, x1, y1 of each word, in units that are equally long in both directions.
+        boxes: x0, y0, x1, y1 of each word, in the same unit in both directions.
     """
     cells = [Cell(str(word), (x0, y0, x1 - x0, y1 - y0)) for word, (x0, y0, x1, y1) in enumerate(boxes)]
-    found: list[list[int]] = []
+    result: list[list[int]] = []
     for line in lines_of(cells):
         gap = WIDE * median(cell.box[3] for cell in line)
-        end = None  # of what the segment holds so far
+        end = None  # right end of the current segment
         for cell in line:
             if end is None or cell.box[0] - end > gap:
-                found.append([])
-            found[-1].append(int(cell.text))
+                result.append([])
+            result[-1].append(int(cell.text))
             right = cell.box[0] + cell.box[2]
             end = right if end is None else max(end, right)
-    return found
+    return result

@@ -1,4 +1,4 @@
-"""Which data set is meant: FUNSD and other forms, rows of annotated images, or the pages of DocLayNet and DocBank."""
+"""Selects the reader of a data set: FUNSD and other forms, rows of annotated images, or DocLayNet and DocBank pages."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -15,18 +15,18 @@ from preprocess.errors import InputError
 from preprocess.pages import read_pages
 from preprocess.units import PIXELS, THOUSANDTHS, unit_of
 
-FORMS = {"funsd": "nielsr/funsd-layoutlmv3"}  # data set of forms -> where it lies on the hub, as rows
+FORMS = {"funsd": "nielsr/funsd-layoutlmv3"}  # data set of forms -> its rows on the hub
 
 
 def source_of(dataset: str, dataset_path: str = "", box_unit: str = "", boxes: str = SEGMENT) -> Source:
-    """The data set that is meant by `--dataset` and `--dataset_path`; without a path that of the hub.
+    """The data set of `--dataset` and `--dataset_path`; without a path, that of the hub.
 
     Args:
-        box_unit: What boxes are told in; empty: in what such files have.
-        boxes: Whose box a word has: that of its segment (segment) or its own (word).
+        box_unit: Unit of the boxes; empty: the default of the format.
+        boxes: segment: a word has the box of its segment; word: its own box.
 
     Raises:
-        InputError: Another data set, no path where one is needed, or a path at which there is no such data set.
+        InputError: The data set is unknown, or its path is unset or wrong.
     """
     path, unit = dataset_path, box_unit
     if dataset == "doclaynet":
@@ -55,13 +55,13 @@ def source_of(dataset: str, dataset_path: str = "", box_unit: str = "", boxes: s
 def read_layout(
     repairs: Counter[str], box_unit: str, path: str, split: str, flag: str, images: bool
 ) -> Iterator[Page] | None:
-    """As `read_pages`, with what was mended counted."""
+    """As `read_pages`, with repairs counted."""
     pages = read_pages(path, split, flag, images, box_unit)
     return None if pages is None else counted(pages, repairs)
 
 
 def counted(pages: Iterator[Page], repairs: Counter[str]) -> Iterator[Page]:
-    """The pages, with what was mended of the boxes of texts counted."""
+    """The pages, with the repairs of boxes counted."""
     for page in pages:
         for block in page.blocks:
             if block.text:

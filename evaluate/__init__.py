@@ -1,7 +1,7 @@
 """Prompt files to predictions to a table.
 
-`evaluate` is also the name of a package on PyPI. This one is found first because it is a package in the folder that the
-scripts run from; nothing here imports the other, and it must never be installed beside this project.
+`evaluate` is also the name of a package on PyPI. This one takes precedence because it is in the folder that the scripts
+run from. The other one is never imported, and must not be installed with this project.
 
-docs/architecture.md has the map.
+docs/architecture.md maps the modules.
 """

@@ -1,7 +1,7 @@
-"""Calibration: what direct or channel wrote, corrected for what the model prefers whatever the text is.
+"""Calibration: corrects the label distributions of direct or channel for the model's bias.
 
-Where the correction is read off content-free prompts, these alone are scored; else no model is needed. The formulas
-stand in `llama.corrections`.
+Methods that use content-free prompts score only these; the others need no model. `llama.corrections` contains the
+formulas.
 """
 
 import math
@@ -22,10 +22,12 @@ from evaluate.predictions import (
 from evaluate.requests import encode
 from evaluate.results_folder import checkpoint_name, default_output
 from evaluate.run import Run, RunOptions, summary
+from evaluate.runner import Outcome
 from evaluate.scored_prompts import ScoredPrompts, read_scored_prompts
 from evaluate.scoring import label_scores, score
+from evaluate.session import Session
 from llama.corrections import divide, divide_by_batch, match_prior, normalise
-from llama.parallel import finish, is_rank_0
+from llama.parallel import is_rank_0
 from preprocess.errors import InputError
 from preprocess.files import PathFlag, check_writable, read_json
 from preprocess.prompts import Prompt
@@ -37,25 +39,26 @@ METHODS = (*SCORED, "batch", "prior", "none")
 
 @dataclass(frozen=True)
 class CalibrateConfig:
-    """Calibrate the output of run_evaluate_direct_llama.py, or with batch and prior that of
-    run_evaluate_channel_llama.py; only content-free prompts are scored.
+    """Calibrate the predictions of run_evaluate_direct_llama.py, or with batch and prior those of
+    run_evaluate_channel_llama.py. Only content-free prompts are scored.
 
-    dtype and score_eos are those of that output.
+    dtype and score_eos are those of these predictions.
 
     Args:
-        direct_input_path: The prompt file of the direct method (or of channel).
-        direct_output_path: Its predictions; default where the direct script puts them.
-        method: contextual, domain or pmi divide by the distribution after content-free texts, random words or the end
-            of the prompt alone; batch by the mean distribution of all examples; prior makes that mean a declared one;
-            none corrects nothing (with --normalize). batch and prior assume to know the classes' shares.
+        direct_input_path: Prompt file of the direct method (or of channel).
+        direct_output_path: Its predictions file; default the default output path of the direct script.
+        method: contextual, domain and pmi divide by the distribution of content-free texts, of random words, or of the
+            end of the prompt alone; batch divides by the mean distribution of all examples; prior reweights the classes
+            so that this mean is the given prior; none changes nothing (for --normalize). batch and prior assume that
+            the class distribution is known.
         content_free: For contextual: a JSON list of texts; default ["N/A"].
-        premise: For pmi: what stands in place of the prompt; default what follows its last {text}.
-        seed: Of domain's random words.
-        batch_mean: For batch: probability, or log for the mean of log-probabilities.
-        batch_examples: For batch: take the mean over so many examples, the first in the order of ids; 0 takes all.
-        prior: For prior: uniform, train (the classes' shares in the train split) or a JSON file with a number a label
-            word.
-        normalize: Divide each label word's log-probability by its tokens or its characters first; none does not.
+        premise: For pmi: the text that replaces the prompt; default the part after its last {text}.
+        seed: For domain: random seed of the words.
+        batch_mean: For batch: mean of the probability, or log for the mean of log-probabilities.
+        batch_examples: For batch: number of examples in the mean, the first in the order of ids; 0 uses all.
+        prior: For prior: uniform, train (class distribution of the train split) or a JSON file with a number for each
+            label word.
+        normalize: tokens or characters divides each label word's log-probability by its length first; none does not.
         run: The options that all methods share.
     """
 
@@ -80,14 +83,14 @@ class CalibrateConfig:
             if getattr(self, flag) < 0:
                 raise InputError(f"--{flag} {getattr(self, flag)}: expected 0 or more")
         if self.method == "none" and self.normalize == "none":
-            raise InputError("--method none: with --normalize none it is the direct output itself")
+            raise InputError("--method none: with --normalize none it changes nothing")
         owners = {"content_free": "contextual", "premise": "pmi", "batch_examples": "batch"}
         for flag, method in owners.items():
             if getattr(self, flag) and self.method != method:
-                raise InputError(f"--{flag}: belongs to --method {method}, not {self.method}")
+                raise InputError(f"--{flag}: only for --method {method}, not {self.method}")
 
 
-# What a label word's log-probability is divided by, of its number of scored tokens and its text.
+# The divisor of a label word's log-probability, given its number of scored tokens and its text.
 UNITS: dict[str, Callable[[int, str], int]] = {
     "none": lambda tokens, word: 1,
     "tokens": lambda tokens, word: tokens,
@@ -96,13 +99,13 @@ UNITS: dict[str, Callable[[int, str], int]] = {
 
 
 def evaluate_direct_calibrate(config: CalibrateConfig) -> None:
-    """Correct the label distributions of an output and predict what is most probable then."""
-    calibrate(config)
-    finish()
+    """Calibrate a predictions file."""
+    with Session() as session:
+        calibrate(config, session)
 
 
-def calibrate(config: CalibrateConfig) -> None:
-    """Read, check, score content-free prompts where the method needs them, correct, write."""
+def calibrate(config: CalibrateConfig, session: Session) -> None:
+    """Calibrate a predictions file: read and check it, score content-free prompts if needed, correct, write."""
     checkpoint = checkpoint_name(config.run.ckpt_dir)
     output_path = config.direct_output_path or default_output("direct", Path(config.direct_input_path), checkpoint)
     scored = read_scored_prompts(config.direct_input_path, output_path, config.method not in SCORED, config.normalize)
@@ -114,49 +117,58 @@ def calibrate(config: CalibrateConfig) -> None:
     )
     path = config.run.output_path or default_output(kind, Path(config.direct_input_path), checkpoint)
     if config.method in SCORED:
-        calibrate_with_model(config, scored, method, path, settings)
+        calibrate_with_model(config, session, scored, method, path, settings)
     elif is_rank_0():
         calibrate_alone(config, scored, method, Path(path), settings)
 
 
 def calibrate_with_model(
-    config: CalibrateConfig, scored: ScoredPrompts, method: str, path: str, settings: dict[str, Any]
+    config: CalibrateConfig,
+    session: Session,
+    scored: ScoredPrompts,
+    method: str,
+    path: str,
+    settings: dict[str, Any],
 ) -> None:
-    """By what the model says to prompts without content."""
+    """Calibrate by the scores of content-free prompts."""
     free, own = free_prompts(config, scored.prompts)
     options, meta = replace(config.run, output_path=path), scored.meta
     run = Run(method, scored.file, options, meta.get("dtype") or "auto", settings | own, config)
     fingerprint = meta.get("fingerprint") or run.identity["fingerprint"]
     if fingerprint != run.identity["fingerprint"]:
         raise InputError(
-            f"--ckpt_dir {run.checkpoint.folder}: fingerprint {run.identity['fingerprint'][:12]}…,"
+            f"--ckpt_dir {run.checkpoint.folder}: fingerprint {run.identity['fingerprint'][:12]}…, but"
             f" {scored.predictions.path} was made with {fingerprint[:12]}… ({meta.get('checkpoint')});"
-            " the same weights in another format have another one"
+            " the same weights in another format have another fingerprint"
         )
     flat = [prompt for prompts in free.values() for prompt in prompts]
     encoded = encode(flat, "direct", run.checkpoint.tokenizer, run.max_seq_len, run.prompt_path)
-    if encoded.cut and config.method != "domain":  # of random words fewer will do
+    if encoded.cut and config.method != "domain":  # random words may be cut
         text = next(prompt.text for prompt in flat if prompt.id == encoded.cut[0])
-        raise InputError(f"{run.prompt_path}: id {encoded.cut[0]!r} leaves no room for {text!r} (--max_seq_len)")
+        raise InputError(f"{run.prompt_path}: id {encoded.cut[0]!r} is too long: {text!r} does not fit (--max_seq_len)")
     if run.is_finished():
         return
     with run.alone():
-        outcome, tokens = score(run, encoded, lambda _, scores: label_scores(scores, scored.score_eos))
+        outcome, tokens = score(run, session, encoded, lambda _, scores: label_scores(scores, scored.score_eos))
         if outcome is not None:
             free_scores = iter(outcome.rows)
             bias = {key: [next(free_scores) for _ in prompts] for key, prompts in free.items()}
             rows, ties = corrected_rows(config, scored, bias)
+
+            def with_direct(own: float, key: str) -> Any:
+                """A counter with that of direct added; None if direct has no meta file."""
+                return None if meta.get(key) is None else own + meta[key]
+
+            seconds = with_direct(outcome.seconds, "seconds")
+            whole = Outcome(rows, seconds, with_direct(outcome.tokens_computed, "tokens_computed"))
             counters = {"ties": ties, "cut": meta.get("cut"), "content_free": outcome.rows}
-            # What direct took is part of this result; without its meta file nobody knows.
-            for key, own in (("tokens_scored", tokens), ("tokens_computed", run.tokens_computed)):
-                counters[key] = own + meta[key] if meta.get(key) is not None else None
-            run.write(rows, outcome.seconds + meta["seconds"] if meta.get("seconds") is not None else None, counters)
+            run.write(whole, counters | {"tokens_scored": with_direct(tokens, "tokens_scored")})
 
 
 def calibrate_alone(
     config: CalibrateConfig, scored: ScoredPrompts, method: str, path: Path, settings: dict[str, Any]
 ) -> None:
-    """By the examples' own distributions: no model, no checkpoint. The meta file keeps what it says of them."""
+    """Calibrate by the examples' own distributions, without a model. The meta file keeps the entries of direct's."""
     check_writable(path, "--output_path")
     prompt_meta = read_meta(Path(config.direct_input_path), "--direct_input_path", PROMPT_META)
     own: dict[str, Any] = {"batch_mean": config.batch_mean, "batch_examples": config.batch_examples}
@@ -170,7 +182,7 @@ def calibrate_alone(
         "settings": settings | (own if config.method != "none" else {}),
     }
     if finished(path, identity, config.run.overwrite, begun=False):
-        print(f"{path}: finished already, same inputs and options; --overwrite repeats it")
+        print(f"{path}: already finished with the same inputs and options; --overwrite repeats it")
         return
     rows, ties = corrected_rows(config, scored, {}, own.get("prior"))
     own_meta = {
@@ -185,7 +197,7 @@ def calibrate_alone(
 
 
 def free_prompts(config: CalibrateConfig, prompts: Sequence[Prompt]) -> tuple[dict[Key, list[Prompt]], dict[str, Any]]:
-    """For each distinct prompt those to score in its place, and the settings that they depend on."""
+    """The content-free prompts to score for each distinct prompt, and the settings that they depend on."""
     if config.method == "pmi":
         return premises(prompts, config.premise, config.direct_input_path), {"premise": config.premise or None}
     if config.method == "domain":
@@ -200,15 +212,15 @@ def corrected_rows(
     bias: dict[Key, list[dict[str, Any]]],
     prior: dict[str, float] | None = None,
 ) -> tuple[list[dict[str, Any]], int]:
-    """The rows of the output in the order of the examples, and how many are ties.
+    """The calibrated rows in the order of the examples, and the number of ties.
 
     Args:
         bias: For each distinct prompt the rows of its content-free prompts.
-        prior: For each label word its share, or something in proportion to it.
+        prior: For each label word its probability, up to a common factor.
     """
     scores: list[list[float]] = [[] for _ in scored.prompts]
     of_one_kind: dict[Key | tuple[str, ...], list[int]] = {}
-    for number in by_id(scored.prompts):  # so that nothing depends on the order of the file
+    for number in by_id(scored.prompts):  # independent of the order of the file
         prompt = scored.prompts[number]
         of_one_kind.setdefault(without_text(prompt) if bias else prompt.label_words, []).append(number)
     for kind, numbers in of_one_kind.items():
@@ -239,7 +251,7 @@ def corrected_rows(
 def per_unit(
     config: CalibrateConfig, scored: ScoredPrompts, rows: Sequence[dict[str, Any]], words: Sequence[str]
 ) -> np.ndarray:
-    """log_probs of `rows` (N, C), divided by the tokens or characters of the label words where that is asked for."""
+    """log_probs of `rows` (N, C), divided by the tokens or characters of the label words with `--normalize`."""
     divisors = []
     for row in rows:
         tokens = row["num_tokens"] if config.normalize == "tokens" else [0] * len(words)
@@ -250,10 +262,10 @@ def per_unit(
 
 
 def read_prior(config: CalibrateConfig, words: Iterable[str], prompt_meta: dict[str, Any] | None) -> dict[str, float]:
-    """The declared prior: a number above 0 for each label word, not normalised.
+    """The prior: a positive number for each label word, not normalised.
 
     Raises:
-        InputError: A label word without one.
+        InputError: A label word has none.
     """
     if config.prior == "uniform":
         return dict.fromkeys(words, 1.0)

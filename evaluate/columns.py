@@ -1,4 +1,4 @@
-"""The columns of the results table: each is about a method with its draws."""
+"""The columns of the results table; each shows a property of a method."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,29 +12,32 @@ from evaluate.result import Result
 
 
 def deviation(values: np.ndarray | list[float] | None) -> float | None:
-    """Standard deviation of a sample; one value has none."""
+    """Sample standard deviation; None for fewer than two values."""
     return None if values is None or len(values) < 2 else float(np.std(values, ddof=1))
 
 
 def interval_or_why(interval: Callable[[Method], Any]) -> Callable[[Method], Any]:
-    """An interval, or why there is none."""
+    """An interval, or the reason why there is none."""
     return lambda method: method.groups.too_few or interval(method)
 
 
 def of_draws(metric: Callable[[Result], float | None]) -> Callable[[Method], float | None]:
+    """The mean of a metric over the draws."""
     return lambda method: method.mean(metric)
 
 
 def macro_f1(method: Method) -> float | None:
+    """Mean macro-F1 over the draws."""
     return None if method.macro_f1s is None else float(method.macro_f1s.mean())
 
 
 def seed_of(draw: Result) -> str:
+    """Seed and order of a draw."""
     return f"{draw.seed} order {draw.order}" if draw.order else str(draw.seed)
 
 
 def whole(value: float) -> str:
-    """A count, of which the mean over draws need not be whole."""
+    """A count as text; its mean over draws may not be whole."""
     return f"{value:.0f}" if value == round(value) else f"{value:.1f}"
 
 

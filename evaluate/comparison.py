@@ -1,4 +1,4 @@
-"""Whether one method is better than another: pairs of methods on the same examples and the same draws."""
+"""Comparison of methods in pairs, on the same examples and the same draws."""
 
 import itertools
 import sys
@@ -18,25 +18,25 @@ from preprocess.errors import InputError
 from preprocess.files import PathFlag
 
 FEW_DRAWS_NOTE = (
-    f"Fewer than {FEW_DRAWS} draws: too few to know their spread; intervals are wider, and p larger, for it."
+    f"Fewer than {FEW_DRAWS} draws: their variance is poorly estimated, so intervals are wider and p-values larger."
 )
 
 
 @dataclass(frozen=True)
 class CompareConfig:
-    """Print, for every pair of methods on the same examples, whether their difference is more than chance.
-    All draws of a method (--seed) are one method, compared on the draws that both have. Difference: of the mean
-    accuracies, first minus second, with its 95 % interval. p: of a difference as large as this if there is none. One
-    draw each of examples that stand alone: McNemar's exact test (McNemar 1947), interval of Bonett and Price (2012).
-    Blocks of pages: a t test of the paired differences, clustered by page, with the variance CR2 and the degrees of
-    freedom of Bell and McCaffrey (2002); fewer than five pages are too few for either. Several draws: clustered by
-    example or page and by draw at once (Cameron, Gelbach and Miller 2011; half widths added as in Howe 1974). Holm: p
-    adjusted for all pairs of the data set (Holm 1979), or for all that --baseline is compared with.
+    """Test, for every pair of methods on the same examples, whether they differ significantly.
+    All draws (--seed) of a method are compared together, on the draws that both methods have. difference is the mean
+    accuracy of the first method minus that of the second, with its 95 % interval. p is the p-value, and Holm is p
+    adjusted for all pairs of the data set, or for all comparisons with --baseline (Holm 1979). Tests: for one draw each
+    and independent examples, McNemar's exact test (McNemar 1947) with the interval of Bonett and Price (2012); for
+    blocks of pages, a t test of the paired differences clustered by page, with CR2 variance and the degrees of freedom
+    of Bell and McCaffrey (2002); for several draws, the same clustered also by draw (Cameron, Gelbach and Miller 2011;
+    squared half-widths added as in Howe 1974). There is no test for fewer than five pages.
 
     Args:
-        paths: Predictions files, or folders that hold outputs_*.json at any depth.
+        paths: Predictions files, or folders that are searched recursively for outputs_*.json.
         format: markdown, latex (needs the package booktabs) or csv.
-        baseline: Compare this method alone with each of the others; as the table of all pairs calls it.
+        baseline: Compare only this method with each of the others; a name from the table of all pairs.
     """
 
     paths: tuple[PathFlag, ...] = ("results",)
@@ -51,9 +51,9 @@ class Pair(NamedTuple):
     """Two methods on the same examples, and how they differ.
 
     Args:
-        first, second: Their places among those compared.
-        comparison: With the p-value as it is.
-        p: Adjusted for all pairs (Holm); None where the comparison has none.
+        first, second: Their indices among the methods.
+        comparison: Their difference, with the unadjusted p-value.
+        p: The p-value adjusted for all pairs (Holm); None if the comparison has none.
     """
 
     first: int
@@ -62,7 +62,7 @@ class Pair(NamedTuple):
     p: float | None
 
 
-# Of (data set, names of its methods, pair).
+# A row is (data set, names of its methods, pair).
 COLUMNS = (
     Column("dataset", lambda row: row[0], is_number=False),
     Column("first", lambda row: row[1][row[2].first], is_number=False),
@@ -82,29 +82,29 @@ def print_comparison(config: CompareConfig) -> None:
     Raises:
         InputError: There are no two methods of one data set, or no --baseline.
     """
-    rows, notes, known = [], [], []
+    rows, notes, all_names = [], [], []
     for dataset, members in itertools.groupby(read_results(config.paths), key=lambda result: result.dataset):
         kept, left_out = on_the_same_examples(list(members))
         methods = methods_of(kept)
         names = short_names(methods)
-        found, unpaired = compare_pairs(methods, names, config.baseline)
-        rows += [(dataset, names, pair) for pair in found]
+        pairs, unpaired = compare_pairs(methods, names, config.baseline)
+        rows += [(dataset, names, pair) for pair in pairs]
         notes += left_out + unpaired
-        known += names
-    if not rows and config.baseline and not {*known} & {config.baseline}:
-        raise InputError(f"--baseline {config.baseline}: expected one of {'; '.join(dict.fromkeys(known))}")
+        all_names += names
+    if not rows and config.baseline and not {*all_names} & {config.baseline}:
+        raise InputError(f"--baseline {config.baseline}: expected one of {'; '.join(dict.fromkeys(all_names))}")
     if not rows:
         for note in notes:
             print(note, file=sys.stderr)
-        raise InputError(f"{', '.join(config.paths)}: no two methods of one data set to compare")
+        raise InputError(f"{', '.join(config.paths)}: no two methods on the same data set to compare")
     if any(1 < row[2].comparison.draws < FEW_DRAWS for row in rows):
         notes.append(FEW_DRAWS_NOTE)
     print(to_text(config.format, COLUMNS, [Rows("", rows)], None, notes))
 
 
 def on_the_same_examples(results: Sequence[Result]) -> tuple[list[Result], list[str]]:
-    """The most results of a data set that are of the same examples with the same ground truths, and a line for each
-    other one."""
+    """The largest set of results of a data set with the same examples and ground truths, and a line for each other
+    result."""
     examples = [dict(zip(result.ids, result.truths or [None] * len(result.ids), strict=True)) for result in results]
     together: list[list[int]] = []
     for place, own in enumerate(examples):
@@ -123,7 +123,7 @@ def on_the_same_examples(results: Sequence[Result]) -> tuple[list[Result], list[
 
 
 def difference(examples: dict[str, str | None], others: dict[str, str | None]) -> str | None:
-    """How some examples, with their ground truths, differ from others; None where they do not."""
+    """How some examples, with their ground truths, differ from others; None if they do not."""
     if examples.keys() != others.keys():
         shared = len(examples.keys() & others.keys())
         return f"{shared} of its {len(examples)} examples are among the {len(others)} examples"
@@ -134,39 +134,41 @@ def difference(examples: dict[str, str | None], others: dict[str, str | None]) -
 
 
 def compare_pairs(methods: Sequence[Method], names: Sequence[str], baseline: str = "") -> tuple[list[Pair], list[str]]:
-    """All pairs of methods on the same examples, in their order, or those of the baseline; a line for each pair without
-    a draw in common."""
+    """All pairs of methods, or those with the baseline, compared; and a line for each pair without a common draw."""
     places = list(itertools.combinations(range(len(methods)), 2))
     if baseline:
         place = baseline_place(methods, names, baseline)
         places = [(place, other) for other in range(len(methods)) if place is not None and other != place]
     with_pages = next((method for method in methods if method.groups.are_pages), methods[0])
-    found, lines = [], []
+    pairs, lines = [], []
     for one, other in places:
         compared = compare_methods(methods[one], methods[other], with_pages)
         if compared is None:
             lines.append(f"{names[one]} and {names[other]}: not compared, no draw (--seed) in common")
         else:
-            found.append((one, other, compared))
-    adjusted = iter(holm([compared.p for _, _, compared in found if compared.p is not None]))
-    return [Pair(*pair, None if pair[2].p is None else next(adjusted)) for pair in found], lines
+            pairs.append((one, other, compared))
+    adjusted = iter(holm([compared.p for _, _, compared in pairs if compared.p is not None]))
+    return [Pair(*pair, None if pair[2].p is None else next(adjusted)) for pair in pairs], lines
 
 
 def baseline_place(methods: Sequence[Method], names: Sequence[str], baseline: str) -> int | None:
-    """Raises InputError where several methods are called so."""
+    """The index of the baseline; None if it is not among the methods. Raises InputError if the name is ambiguous."""
     places = [n for n, name in enumerate(names) if name == baseline]
     places = places or [n for n, method in enumerate(methods) if method.name == baseline]
     if len(places) > 1:
-        raise InputError(f"--baseline {baseline}: is one of {'; '.join(names[place] for place in places)}")
+        raise InputError(
+            f"--baseline {baseline}: ambiguous, expected one of {'; '.join(names[place] for place in places)}"
+        )
     return places[0] if places else None
 
 
 def compare_methods(first: Method, second: Method, order: Method) -> Comparison | None:
-    """On the draws that both have; one where nothing is drawn is held against each draw of the other. None where both
-    are drawn and have no draw in common.
+    """The comparison of two methods on their common draws; None if there are none.
+
+    A method without demonstrations is compared with each draw of the other.
 
     Args:
-        order: Gives the order of the examples, and their pages.
+        order: A method that determines the order of the examples and their pages.
     """
     both_drawn = first.is_drawn and second.is_drawn
     seeds = [seed for seed in first.seeds if seed in second.seeds] if both_drawn else []
@@ -181,7 +183,7 @@ def compare_methods(first: Method, second: Method, order: Method) -> Comparison 
 
 
 def short_names(methods: Sequence[Method]) -> list[str]:
-    """The method, and what else tells it from the others; its path where nothing does."""
+    """Names that distinguish the methods: the method, and k, checkpoint, seed or path as needed."""
     parts = [
         [method.name or method.first.path.stem for method in methods],
         ["no k" if method.k is None else f"k = {method.k}" for method in methods],
@@ -190,8 +192,8 @@ def short_names(methods: Sequence[Method]) -> list[str]:
     if all(len(method.draws) == 1 for method in methods):
         seeds = [method.first.seed for method in methods]
         parts.insert(2, ["no seed" if seed is None else f"seed {seed}" for seed in seeds])
-    telling = [values for place, values in enumerate(parts) if place == 0 or len(set(values)) > 1]
-    names = [", ".join(values) for values in zip(*telling, strict=True)]
+    different = [values for place, values in enumerate(parts) if place == 0 or len(set(values)) > 1]
+    names = [", ".join(values) for values in zip(*different, strict=True)]
     return [
         name if names.count(name) == 1 else f"{name}, {method.first.path}"
         for name, method in zip(names, methods, strict=True)

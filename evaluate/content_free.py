@@ -1,4 +1,4 @@
-"""Prompts that say nothing of an example: what the model answers to them is what it prefers anyway."""
+"""Content-free prompts, whose scores show the model's bias."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,26 +13,26 @@ from preprocess.files import read_json
 from preprocess.prompts import Prompt
 
 DEFAULT_TEXTS = (CONTENT_FREE,)
-RANDOM_TEXTS = 20  # of domain calibration, as in the paper
+RANDOM_TEXTS = 20  # for domain calibration, as in the paper
 
 Key = tuple[str, str, str, tuple[str, ...]]
 
 
 def without_text(prompt: Prompt) -> Key:
-    """What a content-free score depends on: the prompt without its text."""
+    """The key of a content-free score: the prompt without its text."""
     return prompt.prompt, prompt.separator, prompt.completion, prompt.label_words
 
 
 def with_texts(prompts: Sequence[Prompt], texts: Sequence[str]) -> dict[Key, list[Prompt]]:
-    """Each distinct prompt with each of `texts` in place of its own."""
+    """Each distinct prompt with each of `texts` instead of its own text."""
     return {without_text(prompt): [replace(prompt, text=text) for text in texts] for prompt in prompts}
 
 
 def read_texts(path: str) -> list[str]:
-    """The texts of a JSON list; the default ones without a path.
+    """The texts of a JSON file; the default texts if `path` is empty.
 
     Raises:
-        InputError: No list of texts, or an empty one.
+        InputError: The file is not a list of texts, or the list is empty.
     """
     if not path:
         return list(DEFAULT_TEXTS)
@@ -43,15 +43,15 @@ def read_texts(path: str) -> list[str]:
 
 
 def by_id(prompts: Sequence[Prompt]) -> list[int]:
-    """Their places in the order of their ids: the same examples in another order give the same draw."""
+    """Indices sorted by id, so that a draw does not depend on the order of the examples."""
     return sorted(range(len(prompts)), key=lambda number: prompts[number].id)
 
 
 def random_texts(prompts: Sequence[Prompt], seed: int) -> list[str]:
-    """Texts of words drawn from those of all texts, as many in each as a text has on average (Fei et al. 2023)."""
+    """Texts of words drawn from all texts, with the average length of a text (Fei et al. 2023)."""
     words = [word for number in by_id(prompts) for word in prompts[number].text.split()]
     if not words:
-        raise InputError("--method domain: no text of the prompt file holds a word to draw")
+        raise InputError("--method domain: the texts of the prompt file contain no words to draw")
     length = max(1, round(len(words) / len(prompts)))
     generator = np.random.default_rng(seed)
     return [
@@ -60,19 +60,19 @@ def random_texts(prompts: Sequence[Prompt], seed: int) -> list[str]:
 
 
 def premises(prompts: Sequence[Prompt], premise: str, path: str) -> dict[Key, list[Prompt]]:
-    """For each distinct prompt the one that holds nothing but its end.
+    """For each distinct prompt, a prompt that consists of its end alone.
 
     Args:
-        premise: To take in its place; "": what follows the last {text}.
-        path: Of the prompt file, for the message.
+        premise: The text to use instead; "": the text after the last {text}.
+        path: The prompt file, for messages.
 
     Raises:
-        InputError: Nothing follows.
+        InputError: There is no text after {text}.
     """
-    found = {}
+    prompts_of = {}
     for prompt in prompts:
         end = premise or prompt.prompt.rpartition(TEXT)[2].strip()
         if not end:
-            raise InputError(f"{path}: id {prompt.id!r}: nothing follows {TEXT} in its prompt; name a --premise")
-        found[without_text(prompt)] = [replace(prompt, prompt=TEXT, text=end)]
-    return found
+            raise InputError(f"{path}: id {prompt.id!r}: no text after {TEXT} in its prompt; give a --premise")
+        prompts_of[without_text(prompt)] = [replace(prompt, prompt=TEXT, text=end)]
+    return prompts_of

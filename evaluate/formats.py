@@ -1,4 +1,4 @@
-"""A table as Markdown, LaTeX or CSV: columns of anything, rows, groups of rows, notes."""
+"""Tables as Markdown, LaTeX or CSV: columns, rows, groups of rows, notes."""
 
 import csv
 import io
@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 from preprocess.errors import InputError
 
 UNKNOWN = "-"
-PAGE = 345  # points of a line of LaTeX's article; a wider table is scaled to it
+PAGE = 345  # text width of LaTeX's article class in points; wider tables are scaled to it
 GAP = 12  # points between two columns
-WIDTHS = {3.9: " .,:;!'ijlrtfI()[]/-", 8.4: "mwMW%@−±≥–", 7.6: "ABCDEFGHJKLNOPQRSTUVXYZ&"}  # points, at most
-OTHER = 5.6
-BREAKS = re.compile("[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
-FORMULA = re.compile("[=+\\-@\t\r\n＝＋－＠]")  # with which a spreadsheet begins to compute
+WIDTHS = {3.9: " .,:;!'ijlrtfI()[]/-", 8.4: "mwMW%@−±≥–", 7.6: "ABCDEFGHJKLNOPQRSTUVXYZ&"}  # upper bounds in points
+OTHER = 5.6  # other characters
+LINE_BREAKS = re.compile("[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
+FORMULA = re.compile("[=+\\-@\t\r\n＝＋－＠]")  # first characters that a spreadsheet evaluates
 NUMBER = re.compile(r"[+-]?\d+(\.\d+)?(e[+-]?\d+)?")
 
 
@@ -23,11 +23,11 @@ class Column(NamedTuple):
     """A column of a table.
 
     Args:
-        header: As it is printed.
-        value: Of what a row is about; None where the files do not tell.
-        show: The value as text.
-        is_number: Set right.
-        parts: In CSV these stand in its place, as numbers: header and what to take of the value.
+        header: Its printed header.
+        value: The value for the object of a row; None if it is unknown.
+        show: Formats the value.
+        is_number: Whether it is right-aligned.
+        parts: Columns that replace it in CSV, as numbers: header, and the number from the value.
     """
 
     header: str
@@ -37,18 +37,19 @@ class Column(NamedTuple):
     parts: tuple[tuple[str, Callable[[Any], Any]], ...] = ()
 
     def cell(self, about: Any) -> str:
+        """The text of the cell for the object of a row."""
         value = self.value(about)
         return UNKNOWN if value is None else self.show(value)
 
 
 class Rows(NamedTuple):
-    """Rows below a heading of their own.
+    """Rows with a heading.
 
     Args:
-        heading: Empty for none.
-        rows: What each is about.
-        best: Numbers of the rows whose `marked` cell is bold.
-        like_best: Numbers of those that get a mark.
+        heading: May be empty.
+        rows: The objects that the rows show.
+        best: Indices of the rows whose `marked` cell is bold.
+        like_best: Indices of the rows whose `marked` cell gets a mark.
     """
 
     heading: str
@@ -58,26 +59,29 @@ class Rows(NamedTuple):
 
 
 def four_digits(value: float) -> str:
+    """A number with four decimals."""
     return f"{value:.4f}"
 
 
 def signed(value: float) -> str:
+    """A number with sign and four decimals."""
     return f"{value:+.4f}".replace("-", "−")
 
 
 def probability(value: float) -> str:
-    """Not rounded to 0."""
+    """A p-value; small ones are not rounded to 0."""
     return f"{value:.4f}" if value >= 0.0001 else "< 0.0001"
 
 
 def clock(seconds: float) -> str:
+    """Seconds as hours:minutes:seconds."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60:02d}:{minutes % 60:02d}:{rest:02d}"
 
 
 def number(header: str, value: Callable[[Any], float | None], show: Callable[[float], str] = four_digits) -> Column:
-    """A column that CSV does not round to what is shown."""
-    return Column(header, value, show, True, ((header, lambda found: found),))
+    """A column of numbers, which CSV does not round."""
+    return Column(header, value, show, True, ((header, lambda value: value),))
 
 
 def ends(
@@ -87,7 +91,7 @@ def ends(
     of: str = "",
     between: str = "–",
 ) -> Column:
-    """The column of an interval, low – high; text says why there is none. In CSV two columns of numbers."""
+    """A column of intervals, low – high, or a text that says why there is none; in CSV two columns of numbers."""
 
     def shown(value: tuple[float, float] | str) -> str:
         return value if isinstance(value, str) else f"{show(value[0])}{between}{show(value[1])}"
@@ -101,11 +105,11 @@ def ends(
 def mean_and_sd(
     header: str, mean: Callable[[Any], Any], sd: Callable[[Any], Any], show: Callable[[float], str]
 ) -> Column:
-    """`mean ± standard deviation over draws`; in CSV two columns of numbers."""
+    """A column `mean ± standard deviation over draws`; in CSV two columns of numbers."""
 
     def value(about: Any) -> Any:
-        found = mean(about)
-        return None if found is None else (found, sd(about))
+        average = mean(about)
+        return None if average is None else (average, sd(about))
 
     def shown(pair: tuple[float, float | None]) -> str:
         return show(pair[0]) + ("" if pair[1] is None else f" ± {show(pair[1])}")
@@ -114,7 +118,7 @@ def mean_and_sd(
 
 
 def check_format(form: str) -> None:
-    """Raises InputError where `--format` is none."""
+    """Raises InputError if `--format` is unknown."""
     if form not in FORMATS:
         raise InputError(f"--format {form}: expected {', '.join(FORMATS)}")
 
@@ -122,12 +126,13 @@ def check_format(form: str) -> None:
 def to_text(
     form: str, columns: Sequence[Column], groups: Sequence[Rows], marked: Column | None, notes: Sequence[str]
 ) -> str:
-    """The table, and what a reader has to know of it; beside CSV that goes to standard error.
+    """The table and its notes; for CSV the notes are printed to standard error.
 
     Names are those of users' files: they break no line and compute nothing. What a terminal must not get is left to
     `options.Harmless`.
 
     Args:
+        form: markdown, latex or csv.
         marked: The column in which the best are bold.
     """
     groups = [group._replace(heading=one_line(group.heading)) for group in groups]
@@ -139,13 +144,13 @@ def to_text(
 
 
 def one_line(text: str) -> str:
-    return BREAKS.sub(" ", text)
+    return LINE_BREAKS.sub(" ", text)
 
 
 def cells_of(
     columns: Sequence[Column], group: Rows, marked: Column | None, bold: Callable[[str], str], mark: str
 ) -> list[list[str]]:
-    """The text of each cell, with the best in bold and those like it marked."""
+    """The text of each cell, with the best in bold and those that do not differ from it marked."""
     lines = []
     for number, about in enumerate(group.rows):
         line = [one_line(column.cell(about)) for column in columns]
@@ -158,7 +163,7 @@ def cells_of(
 
 
 def to_markdown(columns: Sequence[Column], groups: Sequence[Rows], marked: Column | None, notes: Sequence[str]) -> str:
-    """A table that reads well as plain text too; the notes below it."""
+    """A Markdown table with padded cells, and the notes below it."""
     body: list[list[str]] = []
     for group in groups:
         body += [[f"**{group.heading}**"] + [""] * (len(columns) - 1)] if group.heading else []
@@ -181,8 +186,8 @@ def to_markdown(columns: Sequence[Column], groups: Sequence[Rows], marked: Colum
 
 
 def to_latex(columns: Sequence[Column], groups: Sequence[Rows], marked: Column | None, notes: Sequence[str]) -> str:
-    """A tabular environment with the rules of the package booktabs; the notes as comments above it. One that is wider
-    than the page is scaled to it (package graphicx)."""
+    """A tabular environment with booktabs rules, and the notes as comments above it. Tables wider than the page are
+    scaled to it (package graphicx)."""
     alignment = "".join("r" if column.is_number else "l" for column in columns)
     headers = [escape(column.header) for column in columns]
     lines, plain = [" & ".join(headers) + r" \\"], [[column.header for column in columns]]
@@ -204,7 +209,7 @@ def to_latex(columns: Sequence[Column], groups: Sequence[Rows], marked: Column |
 
 
 def width_of(text: str) -> float:
-    """In points, in LaTeX's own font at 10 points; rather too wide than too narrow."""
+    """Upper bound of a text's width in points, in LaTeX's default font at 10 points."""
     widths = {character: width for width, characters in WIDTHS.items() for character in characters}
     return sum(widths.get(character, OTHER) for character in text)
 
@@ -228,25 +233,32 @@ SPECIAL = {character: "\\" + character for character in "&%$#_{}"} | {
 
 
 def escape(text: str) -> str:
-    """`text` with what LaTeX reads as something else made plain."""
+    """`text` with LaTeX's special characters escaped."""
     return "".join(SPECIAL.get(character, character) for character in text)
 
 
 def to_csv(columns: Sequence[Column], groups: Sequence[Rows], marked: Column | None, notes: Sequence[str]) -> str:
-    """Numbers that are not rounded to what is shown; what is not known is `-`. No notes: they would be rows."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([header for column in columns for header in headers_of(column)])
+    """CSV with unrounded numbers, and `-` for unknown values. Notes are left out."""
+    lines = [csv_line([header for column in columns for header in headers_of(column)])]
     for about in (about for group in groups for about in group.rows):
-        writer.writerow([cell for column in columns for cell in csv_cells(column, about)])
-    return text.getvalue().rstrip("\n")
+        lines.append(csv_line([cell for column in columns for cell in csv_cells(column, about)]))
+    return "\n".join(lines)
+
+
+def csv_line(cells: Sequence[str]) -> str:
+    """A line of CSV without its end. The writer quotes the characters of its line terminator: both line breaks."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerow(cells)
+    return text.getvalue().removesuffix("\r\n")
 
 
 def headers_of(column: Column) -> list[str]:
+    """The headers of a column in CSV."""
     return [header for header, _ in column.parts] or [column.header]
 
 
 def csv_cells(column: Column, about: Any) -> list[str]:
+    """The cells of a column in CSV."""
     if not column.parts:
         return [as_text(column.cell(about))]
     value = column.value(about)

@@ -1,4 +1,4 @@
-"""Generate: the label word that the model writes first, if it writes one."""
+"""Generate: the first label word in the generated text, if there is one."""
 
 import hashlib
 import json
@@ -13,9 +13,10 @@ from evaluate.predictions import prediction_row
 from evaluate.requests import encode
 from evaluate.run import Run, RunOptions
 from evaluate.runner import Examples
+from evaluate.session import Session
 from llama import Tokenizer
 from llama.generation import Sampling
-from llama.parallel import finish, is_rank_0
+from llama.parallel import is_rank_0
 from llama.stops import cut_at_stop
 from preprocess.errors import InputError
 from preprocess.files import PathFlag
@@ -29,18 +30,18 @@ UNSPACED = re.compile(  # Thai, Lao, Tibetan, Burmese, Khmer; Hangul, whose part
 
 @dataclass(frozen=True)
 class GenerateConfig:
-    """Let the model continue every prompt and look for a label word in what it writes.
+    """Generate a continuation of every prompt and search it for a label word.
 
     Args:
-        data_path: The prompt file, of the direct form; default the shipped sample of AG News.
-        dtype: auto, float32, bfloat16 or float16; auto is the checkpoint's own on CUDA, float32 on a CPU.
-        temperature: Divides the logits; 0 is greedy.
-        top_p: Draw from the most probable tokens that together have this probability.
-        max_gen_len: Tokens to generate at most.
-        stop: The answer is what stands before this string, and generation ends there: by default a line break, once
-            something other than white space was written. \\n, \\t and \\r are a line break, a tab and a return; a JSON
-            list holds several strings; "" turns it off.
-        seed: Each example draws from a generator of its own, made from this and its id.
+        data_path: The prompt file, made for the direct method.
+        dtype: auto, float32, bfloat16 or float16; auto is the checkpoint's own dtype on CUDA, float32 on a CPU.
+        temperature: Sampling temperature; 0 is greedy decoding.
+        top_p: Sample from the smallest set of most probable tokens whose total probability reaches this value.
+        max_gen_len: Maximum number of generated tokens.
+        stop: Stop string: generation ends there, and the answer is the text before it. The default is a line break,
+            which does not count before the first character that is not white space. \\n, \\t and \\r are a line break,
+            a tab and a carriage return; a JSON list holds several strings; "" turns it off.
+        seed: Random seed of sampling. Each example has its own generator, seeded with this and its id.
         run: The options that all methods share.
     """
 
@@ -66,7 +67,7 @@ class GenerateConfig:
         """The stop strings.
 
         Raises:
-            InputError: A JSON list of something else.
+            InputError: A JSON list with other items.
         """
         if not self.stop.startswith("["):
             written = {"\\n": "\n", "\\t": "\t", "\\r": "\r"}
@@ -81,13 +82,13 @@ class GenerateConfig:
 
 
 def evaluate_generate(config: GenerateConfig) -> None:
-    """Predict by what the model writes."""
-    generate(config)
-    finish()
+    """Predict by the generated text."""
+    with Session() as session:
+        generate(config, session)
 
 
-def generate(config: GenerateConfig) -> None:
-    """Read, check, generate, write."""
+def generate(config: GenerateConfig, session: Session) -> None:
+    """Run generate on a prompt file: read and check it, generate, write."""
     file = read_prompt_file(config.data_path, "direct")
     prompts = file.prompts
     sampling = {"temperature": config.temperature, "top_p": config.top_p}
@@ -101,7 +102,7 @@ def generate(config: GenerateConfig) -> None:
         return
     warn_of_long_words(prompts, run.checkpoint.tokenizer, config.max_gen_len)
     with run.alone():
-        llama = run.load()
+        llama, launch = session.load(run)
         contexts = [request.context for (request,) in encoded.requests]
         seeds = [example_seed(config.seed, prompt.id) for prompt in prompts]
         generation = llama.generation(
@@ -115,19 +116,19 @@ def generate(config: GenerateConfig) -> None:
             tokens[example] = len(new)
             return prediction_row(prompt, first_label_word(text, prompt.label_words), {"generation": text})
 
-        outcome = run.compute(generation, list, Examples(range(len(prompts)), decide))
+        outcome = run.compute(generation, list, Examples(range(len(prompts)), decide), launch)
         if outcome is not None:
-            run.write(outcome.rows, outcome.seconds, {"tokens_scored": sum(tokens.values()), "cut": encoded.cut})
+            run.write(outcome, {"tokens_scored": sum(tokens.values()), "cut": encoded.cut})
 
 
 def example_seed(seed: int, example_id: str) -> int:
-    """The seed of an example's own generator: its draws depend neither on its batch nor on its place in the file."""
+    """The seed of an example's generator, so that its sample does not depend on its batch or index in the file."""
     digest = hashlib.sha256(f"{seed} {example_id}".encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(digest[:7])
 
 
 def warn_of_long_words(prompts: Sequence[Prompt], tokenizer: Tokenizer, max_gen_len: int) -> None:
-    """Say on rank 0 which label words have more tokens than are generated: they can never be the answer."""
+    """Warn on rank 0 if label words have more tokens than are generated, because they can never be the answer."""
     words = {word: prompt for prompt in prompts for word in prompt.label_words}
     lengths = {word: tokens_to_write(tokenizer, word, prompt.separator) for word, prompt in words.items()}
     longest = max(lengths, key=lambda word: lengths[word])
@@ -141,25 +142,25 @@ def warn_of_long_words(prompts: Sequence[Prompt], tokenizer: Tokenizer, max_gen_
 
 
 def tokens_to_write(tokenizer: Tokenizer, word: str, separator: str) -> int:
-    """How many tokens an answer has. The context ends with the separator, but for the spaces at its end."""
+    """Number of tokens of an answer. The context ends with the separator without its trailing spaces."""
     given = separator.rstrip(" ")
     return len(tokenizer.encode_pair(f":{given}", word, separator[len(given) :])[1])
 
 
 def first_label_word(generation: str, label_words: Sequence[str]) -> str | None:
-    """The label word that occurs first in `generation` as a whole word; None where none does.
+    """The label word that occurs first in `generation` as a whole word; None if there is none.
 
-    As it is written, else with case ignored, but for label words of one letter: "a" is a word of its own. What is a
-    part of a longer label word is not meant itself. Scripts without spaces between words (Chinese, Japanese, Thai) have
-    no whole words: there a label word is found within a text. Letters of full width are letters (NFKC), and a space of
-    a label word is any white space.
+    Exact matches take precedence over matches that ignore case. Label words of one letter must match exactly, because
+    "a" is a word. A match inside a longer label word does not count. In scripts without spaces between words (Chinese,
+    Japanese, Thai), a match need not be a whole word. Full-width letters match letters (NFKC), and a space in a label
+    word matches any white space.
     """
     text = unicodedata.normalize("NFKC", generation)
     exact, ignored = (occurrences(text, label_words, flags) for flags in (re.NOFLAG, re.IGNORECASE))
     longest = [one for one in exact + ignored if not any(is_part(one, other) for other in ignored)]
-    # Where several begin at the same place, the longer one; of equal ones, as they are written, else the first.
-    found = min(longest, key=lambda one: (one not in exact, one.begin, -one.end, one.number), default=None)
-    return None if found is None else label_words[found.number]
+    # At the same position, the longest match; among equal ones, the first label word.
+    first = min(longest, key=lambda one: (one not in exact, one.begin, -one.end, one.number), default=None)
+    return None if first is None else label_words[first.number]
 
 
 class Occurrence(NamedTuple):
@@ -171,12 +172,13 @@ class Occurrence(NamedTuple):
 
 
 def is_part(one: Occurrence, other: Occurrence) -> bool:
+    """Whether an occurrence is inside a longer one."""
     return other.begin <= one.begin and one.end <= other.end and other.end - other.begin > one.end - one.begin
 
 
 def occurrences(text: str, label_words: Sequence[str], flags: re.RegexFlag) -> list[Occurrence]:
-    """Where each label word stands in `text` as a whole word."""
-    found = []
+    """All occurrences of the label words in `text` as whole words."""
+    matches = []
     for number, word in enumerate(label_words):
         composed = unicodedata.normalize("NFKC", word)
         case = re.NOFLAG if len(composed) == 1 else flags
@@ -184,16 +186,16 @@ def occurrences(text: str, label_words: Sequence[str], flags: re.RegexFlag) -> l
         for match in re.finditer(rf"(?=({pattern}))", text, case):
             begin, end = match.span(1)
             if not continues_word(text[:begin][::-1], composed[0]) and not continues_word(text[end:], composed[-1]):
-                found.append(Occurrence(begin, end, number))
-    return found
+                matches.append(Occurrence(begin, end, number))
+    return matches
 
 
 def continues_word(beside: str, edge: str) -> bool:
-    """Whether what stands beside a label word makes it a part of a longer word.
+    """Whether the adjacent text makes a match a part of a longer word.
 
     Args:
-        beside: The text from the label word on, away from it. "_" before a letter joins words; else it is Markdown's.
-        edge: The label word's own character at that end.
+        beside: The adjacent text, read away from the match. "_" before a letter joins words; otherwise it is Markdown.
+        edge: The label word's character at that end.
     """
     neighbour = beside[:2].lstrip("_")[:1] if beside.startswith("_") else beside[:1]
     if not neighbour or UNSPACED.match(edge) or UNSPACED.match(neighbour):

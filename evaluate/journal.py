@@ -1,16 +1,16 @@
-"""What a run has computed so far, on disk: the same command takes up where it stopped.
+"""Partial results of a run on disk, from which the same command resumes.
 
-Beside outputs_x.json stands, until the result is complete, the folder outputs_x.partial:
+Until outputs_x.json is complete, the folder outputs_x.partial next to it contains:
 
-    lock              held by rank 0 for as long as it lives
-    overwriting       where a result is to be replaced that stands beside the folder
-    <32 digits>.jsonl one file for each process that computes: a header, then a line for each batch
+    lock              locked by rank 0 while it runs
+    overwriting       if the run replaces an existing result
+    <32 digits>.jsonl one file for each computing process: a header, then a line for each batch
 
     1b9e02aa {"method": "direct", ..., "plan": {...}, "session": 0}
     5d21f7c0 {"batch": 3, "seconds": 4.1, "results": [[17, [-4.1, -0.2, 1]], ...]}
 
-Each line begins with its checksum, so that a line cut off by a crash or a full disk counts as not written. A file is
-written by one process and never touched again: what is left of a killed job cannot harm the next.
+Each line begins with its checksum, so that a line truncated by a crash or a full disk is ignored. Each file is written
+by one process only and never changed by another, so the files of a killed job are safe to read.
 """
 
 import fcntl
@@ -33,18 +33,18 @@ from preprocess.errors import InputError
 from preprocess.schema import BATCH, BATCHES_BEGUN, SESSION, check
 
 OVERWRITING = "overwriting"  # an empty file
-SECONDS_OF_ORPHANS = 30.0  # until workers whose torchrun was killed have seen it: up to 24 were measured
-SECONDS_TO_SYNC = 2.0  # after which lines are forced onto the disk, against a crash of the machine
+SECONDS_OF_ORPHANS = 30.0  # workers whose torchrun was killed notice it within 24 s (measured)
+SECONDS_TO_SYNC = 2.0  # between two forced writes to the disk, in case the machine crashes
 
 
 @dataclass
 class Progress:
-    """What earlier sessions left behind.
+    """The results of earlier sessions.
 
     Args:
-        results: By index of the sequence, of all batches that are complete.
-        batches: Numbers of those batches.
-        sessions: Seconds that each earlier session spent.
+        results: Results of all completed batches, by index of the sequence.
+        batches: Numbers of the completed batches.
+        sessions: Seconds of each earlier session.
     """
 
     results: dict[int, Any] = field(default_factory=dict)
@@ -56,7 +56,7 @@ class Journal:
     """The partial results of one output.
 
     Args:
-        output_path: The predictions file to be.
+        output_path: The predictions file that the run will write.
     """
 
     def __init__(self, output_path: Path):
@@ -67,14 +67,14 @@ class Journal:
         self.synced = 0.0
 
     def exists(self) -> bool:
+        """Whether there are files of earlier sessions."""
         return bool(self.files())
 
     def lock(self) -> None:
-        """Make this the only job that works on the output, until `close` or the end of this process. What is left of a
-        job whose launcher was killed is waited for.
+        """Lock the output for this process, until `close` or its end. Waits for orphans of a killed launcher.
 
         Raises:
-            InputError: Another process does.
+            InputError: Another process has locked it.
         """
         path = self.folder / "lock"
         until = None
@@ -82,9 +82,9 @@ class Journal:
             if self.folder.is_symlink() or (self.folder.exists() and not self.folder.is_dir()):
                 what = "link" if self.folder.is_symlink() else "file"
                 raise InputError(f"{self.folder}: is a {what}, expected a folder for partial results or nothing")
-            if path.is_symlink() or (path.exists() and not path.is_file()):  # what it leads to is not ours
-                raise InputError(f"{path}: is a link or no file; remove it")
-            # A job that has just finished removes the folder: whatever vanishes on the way is made once more.
+            if path.is_symlink() or (path.exists() and not path.is_file()):  # never write through a link
+                raise InputError(f"{path}: expected a regular file; remove it")
+            # A job that has just finished may remove the folder meanwhile; then the loop creates it again.
             with suppress(FileNotFoundError, FileExistsError):
                 self.folder.mkdir(parents=True, exist_ok=True)
                 file = FileIO(path, "a+")
@@ -110,7 +110,7 @@ class Journal:
                     self.lock_file = file
 
     def close(self) -> None:
-        """Let go of the lock; what holds not even one batch is removed."""
+        """Release the lock; a folder without any batch is removed."""
         if self.lock_file is not None and not self.holds_batches():
             self.remove()
         for file in (self.file, self.lock_file):
@@ -119,19 +119,23 @@ class Journal:
         self.file = self.lock_file = None
 
     def holds_batches(self) -> bool:
-        """Whether there is more than headers."""
+        """Whether any file contains a batch."""
         return any(len(list(read_lines(path))) > 1 for path in self.files())
 
     def files(self) -> list[Path]:
+        """The files of all processes of all sessions."""
         return sorted(self.folder.glob("*.jsonl"))
 
     def read(self, identity: dict[str, Any]) -> Progress:
-        """What is there of the same result, computed in the same batches: `identity` says which.
+        """The results of earlier sessions.
+
+        Args:
+            identity: The inputs of the result, including the plan of batches; see `evaluate.run.Run.compute`.
 
         Raises:
-            InputError: What is there belongs to another result; names what differs.
+            InputError: The files belong to another result; the message names what differs.
         """
-        found = Progress()
+        progress = Progress()
         for path in self.files():
             lines = read_lines(path)
             header = next(lines, None)
@@ -139,41 +143,41 @@ class Journal:
                 continue
             check(header, BATCHES_BEGUN, f"{path}: line 1")
             check(header, SESSION, f"{path}: line 1", needed=True)
-            check_same(f"{self.folder}: begun", header, identity)
+            check_same(f"{self.folder}: started", header, identity)
             for number, line in enumerate(lines, 2):
                 check(line, BATCH, f"{path}: line {number}", needed=True)
-                if line["batch"] not in found.batches:
-                    found.batches.add(line["batch"])
-                    found.results |= dict(line["results"])
+                if line["batch"] not in progress.batches:
+                    progress.batches.add(line["batch"])
+                    progress.results |= dict(line["results"])
                 session = header["session"]
-                found.sessions[session] = max(found.sessions.get(session, 0.0), line["seconds"])
-        return found
+                progress.sessions[session] = max(progress.sessions.get(session, 0.0), line["seconds"])
+        return progress
 
     def overwrite(self) -> None:
-        """Begin anew, to replace a result that may stand beside the folder; without --overwrite it goes on later."""
+        """Start over and replace an existing result. The run can be resumed later without --overwrite."""
         self.clear()
         (self.folder / OVERWRITING).touch()
 
     def replaces(self) -> bool:
-        """Whether what was begun is to replace the result that stands beside the folder."""
+        """Whether the interrupted run replaces an existing result."""
         return self.exists() and (self.folder / OVERWRITING).exists()
 
     def clear(self) -> None:
-        """Begin anew."""
+        """Remove all partial results."""
         for path in self.files():
             path.unlink()
 
     def begin(self, header: dict[str, Any]) -> None:
-        """Open this process's own file."""
+        """Create this process's file with its header."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.file = FileIO(self.folder / f"{uuid.uuid4().hex}.jsonl", "x")
         self.append(header)
 
     def append(self, line: dict[str, Any]) -> None:
-        """Write one line, past all buffers of this process.
+        """Write one line, unbuffered.
 
         Raises:
-            OSError: The disk is full; what was written before stays valid.
+            OSError: The disk is full; earlier lines stay valid.
         """
         content = json.dumps(line, separators=(",", ":")).encode()
         content = b"%08x %s\n" % (zlib.crc32(content), content)
@@ -187,14 +191,14 @@ class Journal:
             self.synced = time.monotonic()
 
     def remove(self) -> None:
-        """The result is complete: nothing of this is needed any more, and the next job may begin."""
+        """Remove the folder and release the lock, after the result is complete."""
         shutil.rmtree(self.folder, ignore_errors=True)
         if self.lock_file is not None:
             self.lock_file.close()
             self.lock_file = None
 
     def remove_leftovers(self) -> None:
-        """What a job left that was stopped in its last moment, its result complete; nothing while another works."""
+        """Remove the folder of a job that was stopped after its result was complete, unless another job uses it."""
         if self.folder.exists():
             with suppress(InputError):
                 self.lock()
@@ -218,7 +222,7 @@ def is_orphan(holder: str, parent: str) -> bool:
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a journal up to the first that is damaged; after it nothing was written."""
+    """The lines of a journal up to the first damaged one, which is the last."""
     with path.open("rb") as file:
         for raw in file:
             checksum, _, content = raw.rstrip(b"\n").partition(b" ")
@@ -227,4 +231,4 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
             try:
                 yield json.loads(content)
             except (ValueError, RecursionError):
-                raise InputError(f"{path}: a line that is not JSON; --overwrite begins anew") from None
+                raise InputError(f"{path}: contains a line that is not JSON; --overwrite starts over") from None

@@ -1,15 +1,14 @@
-"""A method and its draws: what tables, comparisons and figures are about.
+"""Methods and their draws, the unit of tables, comparisons and figures.
 
-A method is what would be run again: how it scores, its calibration and settings, k, the checkpoint, the data set and
-its examples. Its results are its draws, which differ in the demonstrations that `--seed` draws; where there is nothing
-to draw there is one.
+A method is a scoring rule with its calibration and settings, k, the checkpoint, the data set and its examples. Its
+results are its draws, which differ in the demonstrations that `--seed` draws. Without demonstrations there is one.
 """
 
 import itertools
 import json
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,15 +17,22 @@ from evaluate.intervals import Groups, Interval, mean_interval
 from evaluate.predictions import IDENTITY
 from evaluate.result import Result
 
-NOT_SETTINGS = ("seed", "direct_sha256", "channel_sha256")  # they follow from the draw
+NOT_SETTINGS = ("seed", "direct_sha256", "channel_sha256")  # they depend on the draw
+
+
+class ClassF1(NamedTuple):
+    """F1 of a class with its 95 % interval; None if the class occurs on too few pages."""
+
+    value: float
+    interval: Interval | None
 
 
 class Method:
-    """Results that differ in their draw alone, on the same examples.
+    """Results that differ only in their draw, on the same examples.
 
     Args:
-        draws: One a draw of demonstrations; the examples of the others are put into the order of the first.
-        orders: The same demonstrations as one of the draws, each in another order.
+        draws: One result for each draw of demonstrations; examples are in the order of the first.
+        orders: Results of other orders of the demonstrations of one draw.
     """
 
     def __init__(self, draws: Sequence[Result], orders: Sequence[Result] = ()):
@@ -56,7 +62,7 @@ class Method:
 
     @property
     def is_drawn(self) -> bool:
-        """Whether another draw would give another result: demonstrations are shown, or there are several draws."""
+        """Whether the result depends on a draw: there are demonstrations, or several draws."""
         return len(self.draws) > 1 or bool(self.k)
 
     @property
@@ -69,16 +75,17 @@ class Method:
 
     @cached_property
     def correct(self) -> np.ndarray:
-        """What each draw got right (D, N)."""
+        """Whether each draw's predictions are correct (D, N)."""
         return np.stack([aligned(draw, self.ids, draw.correct) for draw in self.draws])
 
     @cached_property
     def accuracies(self) -> np.ndarray:
-        """Of the draws (D)."""
+        """Accuracy of each draw (D)."""
         return self.correct.mean(-1)
 
     @property
     def accuracy(self) -> float:
+        """Mean accuracy over the draws."""
         return float(self.accuracies.mean())
 
     @cached_property
@@ -88,71 +95,90 @@ class Method:
 
     @cached_property
     def macro_f1s(self) -> np.ndarray | None:
-        """Of the draws (D)."""
+        """macro-F1 of each draw (D)."""
         values = [draw.of_confusion(metrics.macro_f1) for draw in self.draws]
         return None if None in values else np.array(values)
 
     @cached_property
     def macro_f1_interval(self) -> Interval | None:
-        """As of the accuracy, from how much each example moves it."""
+        """95 % interval of macro-F1, from the influence of each example."""
         if self.macro_f1s is None:
             return None
         return mean_interval(np.stack([aligned(d, self.ids, d.macro_f1_values) for d in self.draws]), self.groups)
 
+    def class_f1(self, word: str) -> ClassF1 | None:
+        """F1 of a class: mean over the draws in which it occurs as ground truth or prediction; None if it occurs in
+        none. The interval uses only the pages, or examples, where it occurs."""
+        draws = [draw for draw in self.draws if word in draw.classes]
+        if not draws:
+            return None
+        moved = np.stack([aligned(draw, self.ids, draw.class_f1_values(word)) for draw in draws])
+        concerned = np.flatnonzero(np.any([aligned(draw, self.ids, draw.concerns(word)) for draw in draws], axis=0))
+        means = moved.mean(-1, keepdims=True)
+        values = means + (moved - means)[:, concerned] * len(concerned) / len(self.ids)
+        return ClassF1(float(means.mean()), mean_interval(values, among(self.groups, concerned)))
+
     def mean(self, metric: Callable[[Result], float | None]) -> float | None:
-        """Over the draws; None where the files of one do not tell."""
+        """Mean of a metric over the draws; None if it is unknown for one of them."""
         values = [metric(draw) for draw in self.draws]
         return None if None in values else float(np.mean(values))
 
     @cached_property
     def disagreement(self) -> float | None:
-        """The share of examples on which two draws give different predictions: the mean over all pairs of draws."""
+        """Fraction of examples for which two draws give different predictions, averaged over all pairs of draws."""
         if len(self.draws) < 2:
             return None
         places: dict[str | None, int] = {}
-        said = [np.array([places.setdefault(word, len(places)) for word in draw.predicted]) for draw in self.draws]
-        said = [aligned(draw, self.ids, row) for draw, row in zip(self.draws, said, strict=True)]
-        return float(np.mean([(one != other).mean() for one, other in itertools.combinations(said, 2)]))
+        codes = [np.array([places.setdefault(word, len(places)) for word in draw.predicted]) for draw in self.draws]
+        codes = [aligned(draw, self.ids, row) for draw, row in zip(self.draws, codes, strict=True)]
+        return float(np.mean([(one != other).mean() for one, other in itertools.combinations(codes, 2)]))
 
     @cached_property
     def order_accuracies(self) -> list[float]:
-        """Of all orders of the demonstrations of one draw, that of the draw itself first; empty without others."""
+        """Accuracies of all orders of one draw's demonstrations, the original order first; empty without others."""
         if not self.orders:
             return []
         own = [draw.accuracy for draw in self.draws if draw.seed == self.orders[0].seed]
         return [*own, *(result.accuracy for result in self.orders)]
 
     def of_seeds(self, seeds: Iterable[int | None]) -> np.ndarray:
-        """What the draws of these seeds got right (D, N)."""
+        """Whether the predictions of the draws with these seeds are correct (D, N)."""
         return self.correct[[self.seeds.index(seed) for seed in seeds]]
 
 
 def aligned(result: Result, ids: Sequence[str], values: np.ndarray) -> np.ndarray:
-    """Values of the examples of a result, in the order of `ids`."""
+    """Values of a result's examples, in the order of `ids`."""
     if result.ids == ids:
         return values
     place = {key: number for number, key in enumerate(result.ids)}
     return values[[place[key] for key in ids]]
 
 
+def among(groups: Groups, places: np.ndarray) -> Groups:
+    """Groups of the examples at some indices."""
+    if not groups.are_pages:
+        return Groups(np.arange(len(places)), np.ones(len(places)), False)
+    _, place = np.unique(groups.place[places], return_inverse=True)
+    return Groups(place, np.bincount(place).astype(float), True)
+
+
 def methods_of(results: Sequence[Result]) -> list[Method]:
-    """Results as methods with their draws, sorted by data set, checkpoint, k and method. One that was scored twice is
-    one."""
-    found: dict[tuple, dict[tuple, Result]] = {}
+    """Results grouped into methods, sorted by data set, checkpoint, k and method. Duplicate results count once."""
+    draws: dict[tuple, dict[tuple, Result]] = {}
     orders: dict[tuple, dict[tuple, Result]] = {}
     for result in results:
-        kind = orders if result.order else found
+        kind = orders if result.order else draws
         kind.setdefault(unit(result), {}).setdefault(draw_of(result), result)
-    lone = [Method(list(of_one.values())) for key, of_one in orders.items() if key not in found]
-    with_draws = [Method(list(draws.values()), list(orders.get(key, {}).values())) for key, draws in found.items()]
+    lone = [Method(list(of_one.values())) for key, of_one in orders.items() if key not in draws]
+    with_draws = [Method(list(drawn.values()), list(orders.get(key, {}).values())) for key, drawn in draws.items()]
     return sorted(with_draws + lone, key=lambda method: (*method.first.sort_key[:3], *method.first.sort_key[5:]))
 
 
 def unit(result: Result) -> tuple:
-    """What two draws of one method share."""
+    """A key that is the same for all draws of a method."""
     settings = {key: value for key, value in (result.meta.get("settings") or {}).items() if key not in NOT_SETTINGS}
     shown = [result.prompt_meta.get(key) for key in ("template", "demonstrations_path", "split")]
-    trained = result.k is None  # each seed of a training has weights of its own
+    trained = result.k is None  # trained models: each seed has its own weights
     about = (result.dataset, result.checkpoint, None if trained else result.meta.get("fingerprint"), result.k)
     says_too_little = result.meta.get("method") is None or (result.seed is None and not knows_identity(result))
     alone = str(result.path) if says_too_little else None
@@ -161,11 +187,12 @@ def unit(result: Result) -> tuple:
 
 
 def draw_of(result: Result) -> tuple:
-    """What tells a draw from the others of its method. The same prompts with the same settings are the same draw."""
+    """A key that distinguishes the draws of a method. The same prompts with the same settings are the same draw."""
     settings: dict[str, Any] = result.meta.get("settings") or {}
     seed = None if settings.get("temperature") == 0 else settings.get("seed")
     return (result.meta["prompt_sha256"], seed) if knows_identity(result) else (result.seed, result.order, seed)
 
 
 def knows_identity(result: Result) -> bool:
+    """Whether the meta file states the inputs of a result."""
     return all(result.meta.get(key) is not None for key in IDENTITY if key != "fingerprint")

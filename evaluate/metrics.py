@@ -1,7 +1,7 @@
-"""Metrics of a list of predictions. A null prediction is an answer that was not given: wrong, and counted apart.
+"""Metrics of predictions. A null prediction means no answer: it counts as wrong, in a column of its own.
 
-What a confusion matrix tells is computed from that, on any number of them at once. Shapes: N examples, C classes,
-leading dimensions `...`.
+Metrics of a confusion matrix accept any number of matrices at once. Shapes: N examples, C classes, leading dimensions
+`...`.
 """
 
 import math
@@ -11,16 +11,16 @@ from typing import NamedTuple
 import numpy as np
 
 Z95 = 1.959963984540054  # the standard normal's .975 quantile
-BINS = 15  # of the calibration error
+BINS = 15  # for the calibration error
 
 
 class Bin(NamedTuple):
-    """The examples whose confidence lies in one of the bins.
+    """The examples whose confidence is in one bin.
 
     Args:
-        count: How many.
-        confidence: Their mean; nan where there is none.
-        accuracy: The share of them that is right; nan where there is none.
+        count: Their number.
+        confidence: Their mean confidence; NaN if there are none.
+        accuracy: Their accuracy; NaN if there are none.
     """
 
     count: int
@@ -29,48 +29,49 @@ class Bin(NamedTuple):
 
 
 def classes_of(predictions: Sequence[str | None], truths: Sequence[str], order: Sequence[str] = ()) -> tuple[str, ...]:
-    """The classes that occur, those of `order` first and in its order."""
-    found = dict.fromkeys([*truths, *(prediction for prediction in predictions if prediction is not None)])
+    """The classes that occur, those of `order` first, in that order."""
+    occurring = dict.fromkeys([*truths, *(prediction for prediction in predictions if prediction is not None)])
     first = dict.fromkeys(order)
-    return (*(word for word in first if word in found), *(word for word in found if word not in first))
+    return (*(word for word in first if word in occurring), *(word for word in occurring if word not in first))
 
 
 def confusion_matrix(predictions: Sequence[str | None], truths: Sequence[str], classes: Sequence[str]) -> np.ndarray:
-    """Counts (C, C + 1): row the ground truth, column the prediction, the last column no answer."""
+    """Counts (C, C + 1): rows are ground truths, columns predictions; the last column is no answer."""
     cells = confusion_cells(predictions, truths, classes)
     return np.bincount(cells, minlength=len(classes) * (len(classes) + 1)).reshape(len(classes), -1)
 
 
 def confusion_cells(predictions: Sequence[str | None], truths: Sequence[str], classes: Sequence[str]) -> np.ndarray:
-    """For each example the place of its cell in the flattened confusion matrix (N)."""
+    """Index of each example's cell in the flattened confusion matrix (N)."""
     place = {word: number for number, word in enumerate([*classes, None])}
     pairs = zip(predictions, truths, strict=True)
     return np.array([place[truth] * len(place) + place[prediction] for prediction, truth in pairs])
 
 
 def accuracy(confusion: np.ndarray) -> np.ndarray:
-    """Share of examples on the diagonal: (...), of (..., C, C + 1)."""
+    """Fraction of examples on the diagonal (...) of confusion matrices (..., C, C + 1)."""
     return right(confusion).sum(-1) / confusion.sum((-2, -1))
 
 
 def class_f1(confusion: np.ndarray) -> np.ndarray:
-    """2 right / (predicted + occurring) of each class (..., C); 0 for one that is never right, nan for one that neither
-    occurs nor is predicted."""
+    """F1 of each class (..., C): 2 correct / (predicted + occurring). It is 0 if the class is never correct, NaN if it
+    neither occurs nor is predicted."""
     total = confusion[..., :-1].sum(-2) + confusion.sum(-1)
     with np.errstate(invalid="ignore"):
         return 2 * right(confusion) / total
 
 
 def macro_f1(confusion: np.ndarray) -> np.ndarray:
-    """Unweighted mean of F1 over the classes that occur as ground truth or prediction (...): scikit-learn's default."""
+    """Unweighted mean of F1 over the classes that occur as ground truth or prediction (...), scikit-learn's default."""
     return np.nanmean(class_f1(confusion), axis=-1)
 
 
 def class_f1_influence(confusion: np.ndarray, truths: np.ndarray, predicted: np.ndarray, word: int) -> np.ndarray:
-    """By how much each example moves the F1 of class `word`: N times the derivative by its weight (N), which sums to 0.
+    """Influence of each example on the F1 of a class (N): N times the derivative by the example's weight. It sums to 0.
 
     Args:
-        truths, predicted: Places of the classes (N); C for no answer.
+        truths, predicted: Class indices (N); C for no answer.
+        word: Index of the class.
     """
     total = confusion[:, word].sum() + confusion[word].sum()
     f1 = 2 * confusion[word, word] / total
@@ -79,7 +80,7 @@ def class_f1_influence(confusion: np.ndarray, truths: np.ndarray, predicted: np.
 
 
 def macro_f1_influence(confusion: np.ndarray, truths: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """By how much each example moves macro-F1 (N), as `class_f1_influence`: the mean of those of the classes."""
+    """Influence of each example on macro-F1 (N): the mean of `class_f1_influence` over the classes."""
     total = np.append(confusion[:, :-1].sum(0) + confusion.sum(1), 0).astype(float)
     weight = np.divide(1, total, out=np.zeros_like(total), where=total > 0)
     f1 = np.append(np.nan_to_num(class_f1(confusion)), 0)
@@ -88,20 +89,20 @@ def macro_f1_influence(confusion: np.ndarray, truths: np.ndarray, predicted: np.
 
 
 def macro_f1_of_all(confusion: np.ndarray, classes: int) -> np.ndarray:
-    """Unweighted mean of the F1 of all `classes` label words (...); that of one that neither occurs nor is predicted is
-    0, as scikit-learn has it where it is given the labels."""
+    """Unweighted mean of F1 over all `classes` label words (...), as in scikit-learn with `labels`; a class that
+    neither occurs nor is predicted counts as 0."""
     return np.nansum(class_f1(confusion), axis=-1) / classes
 
 
 def weighted_f1(confusion: np.ndarray) -> np.ndarray:
-    """Mean of the classes' F1, each weighted by how often it occurs as ground truth (...)."""
+    """Mean of F1 over the classes, weighted by their frequency as ground truth (...)."""
     occurring = confusion.sum(-1)
     return np.where(occurring > 0, class_f1(confusion) * occurring, 0).sum(-1) / occurring.sum(-1)
 
 
 def matthews_correlation(confusion: np.ndarray) -> np.ndarray:
-    """Matthews correlation coefficient for several classes (Gorodkin 2004), (...); 0 where ground truth or
-    prediction is constant. No answer is a class that is predicted and never occurs."""
+    """Matthews correlation coefficient for several classes (...) (Gorodkin 2004); 0 if ground truths or predictions
+    are constant. No answer counts as a class that never occurs."""
     count, occurring, predicted = confusion.sum((-2, -1)), confusion.sum(-1), confusion.sum(-2)
     shared = count * right(confusion).sum(-1) - (occurring * predicted[..., :-1]).sum(-1)
     spread = (count**2 - (predicted**2).sum(-1)) * (count**2 - (occurring**2).sum(-1)).astype(float)
@@ -114,17 +115,17 @@ def right(confusion: np.ndarray) -> np.ndarray:
 
 
 def probabilities(scores: Sequence[float]) -> np.ndarray:
-    """A label distribution from log-probabilities that are no distribution over the label words: their softmax (C)."""
+    """The label distribution (C): softmax of unnormalised log-probabilities of the label words."""
     shifted = np.exp(np.array(scores) - np.max(scores))
     return shifted / shifted.sum()
 
 
 def brier_score(distributions: Sequence[np.ndarray], truths: Sequence[int]) -> float:
-    """Mean squared distance to the truth, summed over the classes: 0 to 2 (Brier 1950).
+    """Mean squared error of the distributions, summed over the classes: 0 to 2 (Brier 1950).
 
     Args:
-        distributions: For each example, over its label words.
-        truths: Place of the ground truth among them.
+        distributions: Label distribution of each example.
+        truths: Index of each ground truth among the label words.
     """
     distances = [(p**2).sum() - 2 * p[truth] + 1 for p, truth in zip(distributions, truths, strict=True)]
     return float(np.mean(distances))
@@ -134,19 +135,20 @@ def negative_log_likelihood(scores: Sequence[Sequence[float]], truths: Sequence[
     """Mean of -log p of the ground truth, in nats.
 
     Args:
-        scores: For each example, one a label word; unnormalised log-probabilities.
-        truths: Place of the ground truth among them.
+        scores: For each example the unnormalised log-probabilities of its label words.
+        truths: Index of each ground truth among the label words.
     """
     losses = [np.logaddexp.reduce(row) - row[truth] for row, truth in zip(scores, truths, strict=True)]
     return float(np.mean(losses))
 
 
 def reliability(confidences: np.ndarray, correct: np.ndarray, bins: int = BINS) -> list[Bin]:
-    """Examples by confidence, in bins of equal width from 0 to 1, each with its upper end (Guo et al. 2017).
+    """Examples grouped by confidence, in bins of equal width that include their upper ends (Guo et al. 2017).
 
     Args:
         confidences: Probability of the prediction (N).
-        correct: Whether it is right (N).
+        correct: Whether the prediction is correct (N).
+        bins: Number of bins.
     """
     place = np.clip(np.ceil(confidences * bins).astype(int) - 1, 0, bins - 1)
     counts = np.bincount(place, minlength=bins)
@@ -157,8 +159,8 @@ def reliability(confidences: np.ndarray, correct: np.ndarray, bins: int = BINS) 
 
 
 def calibration_error(bins: Sequence[Bin]) -> float:
-    """Expected calibration error: mean distance of confidence and accuracy over the bins, weighted by their examples
-    (Guo et al. 2017, equation 3)."""
+    """Expected calibration error: mean difference of confidence and accuracy, weighted by the size of the bins (Guo et
+    al. 2017, equation 3)."""
     full = [bin for bin in bins if bin.count]
     return sum(bin.count * abs(bin.confidence - bin.accuracy) for bin in full) / sum(bin.count for bin in full)
 

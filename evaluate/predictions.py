@@ -1,4 +1,4 @@
-"""The predictions JSON and the meta file beside it: the only way from a run to the table."""
+"""Predictions files and their meta files, from which the tables are made."""
 
 import hashlib
 import math
@@ -12,18 +12,18 @@ from preprocess.files import encode_json, is_unfinished, mark_of, meta_path, rea
 from preprocess.prompts import Prompt
 from preprocess.schema import PREDICTIONS_META, Schema, check
 
-IDENTITY = ("method", "prompt_sha256", "fingerprint", "settings")  # what a result is a function of
+IDENTITY = ("method", "prompt_sha256", "fingerprint", "settings")  # they determine a result
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """A predictions file.
+    """The content of a predictions file.
 
     Args:
-        path: Where it lies.
-        rows: Its objects; where they have no id, the row number is filled in.
-        meta: Its meta file; None where there is none.
-        sha256: Of the bytes that the rows were read from.
+        path: The file.
+        rows: Its objects; the row number is the id of rows without one.
+        meta: Its meta file; None if there is none.
+        sha256: SHA-256 of the bytes that the rows were read from.
     """
 
     path: Path
@@ -33,11 +33,12 @@ class Predictions:
 
 
 def sha256(path: str | Path) -> str:
+    """SHA-256 of a file."""
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def prediction_row(prompt: Prompt, prediction: str | None, details: dict[str, Any]) -> dict[str, Any]:
-    """One object of a predictions file; `details` are the numbers or the text that the prediction was made from."""
+    """One object of a predictions file; `details` are the scores or the text that determine the prediction."""
     row = {
         "id": prompt.id,
         "label_words": list(prompt.label_words),
@@ -53,10 +54,10 @@ def prediction_row(prompt: Prompt, prediction: str | None, details: dict[str, An
 def write_predictions(
     path: Path, rows: Sequence[dict[str, Any]], meta: dict[str, Any], scratch: Path | None = None
 ) -> None:
-    """Write both files. The meta file comes last and holds the hash of the other: both make a finished result.
+    """Write a predictions file, then its meta file with the hash of the first. A result is finished if both exist.
 
     Args:
-        scratch: Folder for what is not complete yet, on the same disk; None: beside the files.
+        scratch: Folder for temporary files, on the same disk; None: the folder of `path`.
     """
     content = encode_json(list(rows))
     meta = meta | {"output_sha256": hashlib.sha256(content).hexdigest()}
@@ -64,39 +65,39 @@ def write_predictions(
 
 
 def read_predictions(path: str | Path, flag: str) -> Predictions:
-    """Read and check a predictions file. Files of the original form have neither ids nor ground truths nor meta.
+    """Read and check a predictions file. Files of the original system have no ids, ground truths or meta file.
 
     Raises:
-        InputError: Not a list of predictions, or another file than its meta file was written for.
+        InputError: The file is not a list of predictions, or does not match its meta file.
     """
     path = Path(path)
     rows, digest = read_hashed_json(path, flag)
     if not isinstance(rows, list) or not rows:
-        raise InputError(f"{path}: expected a list of predictions that is not empty ({flag})")
+        raise InputError(f"{path}: expected a non-empty list of predictions ({flag})")
     seen: set[str] = set()
     for number, row in enumerate(rows):
         check_row(row, f"{path}: row {number}")
         row.setdefault("id", str(number))
         if row["id"] in seen:
-            raise InputError(f"{path}: row {number}: id {row['id']!r} stands there twice")
+            raise InputError(f"{path}: row {number}: duplicate id {row['id']!r}")
         seen.add(row["id"])
     meta = read_meta(path, flag, PREDICTIONS_META)
     if meta is not None and meta.get("output_sha256") != digest:
         raise InputError(
-            f"{path}: is not the file that {meta_path(path).name} was written for: edited, or of another run;"
+            f"{path}: does not match {meta_path(path).name}: it was edited, or is from another run;"
             " evaluate again with --overwrite"
         )
     return Predictions(path, rows, meta, digest)
 
 
 def read_meta(path: Path, flag: str, schema: Schema) -> dict[str, Any] | None:
-    """The meta file beside a predictions or a prompt file; None where there is none.
+    """The meta file of a predictions or prompt file; None if there is none.
 
     Args:
         schema: PREDICTIONS_META or PROMPT_META.
 
     Raises:
-        InputError: Not readable as an object of such entries.
+        InputError: The meta file does not fit the schema.
     """
     if not meta_path(path).exists():
         return None
@@ -104,21 +105,21 @@ def read_meta(path: Path, flag: str, schema: Schema) -> dict[str, Any] | None:
 
 
 def check_row(row: Any, place: str) -> None:
-    """The fields that all readers use; the others are the writer's business."""
+    """Raises InputError if a field that readers use is missing or invalid; other fields are not checked."""
     if not isinstance(row, dict):
         raise InputError(f"{place}: expected an object")
     for field in ("prediction", "correct"):
         if field not in row:
             raise InputError(f"{place}: field {field!r} is missing")
     if not isinstance(row["correct"], bool) or not isinstance(row["prediction"], str | None):
-        raise InputError(f"{place}: expected a string or null as 'prediction' and true or false as 'correct'")
+        raise InputError(f"{place}: expected 'prediction' to be a string or null, and 'correct' to be true or false")
     if not isinstance(row.get("id", ""), str):
         raise InputError(f"{place}: 'id' is {row['id']!r}, expected a string")
     if "ground_truth" in row and row["correct"] != (row["prediction"] == row["ground_truth"]):
-        raise InputError(f"{place}: 'correct' is {row['correct']}, but prediction and ground_truth say otherwise")
+        raise InputError(f"{place}: 'correct' is {row['correct']}, which contradicts prediction and ground_truth")
     words = row.get("label_words")
-    if "label_words" in row and not (isinstance(words, list) and words and all(isinstance(w, str) for w in words)):
-        raise InputError(f"{place}: 'label_words' is {words!r}, expected a list of strings that is not empty")
+    if "label_words" in row and not (isinstance(words, list) and words and set(map(type, words)) == {str}):
+        raise InputError(f"{place}: 'label_words' is {words!r}, expected a non-empty list of strings")
     for field in ("ground_truth", "generation", "group"):
         if not isinstance(row.get(field, ""), str):
             raise InputError(f"{place}: {field!r} is {row[field]!r}, expected a string")
@@ -128,29 +129,31 @@ def check_row(row: Any, place: str) -> None:
 
 
 def check_numbers(row: dict[str, Any], field: str, count: int | None, place: str) -> None:
-    """Raises InputError where `field` is no list of `count` finite numbers; None: of any number of them."""
+    """Raises InputError unless `field` is a list of `count` finite numbers; None: of any number of them."""
     values = row.get(field)
     if not isinstance(values, list) or (count is not None and len(values) != count):
-        raise InputError(f"{place}: expected {field!r}, one a label word")
-    if not all(isinstance(value, float | int) and math.isfinite(value) for value in values):
-        raise InputError(f"{place}: {field!r} holds something other than finite numbers")
+        raise InputError(f"{place}: expected {field!r} with one number for each label word")
+    if not (set(map(type, values)) <= {float, int} and all(map(math.isfinite, values))):
+        raise InputError(f"{place}: {field!r} contains something other than finite numbers")
 
 
 def finished(path: Path, identity: dict[str, Any], overwrite: bool, begun: bool) -> dict[str, Any] | None:
-    """The meta file of an output that is this very result already; None where there is none, or it is to be replaced.
+    """The meta file of a finished result with the same identity; None if it does not exist or will be replaced.
 
     Args:
-        begun: Partial results stand beside it: without a meta file it is one that was stopped between its two files.
+        identity: The inputs that determine the result.
+        overwrite: Whether an existing result is replaced.
+        begun: Whether there are partial results: an output without meta file was then interrupted between the two.
 
     Raises:
-        InputError: The output is another result; names what differs.
+        InputError: The output is another result; the message names what differs.
     """
     if overwrite or not path.exists():
         return None
     if not meta_path(path).exists():
         if begun or is_unfinished(path):
             return None
-        raise InputError(f"{path}: exists, without a meta file that says what it is; --overwrite replaces it")
+        raise InputError(f"{path}: exists without a meta file; --overwrite replaces it")
     meta = read_predictions(path, "--output_path").meta or {}
     check_same(f"{path}: exists", meta, {key: identity[key] for key in IDENTITY})
     mark_of(path).unlink(missing_ok=True)  # of a writer that was killed in its last moment
@@ -158,7 +161,7 @@ def finished(path: Path, identity: dict[str, Any], overwrite: bool, begun: bool)
 
 
 def check_same(what: str, found: dict[str, Any], wanted: dict[str, Any]) -> None:
-    """Raises InputError where an entry of `wanted` is another in `found`; names what differs."""
+    """Raises InputError if an entry of `wanted` differs in `found`; the message names the difference."""
     for key in wanted:
         if found.get(key) != wanted[key]:
             other, ours = difference(found.get(key), wanted[key])
@@ -168,7 +171,7 @@ def check_same(what: str, found: dict[str, Any], wanted: dict[str, Any]) -> None
 
 
 def difference(found: Any, wanted: Any) -> tuple[Any, Any]:
-    """Two values for a message; of two objects only what differs, of two hashes the beginnings."""
+    """Two values for a message: of objects only the entries that differ, of hashes the beginnings."""
     if isinstance(found, dict) and isinstance(wanted, dict):
         keys = [key for key in wanted | found if found.get(key) != wanted.get(key)]
         pairs = {key: difference(found.get(key), wanted.get(key)) for key in keys}

@@ -1,4 +1,4 @@
-"""Predictions files as results: found, read, and checked against their meta files and their prompts."""
+"""Finds and reads predictions files, and checks them against their meta files and prompt files."""
 
 import gc
 import sys
@@ -14,7 +14,7 @@ from preprocess.files import read_hashed_json, read_json
 
 
 def read_results(paths: Sequence[str]) -> list[Result]:
-    """All results that `paths` name, read, checked, and sorted by data set, checkpoint, k, seed and method.
+    """All results in `paths`, checked and sorted by data set, checkpoint, k, seed and method.
 
     Raises:
         InputError: See `find_files`, `read_checked`.
@@ -25,8 +25,8 @@ def read_results(paths: Sequence[str]) -> list[Result]:
 
 @contextmanager
 def no_garbage_collection() -> Iterator[None]:
-    """Rows have no cycles, but the collector walks through all of them again and again: two thirds of the time that
-    it takes to read some millions. What is read meanwhile is left out of later walks too."""
+    """Disable the garbage collector while rows are read: they have no cycles, but it takes two thirds of the time for
+    some millions of rows. Later collections skip these objects too."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -38,19 +38,19 @@ def no_garbage_collection() -> Iterator[None]:
 
 
 def find_files(paths: Sequence[str]) -> list[Path]:
-    """The predictions files that `paths` name.
+    """The predictions files in `paths`.
 
     Raises:
-        InputError: A path that does not exist, or a folder without predictions.
+        InputError: A path does not exist, or a folder contains no predictions.
     """
     files: list[Path] = []
     for path in map(Path, paths):
         if path.is_dir():
             inside = sorted(file for file in path.rglob("outputs_*.json") if not file.name.endswith(".meta.json"))
             if not inside:
-                raise InputError(f"{path}: no outputs_*.json in it")
+                raise InputError(f"{path}: contains no outputs_*.json")
             files += inside
-        elif path.is_file():  # a shell's outputs_*.json names the meta files as well
+        elif path.is_file():  # the shell pattern outputs_*.json also matches meta files
             files += [] if path.name.endswith(".meta.json") else [path]
         else:
             raise InputError(f"{path}: no such file or folder")
@@ -58,24 +58,26 @@ def find_files(paths: Sequence[str]) -> list[Path]:
 
 
 def read_checked(path: Path) -> Predictions:
-    """A predictions file that belongs together with its meta file and, where that is at hand, with its input.
+    """A predictions file, checked against its meta file and, if available, its prompt file.
 
     Raises:
-        InputError: Says what does not fit.
+        InputError: They do not match; the message names the difference.
     """
     predictions = read_predictions(path, "FILES")
     share_label_words(predictions.rows)
     meta = predictions.meta
-    if meta is None:  # an earlier file, or one of another program: nothing but its name says what it was made from
+    if meta is None:  # an old file, or one of another program: only its name identifies its prompts
         complete_by_name(predictions)
         return predictions
     if meta.get("num_examples") != len(predictions.rows):
-        raise InputError(f"{path}: {len(predictions.rows)} rows, its meta file says {meta.get('num_examples')}")
+        raise InputError(f"{path}: {len(predictions.rows)} rows, but its meta file states {meta.get('num_examples')}")
     inputs = Path(meta.get("prompt_path") or "")
     if inputs.is_file():
         prompts, sha256 = read_hashed_json(inputs, "FILES")
         if sha256 != meta.get("prompt_sha256"):
-            raise InputError(f"{path}: was made from another version of {inputs}; evaluate again or restore that file")
+            raise InputError(
+                f"{path}: was made from another version of {inputs}; evaluate again, or restore the prompt file"
+            )
         differs = difference_from(predictions.rows, prompts, inputs)
         if differs is not None:
             raise InputError(f"{path}: {differs}")
@@ -84,7 +86,7 @@ def read_checked(path: Path) -> Predictions:
 
 
 def share_label_words(rows: Sequence[dict[str, Any]]) -> None:
-    """Keep equal lists of label words once: of a thousand classes they are most of the file."""
+    """Store equal lists of label words once: with a thousand classes they are most of the file."""
     seen: dict[tuple[str, ...], list[str]] = {}
     for row in rows:
         if "label_words" in row:
@@ -92,7 +94,7 @@ def share_label_words(rows: Sequence[dict[str, Any]]) -> None:
 
 
 def complete_by_name(predictions: Predictions) -> None:
-    """Fill in what the prompt file of its name tells, if one is at hand that fits; a line says where none does."""
+    """Complete rows from the prompt file that has the same name, if one matches; otherwise print a warning."""
     refused = []
     for inputs in inputs_by_name(predictions.path):
         prompts = read_json(inputs, "FILES")
@@ -102,11 +104,11 @@ def complete_by_name(predictions: Predictions) -> None:
             return
         refused.append(differs)
     if refused:
-        print(f"warning: {predictions.path}: no prompt file of its name fits: {'; '.join(refused)}", file=sys.stderr)
+        print(f"warning: {predictions.path}: no matching prompt file: {'; '.join(refused)}", file=sys.stderr)
 
 
 def inputs_by_name(path: Path) -> list[Path]:
-    """The prompt files that the name of a predictions file tells: beside it, else where scripts put them."""
+    """Existing prompt files with the name of a predictions file: in its folder, or in the scripts' output folders."""
     parts = path.name.removeprefix("outputs_").split("_")
     kind = "channel" if parts[0] == "channel" else "direct"
     names = [f"inputs_{kind}_{'_'.join(parts[begin:])}" for begin in range(1, len(parts))]
@@ -115,29 +117,28 @@ def inputs_by_name(path: Path) -> list[Path]:
 
 
 def difference_from(rows: Sequence[dict[str, Any]], prompts: Sequence[dict[str, Any]], inputs: Path) -> str | None:
-    """What says that predictions were not made from these prompts; None where nothing does. Rows of other programs may
-    have no ids."""
+    """How predictions differ from prompts; None if they match. Rows of other programs may have no ids."""
     if not isinstance(prompts, list) or not all(isinstance(row, dict) and "ground_truth" in row for row in prompts):
-        return f"{inputs} is no prompt file"
+        return f"{inputs} is not a prompt file"
     if len(prompts) != len(rows):
-        return f"{len(rows)} rows for {len(prompts)} examples of {inputs}"
+        return f"{len(rows)} rows, but {inputs} has {len(prompts)} examples"
     for number, (prompt, row) in enumerate(zip(prompts, rows, strict=True)):
         expected = prompt.get("id", str(number)), prompt["ground_truth"]
         found = row["id"], row.get("ground_truth", prompt["ground_truth"])
         if found != expected and found != (str(number), expected[1]):
-            return f"row {number} is {found}, in {inputs} it is {expected}"
+            return f"row {number} is {found}, but {expected} in {inputs}"
     return None
 
 
 def complete(predictions: Predictions, prompts: Sequence[dict[str, Any]]) -> None:
-    """Fill in what rows leave out and the prompt file tells: id, label words, ground truth, page.
+    """Fill in missing fields of rows from the prompt file: id, label words, ground truth, group.
 
     Raises:
-        InputError: The scores are not as many as the label words.
+        InputError: A row does not fit, such as by the number of its scores.
     """
     for number, (prompt, row) in enumerate(zip(prompts, predictions.rows, strict=True)):
         row["id"] = prompt.get("id", str(number))
-        for field in ("label_words", "ground_truth", "group"):
-            if prompt.get(field) is not None:
-                row.setdefault(field, prompt[field])
-        check_row(row, f"{predictions.path}: row {number}")
+        missing = [f for f in ("label_words", "ground_truth", "group") if f not in row and prompt.get(f) is not None]
+        if missing:
+            row |= {field: prompt[field] for field in missing}
+            check_row(row, f"{predictions.path}: row {number}")

@@ -1,4 +1,4 @@
-"""A prompt file to requests, with texts cut that are too long."""
+"""Requests of a prompt file; texts that are too long are cut."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ class Encoded:
     """The requests of all examples, in the order of the file.
 
     Args:
-        requests: For each example one request a label word, or the context alone for generate.
-        cut: Ids of the examples whose text was too long and lost words at its end.
+        requests: For each example one request for each label word, or the context alone for generate.
+        cut: Ids of the examples whose text was cut.
     """
 
     requests: list[list[Request]]
@@ -32,15 +32,16 @@ def encode(
     """Encode every example for a method: direct, channel or generate.
 
     Args:
-        max_seq_len: Tokens that the model takes.
-        path: Of the prompt file, for the message.
+        method: direct, channel or generate.
+        max_seq_len: Maximum number of tokens.
+        path: The prompt file, for messages.
         room: Tokens to keep free after the context (generate).
 
     Raises:
-        InputError: An example that does not fit even without its text.
+        InputError: An example does not fit even without its text.
     """
     requests, cut = [], []
-    # A bar where it takes more than a second: a whole test split does.
+    # The progress bar appears after a second.
     for prompt in tqdm(prompts, desc="encoding", unit="example", delay=1, leave=False, disable=not is_rank_0()):
 
         def build(text: str, words: Sequence[str], prompt: Prompt = prompt) -> list[Request]:
@@ -51,11 +52,11 @@ def encode(
             needed = max(map(length, build("", prompt.label_words))) + room
             raise InputError(
                 f"{path}: id {prompt.id!r} needs {needed} tokens even without its text,"
-                f" --max_seq_len allows {max_seq_len}" + f", of which --max_gen_len takes {room}" * (room > 0)
+                f" --max_seq_len allows {max_seq_len}" + f", including --max_gen_len {room}" * (room > 0)
             )
         if method == "direct" and not all(request.target for request in built):
             empty = next(word for word, request in zip(prompt.label_words, built, strict=True) if not request.target)
-            raise InputError(f"{path}: id {prompt.id!r}: the tokenizer leaves nothing of the label word {empty!r}")
+            raise InputError(f"{path}: id {prompt.id!r}: the tokenizer encodes the label word {empty!r} as no tokens")
         requests.append(built)
         if was_cut:
             cut.append(prompt.id)

@@ -1,41 +1,21 @@
-"""A predictions file and what is measured on it: what the table, the comparison and the report show."""
+"""A predictions file with its metrics, as shown by the table, the comparison and the report."""
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 
 from evaluate import metrics
 from evaluate.intervals import Groups, Interval, grouped, mean_interval
 from evaluate.predictions import Predictions
-
-METHODS = {
-    "direct": "direct",
-    "direct_calibrate": "calibrated",
-    "channel": "channel",
-    "channel_calibrate": "channel calibrated",
-    "generate": "generate",
-    "llama_lora": "LLaMA LoRA",
-    "layoutlmv3": "LayoutLMv3",
-    "majority": "majority",
-    "tfidf": "TF-IDF",
-}
-
-
-class ClassF1(NamedTuple):
-    """F1 of a class with its 95 % interval; None where it occurs on too few pages."""
-
-    name: str
-    value: float
-    interval: Interval | None
+from evaluate.registry import name_of, order_of
 
 
 class Result:
-    """What a predictions file and its meta file say, and the metrics of it. What they do not tell is None.
+    """The content of a predictions file and its meta file, with metrics. Unknown values are None.
 
     Args:
-        predictions: Read and checked.
+        predictions: The file, checked.
     """
 
     def __init__(self, predictions: Predictions):
@@ -58,7 +38,7 @@ class Result:
 
     @property
     def order(self) -> int:
-        """0 for the demonstrations in the order of the draw, else which permutation of them."""
+        """0 for the demonstrations in the order of the draw, else the index of their permutation."""
         return self.prompt_meta.get("order") or 0
 
     @property
@@ -75,21 +55,20 @@ class Result:
 
     @property
     def method(self) -> str | None:
-        """As tables call it; the kind of calibration stands in brackets where it is not contextual."""
+        """Its name in tables, with the calibration in brackets unless it is contextual."""
         method = self.meta.get("method")
         settings = self.meta.get("settings") or {}
         kinds = [settings.get("calibration"), settings.get("normalize")]
         shown = [kind for kind in kinds if kind not in (None, "none", "contextual")]
-        name = METHODS.get(method, method)
+        name = name_of(method)
         return f"{name} ({', '.join(shown)})" if name and shown else name
 
     @property
     def sort_key(self) -> tuple:
         method = self.meta.get("method")
-        place = list(METHODS).index(method) if method in METHODS else len(METHODS)
         k, seed = (-1 if value is None else value for value in (self.k, self.seed))
         about = (self.dataset or "~", self.checkpoint or "~", k, seed, self.order)
-        return (*about, place, self.method or "", str(self.path))
+        return (*about, order_of(method), self.method or "", str(self.path))
 
     @cached_property
     def ids(self) -> list[str]:
@@ -97,7 +76,7 @@ class Result:
 
     @cached_property
     def correct(self) -> np.ndarray:
-        """(N) of bool."""
+        """Whether each prediction is correct (N)."""
         return np.array([row["correct"] for row in self.rows])
 
     @cached_property
@@ -111,12 +90,12 @@ class Result:
 
     @property
     def label_words(self) -> list[list[str]]:
-        """Of each example; none where the file does not tell."""
+        """The label words of each example; empty if unknown."""
         return [row.get("label_words", []) for row in self.rows]
 
     @cached_property
     def groups(self) -> list[str] | None:
-        """The page of each block; None where examples stand alone."""
+        """The page of each block; None for independent examples."""
         groups = [row.get("group") for row in self.rows]
         return None if None in groups else groups
 
@@ -130,13 +109,13 @@ class Result:
 
     @cached_property
     def all_label_words(self) -> tuple[str, ...]:
-        """Of all examples, each once."""
-        distinct = {id(words): words for words in self.label_words}.values()  # as a rule all rows share one list
+        """The distinct label words of all examples."""
+        distinct = {id(words): words for words in self.label_words}.values()  # usually all rows share one list
         return tuple(dict.fromkeys(word for words in distinct for word in words))
 
     @cached_property
     def confusion(self) -> np.ndarray | None:
-        """(C, C + 1), see `evaluate.metrics.confusion_matrix`."""
+        """Confusion matrix (C, C + 1), see `evaluate.metrics.confusion_matrix`."""
         return None if self.truths is None else metrics.confusion_matrix(self.predicted, self.truths, self.classes)
 
     @property
@@ -157,7 +136,7 @@ class Result:
 
     @property
     def majority(self) -> float | None:
-        """The accuracy of always answering the most frequent class."""
+        """The accuracy of the most frequent class."""
         return None if self.confusion is None else float(self.confusion.sum(-1).max() / self.confusion.sum())
 
     def of_confusion(self, metric: Callable[[np.ndarray], np.ndarray]) -> float | None:
@@ -166,52 +145,43 @@ class Result:
 
     @property
     def macro_f1_of_all(self) -> float | None:
-        """Of all label words; None where the file does not tell them."""
+        """macro-F1 over all label words; None if they are unknown."""
         if self.confusion is None or not self.all_label_words:
             return None
         return float(metrics.macro_f1_of_all(self.confusion, len(self.all_label_words)))
 
     @cached_property
     def places(self) -> tuple[np.ndarray, np.ndarray]:
-        """Of ground truths and predictions among the classes (N), C for no answer."""
+        """Class indices of ground truths and predictions (N), C for no answer."""
         place = {word: number for number, word in enumerate([*self.classes, None])}
         return np.array([place[word] for word in self.truths or []]), np.array([place[w] for w in self.predicted])
 
     @property
     def macro_f1_values(self) -> np.ndarray | None:
-        """For each example macro-F1 and by how much the example moves it (N): their mean is macro-F1, and its variance
-        that of macro-F1 (the infinitesimal jackknife, Efron 1982)."""
+        """macro-F1 plus the influence of each example (N). Their mean is macro-F1, and the variance of the mean is that
+        of macro-F1 (infinitesimal jackknife, Efron 1982)."""
         if self.confusion is None:
             return None
         return metrics.macro_f1(self.confusion) + metrics.macro_f1_influence(self.confusion, *self.places)
 
     @cached_property
-    def class_f1(self) -> list[ClassF1]:
-        """In the order of the classes; empty without ground truths. The interval of a class is of the pages, or the
-        examples, where it occurs or is predicted."""
-        if self.confusion is None:
-            return []
-        values = metrics.class_f1(self.confusion).tolist()
-        return [
-            ClassF1(name, value, self.class_f1_interval(n, value))
-            for n, (name, value) in enumerate(zip(self.classes, values, strict=True))
-        ]
+    def class_f1(self) -> np.ndarray:
+        """F1 of each class (C)."""
+        return metrics.class_f1(self.confusion)
 
-    def class_f1_interval(self, word: int, value: float) -> Interval | None:
+    def class_f1_values(self, word: str) -> np.ndarray:
+        """As `macro_f1_values`, for F1 of a class that occurs as ground truth or prediction (N)."""
+        place = self.classes.index(word)
+        return self.class_f1[place] + metrics.class_f1_influence(self.confusion, *self.places, place)
+
+    def concerns(self, word: str) -> np.ndarray:
+        """Whether the class is the ground truth or the prediction of each example (N)."""
         truths, predicted = self.places
-        concerned = np.flatnonzero((truths == word) | (predicted == word))
-        moved = metrics.class_f1_influence(self.confusion, truths, predicted, word)[concerned]
-        groups = self.grouping
-        if groups.are_pages:
-            _, place = np.unique(groups.place[concerned], return_inverse=True)
-            groups = Groups(place, np.bincount(place).astype(float), True)
-        else:
-            groups = Groups(np.arange(len(concerned)), np.ones(len(concerned)), False)
-        return mean_interval((value + moved * len(concerned) / len(truths))[None], groups)
+        return (truths == self.classes.index(word)) | (predicted == self.classes.index(word))
 
     @cached_property
     def scores(self) -> list[list[float]] | None:
-        """What was compared, one a label word; None for systems that compare nothing (generate)."""
+        """The scores of each example's label words; None for systems without scores (generate)."""
         scores = [row.get("score", row.get("log_probs")) for row in self.rows]
         pairs = zip(scores, self.label_words, strict=True)
         known = all(score is not None and len(score) == len(words) for score, words in pairs)
@@ -219,12 +189,12 @@ class Result:
 
     @cached_property
     def distributions(self) -> list[np.ndarray] | None:
-        """The scores as a distribution over the label words of each example."""
+        """The label distribution of each example."""
         return None if self.scores is None else [metrics.probabilities(scores) for scores in self.scores]
 
     @cached_property
     def truth_places(self) -> list[int] | None:
-        """Where the ground truth stands among the label words; None where it is not one of them."""
+        """Index of each ground truth among the label words; None if one is not among them."""
         if self.truths is None:
             return None
         pairs = list(zip(self.truths, self.label_words, strict=True))

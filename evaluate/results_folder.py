@@ -1,4 +1,4 @@
-"""Where results go that no --output_path names: results/<checkpoint>/, one folder for each checkpoint."""
+"""Default output paths: results/<checkpoint>/, one folder for each checkpoint."""
 
 import re
 from pathlib import Path
@@ -13,18 +13,18 @@ RESULTS = Path("results")
 
 
 def default_output(method: str, prompt_path: Path, checkpoint: str) -> str:
-    """results/<checkpoint>/outputs_<method>_<data set>.json: a checkpoint never overwrites another's results."""
+    """results/<checkpoint>/outputs_<method>_<data set>.json."""
     dataset = re.sub(r"^inputs_(direct|channel)_", "", prompt_path.stem)
     return f"{RESULTS}/{checkpoint}/outputs_{method}_{dataset}.json"
 
 
 def checkpoint_name(ckpt_dir: str) -> str:
-    """What the results of a checkpoint are called by: the name of its folder, with as much of the path before it as
-    tells it from another checkpoint whose results are there already.
+    """The name of a checkpoint in results: that of its folder, with more of its path if another checkpoint of that name
+    has results.
 
     Args:
-        ckpt_dir: A checkpoint that is not here can have left results: those that name it, else those of its name. One
-            on the hub is known by OWNER/NAME.
+        ckpt_dir: A folder, or OWNER/NAME on the hub. It need not exist any more: then the folder whose results name it
+            is used, else its name.
     """
     folder = find_folder(ckpt_dir)
     on_hub = folder is None and is_cached(ckpt_dir)
@@ -42,7 +42,7 @@ def checkpoint_name(ckpt_dir: str) -> str:
 
 
 def owners_of(folder: Path) -> set[Path]:
-    """The checkpoints whose results a folder holds."""
+    """The checkpoints of the results in a folder."""
     owners = set()
     for path in folder.rglob("outputs_*.meta.json"):
         try:
@@ -56,6 +56,6 @@ def owners_of(folder: Path) -> set[Path]:
 
 
 def owner(folder: Path) -> Path:
-    """A checkpoint's folder; for one in the hub's cache OWNER/NAME, whatever its revision."""
+    """A checkpoint's folder; for a folder in the hub's cache OWNER/NAME, at any revision."""
     cached = re.fullmatch(r"models--(.+)--(.+)", folder.parent.parent.name)
     return Path(*cached.groups()) if cached and folder.parent.name == "snapshots" else folder.resolve()

@@ -1,4 +1,4 @@
-"""What the four methods share: open a checkpoint, know whether the result is there already, write it, say so."""
+"""A run of one method on one prompt file: opens the checkpoint, detects a finished result, writes the predictions."""
 
 import importlib.metadata
 import subprocess
@@ -17,19 +17,15 @@ from evaluate.metrics import accuracy, classes_of, confusion_matrix, macro_f1
 from evaluate.predictions import finished, read_meta, write_predictions
 from evaluate.results_folder import checkpoint_name, default_output
 from evaluate.runner import Examples, Outcome, run_batches
-from llama import LLaMA
-from llama.batches import count_tokens, digest
+from llama.batches import digest
 from llama.checkpoint import Checkpoint, open_checkpoint, resolve_dtype
-from llama.llama import load_model
-from llama.model import Transformer
-from llama.parallel import check_replicas, is_rank_0, own_device, start, world_size
+from llama.parallel import Launch, check_replicas, is_rank_0, own_device, world_size
 from llama.shared import Computation
 from preprocess.errors import InputError
 from preprocess.files import PathFlag, check_writable
 from preprocess.prompts import PromptFile
 from preprocess.schema import PROMPT_META
 
-LOADED: dict[tuple, Transformer] = {}  # the model of the last run: a sweep scores many prompt files with one
 PACKAGES = ("torch", "sentencepiece", "fairscale", "numpy")
 
 
@@ -38,21 +34,22 @@ class RunOptions:
     """The options that all methods share.
 
     Args:
-        output_path: The predictions file to write; default results/CHECKPOINT/outputs_METHOD_DATASET.json, where
-            CHECKPOINT has as much of the path as tells checkpoints apart.
-        ckpt_dir: Folder of a checkpoint in Meta's or in Hugging Face's form or of an adapter (peft), its name below
-            checkpoints/ or checkpoints/llama/, or OWNER/NAME on the Hugging Face hub.
+        output_path: Output predictions file; default results/CHECKPOINT/outputs_METHOD_DATASET.json. CHECKPOINT is the
+            checkpoint's name, with more of its path if two checkpoints have the same name.
+        ckpt_dir: Checkpoint folder (Meta's or Hugging Face's format, or a peft adapter), its name in checkpoints/ or
+            checkpoints/llama/, or OWNER/NAME on the Hugging Face hub.
         revision: Branch, tag or commit of a model on the hub; default main.
-        tokenizer_path: Default that in the checkpoint's folder, or tokenizer.model in the parent of a folder in Meta's
-            form.
-        max_seq_len: Tokens that a prompt with its completion may have; default that of params.json, else 1024; all
-            positions of a model in Hugging Face's form, at most 4,096.
-        max_batch_size: Rows (texts, with all that hangs on them) that the model computes at once; default as many as
-            max_batch_tokens allow.
-        max_batch_tokens: Tokens that the model computes at once; default 2,048 on a CPU, 16,384 on CUDA.
-        model_parallel_size: Processes that share one copy of the weights; default the number of its shards where that
-            divides the number of processes, else 1. The other processes compute other batches.
-        overwrite: Replace a result that is there already, complete or not.
+        tokenizer_path: Tokenizer file; default that of the checkpoint folder, or tokenizer.model in the parent of a
+            folder in Meta's format.
+        max_seq_len: Maximum number of tokens of a prompt with its completion; default that of params.json, else 1024;
+            for Hugging Face's format all positions of the model, at most 4,096.
+        max_batch_size: Maximum number of rows (texts with their continuations) in a batch; default limited only by
+            max_batch_tokens.
+        max_batch_tokens: Maximum number of tokens in a batch; default 2,048 on a CPU, 16,384 on CUDA.
+        model_parallel_size: Number of processes that share one copy of the weights; default the number of shards if it
+            divides the number of processes, else 1. The other processes are replicas and compute other batches.
+        threads: CPU threads of each process; default OMP_NUM_THREADS, else the number of free CPUs.
+        overwrite: Replace an existing result, finished or not.
     """
 
     output_path: PathFlag = ""
@@ -63,27 +60,27 @@ class RunOptions:
     max_batch_size: int | None = None
     max_batch_tokens: int | None = None
     model_parallel_size: int | None = None
+    threads: int | None = None
     overwrite: bool = False
 
     def __post_init__(self) -> None:
         if not self.ckpt_dir:
-            raise InputError("--ckpt_dir: expected a folder, a name below checkpoints/, or OWNER/NAME on the hub")
-        for flag in ("max_seq_len", "max_batch_size", "max_batch_tokens", "model_parallel_size"):
+            raise InputError("--ckpt_dir: expected a folder, a name in checkpoints/, or OWNER/NAME on the hub")
+        for flag in ("max_seq_len", "max_batch_size", "max_batch_tokens", "model_parallel_size", "threads"):
             value = getattr(self, flag)
             if value is not None and value < 1:
                 raise InputError(f"--{flag} {value}: expected 1 or more")
 
 
 class Run:
-    """One method on one prompt file with one checkpoint. Opening it checks everything that can be checked without the
-    model.
+    """One method on one prompt file with one checkpoint. The constructor checks everything that needs no model.
 
     Args:
-        method: Its name in file names and meta files.
+        method: Name in file names and meta files.
         file: The prompts.
-        options: The shared options.
+        options: The options that all methods share.
         dtype: auto, float32, bfloat16 or float16.
-        settings: What else the scores depend on.
+        settings: All other settings that determine the scores.
         configuration: All flags, for the meta file.
 
     Raises:
@@ -124,7 +121,7 @@ class Run:
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """What the result is a function of: the same identity, the same predictions."""
+        """The inputs that determine the predictions."""
         return {
             "method": self.method,
             "prompt_sha256": self.file.sha256,
@@ -133,10 +130,10 @@ class Run:
         }
 
     def is_finished(self) -> bool:
-        """Whether the very result is there; then a line says so on rank 0.
+        """Whether the result exists already, which is then reported on rank 0.
 
         Raises:
-            InputError: Another result is there, and no --overwrite.
+            InputError: The output is another result, without --overwrite.
         """
         overwrite = self.options.overwrite or self.journal.replaces()
         if overwrite or not self.output_path.exists():
@@ -144,15 +141,18 @@ class Run:
         meta = finished(self.output_path, self.identity, overwrite, self.journal.exists())
         if meta is not None and is_rank_0():
             self.journal.remove_leftovers()
-            print(f"{self.output_path}: finished already, same inputs, options and checkpoint; --overwrite repeats it")
+            print(
+                f"{self.output_path}: already finished with the same inputs, options and checkpoint;"
+                " --overwrite repeats it"
+            )
         return meta is not None
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """No other run writes this output meanwhile.
+        """Lock the output, so that no other run writes it.
 
         Raises:
-            InputError: Another one does.
+            InputError: Another run has locked it.
         """
         if is_rank_0():
             self.journal.lock()
@@ -163,60 +163,48 @@ class Run:
         except KeyboardInterrupt:
             if is_rank_0() and self.journal.holds_batches():
                 command = "the same command without --overwrite" if self.options.overwrite else "the same command"
-                kept = f"{self.journal.folder}: what is computed is kept; {command} goes on from there"
-                print(kept, file=sys.stderr)
+                print(f"{self.journal.folder}: partial results are kept; {command} resumes from there", file=sys.stderr)
             raise
         finally:
             self.journal.close()
 
-    def load(self) -> LLaMA:
-        """The model, on this process's device. From here on all ranks compute together."""
-        self.launch = start(self.model_parallel_size)
-        key = (self.checkpoint.stamp(), self.dtype, self.max_seq_len, self.model_parallel_size)
-        if key not in LOADED:
-            LOADED.clear()
-            LOADED[key] = load_model(self.checkpoint, self.launch, self.dtype)
-        model = LOADED[key]
-        options = self.options
-        return LLaMA(model, self.checkpoint.tokenizer, options.max_batch_size, options.max_batch_tokens)
-
     def compute(
-        self, computation: Computation[Any], record: Callable[[Any], Any], examples: Examples
+        self, computation: Computation[Any], record: Callable[[Any], Any], examples: Examples, launch: Launch
     ) -> Outcome | None:
-        """`evaluate.runner.run_batches` for this run: the outcome on rank 0, None elsewhere."""
+        """Compute the batches of this run, see `evaluate.runner.run_batches`: the outcome on rank 0, None elsewhere."""
         plan = {
             "max_batch_size": self.options.max_batch_size,
             "max_batch_tokens": self.options.max_batch_tokens,
             "batches": digest(computation.batches),
-            "model_parallel_size": self.model_parallel_size,  # sums over ranks round in another order
+            "model_parallel_size": self.model_parallel_size,  # affects the rounding of sums over ranks
         }
         identity = self.identity | {"plan": plan}
-        self.tokens_computed = count_tokens(computation.batches)
-        return run_batches(computation, record, examples, self.journal, identity, self.launch, self.method)
+        return run_batches(computation, record, examples, self.journal, identity, launch, self.method)
 
-    def write(self, rows: Sequence[dict[str, Any]], seconds: float | None, counters: dict[str, Any]) -> None:
-        """Write the predictions and their meta file and print a summary. On rank 0 alone.
+    def write(self, outcome: Outcome, counters: dict[str, Any]) -> None:
+        """Write the predictions and their meta file, and print a summary. Only on rank 0.
 
         Args:
-            rows: One a prompt, in the order of the file.
-            seconds: Spent on scoring; None where that is not known.
-            counters: More entries of the meta file: tokens, ties, cut examples.
+            outcome: One row for each prompt, in the order of the file.
+            counters: Further entries of the meta file: tokens, ties, cut examples.
         """
-        write_predictions(self.output_path, rows, self.meta(rows, seconds) | counters, self.journal.folder)
+        meta = self.meta(outcome) | counters
+        write_predictions(self.output_path, outcome.rows, meta, self.journal.folder)
         self.journal.remove()
-        print(summary(rows, seconds, counters, self.output_path))
+        print(summary(outcome.rows, outcome.seconds, counters, self.output_path))
 
-    def meta(self, rows: Sequence[dict[str, Any]], seconds: float | None) -> dict[str, Any]:
-        scaling = self.checkpoint.args.rope_scaling  # Meta's files leave it to the reader
+    def meta(self, outcome: Outcome) -> dict[str, Any]:
+        """The entries of the meta file."""
+        scaling = self.checkpoint.args.rope_scaling  # Meta's files do not state it
         stated = {} if scaling is None else {"rope_scaling": asdict(scaling)}
         return (
             self.identity
             | stated
             | {
                 "configuration": self.configuration,
-                "num_examples": len(rows),
-                "seconds": None if seconds is None else round(seconds, 3),
-                "tokens_computed": self.tokens_computed,
+                "num_examples": len(outcome.rows),
+                "seconds": None if outcome.seconds is None else round(outcome.seconds, 3),
+                "tokens_computed": outcome.tokens_computed,
                 "prompt_path": str(self.prompt_path),
                 "checkpoint": self.checkpoint_name,
                 "checkpoint_path": str(self.checkpoint.folder),
@@ -233,21 +221,22 @@ class Run:
 
 
 def dtype_name(dtype: torch.dtype) -> str:
+    """float32, bfloat16 or float16."""
     return str(dtype).removeprefix("torch.")
 
 
 def git_commit() -> str | None:
-    """The commit that the code is at, None outside of a repository."""
+    """The commit of the code; None outside a repository."""
     command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
     try:
-        found = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError:
         return None
-    return found.stdout.strip() or None if found.returncode == 0 else None
+    return done.stdout.strip() or None if done.returncode == 0 else None
 
 
 def summary(rows: Sequence[dict[str, Any]], seconds: float | None, counters: dict[str, Any], path: Path) -> str:
-    """What the screen says of a result; `counters` as of `Run.write`."""
+    """The summary of a result for the screen; `counters` as for `Run.write`."""
     predictions, truths = [row["prediction"] for row in rows], [row["ground_truth"] for row in rows]
     confusion = confusion_matrix(predictions, truths, classes_of(predictions, truths))
     took = "time unknown" if seconds is None else f"{seconds:.1f} s"
@@ -258,14 +247,14 @@ def summary(rows: Sequence[dict[str, Any]], seconds: float | None, counters: dic
     if counters.get("ties"):
         lines.append(
             f"warning: {counters['ties']} of {len(rows)} predictions are ties: several label words have the highest"
-            " score, the first of them is taken"
+            " score, and the first is used"
         )
     cut = counters.get("cut")
     if cut:
         named = ", ".join(cut[:3]) + (", ..." if len(cut) > 3 else "")
         lines.append(
-            f"warning: {len(cut)} of {len(rows)} texts were too long and lost words at their end: {named}"
-            " (all in the meta file)"
+            f"warning: {len(cut)} of {len(rows)} texts were too long and were cut at their end: {named}"
+            " (all are listed in the meta file)"
         )
     lines.append(f"written to {path}")
     return "\n".join(lines)

@@ -1,8 +1,7 @@
-"""Batches computed by as many replicas as there are, each result on disk before the next begins.
+"""Computes batches on all replicas, and writes each result to disk before the next batch.
 
-The plan of batches is the same on all ranks. A replica that is free claims the next batch that no earlier session has
-completed; at the end rank 0 gathers what all have computed. So a result depends neither on the number of replicas nor
-on how often the run was stopped.
+All ranks have the same plan of batches. A free replica claims the next batch that no earlier session has completed; at
+the end rank 0 gathers all results. So a result does not depend on the number of replicas or interruptions.
 """
 
 import json
@@ -14,6 +13,7 @@ from typing import Any
 from tqdm import tqdm
 
 from evaluate.journal import Journal, Progress
+from llama.batches import count_tokens
 from llama.parallel import Launch
 from llama.shared import Computation
 from preprocess.errors import InputError
@@ -22,11 +22,11 @@ PredictionRow = dict[str, Any]
 
 
 class Examples:
-    """Results collected until those of an example are complete; then it becomes a row.
+    """Collects results; when those of an example are complete, they become a row.
 
     Args:
         owners: The example of each result, by index; an example's results have ascending indices.
-        decide: (example, its results in their order) -> its row.
+        decide: (example, its results in order) -> its row.
     """
 
     def __init__(self, owners: Sequence[int], decide: Callable[[int, list[Any]], PredictionRow]):
@@ -39,21 +39,21 @@ class Examples:
         self.rows: dict[int, PredictionRow] = {}
 
     def add(self, index: int, result: Any) -> None:
-        """Take a result; one that is there already changes nothing."""
+        """Add a result; a duplicate has no effect."""
         owner = self.owners[index]
         if owner in self.rows:
             return
-        held = self.waiting.setdefault(owner, {})
-        held[index] = result
-        if len(held) == self.missing[owner]:
-            self.rows[owner] = self.decide(owner, [held[place] for place in sorted(held)])
+        results = self.waiting.setdefault(owner, {})
+        results[index] = result
+        if len(results) == self.missing[owner]:
+            self.rows[owner] = self.decide(owner, [results[place] for place in sorted(results)])
             del self.waiting[owner]
 
 
 class Bar:
-    """A bar over the results of all replicas, on rank 0, with the accuracy so far of the examples it knows.
+    """A progress bar on rank 0 over the results of all replicas, with the accuracy of the examples computed so far.
 
-    Leaving it, by Ctrl-C too, ends its line.
+    Leaving the context, also by Ctrl-C, ends its line.
     """
 
     def __init__(self, launch: Launch, total: int, description: str):
@@ -62,11 +62,11 @@ class Bar:
         self.bar = tqdm(total=total, desc=description, unit="request", disable=self.hidden, dynamic_ncols=True)
 
     def show(self, done: int, examples: Examples) -> None:
-        """Move to `done` results."""
+        """Show `done` results."""
         if self.hidden:
             return
         if len(examples.rows) > self.known:
-            rows = list(examples.rows.values())[self.known :]  # in the order in which they were completed
+            rows = list(examples.rows.values())[self.known :]  # in order of completion
             self.known += len(rows)
             self.right += sum(row.get("correct", False) for row in rows)
             if "correct" in rows[0]:
@@ -82,15 +82,17 @@ class Bar:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What rank 0 has in its hands when all batches are computed.
+    """The result of all batches, on rank 0.
 
     Args:
-        rows: One an example.
-        seconds: Of all sessions.
+        rows: One for each example.
+        seconds: Time of all sessions; None if unknown.
+        tokens_computed: Number of tokens that passed the model, including padding; None if unknown.
     """
 
     rows: list[PredictionRow]
-    seconds: float
+    seconds: float | None
+    tokens_computed: int | None
 
 
 def run_batches(
@@ -102,36 +104,37 @@ def run_batches(
     launch: Launch,
     description: str,
 ) -> Outcome | None:
-    """Compute what no earlier session has computed.
+    """Compute the batches that no earlier session has completed.
 
     Args:
         computation: The batches.
-        record: What is kept of one result: a JSON value.
-        examples: Where the results go, on rank 0.
+        record: Converts a result to the JSON value that is stored.
+        examples: Collects the results on rank 0.
         journal: Locked by rank 0.
-        identity: What a result is a function of, the plan of batches included.
+        identity: The inputs that determine the result, including the plan of batches.
         launch: This process.
-        description: Of the bar.
+        description: Text of the progress bar.
 
     Returns:
         The outcome on rank 0, None elsewhere.
+
+    Raises:
+        InputError: The processes read different inputs.
     """
-    found = journal.read(identity) if launch.rank == 0 else Progress()
+    progress = journal.read(identity) if launch.rank == 0 else Progress()
     name = str(journal.output_path)
-    told = {"identity": identity, "done": sorted(found.batches), "session": len(found.sessions)}
-    shared = launch.from_rank_0(name, lambda: told)
+    state = {"identity": identity, "done": sorted(progress.batches), "session": len(progress.sessions)}
+    shared = launch.from_rank_0(name, lambda: state)
     if shared["identity"] != json.loads(json.dumps(identity)):
-        raise InputError(f"{name}: prompts or checkpoint were replaced while the processes read them; start again")
+        raise InputError(f"{name}: prompts or checkpoint changed while the processes read them; start again")
     done = set(shared["done"])
     pending = [number for number in range(len(computation.batches)) if number not in done]
-    for index, result in found.results.items():
+    for index, result in progress.results.items():
         examples.add(index, result)
     sizes = [len(computation.batches[number].sequences()) for number in pending]
     completed = len(examples.owners) - sum(sizes)
     if done and launch.rank == 0:
-        print(
-            f"{journal.folder}: goes on where it stopped, {len(done)} of {len(computation.batches)} batches are there"
-        )
+        print(f"{journal.folder}: resuming, {len(done)} of {len(computation.batches)} batches are finished")
     if launch.leads_replica and pending:
         journal.begin(identity | {"session": shared["session"]})
 
@@ -158,4 +161,5 @@ def run_batches(
                 examples.add(index, result)
         bar.show(len(examples.owners), examples)
     rows = [examples.rows[example] for example in range(len(examples.missing))]
-    return Outcome(rows, sum(found.sessions.values()) + max(part[0] for part in parts))
+    total = sum(progress.sessions.values()) + max(part[0] for part in parts)
+    return Outcome(rows, total, count_tokens(computation.batches))

@@ -17,7 +17,8 @@ from evaluate.predictions import prediction_row
 from evaluate.requests import Encoded, encode
 from evaluate.run import Run, RunOptions
 from evaluate.runner import Examples, Outcome
-from llama.parallel import finish, is_rank_0
+from evaluate.session import Session
+from llama.parallel import is_rank_0
 from llama.scoring import Scoring
 from preprocess.files import PathFlag
 from preprocess.prompts import read_prompt_file
@@ -27,11 +28,11 @@ Score = tuple[float, float, int]  # see `sum_log_probs`
 
 @dataclass(frozen=True)
 class ScoreConfig:
-    """Score every label word for every example of a prompt file.
+    """Score every label word of every example of a prompt file.
 
     Args:
-        data_path: The prompt file; default the shipped sample of AG News.
-        dtype: auto, float32, bfloat16 or float16; auto is the checkpoint's own on CUDA, float32 on a CPU.
+        data_path: The prompt file; default the sample of AG News.
+        dtype: auto, float32, bfloat16 or float16; auto is the checkpoint's own dtype on CUDA, float32 on a CPU.
         score_eos: Include the end of sequence after the completion, as the original system does.
         run: The options that all methods share.
     """
@@ -44,18 +45,18 @@ class ScoreConfig:
 
 def evaluate_direct(config: ScoreConfig) -> None:
     """Predict by p(y|x)."""
-    evaluate(config, "direct")
-    finish()
+    with Session() as session:
+        evaluate(config, "direct", session)
 
 
 def evaluate_channel(config: ScoreConfig) -> None:
     """Predict by p(x|y)."""
-    evaluate(config, "channel")
-    finish()
+    with Session() as session:
+        evaluate(config, "channel", session)
 
 
-def evaluate(config: ScoreConfig, method: str) -> None:
-    """Read, check, score, write. The methods differ in how their requests are built, and in nothing else."""
+def evaluate(config: ScoreConfig, method: str, session: Session) -> None:
+    """Run direct or channel on a prompt file: read and check it, score, write. They differ only in their requests."""
     file = read_prompt_file(config.data_path or f"samples/inputs_{method}_ag_news.json", method)
     prompts = file.prompts
     run = Run(method, file, config.run, config.dtype, {"score_eos": config.score_eos}, config)
@@ -69,33 +70,39 @@ def evaluate(config: ScoreConfig, method: str) -> None:
             best = details["log_probs"].index(max(details["log_probs"]))
             return prediction_row(prompt, prompt.label_words[best], details)
 
-        outcome, tokens = score(run, encoded, decide)
+        outcome, tokens = score(run, session, encoded, decide)
         if outcome is not None:
             ties = sum(row["log_probs"].count(max(row["log_probs"])) > 1 for row in outcome.rows)
-            run.write(outcome.rows, outcome.seconds, {"tokens_scored": tokens, "ties": ties, "cut": encoded.cut})
+            run.write(outcome, {"tokens_scored": tokens, "ties": ties, "cut": encoded.cut})
 
 
 def score(
-    run: Run, encoded: Encoded, decide: Callable[[int, list[Score]], dict[str, Any]]
+    run: Run, session: Session, encoded: Encoded, decide: Callable[[int, list[Score]], dict[str, Any]]
 ) -> tuple[Outcome | None, int]:
-    """Score all requests: on rank 0 the rows that `decide` makes of an example's scores, None elsewhere; and how many
-    tokens are scored, EOS among them."""
+    """Score all requests.
+
+    Args:
+        decide: (example, the scores of its requests) -> its row.
+
+    Returns:
+        The outcome on rank 0, None elsewhere; and the number of scored tokens, including EOS.
+    """
     requests = [request for example in encoded.requests for request in example]
     owners = [example for example, built in enumerate(encoded.requests) for _ in built]
-    llama = run.load()
+    llama, launch = session.load(run)
     computation = Watched(llama.scoring(requests), llama.tokenizer.n_words)
-    outcome = run.compute(computation, sum_log_probs, Examples(owners, decide))
+    outcome = run.compute(computation, sum_log_probs, Examples(owners, decide), launch)
     return outcome, sum(len(request.target) + 1 for request in requests)
 
 
 class Watched:
-    """Requests that are scored, with a look at the first batch: whether tokenizer and weights belong together.
+    """A scoring that warns after the first batch if tokenizer and weights do not seem to match.
 
-    Where they do not, but have the same number of tokens, nothing else tells: the weights then call real text less
-    probable than any drawing of lots would.
+    If they have the same number of tokens, no other check detects a mismatch. Real text is then less probable than
+    under a uniform distribution.
 
     Args:
-        computation: What is scored.
+        computation: The scoring.
         n_words: Size of the vocabulary.
     """
 
@@ -106,7 +113,7 @@ class Watched:
         self.seen = False
 
     def compute(self, number: int) -> list[tuple[int, torch.Tensor]]:
-        """Batch `number`."""
+        """Compute batch `number`."""
         results = self.computation.compute(number)
         if self.seen:
             return results
@@ -114,8 +121,8 @@ class Watched:
         scored = torch.cat([log_probs[:-1] for _, log_probs in results])  # without EOS
         if len(scored) and scored.mean() < self.uniform and is_rank_0():
             tqdm.write(
-                f"warning: a token's log-probability is {scored.mean():.1f} nats on average, below the"
-                f" {self.uniform:.1f} of a uniform distribution: does this tokenizer belong to these weights?"
+                f"warning: the mean log-probability of a token is {scored.mean():.1f} nats, below the"
+                f" {self.uniform:.1f} of a uniform distribution: tokenizer and weights may not match"
                 " (--tokenizer_path)",
                 file=sys.stderr,
             )
@@ -123,7 +130,7 @@ class Watched:
 
 
 def sum_log_probs(log_probs: torch.Tensor) -> Score:
-    """Of one request: the sum over its target tokens in float64, the term of EOS, and the number of target tokens."""
+    """The score of one request: sum over its target tokens in float64, term of EOS, number of target tokens."""
     doubles = log_probs.double()
     return float(doubles[:-1].sum()), float(doubles[-1]), len(doubles) - 1
 
@@ -132,8 +139,8 @@ def label_scores(scores: Sequence[Score], score_eos: bool) -> dict[str, list]:
     """The log-probabilities of an example's label words, in nats.
 
     Args:
-        scores: One a label word.
-        score_eos: Whether EOS counts in what is compared.
+        scores: One for each label word.
+        score_eos: Whether `log_probs` include EOS.
     """
     targets, ends, lengths = zip(*scores, strict=True)
     sums = [target + end for target, end in zip(targets, ends, strict=True)] if score_eos else targets

@@ -1,4 +1,4 @@
-"""Whether one method is better than another on the same examples, and Holm's correction for many such questions."""
+"""Paired tests of two methods on the same examples, and Holm's correction for several tests."""
 
 import math
 from collections.abc import Sequence
@@ -17,11 +17,11 @@ class Comparison(NamedTuple):
     """Two methods on the same examples and the same draws.
 
     Args:
-        difference: Of the accuracies, first minus second.
-        interval: 95 % interval of that; None where there are too few pages.
-        p: Of a difference as large as this if there is none; None where there are too few pages.
-        test: MCNEMAR, CLUSTERED or DRAWN; where there is none, why.
-        draws: How many were compared.
+        difference: Accuracy of the first method minus that of the second.
+        interval: Its 95 % interval; None with too few pages.
+        p: p-value; None with too few pages.
+        test: MCNEMAR, CLUSTERED or DRAWN; or the reason why there is no test.
+        draws: Number of draws compared.
     """
 
     difference: float
@@ -32,12 +32,14 @@ class Comparison(NamedTuple):
 
 
 def compare(first: np.ndarray, second: np.ndarray, groups: Groups) -> Comparison:
-    """Compare what two methods got right (D, N), draw by draw; of one draw each or as many as the other has.
+    """Compare two methods draw by draw: McNemar's exact test for one draw each and independent examples, otherwise a t
+    test of the differences, clustered as in `evaluate.intervals`.
 
-    One draw each of examples that stand alone: McNemar's exact test. Else the differences of each example and draw are
-    clustered as in `evaluate.intervals`.
+    Args:
+        first, second: Whether each method's predictions are correct (D, N); with D = 1, for each draw of the other.
+        groups: The pages of the examples.
     """
-    differences = first.astype(float) - second  # one draw is held against each of several
+    differences = first.astype(float) - second  # one draw is compared with each of several
     draws = len(differences)
     if groups.too_few:
         return Comparison(float(differences.mean()), None, None, groups.too_few, draws)
@@ -45,31 +47,36 @@ def compare(first: np.ndarray, second: np.ndarray, groups: Groups) -> Comparison
         gains, losses = int((differences > 0).sum()), int((differences < 0).sum())
         interval = paired_interval(gains, losses, differences.size)
         return Comparison(float(differences.mean()), interval, mcnemar(gains, losses), MCNEMAR, 1)
-    found, count = estimate(groups.sums(differences), groups.sizes), len(groups.sizes)
+    mean, count = estimate(groups.sums(differences), groups.sizes), len(groups.sizes)
     test = CLUSTERED if draws == 1 else DRAWN
-    return Comparison(float(found.mean), difference_interval(found, count), p_value(found, count), test, draws)
+    return Comparison(float(mean.mean), difference_interval(mean, count), p_value(mean, count), test, draws)
 
 
 def mcnemar(first_alone: int, second_alone: int) -> float:
-    """Two-sided exact probability that two systems of equal accuracy differ as much as this (McNemar 1947).
+    """Two-sided p-value of McNemar's exact test (McNemar 1947).
 
     Args:
-        first_alone, second_alone: Examples that only the first, only the second got right. Under the null hypothesis
-            each of them falls to either by the toss of a coin.
+        first_alone, second_alone: Number of examples that only the first, or only the second method classifies
+            correctly. Under the null hypothesis both are equally likely.
     """
     return min(1.0, 2 * float(bdtr(min(first_alone, second_alone), first_alone + second_alone, 0.5)))
 
 
 def paired_interval(gains: int, losses: int, count: int) -> Interval:
-    """95 % interval of a difference of paired proportions (Bonett and Price 2012): Wald's with one more gain and one
-    more loss, which covers what it says with few of them and is never empty."""
+    """95 % interval of a difference of paired proportions (Bonett and Price 2012): Wald's, with one gain and one loss
+    added, which keeps its coverage for small numbers.
+
+    Args:
+        gains, losses: Number of examples that only the first, or only the second method classifies correctly.
+        count: Number of all examples.
+    """
     gained, lost = (gains + 1) / (count + 2), (losses + 1) / (count + 2)
     half = Z95 * math.sqrt((gained + lost - (gained - lost) ** 2) / (count + 2))
     return max(-1.0, gained - lost - half), min(1.0, gained - lost + half)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjusted so that all comparisons together err with the probability that one would (Holm 1979)."""
+    """p-values adjusted for multiple comparisons, which controls the family-wise error rate (Holm 1979)."""
     order = sorted(range(len(p_values)), key=lambda number: p_values[number])
     adjusted, largest = [0.0] * len(p_values), 0.0
     for rank, number in enumerate(order):

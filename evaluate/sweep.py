@@ -1,4 +1,4 @@
-"""Several draws of demonstrations in one command: how much a result owes to the examples that the prompt shows."""
+"""Scores several draws of demonstrations in one command, to measure the sensitivity to the draw."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
@@ -11,9 +11,10 @@ from evaluate.reading import read_results
 from evaluate.results_folder import checkpoint_name
 from evaluate.run import RunOptions
 from evaluate.scoring import ScoreConfig, evaluate
+from evaluate.session import Session
 from evaluate.table import TableConfig, results_table
 from llama.checkpoint import open_checkpoint
-from llama.parallel import Launch, finish, start, world_size
+from llama.parallel import Launch, start, world_size
 from preprocess import ag_news, doclaynet
 from preprocess.build import ExampleOptions, PromptOptions
 from preprocess.doclaynet import BlockOptions, DocLayNetConfig
@@ -23,32 +24,32 @@ from preprocess.pages import dataset_of_size
 from preprocess.tables import LabelOptions, PreprocessConfig, preprocess_config
 
 METHODS = ("direct", "calibrated", "channel", "generate")
-DATASETS = ("ag_news", "doclaynet")  # others by a YAML file
+DATASETS = ("ag_news", "doclaynet")  # others have a YAML file
 MOST_ORDERS = 1000
 COLUMNS = "dataset,num_examples,k,method,draws,accuracy,interval,worst,disagreement,macro_f1"
 
 
 @dataclass(frozen=True)
 class SweepConfig:
-    """Score several draws of demonstrations, and print mean, standard deviation and worst of each method.
+    """Score several draws of demonstrations, and print mean, standard deviation and worst accuracy of each method.
 
-    What is finished already is not computed again: more seeds later cost only themselves.
+    Finished results are not recomputed, so seeds can be added later.
 
     Args:
-        dataset: ag_news, doclaynet, or a YAML file as run_preprocess.py takes it.
-        methods: Of direct, calibrated, channel, generate (greedy), with commas.
-        k: Demonstrations of each class, one or several numbers with commas.
-        seed: Of the draws, one or several numbers with commas; with k = 0 there is nothing to draw, and the first alone
+        dataset: ag_news, doclaynet, or a YAML file for run_preprocess.py.
+        methods: Comma-separated list of direct, calibrated, channel, generate (greedy).
+        k: Demonstrations of each class; one or more numbers, comma-separated.
+        seed: Seeds of the draws; one or more numbers, comma-separated. With k = 0 nothing is drawn, and only the first
             is scored.
-        orders: So many other orders of the demonstrations of the first draw (Lu et al. 2022), to tell how much a result
-            owes to their order.
+        orders: Number of other orders of the first draw's demonstrations, to measure the sensitivity to their order (Lu
+            et al. 2022).
         output_dir: Folder for prompts and predictions; default results/CHECKPOINT/sweep.
-        dtype: auto, float32, bfloat16 or float16; auto is the checkpoint's own on CUDA, float32 on a CPU.
+        dtype: auto, float32, bfloat16 or float16; auto is the checkpoint's own dtype on CUDA, float32 on a CPU.
         score_eos: Include the end of sequence after the completion, as the original system does.
-        format: Of the table: markdown, latex (needs the package booktabs) or csv.
-        examples: Where examples come from.
-        labels: How labels are read, of AG News and YAML files.
-        blocks: How blocks are read, of doclaynet.
+        format: Format of the table: markdown, latex (needs the package booktabs) or csv.
+        examples: Where the examples come from.
+        labels: How labels are read, for AG News and YAML files.
+        blocks: How blocks are read, for doclaynet.
         run: The options that all methods share.
     """
 
@@ -71,10 +72,10 @@ class SweepConfig:
             raise InputError(f"--dataset {self.dataset}: expected {', '.join(DATASETS)} or a YAML file")
         check_format(self.format)
         if self.run.output_path:
-            raise InputError("--output_path: a sweep names its files itself; --output_dir is their folder")
+            raise InputError("--output_path: not supported by a sweep; use --output_dir for its folder")
         for method in names(self.methods):
             if method not in METHODS:
-                raise InputError(f"--methods {method!r}: expected {', '.join(METHODS)}, with commas")
+                raise InputError(f"--methods {method!r}: expected a comma-separated list of {', '.join(METHODS)}")
         if not 0 <= self.orders <= MOST_ORDERS:
             raise InputError(f"--orders {self.orders}: expected 0 to {MOST_ORDERS}")
         for flag in ("k", "seed"):
@@ -88,19 +89,20 @@ class SweepConfig:
 
 
 def names(text: str) -> list[str]:
+    """The distinct parts of a comma-separated list."""
     return list(dict.fromkeys(part.strip() for part in text.split(",")))
 
 
 def numbers(flag: str, text: str) -> list[int]:
-    """Raises InputError where `text` is no list of whole numbers from 0."""
-    found = names(text)
-    if not all(part.isdecimal() and int(part[:20]) < 2**63 for part in found):
-        raise InputError(f"--{flag} {text}: expected whole numbers from 0, with commas")
-    return [int(part) for part in found]
+    """The whole numbers in a comma-separated list; raises InputError if it is invalid."""
+    parts = names(text)
+    if not all(part.isdecimal() and int(part[:20]) < 2**63 for part in parts):
+        raise InputError(f"--{flag} {text}: expected comma-separated whole numbers, 0 or more")
+    return [int(part) for part in parts]
 
 
 def sweep(config: SweepConfig) -> None:
-    """Make the prompts of each draw, score them by each method, print the table."""
+    """Write the prompts of each draw, score them by each method, and print the table."""
     options = config.run
     checkpoint = open_checkpoint(
         options.ckpt_dir, options.tokenizer_path or None, options.max_seq_len, options.revision or None
@@ -108,56 +110,61 @@ def sweep(config: SweepConfig) -> None:
     launch = start(checkpoint.model_parallel_size(options.model_parallel_size, world_size()))
     folder = Path(config.output_dir or f"results/{checkpoint_name(options.ckpt_dir)}/sweep")
     outputs: list[str] = []
-    for k, seed, order in draws_of(config):
-        outputs += score_draw(config, launch, folder, k, seed, order)
-    if launch.rank == 0:
-        columns = COLUMNS + (",orders,order_sd,order_worst" if config.orders else "")
-        print(results_table(read_results(outputs), TableConfig(format=config.format, columns=columns)))
-    finish()
+    with Session() as session:
+        for k, seed, order in draws_of(config):
+            outputs += score_draw(config, session, launch, folder, k, seed, order)
+        if launch.rank == 0:
+            columns = COLUMNS + (",orders,order_sd,order_worst" if config.orders else "")
+            print(results_table(read_results(outputs), TableConfig(format=config.format, columns=columns)))
 
 
 def draws_of(config: SweepConfig) -> Iterator[tuple[int, int, int]]:
-    """k, seed and order of each; without demonstrations there is nothing to draw, and one is all."""
+    """k, seed and order of each draw; with k = 0 there is only one."""
     seeds = numbers("seed", config.seed)
     for k in numbers("k", config.k):
         yield from ((k, seed, 0) for seed in (seeds if k else seeds[:1]))
         yield from ((k, seeds[0], order) for order in range(1, (config.orders if k else 0) + 1))
 
 
-def score_draw(config: SweepConfig, launch: Launch, folder: Path, k: int, seed: int, order: int = 0) -> list[str]:
-    """One draw of demonstrations by all methods; the predictions files."""
+def score_draw(
+    config: SweepConfig, session: Session, launch: Launch, folder: Path, k: int, seed: int, order: int = 0
+) -> list[str]:
+    """Score one draw of demonstrations by all methods, and return the predictions files."""
     name = f"{Path(config.dataset).stem}_k{k}_seed{seed}" + (f"_order{order}" if order else "")
     inputs = {kind: str(folder / f"inputs_{kind}_{name}.json") for kind in ("direct", "channel")}
     outputs = {method: str(folder / f"outputs_{method}_{name}.json") for method in METHODS}
-    asked = names(config.methods)
-    needed = [method for method in METHODS if method in asked or (method == "direct" and "calibrated" in asked)]
-    for kind in dict.fromkeys(map(prompts_of, needed)):
+    requested = names(config.methods)
+    scored = [method for method in METHODS if method in requested or (method == "direct" and "calibrated" in requested)]
+    for kind in dict.fromkeys(map(prompts_of, scored)):
         options = PromptOptions(inputs[kind], k, seed, order, config.examples)
         launch.from_rank_0(inputs[kind], lambda kind=kind, options=options: write_prompts(config, options, kind))
-    for method in needed:
-        score_method(config, method, inputs, outputs)
-        # Rank 0 alone has written; the next method may read it.
+    for method in scored:
+        score_method(config, session, method, inputs, outputs)
+        # Wait until rank 0 has written the file, which the next method may read.
         launch.from_rank_0(outputs[method], lambda: None)
-    return [outputs[method] for method in METHODS if method in asked]
+    return [outputs[method] for method in METHODS if method in requested]
 
 
 def prompts_of(method: str) -> str:
-    """The kind of prompts that a method reads."""
+    """The kind of prompt file that a method reads."""
     return "channel" if method == "channel" else "direct"
 
 
-def score_method(config: SweepConfig, method: str, inputs: dict[str, str], outputs: dict[str, str]) -> None:
-    """What the script of that method does."""
+def score_method(
+    config: SweepConfig, session: Session, method: str, inputs: dict[str, str], outputs: dict[str, str]
+) -> None:
+    """Run one method, like its script."""
     run, path = replace(config.run, output_path=outputs[method]), inputs[prompts_of(method)]
     if method == "calibrated":
-        calibrate(CalibrateConfig(path, outputs["direct"], run=run))
+        calibrate(CalibrateConfig(path, outputs["direct"], run=run), session)
     elif method == "generate":
-        generate(GenerateConfig(path, dtype=config.dtype, temperature=0.0, run=run))
+        generate(GenerateConfig(path, dtype=config.dtype, temperature=0.0, run=run), session)
     else:
-        evaluate(ScoreConfig(path, config.dtype, config.score_eos, run), method)
+        evaluate(ScoreConfig(path, config.dtype, config.score_eos, run), method, session)
 
 
 def write_prompts(config: SweepConfig, options: PromptOptions, method: str) -> None:
+    """Write the prompt file of one draw."""
     if config.dataset == "ag_news":
         ag_news.preprocess(options, method, config.labels.first_label)
     elif config.dataset == "doclaynet":

@@ -16,37 +16,36 @@ from preprocess.errors import InputError
 from preprocess.files import PathFlag
 
 DEFAULT = "dataset,checkpoint,method,k,draws,accuracy,interval,macro_f1,unanswered"
-TOLD_ONCE = ("dataset", "checkpoint", "k", "draws", "unanswered")  # of the default columns
+CONSTANT = ("dataset", "checkpoint", "k", "draws", "unanswered")  # default columns that may be printed once
 GROUPS = ("dataset", "checkpoint", "k")
 SIGNIFICANT = 0.05
 
 
 @dataclass(frozen=True)
 class TableConfig:
-    """Print the results table of predictions files: one row a method, the mean over its draws.
+    """Print the results table of predictions files, with one row for each method.
     accuracy and macro-F1 are means over the draws of demonstrations (--seed) ± their standard deviation. The 95 %
-    interval holds examples and draws at once. One draw of examples that stand alone: Wilson (1927). Blocks of pages or
-    several draws: from the sums of pages and the means of draws, with the variance CR2 and t distributions with the
-    degrees of freedom of Bell and McCaffrey (2002), clustered in two directions (Cameron, Gelbach and Miller 2011), the
-    half widths added as in Howe (1974), on the scale of the logit (Korn and Graubard 1998). With fewer than five pages
-    there is none. The best accuracy of a data set is bold; those marked with a dagger are not distinguishable from it
-    (p of .05 or more by the test of run_compare_results.py, Holm-adjusted for all that are compared with the best).
+    interval covers the choice of examples and of draws. For one draw and independent examples it is that of Wilson
+    (1927). For blocks of pages or several draws it uses two-way clustering by page and draw (Cameron, Gelbach and
+    Miller 2011), CR2 variance and t distributions with the degrees of freedom of Bell and McCaffrey (2002), squared
+    half-widths added as in Howe (1974), on the logit scale (Korn and Graubard 1998). Fewer than five pages give no
+    interval. The best accuracy of a data set is bold. A dagger marks methods that do not differ significantly from it
+    (p of .05 or more by the test of run_compare_results.py, Holm-adjusted for all comparisons with the best).
 
     Args:
-        paths: Predictions files, or folders that hold outputs_*.json at any depth.
-        format: markdown, latex (needs the package booktabs) or csv (no rounding, low and high of an interval apart).
-        columns: Of dataset, num_examples, checkpoint, method, k, draws, seed, accuracy, interval, worst, best,
-            macro_f1, macro_f1_interval, macro_f1_all, weighted_f1, mcc, ece, brier, nll, disagreement (how often two
-            draws disagree on an example), orders, order_sd, order_worst (of the orders of one draw's demonstrations,
-            run_sweep.py --orders), unanswered, tokens, time (of a calibrated result with direct's), majority (accuracy
-            of always naming the most frequent class), with commas; all takes all. macro_f1 averages the classes that
-            occur as ground truth or prediction, macro_f1_all all label words. Without --columns those that are the same
-            in all rows are told once, with the table, except in csv.
-        draws: One row for each draw in place of one for each method.
-        group_by: Of dataset, checkpoint, k, with commas: rows with a heading for each; default dataset in latex without
-            --columns.
-        sort: One of the columns: numbers from high to low, text from a to z; default by data set, checkpoint, k and
-            method.
+        paths: Predictions files, or folders that are searched recursively for outputs_*.json.
+        format: markdown, latex (needs the package booktabs) or csv (unrounded, the ends of an interval in two columns).
+        columns: Comma-separated list of dataset, num_examples, checkpoint, method, k, draws, seed, accuracy, interval,
+            worst, best, macro_f1, macro_f1_interval, macro_f1_all, weighted_f1, mcc, ece, brier, nll, disagreement (how
+            often two draws disagree on an example), orders, order_sd, order_worst (over orders of the same
+            demonstrations, run_sweep.py --orders), unanswered, tokens, time (calibrated results include direct's),
+            majority (accuracy of the most frequent class); or all. macro_f1 averages the classes that occur as ground
+            truth or prediction, macro_f1_all all label words. Without --columns, columns with the same value in all
+            rows are printed once above the table, except in csv.
+        draws: One row for each draw instead of one for each method.
+        group_by: Comma-separated list of dataset, checkpoint, k: rows are grouped under headings; default dataset for
+            latex without --columns.
+        sort: Column to sort by: numbers descending, text ascending; default by data set, checkpoint, k and method.
     """
 
     paths: tuple[PathFlag, ...] = ("results",)
@@ -61,36 +60,37 @@ class TableConfig:
         self.chosen_columns()
         for name in self.grouped_by():
             if name not in GROUPS:
-                raise InputError(f"--group_by {name!r}: expected {', '.join(GROUPS)}, with commas")
+                raise InputError(f"--group_by {name!r}: expected a comma-separated list of {', '.join(GROUPS)}")
         if self.sort and self.sort not in COLUMNS:
             raise InputError(f"--sort {self.sort!r}: expected one of {', '.join(COLUMNS)}")
 
     def chosen_columns(self) -> list[str]:
-        """Raises InputError where a name is none of a column."""
+        """The names of the columns; raises InputError for an unknown one."""
         text = self.columns or (DEFAULT.replace("draws", "seed") if self.draws else DEFAULT)
         names = list(COLUMNS) if text == "all" else [name.strip() for name in text.split(",")]
         for name in names:
             if name not in COLUMNS:
-                raise InputError(f"--columns {name!r}: expected {', '.join(COLUMNS)}, with commas, or all")
+                raise InputError(f"--columns {name!r}: expected a comma-separated list of {', '.join(COLUMNS)}, or all")
         return list(dict.fromkeys(names))
 
     def grouped_by(self) -> list[str]:
+        """The names in `--group_by`."""
         return [name.strip() for name in self.group_by.split(",")] if self.group_by else []
 
 
 def print_table(config: TableConfig) -> None:
-    """Read, check and print."""
+    """Read and check the results, and print the table."""
     print(results_table(read_results(config.paths), config))
 
 
 def results_table(results: Sequence[Result], config: TableConfig) -> str:
-    """The table and what a reader has to know of it."""
+    """The table with its notes."""
     methods = methods_of(results) if not config.draws else [Method([result]) for result in results]
     if config.sort:
         methods = in_order(methods, COLUMNS[config.sort])
     names, notes, headings = config.chosen_columns(), [], config.grouped_by()
     if not config.columns and config.format != "csv":
-        names, notes = without_told_once(names, methods, headings)
+        names, notes = without_constant_columns(names, methods, headings)
         if config.format == "latex" and not headings and "dataset" in names:
             headings = ["dataset"]
     by_group = gather(methods, lambda method: tuple(shown(name, method) for name in headings))
@@ -108,7 +108,7 @@ def results_table(results: Sequence[Result], config: TableConfig) -> str:
 
 
 def in_order(methods: Sequence[Method], column: Column) -> list[Method]:
-    """Numbers from high to low, text from a to z, what is not known last."""
+    """Methods sorted by a column: numbers descending, text ascending, unknown values last."""
 
     def key(method: Method) -> tuple[bool, Any]:
         value = column.value(method)
@@ -121,31 +121,34 @@ def in_order(methods: Sequence[Method], column: Column) -> list[Method]:
 
 
 def gather(methods: Sequence[Method], key: Callable[[Method], Any]) -> dict[Any, list[Method]]:
-    found: dict[Any, list[Method]] = {}
+    """Methods grouped by a key."""
+    groups: dict[Any, list[Method]] = {}
     for method in methods:
-        found.setdefault(key(method), []).append(method)
-    return found
+        groups.setdefault(key(method), []).append(method)
+    return groups
 
 
 def shown(name: str, method: Method) -> str:
-    """A value of a method with its name where it does not speak for itself."""
+    """The value of a column, with its name if needed."""
     cell = COLUMNS[name].cell(method)
     return cell if name == "dataset" else f"{name} {cell}" if name == "checkpoint" else f"{name} = {cell}"
 
 
-def without_told_once(
+def without_constant_columns(
     names: Sequence[str], methods: Sequence[Method], headings: Sequence[str]
 ) -> tuple[list[str], list[str]]:
-    """The columns whose rows differ, and a line that tells the others."""
-    same = [name for name in TOLD_ONCE if len({COLUMNS[name].cell(method) for method in methods}) == 1]
-    told = [shown(name, methods[0]) for name in same if name not in headings]
-    return [name for name in names if name not in same], [f"All rows: {', '.join(told)}."] if told else []
+    """The columns whose values differ, and a line with the values of the others."""
+    same = [name for name in CONSTANT if len({COLUMNS[name].cell(method) for method in methods}) == 1]
+    values = [shown(name, methods[0]) for name in same if name not in headings]
+    return [name for name in names if name not in same], [f"All rows: {', '.join(values)}."] if values else []
 
 
 def against_best(methods: Sequence[Method]) -> dict[int, float | None]:
-    """For each method (its id) p of no difference from the best of its data set, Holm-adjusted; None for the best,
-    1 where it cannot be told. Methods without one of the same examples to compare with are not in it."""
-    found: dict[int, float | None] = {}
+    """The id() of each method -> Holm-adjusted p-value of its difference from the best method on the same examples.
+
+    It is None for the best and 1 if there is no test. Methods without others on the same examples are left out.
+    """
+    p_values_of: dict[int, float | None] = {}
     for members in gather(methods, lambda method: (method.dataset, frozenset(method.ids))).values():
         if len(members) < 2:
             continue
@@ -154,24 +157,24 @@ def against_best(methods: Sequence[Method]) -> dict[int, float | None]:
         others = [method for method in members if method.accuracy < best.accuracy]
         compared = [compare_methods(method, best, order) for method in others]
         p_values = [1.0 if one is None or one.p is None else one.p for one in compared]
-        found |= {id(method): None for method in members if method not in others}
-        found |= dict(zip(map(id, others), holm(p_values), strict=True))
-    return found
+        p_values_of |= {id(method): None for method in members if method not in others}
+        p_values_of |= dict(zip(map(id, others), holm(p_values), strict=True))
+    return p_values_of
 
 
 def explanations(methods: Sequence[Method], any_like_best: bool) -> list[str]:
-    """What a reader has to know, a sentence each."""
+    """The notes below the table."""
     lines = []
     for members in gather(methods, lambda method: (method.dataset, frozenset(method.ids))).values():
         first = members[0]
         pages = f" on {len(first.groups.sizes):,} pages" if first.groups.are_pages else ""
         share = first.first.majority
-        majority = "" if share is None else f"; always naming the most frequent class is right in {four_digits(share)}"
+        majority = "" if share is None else f"; accuracy of the most frequent class {four_digits(share)}"
         lines.append(f"{first.dataset or 'Data set without a name'}: {len(first.ids):,} examples{pages}{majority}.")
     if any_like_best:
-        lines.append("†: not distinguishable from the best (p ≥ .05, Holm-adjusted).")
+        lines.append("†: not significantly different from the best (p ≥ .05, Holm-adjusted).")
     if any(1 < len(method.draws) < FEW_DRAWS for method in methods):
         lines.append(FEW_DRAWS_NOTE)
     if any(method.is_drawn and len(method.draws) == 1 for method in methods):
-        lines.append("One draw of demonstrations: its interval holds for these demonstrations alone.")
+        lines.append("One draw of demonstrations: the interval is conditional on these demonstrations.")
     return lines

@@ -1,4 +1,4 @@
-"""Baselines: what is reached without reading, and by the words alone."""
+"""Baselines: the majority class, and logistic regression on TF-IDF."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -11,20 +11,20 @@ from sklearn.pipeline import make_pipeline
 from finetune.block_metrics import Scores
 from preprocess.blocks import Block
 
-ITERATIONS = 1000  # of the optimizer, which converges well before
+ITERATIONS = 1000  # maximum of the optimizer, which converges well before
 
 
 def majority(train: Sequence[Block], count: int, label_words: Sequence[str]) -> list[str]:
-    """`count` times the class that is most frequent in training, the first among equals."""
+    """`count` predictions of the most frequent class in training; ties go to the first."""
     occurring = Counter(block.label_word for block in train)
     return [max(label_words, key=lambda word: occurring[word])] * count
 
 
 def tfidf(train: Sequence[Block], test: Sequence[Block], label_words: Sequence[str]) -> Scores:
-    """Logistic regression on the TF-IDF of words and of pairs of words: log-probabilities of each block, in nats.
+    """Logistic regression on the TF-IDF of words and bigrams: log-probabilities of each block, in nats.
 
-    Words are what white space divides; box, image and the other blocks of the page are not seen. Each class counts as
-    seen once more than it was, for those that training does not have: p = (N p + 1) / (N + C).
+    Words are separated by white space; box, image and the other blocks of the page are not used. Probabilities are
+    smoothed for classes that do not occur in training: p = (N p + 1) / (N + C).
     """
     labels = np.array([label_words.index(block.label_word) for block in train])
     probabilities = np.zeros((len(test), len(label_words)))

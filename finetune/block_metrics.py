@@ -1,4 +1,4 @@
-"""What a classifier of tokens says of blocks: log-probabilities, decisions; metrics of blocks, words and entities."""
+"""Log-probabilities and predictions of blocks from a token classifier; metrics of blocks, words and entities."""
 
 import warnings
 from collections.abc import Iterable, Sequence
@@ -18,10 +18,10 @@ OUTSIDE = "O"
 
 
 def block_scores(logits: Iterable[np.ndarray], chunks: Sequence[Chunk], count: int) -> Scores:
-    """The log-probabilities of each of `count` blocks, in nats; None for one that no chunk reads.
+    """The log-probabilities of each of `count` blocks, in nats; None for a block that no chunk classifies.
 
     Args:
-        logits: (T, C) of each chunk, or more, padded right.
+        logits: (T, C) of each chunk; T may include padding on the right.
     """
     scores: Scores = [None] * count
     for row, chunk in zip(logits, chunks, strict=True):
@@ -32,14 +32,14 @@ def block_scores(logits: Iterable[np.ndarray], chunks: Sequence[Chunk], count: i
 
 
 def decisions(scores: Scores, label_words: Sequence[str]) -> list[str | None]:
-    """The most probable label word of each, the first among equals; None stays None."""
-    return [None if found is None else label_words[int(np.argmax(found))] for found in scores]
+    """The most probable label word of each block; ties go to the first, and None stays None."""
+    return [None if row is None else label_words[int(np.argmax(row))] for row in scores]
 
 
 def all_metrics(
     predictions: Sequence[str | None], blocks: Sequence[Block], label_words: Sequence[str]
 ) -> dict[str, Any]:
-    """Everything that a run reports of a split."""
+    """All reported metrics of a split."""
     return block_metrics(predictions, blocks, label_words) | {
         "unanswered": list(predictions).count(None),
         "class_f1": class_f1(predictions, blocks, label_words),
@@ -50,15 +50,15 @@ def all_metrics(
 def block_metrics(
     predictions: Sequence[str | None], blocks: Sequence[Block], label_words: Sequence[str]
 ) -> dict[str, float]:
-    """Of blocks, each counted once; no answer is wrong. Of entities too where the label words are IOB tags."""
+    """Metrics of blocks, where no answer counts as wrong, and of entities if the label words are IOB tags."""
     truths = [block.label_word for block in blocks]
     confusion = metrics.confusion_matrix(predictions, truths, metrics.classes_of(predictions, truths, label_words))
-    found = {
+    of_blocks = {
         "accuracy": float(metrics.accuracy(confusion)),
         "macro_f1": float(metrics.macro_f1(confusion)),
         "weighted_f1": float(metrics.weighted_f1(confusion)),
     }
-    return found | (entity_metrics(predictions, blocks) if is_iob(label_words) else {})
+    return of_blocks | (entity_metrics(predictions, blocks) if is_iob(label_words) else {})
 
 
 def class_f1(
@@ -67,16 +67,16 @@ def class_f1(
     """F1 of each class that occurs or is predicted."""
     truths = [block.label_word for block in blocks]
     classes = metrics.classes_of(predictions, truths, label_words)
-    found = metrics.class_f1(metrics.confusion_matrix(predictions, truths, classes))
-    return dict(zip(classes, found.tolist(), strict=True))
+    values = metrics.class_f1(metrics.confusion_matrix(predictions, truths, classes))
+    return dict(zip(classes, values.tolist(), strict=True))
 
 
 def word_metrics(
     predictions: Sequence[str | None], blocks: Sequence[Block], label_words: Sequence[str]
 ) -> dict[str, float]:
-    """The original's figures: of words, each counted once and of the class that its block was given.
+    """The metrics of the original system: over words, which have the class of their block.
 
-    Classes weigh as they occur, so that recall is the accuracy.
+    Classes are weighted by their frequency, so recall equals accuracy.
     """
     counts = [len(block.text.split()) for block in blocks]
     said = [prediction for prediction, count in zip(predictions, counts, strict=True) for _ in range(count)]
@@ -92,22 +92,22 @@ def word_metrics(
 
 
 def weighted_precision(confusion: np.ndarray) -> float:
-    """Mean of the classes' precision, each weighted by how often it occurs; 0 for a class that is never predicted."""
+    """Mean precision of the classes, weighted by their frequency; 0 for a class that is never predicted."""
     predicted, occurring = confusion[:, :-1].sum(0), confusion.sum(1)
     precision = np.diagonal(confusion) / np.maximum(predicted, 1)
     return float((precision * occurring).sum() / occurring.sum())
 
 
 def is_iob(label_words: Sequence[str]) -> bool:
-    """Whether the label words tag the words of entities: O, B-... and I-..."""
+    """Whether the label words are IOB tags: O, B-... and I-..."""
     return OUTSIDE in label_words and all(word == OUTSIDE or word.startswith(("B-", "I-")) for word in label_words)
 
 
 def entity_metrics(predictions: Sequence[str | None], blocks: Sequence[Block]) -> dict[str, float]:
-    """Of entities, by seqeval in strict mode: the words and the type of each must be right. No answer is O.
+    """Metrics of entities by seqeval in strict mode: the words and the type must be correct. No answer counts as O.
 
     Args:
-        blocks: One a word, in reading order, page after page.
+        blocks: One for each word, in reading order, page after page.
     """
     tags = [OUTSIDE if prediction is None else prediction for prediction in predictions]
     pairs = list(zip(tags, blocks, strict=True))
@@ -115,9 +115,9 @@ def entity_metrics(predictions: Sequence[str | None], blocks: Sequence[Block]) -
     said = [[tag for tag, _ in page] for page in pages]
     truths = [[block.label_word for _, block in page] for page in pages]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what divides by zero is 0, as it says itself
-        found = {
+        warnings.simplefilter("ignore")  # division by zero gives 0
+        values = {
             name: float(metric(truths, said, mode="strict", scheme=IOB2, zero_division=0))
             for name, metric in (("precision", precision_score), ("recall", recall_score), ("f1", f1_score))
         }
-    return {f"entity_{name}": value for name, value in found.items()}
+    return {f"entity_{name}": value for name, value in values.items()}

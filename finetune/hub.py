@@ -1,4 +1,4 @@
-"""The way to the hub, for models and for data sets."""
+"""Uploads models and data sets to the hub."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,13 +11,13 @@ from preprocess.errors import InputError, first_line
 
 
 def check_push(name: str, private: bool) -> None:
-    """Refuse what the hub would refuse after the work.
+    """Check `--push_to_hub` and `--private` before the work.
 
     Args:
-        name: As `--push_to_hub` names the repository; empty where nothing is to be pushed.
+        name: The repository; empty: no upload.
 
     Raises:
-        InputError: No name that a repository of a user can have; one is to be private, and none is named.
+        InputError: The name is invalid, or `private` is set without a name.
     """
     if name and not is_repository(name):
         expected = "expected USER/NAME, of letters, digits, -, _ and ., without -- and .."
@@ -27,31 +27,32 @@ def check_push(name: str, private: bool) -> None:
 
 
 def is_repository(name: str) -> bool:
+    """Whether `name` is a valid USER/NAME."""
     try:
         validate_repo_id(name)
     except HFValidationError:
         return False
-    return "/" in name  # without a user it passes: old repositories have none
+    return "/" in name  # validation also accepts old repositories without a user
 
 
 @contextmanager
 def repository(name: str, repo_type: str, private: bool, folder: Path) -> Iterator[HfApi]:
-    """A repository on the hub, to be filled inside `with`; it is made where there is none.
+    """A repository on the hub, created if needed, to be filled inside `with`.
 
     Args:
         repo_type: model or dataset.
-        private: Nobody else is to see it. Where it is made without, who sees it is the hub's default for its owner.
-        folder: What is pushed: it stays, whatever happens.
+        private: Whether it must be private; otherwise the owner's default on the hub applies.
+        folder: The uploaded folder, for messages.
 
     Raises:
-        InputError: The hub refuses, or cannot be reached; it shows to all what is to be private.
+        InputError: The hub refuses or is unreachable, or the existing repository is public but must be private.
     """
     api = HfApi()
     try:
         api.create_repo(name, repo_type=repo_type, private=private or None, exist_ok=True)
-        if private and not api.repo_info(name, repo_type=repo_type).private:  # of one that was there it is not changed
-            raise InputError("--private: it is there already, and public; name another one, or make it private there")
+        if private and not api.repo_info(name, repo_type=repo_type).private:  # create_repo does not change it
+            raise InputError("--private: the repository exists and is public; use another one, or make it private")
         yield api
-    except Exception as error:  # it raises whatever the network or the hub leads it to
-        raise InputError(f"--push_to_hub {name}: not pushed: {first_line(error)}; it is in {folder}") from None
-    print(f"{folder}: is on the hub as {name}")
+    except Exception as error:  # errors of the network and the hub have many types
+        raise InputError(f"--push_to_hub {name}: not uploaded: {first_line(error)}; it is in {folder}") from None
+    print(f"{folder}: uploaded to the hub as {name}")

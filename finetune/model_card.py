@@ -1,46 +1,85 @@
-"""What goes with a saved model: its card, and a place on the hub."""
+"""The model card of a saved model, and its upload to the hub."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from documents.pages import Source
+from documents.pretrained import LICENCE, LICENCE_NOTE, RANDOM
 from finetune.hub import repository
-from finetune.pretrained import RANDOM
-from finetune.seals import SEAL
 from preprocess.files import write_bytes
+from preprocess.seals import SEAL
+from training.card import training_section
 
-LICENCE = "cc-by-nc-sa-4.0"  # of LayoutLMv3's published weights
+LICENSED_BY_META = "The weights of LLaMA are Meta's: its licence holds for this model too."
 
 
 def write_card(model: str, name: str, source: Source, metrics: dict[str, Any], folder: Path) -> None:
-    """`folder`/model/README.md: from what, on what, how well.
+    """Write `folder`/model/README.md of a LayoutLMv3: base model, data set, metrics.
 
     Args:
-        model: As `--model` named it.
-        name: As tables call it.
+        model: The value of `--model`.
+        name: Name in tables.
     """
     heading = ["library_name: transformers", "pipeline_tag: token-classification", "tags: [layoutlmv3]"]
     if name != RANDOM:
-        heading.append(f"license: {LICENCE}")
-        heading += [] if Path(model).exists() else [f"base_model: {model}"]  # the hub takes none but its own ids
+        heading += [f"license: {LICENCE}", *base_of(model)]
+    notes = [] if name == RANDOM else [LICENCE_NOTE]
+    title = f"LayoutLMv3 on {source.table_name}"
+    about = training_section(folder)
+    write_bytes(folder / "model/README.md", card(heading, title, name, source, metrics, notes, about))
+
+
+def write_llama_card(
+    model: str, name: str, source: Source, metrics: dict[str, Any], folder: Path, merged: bool
+) -> None:
+    """`folder`/README.md of a LLaMA with LoRA, in place of the one that peft fills with questions.
+
+    Args:
+        model, name: As of `write_card`; the base's name stands in it whatever its form.
+        folder: Of the adapter, or of the merged model, in a run folder.
+        merged: Whether it is that.
+    """
+    heading = [f"library_name: {'transformers' if merged else 'peft'}", "pipeline_tag: token-classification"]
+    heading += ["tags: [llama, lora]", *(base_of(model) if name != RANDOM else [])]
+    what = "Merged with its base" if merged else "An adapter of LoRA"
+    notes = [f"{what}, {name}.", *([LICENSED_BY_META] if name != RANDOM else [])]
+    title, about = f"LLaMA with LoRA on {source.table_name}", training_section(folder.parent)
+    write_bytes(folder / "README.md", card(heading, title, name, source, metrics, notes, about))
+
+
+def base_of(model: str) -> list[str]:
+    """The line of the heading that names the base: the hub takes none but its own ids."""
+    return [] if Path(model).exists() else [f"base_model: {model}"]
+
+
+def card(
+    heading: list[str],
+    title: str,
+    name: str,
+    source: Source,
+    metrics: dict[str, Any],
+    notes: Sequence[str],
+    about: Sequence[str],
+) -> bytes:
     test = metrics["test"]
     figures = {"accuracy": "accuracy", "macro_f1": "macro-F1", "weighted_f1": "weighted F1", "entity_f1": "entity F1"}
     rows = [f"| {title} | {test[key]:.4f} |" for key, title in figures.items() if key in test]
     lines = [
-        *("---", *heading, "---", "", f"# LayoutLMv3 on {source.table_name}", ""),
+        *("---", *heading, "---", "", f"# {title}", ""),
         f"Fine-tuned from {name} as a classifier of {', '.join(source.label_words)}.",
         *("", f"| test, {metrics['data']['test']['blocks']} blocks | |", "|---|---|", *rows, ""),
+        *(line for note in notes for line in (note, "")),
+        *about,
     ]
-    if name != RANDOM:
-        lines += ["The published weights of LayoutLMv3 are CC BY-NC-SA 4.0: not for commercial use.", ""]
-    write_bytes(folder / "model/README.md", "\n".join(lines).encode())
+    return "\n".join(lines).encode()
 
 
-def push(folder: Path, name: str, private: bool) -> None:
-    """Upload `folder`/model to the hub.
+def push(folder: Path, name: str, private: bool, inside: str = "model") -> None:
+    """Upload a folder in a run folder to the hub.
 
     Raises:
-        InputError: As of `repository`.
+        InputError: As for `repository`.
     """
-    with repository(name, "model", private, folder / "model") as api:
-        api.upload_folder(repo_id=name, folder_path=folder / "model", ignore_patterns=[SEAL])
+    with repository(name, "model", private, folder / inside) as api:
+        api.upload_folder(repo_id=name, folder_path=folder / inside, ignore_patterns=[SEAL])

@@ -1,6 +1,5 @@
-"""What a run leaves for the table: predictions, their meta files, the baselines, a summary."""
+"""The results of a run: predictions files, their meta files, baselines, metrics, summary."""
 
-import importlib.metadata
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -13,34 +12,28 @@ from torch import nn
 from documents.chunks import Encoded
 from documents.pages import Source, Splits, flat
 from evaluate.predictions import prediction_row, write_predictions
-from evaluate.run import git_commit
+from evaluate.reading import read_checked
+from evaluate.report.panels import confusion
+from evaluate.report.style import drawing
+from evaluate.report.svg import save
+from evaluate.result import Result
 from finetune.baselines import majority, tfidf
 from finetune.block_metrics import Scores, all_metrics, block_metrics, decisions
-from finetune.run_folder import comparable
 from preprocess.blocks import Block
-from preprocess.files import write_json
+from preprocess.files import write_bytes, write_json
 from preprocess.prompts import Prompt
-
-PACKAGES = ("torch", "transformers", "peft", "lightning", "scikit-learn", "numpy")
-
-
-def circumstances() -> dict[str, Any]:
-    """Under which a run was made."""
-    return {
-        "versions": {package: importlib.metadata.version(package) for package in PACKAGES},
-        "git_commit": git_commit(),
-        "threads": torch.get_num_threads(),
-    }
+from training.figures import write_curves
+from training.run_folder import circumstances, comparable
 
 
 def device_name(model: nn.Module) -> str:
-    """Of the device that a model is on."""
+    """Name of the device that a model is on."""
     device = next(model.parameters()).device
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def settings_of(config: Any) -> dict[str, Any]:
-    """What the results of a run depend on, apart from its seed: two with other settings are not two draws of one."""
+    """The settings that identify a method, without the seed: runs with other settings are not draws of the same."""
     settings = comparable(asdict(config))
     return settings | {"training": {key: value for key, value in settings["training"].items() if key != "seed"}}
 
@@ -55,16 +48,16 @@ def write_rows(
     meta: dict[str, Any],
     scores: Scores | None = None,
 ) -> None:
-    """The predictions file of a method, and its meta file, in which k is that of no prompt.
+    """Write the predictions file of a method and its meta file, which has no k.
 
     Args:
-        scores: Of each block over the label words; a block that was not read has none.
+        scores: Log-probabilities of each block over the label words; None for blocks that were not classified.
     """
     rows = []
     for number, (block, prediction) in enumerate(zip(blocks, predictions, strict=True)):
         example = Prompt(block.id, "", "", block.text, source.label_words, block.label_word, block.page)
-        found = None if scores is None else scores[number]
-        rows.append(prediction_row(example, prediction, {} if found is None else {"log_probs": found}))
+        log_probs = None if scores is None else scores[number]
+        rows.append(prediction_row(example, prediction, {} if log_probs is None else {"log_probs": log_probs}))
     about = {"method": method, "num_examples": len(rows)}
     seed = meta["configuration"]["training"]["seed"]
     data = {"dataset": source.table_name, "dataset_path": source.path, "split": split, "seed": seed}
@@ -74,13 +67,13 @@ def write_rows(
 
 @dataclass(frozen=True)
 class Results:
-    """A trained system and what it was trained and tested on.
+    """A trained model and its data.
 
     Args:
-        method: As file names call it.
-        split: The data set's name of what is predicted.
-        encoded: The splits as it reads them, by name.
-        about: For the meta file: checkpoint, settings, configuration.
+        method: Name in file names.
+        split: Name of the predicted split in the data set.
+        encoded: The splits as model input, by name.
+        about: Entries of the meta file: checkpoint, settings, configuration.
     """
 
     folder: Path
@@ -93,7 +86,7 @@ class Results:
 
 
 def write_results(results: Results, predict: Callable[[Encoded], Scores]) -> dict[str, Any]:
-    """Predict validation and test blocks, write the predictions and the baselines; the metrics."""
+    """Predict validation and test blocks, write the predictions and the baselines, and return the metrics."""
     label_words = results.source.label_words
     metrics: dict[str, Any] = {}
     for split in ("validation", "test"):
@@ -112,7 +105,7 @@ def write_results(results: Results, predict: Callable[[Encoded], Scores]) -> dic
 
 
 def write_baselines(results: Results) -> dict[str, Any]:
-    """The baselines on the test blocks, as files; their metrics."""
+    """Write the baselines on the test blocks, and return their metrics."""
     train, test = results.encoded["train"].blocks, results.encoded["test"].blocks
     label_words = results.source.label_words
     configuration = results.about["configuration"]
@@ -122,22 +115,37 @@ def write_baselines(results: Results) -> dict[str, Any]:
     began = time.perf_counter()
     scores = tfidf(train, test, label_words)
     seconds = round(time.perf_counter() - began, 3)
-    told = decisions(scores, label_words)
-    write_rows(results.folder, "tfidf", results.source, results.split, test, told, meta | {"seconds": seconds}, scores)
-    return {name: block_metrics(found, test, label_words) for name, found in (("majority", said), ("tfidf", told))}
+    predicted = decisions(scores, label_words)
+    timed = meta | {"seconds": seconds}
+    write_rows(results.folder, "tfidf", results.source, results.split, test, predicted, timed, scores)
+    by_name = {"majority": said, "tfidf": predicted}
+    return {name: block_metrics(predictions, test, label_words) for name, predictions in by_name.items()}
 
 
 def finish(folder: Path, metrics: dict[str, Any]) -> None:
-    """Write the metrics, last of all files: the run is finished."""
+    """Draw the figures, then write the metrics as the last file, which marks the run as finished."""
+    write_curves(folder)
+    for path in sorted(folder.glob("outputs_*.json")):
+        if not path.name.endswith(".meta.json"):
+            draw_confusion(path, folder)
     write_json(folder / "metrics.json", metrics)
     print(summary(metrics, folder))
 
 
+def draw_confusion(path: Path, folder: Path) -> None:
+    """`folder`/figures/confusion_*.svg of a file of predictions."""
+    result = Result(read_checked(path))
+    if result.confusion is not None:
+        name = path.stem.replace("outputs", "confusion", 1)
+        with drawing():
+            write_bytes(folder / "figures" / f"{name}.svg", save(confusion(result.classes, result.confusion), "svg"))
+
+
 def counts(splits: Splits, encoded: dict[str, Encoded]) -> dict[str, Any]:
-    """How much of what there was.
+    """Counts of pages, blocks and chunks, for the metrics.
 
     Args:
-        encoded: Each split, by its name.
+        encoded: Each split, by name.
     """
     sizes = {
         split: {
@@ -158,7 +166,7 @@ def counts(splits: Splits, encoded: dict[str, Encoded]) -> dict[str, Any]:
 
 
 def summary(metrics: dict[str, Any], folder: Path) -> str:
-    """One screen: what was mended, which checkpoint, what it reaches, and what the baselines do."""
+    """A summary for the screen: repairs, best checkpoint, metrics, baselines."""
     data = metrics["data"]
     lines = [f"{what.replace('_', ' ')}: {number}" for what, number in data["repaired"].items() if number]
     if data["train_pages_left_out"]:

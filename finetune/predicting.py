@@ -1,4 +1,4 @@
-"""A trained classifier -> the log-probabilities of blocks."""
+"""Predicts the log-probabilities of blocks with a trained classifier."""
 
 import contextlib
 from collections.abc import Iterator
@@ -16,10 +16,10 @@ from finetune.training import Collator
 def predict_scores(
     model: nn.Module, encoded: Encoded, collator: Collator, batch_size: int, *, bf16: bool = False
 ) -> Scores:
-    """The log-probabilities of each block, in nats; None for one of which no token is left.
+    """The log-probabilities of each block, in nats; None for a block without tokens.
 
     Args:
-        bf16: Compute in bfloat16 where that keeps enough, else in float32.
+        bf16: Whether to use autocast to bfloat16.
     """
     return block_scores(chunk_logits(model, encoded, collator, batch_size, bf16), encoded.chunks, len(encoded.blocks))
 
@@ -28,7 +28,7 @@ def predict_scores(
 def chunk_logits(
     model: nn.Module, encoded: Encoded, collator: Collator, batch_size: int, bf16: bool
 ) -> Iterator[np.ndarray]:
-    """(T, C) of each chunk, batch by batch, so that those of a whole split are never held."""
+    """Logits (T, C) of each chunk, computed batch by batch."""
     device = next(model.parameters()).device
     precision = torch.autocast(device.type, torch.bfloat16) if bf16 else contextlib.nullcontext()
     rows = encoded.rows()

@@ -1,10 +1,9 @@
-"""How a token classifier is trained; transformers' Trainer set up for it."""
+"""Training options of a token classifier, and its training with transformers' Trainer."""
 
-import math
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,89 +22,38 @@ from transformers import (
     TrainerState,
     TrainingArguments,
 )
-from transformers.integrations import TensorBoardCallback
+from transformers.integrations import MLflowCallback, TensorBoardCallback, WandbCallback
 from transformers.modeling_outputs import TokenClassifierOutput
 
 from documents.chunks import IGNORED, Encoded, collate
 from finetune.block_metrics import block_metrics, block_scores, decisions, is_iob
-from finetune.run_folder import seconds_of, write_log
-from finetune.seals import check_seal, seal
 from preprocess.errors import InputError
+from preprocess.seals import check_seal, seal
+from training.options import CSV, TENSORBOARD, StepOptions
+from training.run_folder import seconds_of, write_log
 
 Collator = Callable[[Sequence[dict[str, Any]]], dict[str, Tensor]]
 
 CHOSEN_BY = ("macro_f1", "accuracy", "entity_f1")
-SCHEDULES = ("linear", "cosine")
-MOST = 10**9  # steps and epochs: more would be a slip
-COUNTS = dict.fromkeys(("steps", "eval_steps", "logging_steps", "gradient_accumulation_steps"), MOST)
-COUNTS["batch_size"] = 10**6
-SEEDS = 2**32  # as many as numpy's global generator takes
 KEPT = 2  # checkpoints: the best and the last
 EVAL_BATCHES = 8  # whose logits stay on the device
 
 
 @dataclass(frozen=True)
-class TrainingOptions:
+class TrainingOptions(StepOptions):
     """How a token classifier is trained.
 
     Args:
-        steps: Steps of the optimizer; default 9000, with LayoutLMv3 what --trainer says.
-        epochs: Passes over the train pages, instead of --steps.
-        batch_size: Chunks that are computed at once.
-        gradient_accumulation_steps: Batches that make one step.
-        learning_rate: The highest; it rises linearly during the warm-up, then falls to 0.
-        schedule: How it falls: linear or cosine.
-        warmup: Share of the steps that warms up.
-        weight_decay: Of AdamW.
-        eval_steps: Evaluate on the validation pages, and save, every so many steps.
-        logging_steps: Log loss and learning rate every so many steps.
-        best_by: macro_f1, accuracy or, of IOB tags, entity_f1 on the validation pages; the checkpoint with the highest
-            is kept.
-        patience: Stop after so many evaluations without a better one; 0 never stops early.
-        seed: Of everything random.
+        best_by: Metric that selects the checkpoint on the validation pages: macro_f1, accuracy or, with IOB tags,
+            entity_f1.
     """
 
-    steps: int | None = None
-    epochs: float | None = None
-    batch_size: int | None = 2
-    gradient_accumulation_steps: int = 1
-    learning_rate: float | None = 1e-4
-    schedule: str | None = "linear"
-    warmup: float = 0.1
-    weight_decay: float = 0.0
-    eval_steps: int | None = 500
-    logging_steps: int = 50
     best_by: str = "macro_f1"
-    patience: int = 0
-    seed: int = 42
 
     def __post_init__(self) -> None:
-        for flag, most in COUNTS.items():
-            if getattr(self, flag) is not None and not 1 <= getattr(self, flag) <= most:
-                raise InputError(f"--{flag} {getattr(self, flag)}: expected 1 to {most}")
-        if self.patience < 0:
-            raise InputError(f"--patience {self.patience}: expected 0 or more")
-        if not 0 <= self.seed < SEEDS:
-            raise InputError(f"--seed {self.seed}: expected 0 to {SEEDS - 1}")
-        for flag in ("learning_rate", "epochs"):
-            if getattr(self, flag) is not None and not 0 < getattr(self, flag) <= MOST:
-                raise InputError(f"--{flag} {getattr(self, flag)}: expected a number above 0, at most {MOST}")
-        if self.steps is not None and self.epochs is not None:
-            raise InputError(f"--steps {self.steps} and --epochs {self.epochs:g}: expected one of them")
-        if not 0 <= self.warmup < 1:
-            raise InputError(f"--warmup {self.warmup}: expected a number from 0 to below 1")
-        if not 0 <= self.weight_decay < math.inf:
-            raise InputError(f"--weight_decay {self.weight_decay}: expected a number of 0 or more")
-        if self.schedule not in (None, *SCHEDULES):
-            raise InputError(f"--schedule {self.schedule}: expected {' or '.join(SCHEDULES)}")
+        super().__post_init__()
         if self.best_by not in CHOSEN_BY:
             raise InputError(f"--best_by {self.best_by}: expected {', '.join(CHOSEN_BY)}")
-
-    def filled(self, **defaults: Any) -> "TrainingOptions":
-        """With defaults for what is not given; of steps and epochs one is enough."""
-        told = {"steps", "epochs"} if self.steps or self.epochs else set()
-        missing = [name for name in defaults if getattr(self, name) is None and name not in told]
-        return replace(self, **{name: defaults[name] for name in missing})
 
     def check_labels(self, label_words: Sequence[str]) -> None:
         """There are entities only where the label words are IOB tags.
@@ -115,13 +63,6 @@ class TrainingOptions:
         """
         if self.best_by == "entity_f1" and not is_iob(label_words):
             raise InputError(f"--best_by entity_f1: expected IOB tags, found {', '.join(label_words)}")
-
-    def steps_of(self, chunks: int, processes: int = 1) -> int:
-        """Steps that the run takes over so many train chunks."""
-        if self.epochs is None:
-            return self.steps
-        batches = math.ceil(chunks / self.batch_size)
-        return math.ceil(self.epochs * math.ceil(batches / (self.gradient_accumulation_steps * processes)))
 
 
 def mean_loss(outputs: TokenClassifierOutput, labels: Tensor, num_items_in_batch: Tensor | int | None = None) -> Tensor:
@@ -185,9 +126,7 @@ def last_checkpoint(folder: Path) -> Path | None:
     return max(complete, key=lambda path: int(path.name.partition("-")[2]), default=None)
 
 
-def arguments(
-    options: TrainingOptions, folder: Path, bf16: bool, gradient_checkpointing: bool, show_progress: bool
-) -> TrainingArguments:
+def arguments(options: TrainingOptions, folder: Path, bf16: bool, show_progress: bool) -> TrainingArguments:
     """As transformers wants it."""
     made = TrainingArguments(
         output_dir=str(folder / "checkpoints"),
@@ -197,8 +136,8 @@ def arguments(
         per_device_eval_batch_size=options.batch_size,
         gradient_accumulation_steps=options.gradient_accumulation_steps,
         learning_rate=options.learning_rate,
-        lr_scheduler_type=options.schedule,
-        warmup_steps=options.warmup,
+        lr_scheduler_type=options.transformers_schedule,
+        warmup_steps=options.warmup_steps or options.warmup,
         weight_decay=options.weight_decay,
         eval_strategy="steps",
         eval_steps=options.eval_steps,
@@ -210,7 +149,7 @@ def arguments(
         metric_for_best_model=options.best_by,
         greater_is_better=True,
         logging_steps=options.logging_steps,
-        activation_checkpointing=gradient_checkpointing,
+        activation_checkpointing=options.gradient_checkpointing,
         bf16=bf16,
         use_cpu=bf16 and not torch.cuda.is_available(),  # else it refuses bfloat16 there
         seed=options.seed,
@@ -234,14 +173,12 @@ def make_trainer(
     collator: Collator = collate,
     *,
     bf16: bool = False,
-    gradient_checkpointing: bool = False,
     show_progress: bool = False,
 ) -> Trainer:
     """The Trainer with its logs: TensorBoard's in `folder`/tensorboard, `folder`/log.csv.
 
     Args:
         bf16: Compute in bfloat16 where that is safe.
-        gradient_checkpointing: Compute activations twice rather than hold them.
     """
 
     def measure(evaluated: EvalPrediction) -> dict[str, float]:
@@ -252,14 +189,14 @@ def make_trainer(
     purge = None if last is None else int(last.name.partition("-")[2]) + 1
     trainer = Trainer(
         model=model,
-        args=arguments(options, folder, bf16, gradient_checkpointing, show_progress),
+        args=arguments(options, folder, bf16, show_progress),
         data_collator=collator,
         train_dataset=[row for row, chunk in zip(train.rows(), train.chunks, strict=True) if chunk.reads],
         eval_dataset=validation.rows(),
         compute_loss_func=mean_loss,
         compute_metrics=measure,
         callbacks=[
-            TensorBoardCallback(SummaryWriter(str(folder / "tensorboard"), purge_step=purge)),
+            *logged(options.logger, folder, purge),
             CsvCallback(folder / "log.csv"),
             EvaluateLast(),
             Sealed(),
@@ -270,6 +207,17 @@ def make_trainer(
     if not show_progress:
         trainer.remove_callback(ProgressCallback)
     return trainer
+
+
+def logged(logger: str, folder: Path, purge: int | None) -> list[TrainerCallback]:
+    """What logs beside the CSV file.
+
+    Args:
+        purge: The step from which on TensorBoard forgets what was logged before a resume.
+    """
+    if logger == TENSORBOARD:
+        return [TensorBoardCallback(SummaryWriter(str(folder / "tensorboard"), purge_step=purge))]
+    return [] if logger == CSV else [{"mlflow": MLflowCallback, "wandb": WandbCallback}[logger]()]
 
 
 def train(trainer: Trainer, folder: Path) -> None:

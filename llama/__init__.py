@@ -2,7 +2,7 @@
 
     from llama import load
 
-The names below are imported when they are first used: `llama.templates`, which preprocessing reads too, needs no torch.
+The names below are imported on first use, so that preprocessing can import `llama.templates` without torch.
 """
 
 from importlib import import_module

@@ -1,14 +1,14 @@
-"""Attention over two runs of keys: the one that all rows share, held once, and each row's own.
+"""Attention over a shared prefix, whose keys are stored once for all rows, and over each row's own keys.
 
-The softmax over both is put together from the softmax over each and the logarithm of its normaliser (the log-sum-exp of
-its scores): with o1, l1 and o2, l2 the outputs and normalisers,
+The softmax over both sets of keys is computed from the two partial results and their log-normalisers (the log-sum-exp
+of the scores). With outputs o1, o2 and log-normalisers l1, l2,
 
     o = o1 e^l1 / (e^l1 + e^l2) + o2 e^l2 / (e^l1 + e^l2) = o2 + (o1 - o2) sigmoid(l1 - l2)
 
-(Milakov and Gimelshein 2018, section 3.1). So what rows share is never copied to each of them. PyTorch's public
-`scaled_dot_product_attention` keeps the normaliser to itself; the kernels behind it give it.
+(Milakov and Gimelshein 2018, section 3.1). So the prefix is never copied to each row. PyTorch's public
+`scaled_dot_product_attention` does not return the normaliser, but the kernels that it calls do.
 
-Shapes: B rows, T queries and S keys a row, P shared keys, H heads, G key-value heads, E width of a head.
+Shapes: B rows, T queries and S keys a row, P shared keys, H heads, G key-value heads, E head dimension.
 """
 
 from typing import NamedTuple
@@ -17,15 +17,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-ALIGNMENT = 16  # the CUDA kernel reads a mask whose rows begin at multiples of so many numbers
+ALIGNMENT = 16  # the CUDA kernel requires the rows of a mask to begin at multiples of 16 numbers
 
 
 class Packing(NamedTuple):
-    """Rows of different length without padding, one behind the other: N tokens that are B rows of at most T.
+    """Rows of different lengths concatenated without padding: N tokens in B rows of at most T.
 
     Args:
-        slots: The token at each place of the rows (B, T); any token where there is none.
-        tokens: The place of each token (N), counted through the rows.
+        slots: Index of the token in each slot of the padded rows (B, T); arbitrary in padding.
+        tokens: Slot of each token (N), in the flattened padded rows.
     """
 
     slots: Tensor
@@ -53,9 +53,9 @@ def attend(
 
     Args:
         bias: From `make_bias` (B, 1, T, S), over the row's own keys; None: causal.
-        shared: Keys and values (1, P, G, E) that stand before every row.
-        q_packing: The queries are packed (1, N, H, E), and so is what is returned.
-        k_packing: So are the keys and values.
+        shared: Keys and values (1, P, G, E) of the prefix of all rows.
+        q_packing: Packing of the queries and of the output (1, N, H, E); None: not packed.
+        k_packing: Packing of the keys and values; None: not packed.
     """
     group = q.shape[2] // k.shape[2]
     if k_packing is not None:
@@ -74,9 +74,9 @@ def attend(
 
 
 def attend_shared(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-    """Every query of every row to all shared keys: out (B, T, H, E), normaliser (B, T, H).
+    """Attention of every query to all shared keys: out (B, T, H, E), log-normaliser (B, T, H).
 
-    No mask, so the rows lie behind each other as one, and the heads that share a key-value head behind each other too.
+    There is no mask, so all rows, and the heads that share a key-value head, are concatenated into one row.
     """
     rows, length, heads, width = q.shape
     count, kv_heads = rows * length, k.shape[2]
@@ -88,11 +88,12 @@ def attend_shared(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def repeat(heads: Tensor, group: int) -> Tensor:
+    """Key-value heads (B, S, G, E) repeated for the query heads of each group: (B, S, G * group, E)."""
     return heads if group == 1 else heads.repeat_interleave(group, dim=2)
 
 
 def kernel(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, is_causal: bool) -> tuple[Tensor, Tensor]:
-    """Fused attention of (B, H, T, E) to (B, H, S, E): out (B, H, T, E) and normaliser (B, H, T), float32."""
+    """Fused attention of (B, H, T, E) to (B, H, S, E): out (B, H, T, E) and log-normaliser (B, H, T), float32."""
     if q.device.type == "cuda":
         if bias is not None:
             bias = bias.expand(q.shape[0], q.shape[1], -1, -1)
@@ -104,7 +105,7 @@ def kernel(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, is_causal: bool
 
 
 def make_bias(visible: Tensor, dtype: torch.dtype) -> Tensor:
-    """What is added to the scores: 0 where `visible` (B, T, S), else -inf. (B, 1, T, S)."""
+    """The attention mask that is added to the scores (B, 1, T, S): 0 where `visible` (B, T, S), else -inf."""
     rows, queries, keys = visible.shape
     stored = torch.zeros(rows, 1, queries, -(-keys // ALIGNMENT) * ALIGNMENT, dtype=dtype, device=visible.device)
     return stored[..., :keys].masked_fill_(~visible[:, None], float("-inf"))

@@ -1,13 +1,13 @@
-"""From the prefix tree to batches: what is computed on its own first, and what stands in a row together.
+"""Batches from the prefix tree: which nodes are computed first as shared segments, and which form rows.
 
-Every node is computed in one of three ways, whichever costs least:
+Every node is computed in the cheapest of three ways:
 
-    cut      on its own, once; its keys and values are kept, and everything below attends to them
-    row      with all that is below it in one row of a batch, where a mask keeps the branches apart
-    spread   again for each of its children, because it is too short to be worth either
+    cut      once, as a segment of its own; its keys and values are cached, and all nodes below attend to them
+    row      together with all nodes below it, in one row of a batch; a mask separates the branches
+    spread   again for each of its children, because it is too short for either
 
-Demonstrations are cut, an article with its label words is a row, the first word that two articles share is spread. The
-plan is a function of the token ids and the limits alone.
+For example, the demonstrations are cut, an article with its label words is a row, and the first word that two articles
+share is spread. The plan depends only on the token ids and the limits.
 """
 
 import hashlib
@@ -19,20 +19,20 @@ from typing import NamedTuple
 
 from llama.prefix_tree import Node
 
-ATTENTION = 2048  # keys that a token attends to for the price of its way through the matrices, about
-OVERHEAD = 1 / 8  # of a batch: what a call of the model, and a batch that is not full, cost more than their tokens
-
-MERGING = 1 / 32  # of a token's way through the model: to attend to shared keys apart from its own
-PADDING = 1.1  # rows filled up to the longest may have so many times their tokens, where attention alone does that
+# Costs are in units of one token's matrix products.
+ATTENTION = 2048  # attention to this many keys costs about as much as the matrix products of a token
+OVERHEAD = 1 / 8  # cost of a model call and of a partly filled batch, as a fraction of a full batch
+MERGING = 1 / 32  # cost of attending to shared keys separately, for each token
+PADDING = 1.1  # maximum ratio of padded to real tokens if only attention is padded
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How much the model computes at once.
+    """Maximum size of a batch.
 
     Args:
-        tokens: Of a batch; a single row may have more.
-        rows: Of a batch; None: as many as there is room for.
+        tokens: Maximum number of tokens; a single row may have more.
+        rows: Maximum number of rows; None: no maximum.
     """
 
     tokens: int
@@ -40,10 +40,10 @@ class Limits:
 
 
 class Segment(NamedTuple):
-    """A node that is cut: computed once, before what stands below it.
+    """A node that is cut: computed once, before the nodes below it.
 
     Args:
-        tokens: Its ids, after those of nodes above it that are spread.
+        tokens: Ids of the spread nodes directly above it, then its own.
         node: The node.
     """
 
@@ -52,12 +52,12 @@ class Segment(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One row of a batch: a run of tokens, then all of a subtree.
+    """One row of a batch: the ids of spread nodes, then a whole subtree.
 
     Args:
-        head: Ids of nodes that are spread.
-        ends: Sequences that end with the head.
-        tree: What follows; None: nothing.
+        head: Ids of the spread nodes.
+        ends: Indices of the sequences that end with the head.
+        tree: The subtree; None: the row ends with the head.
     """
 
     head: tuple[int, ...]
@@ -75,10 +75,10 @@ class Row(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Rows of similar length that stand after the same segments.
+    """Rows of similar length with the same prefix.
 
     Args:
-        path: The segments, from the first token on.
+        path: The segments of the prefix, from the first token on.
         rows: Longest first.
     """
 
@@ -86,18 +86,20 @@ class Batch(NamedTuple):
     rows: list[Row]
 
     def sequences(self) -> list[int]:
+        """Indices of the sequences that the batch completes."""
         return [index for row in self.rows for index in row.sequences()]
 
     def halves(self) -> tuple["Batch", "Batch"]:
+        """Two batches with half of the rows each."""
         middle = (len(self.rows) + 1) // 2
         return Batch(self.path, self.rows[:middle]), Batch(self.path, self.rows[middle:])
 
 
 def plan(root: Node, limits: Limits, branches: bool = True) -> list[Batch]:
-    """All batches; those with the same path follow each other, longest rows first.
+    """All batches; those with the same path are adjacent, longest rows first.
 
     Args:
-        branches: Whether a row may hold more than one branch. Without, each sequence has a row of its own.
+        branches: Whether a row may contain several branches. If not, each sequence has its own row.
     """
     batches: list[Batch] = []
     waiting: list[tuple[Segment, ...]] = [(Segment((), root),)]
@@ -112,10 +114,11 @@ def plan(root: Node, limits: Limits, branches: bool = True) -> list[Batch]:
 
 
 def divide(above: Node, first: bool, limits: Limits, branches: bool) -> tuple[list[Row], list[Segment]]:
-    """What stands below a segment: the rows that follow it at once, and the segments that follow it.
+    """The rows and the segments that directly follow a segment.
 
     Args:
-        first: A segment that follows would be the first of its path: what is below would have nothing shared without.
+        first: Whether a following segment would be the first of its path, so that its rows would otherwise have no
+            shared prefix.
     """
     rows, cut = [], []
     waiting = [(child, ()) for child in reversed(above.children.values())]
@@ -139,14 +142,15 @@ def divide(above: Node, first: bool, limits: Limits, branches: bool) -> tuple[li
 
 
 def ending(head: tuple[int, ...], node: Node, branches: bool) -> list[Row]:
-    """Rows for the sequences that end with `node`, the last of `head`: one for all equal ones, or one each."""
+    """Rows for the sequences that end with `node`, the last node of `head`: one row for all (they are equal), or one
+    each."""
     if branches:
         return [Row(head, node.ends)] if node.ends else []
     return [Row(head, [index]) for index in node.ends]
 
 
 def row_cost(node: Node, start: int, limits: Limits, branches: bool) -> float:
-    """Of a row of `start` tokens and all of `node`, in tokens; infinite where that may not be a row."""
+    """Cost, in tokens, of a row of `start` tokens and the subtree of `node`; infinite if this may not be a row."""
     length = start + node.size
     if length > limits.tokens or (node.leaves > 1 and not branches):
         return math.inf
@@ -154,25 +158,25 @@ def row_cost(node: Node, start: int, limits: Limits, branches: bool) -> float:
 
 
 def least_cost(node: Node, start: int, limits: Limits, branches: bool) -> float:
-    """Of one row, or of one row for each leaf, whichever is cheaper, in tokens."""
+    """Cost, in tokens, of one row or of one row for each leaf, whichever is lower."""
     tokens = node.leaves * start + node.lengths
     squares = node.leaves * start**2 + 2 * start * node.lengths + node.squares
     return min(row_cost(node, start, limits, branches), tokens + squares / ATTENTION)
 
 
 def fill(rows: Sequence[Row], limits: Limits, packed: bool) -> list[list[Row]]:
-    """Rows in batches, longest first: what needs most memory comes first, and rows of similar length stand together.
+    """Rows in batches, longest first, so that the batch that needs most memory comes first.
 
     Args:
-        packed: Only attention fills rows up to the longest of the batch. Else all of the model does, and what is filled
-            up counts as tokens.
+        packed: Only attention pads rows to the longest of the batch. Otherwise the whole model does, and padding counts
+            as tokens.
     """
     batches: list[list[Row]] = []
     tokens = 0
     for row in sorted(rows, key=lambda row: -row.length):
         tokens += row.length
         filled = (len(batches[-1]) + 1) * batches[-1][0].length if batches else math.inf
-        # A batch is worth half a batch at least, even if its rows differ much.
+        # A batch may grow to half the limit even if its rows differ much in length.
         allowed = PADDING * max(tokens, limits.tokens // 2) if packed else limits.tokens
         if tokens > limits.tokens or filled > allowed or len(batches[-1]) == limits.rows:
             batches.append([])
@@ -182,11 +186,11 @@ def fill(rows: Sequence[Row], limits: Limits, packed: bool) -> list[list[Row]]:
 
 
 def digest(batches: Sequence[Batch]) -> str:
-    """SHA-256 over which sequences each batch completes."""
+    """SHA-256 over the sequences that each batch completes."""
     return hashlib.sha256(json.dumps([batch.sequences() for batch in batches]).encode()).hexdigest()
 
 
 def count_tokens(batches: Sequence[Batch]) -> int:
-    """Tokens that the model is fed with: of each segment once, and of the rows."""
+    """Number of tokens that the model computes: each segment once, and all rows."""
     segments = {id(segment): len(segment.tokens) for batch in batches for segment in batch.path}
     return sum(segments.values()) + sum(row.length for batch in batches for row in batch.rows)

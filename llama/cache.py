@@ -1,15 +1,15 @@
-"""Keys and values of tokens that the model has seen."""
+"""The key-value cache."""
 
 import torch
 from torch import Tensor
 
 
 class KeyValueCache:
-    """Keys and values of B rows of tokens, one slot a token: a (B, slots, G, E) tensor each a layer.
+    """Keys and values of B rows, one slot for each token: (B, slots, G, E) tensors.
 
     Args:
-        keys, values: One tensor a layer.
-        filled: Slots that are taken, in the longest row.
+        keys, values: One tensor for each layer.
+        filled: Number of used slots in the longest row.
     """
 
     def __init__(self, keys: list[Tensor], values: list[Tensor], filled: int):
@@ -18,9 +18,9 @@ class KeyValueCache:
         self.filled = filled
 
     def update(self, layer: int, k: Tensor, v: Tensor, slots: Tensor) -> tuple[Tensor, Tensor]:
-        """Write `k` and `v` (B, T, G, E) at `slots` (B or 1, T); what the tokens of this call may see.
+        """Write `k` and `v` (B, T, G, E) to `slots` (B or 1, T), and return the keys and values of all used slots.
 
-        Before the first tokens there is nothing: they see each other.
+        The first call returns `k` and `v` themselves: the cache was empty.
         """
         rows = torch.arange(len(k), device=k.device)[:, None]
         self.keys[layer][rows, slots] = k
@@ -31,12 +31,12 @@ class KeyValueCache:
         return self.keys[layer][:, :end], self.values[layer][:, :end]
 
     def keep_rows(self, rows: Tensor) -> None:
-        """Drop the rows of the batch that are not in `rows`."""
+        """Keep only the rows whose indices are in `rows`."""
         self.keys = [keys[rows] for keys in self.keys]
         self.values = [values[rows] for values in self.values]
 
     def follow(self, shared: "KeyValueCache | None") -> "KeyValueCache":
-        """One row: what `shared` holds, then what this holds."""
+        """The cache of one row: the slots of `shared`, then those of this cache."""
         if shared is None:
             return self
         keys = [torch.cat(pair, dim=1) for pair in zip(shared.keys, self.keys, strict=True)]

@@ -1,8 +1,7 @@
-"""A checkpoint of any format - Meta's, Hugging Face's, an adapter, one on the hub - opened, checked, cut to the ranks.
+"""Open, check and load a checkpoint of any format: Meta's, Hugging Face's, an adapter, or one on the hub.
 
-Everything that can be wrong with a checkpoint is found in `open_checkpoint`, which reads headers only; `load_weights`
-then takes any number of shards onto any model-parallel size that divides the model. What formats there are is known in
-`llama.formats` alone.
+`open_checkpoint` reads only headers and reports all errors of a checkpoint. `load_weights` loads any number of shards
+with any model-parallel size that divides the model. Only `llama.formats` depends on the format.
 """
 
 import hashlib
@@ -27,15 +26,15 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """An opened checkpoint: its weights are mapped into memory and not yet read.
+    """An opened checkpoint, whose weights are memory-mapped and not yet read.
 
     Args:
-        name: As results are called by.
-        folder: Where it lies.
+        name: The checkpoint's name in results.
+        folder: Its folder.
         args: The shape of the model.
         tokenizer: Its tokenizer.
         weights: Its weights.
-        files: Those that state the shape.
+        files: The files that define the shape.
     """
 
     name: str
@@ -46,8 +45,11 @@ class Checkpoint:
     files: tuple[Path, ...] = ()
 
     def model_parallel_size(self, size: int | None, world_size: int) -> int:
-        """`size` ranks for a copy of the weights, checked; None: as many as there are shards where that divides the
-        number of processes, else 1.
+        """The number of ranks that share one copy of the weights.
+
+        Args:
+            size: As requested; None: the number of shards if it divides `world_size`, else 1.
+            world_size: Number of processes.
 
         Raises:
             CheckpointError: It does not divide the model.
@@ -76,12 +78,12 @@ class Checkpoint:
         return tuple((path, status.st_size, status.st_mtime_ns, status.st_ino) for path, status in found)
 
     def fingerprint(self) -> str:
-        """SHA-256 over all bytes of the files of shape, tokenizer and weights, in this order, whatever they are called.
+        """SHA-256 over all bytes of the shape, tokenizer and weight files, in this order, regardless of their names.
 
         The same weights in two formats have two fingerprints.
 
         Raises:
-            CheckpointError: A file of weights is damaged.
+            CheckpointError: A weight file is damaged.
         """
         return hashlib.sha256("\n".join(self.hashing.result()).encode()).hexdigest()
 
@@ -92,42 +94,44 @@ def open_checkpoint(
     max_seq_len: int | None = None,
     revision: str | None = None,
 ) -> Checkpoint:
-    """Open a checkpoint and check all that can be checked without reading the weights.
+    """Open a checkpoint and check everything that does not require reading the weights.
 
     Args:
-        ckpt_dir: Folder, a name below checkpoints/ or checkpoints/llama/, or OWNER/NAME on the hub.
-        tokenizer_path: None: that in the folder, or tokenizer.model in the parent of Meta's.
-        max_seq_len: Longest sequence in tokens; None: that of params.json, else 1024; of Hugging Face folders all
-            positions, at most 4,096.
+        ckpt_dir: A folder, a name in checkpoints/ or checkpoints/llama/, or OWNER/NAME on the hub.
+        tokenizer_path: None: the tokenizer in the folder, or tokenizer.model in the parent of Meta's.
+        max_seq_len: Maximum sequence length in tokens; None: that of params.json, else 1024; for Hugging Face folders
+            all positions, at most 4,096.
         revision: Branch, tag or commit of a model on the hub; None: main.
 
     Raises:
-        CheckpointError: Names the file, what was found and what was expected.
+        CheckpointError: The checkpoint is invalid; the message names the file, what was found and what was expected.
     """
     if max_seq_len is not None and not 1 <= max_seq_len <= POSITIONS:
         raise CheckpointError(f"max_seq_len {max_seq_len}: expected 1 to {POSITIONS:,}")
     location = locate(ckpt_dir, revision)
-    found = open_folder(location.folder, tokenizer_path, max_seq_len)
-    return Checkpoint(location.name, location.folder, found.args, found.tokenizer, found.weights, found.files)
+    contents = open_folder(location.folder, tokenizer_path, max_seq_len)
+    return Checkpoint(
+        location.name, location.folder, contents.args, contents.tokenizer, contents.weights, contents.files
+    )
 
 
 def load_weights(
     checkpoint: Checkpoint, rank: int, ranks: int, dtype: torch.dtype, device: torch.device
 ) -> dict[str, Tensor]:
-    """The part of the weights that belongs to `rank` of `ranks`, one tensor at a time: no second copy is held."""
+    """The weights of `rank` of `ranks`, by Meta's keys. They are copied one at a time, so memory holds them once."""
     weights = {}
     for key, (whole, cut) in weight_shapes(checkpoint.args).items():
         shape = [size // ranks if dim == cut else size for dim, size in enumerate(whole)]
-        # A copy even where dtype and device are the file's: a mapped tensor would read the disk during the run.
+        # Copied even if dtype and device are unchanged: a mapped tensor would read the disk during the run.
         weights[key] = torch.empty(shape, dtype=dtype, device=device)
         checkpoint.weights.read(key, cut, rank, ranks).copy_to(weights[key])
     return weights
 
 
 def resolve_dtype(name: str, checkpoint: Checkpoint, device: torch.device) -> torch.dtype:
-    """`auto` is float32 on a CPU and the checkpoint's own on CUDA."""
+    """The dtype called `name`; `auto` is float32 on a CPU and the checkpoint's own dtype on CUDA."""
     if name == "auto":
         return checkpoint.weights.dtype if device.type == "cuda" else torch.float32
     if name not in DTYPES:
-        raise CheckpointError(f"--dtype {name}: expected auto, {', '.join(DTYPES)}")
+        raise CheckpointError(f"`dtype` {name}: expected auto, {', '.join(DTYPES)}")
     return DTYPES[name]

@@ -1,4 +1,4 @@
-"""Texts and label words in, labels and probabilities out: direct and channel for people who import this package."""
+"""Classification of texts from Python, by the direct and the channel method."""
 
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -21,13 +21,13 @@ CONTENT_FREE = "N/A"  # Zhao et al. 2021
 
 @dataclass(frozen=True)
 class Classification:
-    """What was found for N texts and C label words.
+    """The result for N texts and C label words.
 
     Args:
-        labels: The most probable label word of each text; the first among equals.
-        probabilities: (N, C), each row sums to 1; calibrated where that was asked for.
-        log_probs: (N, C) in nats, as scored: of each label word (direct), or of the text after it (channel).
-        cut: Places of the texts that were too long and lost words at their end.
+        labels: The most probable label word of each text; ties go to the first.
+        probabilities: (N, C), each row sums to 1; calibrated if requested.
+        log_probs: (N, C) in nats, before calibration: of each label word (direct), or of the text after it (channel).
+        cut: Indices of the texts that were too long and were cut at their end.
     """
 
     labels: list[str]
@@ -38,17 +38,17 @@ class Classification:
 
 @dataclass(frozen=True)
 class Question:
-    """How texts are asked about.
+    """The prompt, label words and method of a classification.
 
     Args:
         label_words: At least two.
-        prompt: A template (see `llama.templates`), or what stands before its label word, or before its text.
+        prompt: A template (see `llama.templates`), or its beginning up to the label word or the text.
         method: direct or channel.
         demonstrations: Pairs of a text and its label word.
-        separator: Stands between the prompt and what follows it, where the prompt is no whole template.
+        separator: The text between the prompt and its continuation, if the prompt is not a whole template.
 
     Raises:
-        ValueError: Something is missing or unknown.
+        ValueError: An argument is invalid; the message names it.
     """
 
     label_words: tuple[str, ...]
@@ -67,7 +67,7 @@ class Question:
         for pair in self.demonstrations:
             if not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str) and pair[1] in words):
                 raise ValueError(f"demonstrations: found {pair!r}, expected (text, one of {list(words)})")
-        self.opened  # noqa: B018 - a prompt that cannot be used is refused before anything is computed
+        self.opened  # noqa: B018 - an invalid prompt is refused before anything is computed
 
     @cached_property
     def opened(self) -> Opened:
@@ -75,7 +75,7 @@ class Question:
         missing = [field for field in (TEXT, LABEL_WORD) if field not in self.prompt]
         source = self.prompt
         if len(missing) == 2:
-            raise ValueError(f"prompt {source!r}: expected {TEXT} or {LABEL_WORD} in it")
+            raise ValueError(f"prompt {source!r}: expected it to contain {TEXT} or {LABEL_WORD}")
         if missing:
             kept = source.rstrip(" ") if self.separator == " " else source  # as `Tokenizer.encode_pair` joins them
             source = kept + self.separator + missing[0]
@@ -86,28 +86,28 @@ class Question:
             raise ValueError(f"prompt {self.prompt!r}: {error}") from None
 
     def requests(self, text: str, label_words: Sequence[str], tokenizer: Tokenizer) -> list[Request]:
-        """One request a label word."""
+        """One request for each label word."""
         prompt, completion, separator = self.opened
         return build_requests(self.method, tokenizer, prompt, completion, text.strip(), label_words, separator)
 
 
 def strings(name: str, values: Iterable[str]) -> list[str]:
-    """An argument that is a list of strings.
+    """`values` as a list of strings; `name` is the argument in messages.
 
     Raises:
-        ValueError: It is one string, which would be taken letter by letter, or holds something else.
+        ValueError: It is a single string, which would be iterated by character, or contains other types.
     """
     if isinstance(values, str):
-        raise ValueError(f"{name} {values!r}: expected a list of strings, found one")
-    found = list(values)
-    for number, value in enumerate(found):
+        raise ValueError(f"{name} {values!r}: expected a list of strings, found a single string")
+    texts = list(values)
+    for number, value in enumerate(texts):
         if not isinstance(value, str):
-            raise ValueError(f"{name}: number {number} is {value!r}, expected a string")
-    return found
+            raise ValueError(f"{name}: item {number} is {value!r}, expected a string")
+    return texts
 
 
 class Scorer(Protocol):
-    """What `classify` needs of a model: `llama.llama.LLaMA`."""
+    """The part of `llama.llama.LLaMA` that `classify` uses."""
 
     tokenizer: Tokenizer
     max_seq_len: int
@@ -122,11 +122,11 @@ def classify(
     if calibrate not in CALIBRATIONS:
         raise ValueError(f"calibrate {calibrate!r}: expected None, 'contextual' or 'batch'")
     if calibrate == "contextual" and question.method == "channel":
-        raise ValueError("calibrate 'contextual': belongs to the direct method; channel takes 'batch'")
+        raise ValueError("calibrate 'contextual': supported only for the direct method; use 'batch' for channel")
     free = [CONTENT_FREE] * (calibrate == "contextual")
     requests, cut = encode(llama, [*texts, *free], question)
     if len(texts) in cut:
-        raise ValueError(f"prompt: leaves no room for {CONTENT_FREE!r} within {llama.max_seq_len} tokens")
+        raise ValueError(f"prompt: too long; {CONTENT_FREE!r} does not fit within {llama.max_seq_len} tokens")
     sums = llama.sum_log_probs(requests, score_eos)
     log_probs = np.array(sums).reshape(-1, len(question.label_words))
     scored, bias = log_probs[: len(texts)], log_probs[len(texts) :]
@@ -139,7 +139,7 @@ def classify(
 
 
 def encode(llama: Scorer, texts: Sequence[str], question: Question) -> tuple[list[Request], list[int]]:
-    """The requests of all texts, and which texts were cut."""
+    """The requests of all texts, and the indices of the texts that were cut."""
     requests: list[Request] = []
     cut = []
     for number, text in enumerate(texts):
@@ -150,7 +150,7 @@ def encode(llama: Scorer, texts: Sequence[str], question: Question) -> tuple[lis
             llama.max_seq_len,
         )
         if built is None:
-            raise ValueError(f"prompt: with the demonstrations it is longer than {llama.max_seq_len} tokens")
+            raise ValueError(f"prompt: longer than {llama.max_seq_len} tokens with its demonstrations")
         requests += built
         cut += [number] * was_cut
     return requests, cut

@@ -1,13 +1,13 @@
-"""Label distributions corrected for what a model says whatever the text is. All in log space, on the label words alone.
+"""Calibration formulas: corrections of label distributions for the model's bias. All in log space, over label words.
 
-Arrays hold log-probabilities, one row an example and one column a label word (N, C), or one row a text without content
-(F, C). Rows need not be normalised; what is returned is: the logsumexp of each row is 0. A sum of log-probabilities can
-be below what exp can express, so nothing is exponentiated before it is normalised.
+Arrays contain log-probabilities: one row for each example and one column for each label word (N, C), or one row for
+each content-free text (F, C). Input rows need not be normalised. Output rows are: their logsumexp is 0. Rows are
+normalised before they are exponentiated, because exp of a sum of log-probabilities can underflow.
 """
 
 import numpy as np
 
-TOLERANCE = 1e-9  # of a class's mean probability, relative
+TOLERANCE = 1e-9  # relative, of a class's mean probability
 ITERATIONS = 20_000
 
 
@@ -22,11 +22,11 @@ def log_mean(log_probs: np.ndarray) -> np.ndarray:
 
 
 def divide(log_probs: np.ndarray, free: np.ndarray) -> np.ndarray:
-    """p / mean of p over texts that say nothing of the class, `free` (F, C).
+    """p / mean of p over content-free texts, `free` (F, C).
 
     contextual: texts without content such as "N/A" (Zhao et al. 2021, section 4: W = diag(1 / p_cf), b = 0)
     domain: texts of random words of the data set (Fei et al. 2023)
-    pmi: the end of the prompt in place of the prompt, PMI_DC (Holtzman et al. 2021)
+    pmi: the end of the prompt instead of the prompt, PMI_DC (Holtzman et al. 2021)
     """
     return normalise(normalise(log_probs) - log_mean(free))
 
@@ -35,21 +35,21 @@ def divide_by_batch(log_probs: np.ndarray, mean: str = "probability", examples: 
     """p / mean of p over the examples themselves, without their labels (Zhou et al. 2023).
 
     Args:
-        mean: probability, the paper's: the mean of p; log: the mean of log p, the geometric one.
-        examples: Take the mean over the first so many; 0: all.
+        mean: probability: the arithmetic mean of p, as in the paper; log: the geometric mean.
+        examples: Number of examples in the mean, the first in order; 0: all.
     """
     seen = log_probs[: examples or None]
     return normalise(normalise(log_probs) - (log_mean(seen) if mean == "probability" else normalise(seen).mean(axis=0)))
 
 
 def match_prior(log_probs: np.ndarray, prior: np.ndarray) -> np.ndarray:
-    """p times one weight a class, such that the mean of the corrected distributions is `prior` (C).
+    """p times one weight for each class, such that the mean of the corrected distributions is `prior` (C).
 
-    The weights are found as those that adjust a model to new priors (Saerens et al. 2002), here from the prior to the
-    weights: each class is raised by what it lacks, again and again (Sinkhorn's scaling; it converges).
+    This adjusts a model to new class priors (Saerens et al. 2002). The weights are found by Sinkhorn's iteration, which
+    converges: each class is repeatedly scaled by the ratio of its prior to its mean.
 
     Raises:
-        ValueError: It did not, within 20,000 rounds.
+        ValueError: No convergence within 20,000 iterations.
     """
     corrected = normalise(log_probs)
     for _ in range(ITERATIONS):
@@ -58,6 +58,6 @@ def match_prior(log_probs: np.ndarray, prior: np.ndarray) -> np.ndarray:
             return corrected
         corrected = normalise(corrected + lack)
     raise ValueError(
-        f"after {ITERATIONS} rounds a class still differs from its prior by a factor of"
+        f"after {ITERATIONS} iterations a class still differs from its prior by a factor of"
         f" {np.exp(np.abs(lack).max()):.6f}"
     )

@@ -1,4 +1,4 @@
-"""Continuations drawn from the model: contexts in, new token ids out."""
+"""Generation: contexts in, sampled token ids out."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -17,12 +17,13 @@ from llama.shared import SharedPath, in_parts
 
 @dataclass(frozen=True)
 class Sampling:
-    """How a continuation is drawn.
+    """How tokens are sampled.
 
     Args:
-        max_gen_len: Tokens at most.
-        temperature: Divides the logits; 0 takes the most probable token.
-        top_p: Draw from the smallest set of tokens whose probability reaches it (Holtzman et al. 2020, section 3.1).
+        max_gen_len: Maximum number of tokens.
+        temperature: Divides the logits; 0 is greedy decoding.
+        top_p: Sample from the smallest set of tokens whose probability reaches this (Holtzman et al. 2020, section
+            3.1).
     """
 
     max_gen_len: int
@@ -31,16 +32,16 @@ class Sampling:
 
 
 class Generation:
-    """Contexts to continue until an end, in batches of which each is computed alone.
+    """Contexts to continue, in independent batches.
 
     Args:
-        model: In evaluation mode, on this device; all ranks of a model-parallel group compute the same batches.
-        contexts: Token ids; each with `max_gen_len` more fits into `model.args.max_seq_len`.
-        seeds: One a context: its draws depend on nothing else in the batch.
-        end_ids: Each ends a continuation.
-        sampling: How tokens are drawn.
-        limits: Of a batch.
-        is_complete: Whether the new ids of a continuation are all that is wanted of it, see `llama.stops`.
+        model: In evaluation mode; all ranks of a model-parallel group compute the same batches.
+        contexts: Token ids; each context and `max_gen_len` more tokens fit into `model.args.max_seq_len`.
+        seeds: One for each context, so that its samples do not depend on the batch.
+        end_ids: Token ids that end a continuation.
+        sampling: How tokens are sampled.
+        limits: Maximum size of a batch.
+        is_complete: Whether a continuation, given its new ids, can stop; see `llama.stops`.
     """
 
     def __init__(
@@ -60,17 +61,17 @@ class Generation:
         self.sampling = sampling
         self.is_complete = is_complete
         self.path = SharedPath(model)
-        # Without the last tokens: each row computes its own, since its hidden state is asked for.
+        # Without the last tokens: each row computes its own, because its hidden state is needed.
         self.tree = build_tree(context[:-1] for context in contexts)
         self.batches = plan(self.tree, limits, branches=False)
 
     @torch.inference_mode()
     def compute(self, number: int) -> list[tuple[int, list[int]]]:
-        """Batch `number`: for each of its contexts the index and the new ids, without the end."""
+        """Compute batch `number`: the index and the new ids, without the end id, of each of its contexts."""
         return in_parts(self.compute_rows, self.batches[number])
 
     def compute_rows(self, batch: Batch) -> list[tuple[int, list[int]]]:
-        """Rows are padded on the right; a row's next token takes the slot of its padding. Finished rows leave."""
+        """Compute a batch. Rows are padded on the right; a new token replaces padding. Finished rows are dropped."""
         if not self.sampling.max_gen_len:
             return [(index, []) for index in batch.sequences()]
         self.path.move(batch.path)
@@ -104,18 +105,18 @@ class Generation:
 
 
 def pad(rows: Sequence[Sequence[int]], device: torch.device) -> Tensor:
-    """(B, longest) ids, filled up on the right with 0, which no token to its left can see."""
+    """Ids (B, longest), padded on the right with 0; causal attention never sees the padding."""
     length = max(len(row) for row in rows)
     return torch.tensor([[*row, *[0] * (length - len(row))] for row in rows], device=device)
 
 
 def choose(logits: Tensor, generators: Sequence[torch.Generator], sampling: Sampling) -> Tensor:
-    """The next token of each row of `logits` (B, V): (B). Ranks that share the weights take the first one's."""
+    """The next token (B) of each row of `logits` (B, V). Ranks that share the weights use the choice of the first."""
     check_finite(logits)
     if sampling.temperature == 0:
         chosen = logits.argmax(dim=-1)
     else:
-        # Below 0, so that a small temperature makes none infinite.
+        # At most 0, so that division by a small temperature cannot overflow to +inf.
         logits = logits - logits.amax(dim=-1, keepdim=True)
         probabilities = torch.softmax((logits.double() / sampling.temperature).float(), dim=-1).cpu()
         rows = zip(probabilities, generators, strict=True)
@@ -125,8 +126,8 @@ def choose(logits: Tensor, generators: Sequence[torch.Generator], sampling: Samp
 
 
 def draw(probabilities: Tensor, generator: torch.Generator, top_p: float) -> Tensor:
-    """One id from `probabilities` (V), from those whose more probable peers do not reach `top_p` yet."""
+    """One id sampled from `probabilities` (V), among those before which the sum has not reached `top_p`."""
     values, ids = probabilities.sort(descending=True, stable=True)
     values = values.masked_fill(values.cumsum(0) - values >= top_p, 0.0)
-    values[0] = values[0].clamp_min(1e-30)  # top_p 0 leaves the most probable one
+    values[0] = values[0].clamp_min(1e-30)  # top_p 0 keeps the most probable id
     return ids[torch.multinomial(values, 1, generator=generator)[0]]

@@ -1,4 +1,4 @@
-"""How a batch is laid out: rows behind each other, and within a row the branches of a tree."""
+"""The layout of a batch as arrays: rows concatenated, each with the branches of its tree."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,9 +15,9 @@ from llama.prefix_tree import Node
 
 
 class PackedRows:
-    """The rows of a batch as arrays, without padding; a token sees those of its row that it descends from.
+    """The rows of a batch as arrays, without padding. A token attends to its ancestors in its row's tree.
 
-    Two articles with two label words each, after 264 tokens that all share:
+    Example: two articles with two label words each, after a shared prefix of 264 tokens:
 
         row         0                                                          1
         token       Article  : Rain ... Category  :  World Sci   /   Tech      Article  : ...  :  World Sci  /  Tech
@@ -25,26 +25,26 @@ class PackedRows:
         position        264  .    .          .  325    326 326 327    328          264  . ... 287   288 288  .   290
         exit             66  .    .          .   66     63  66  66     66           28  . ... 28     25  28  .    28
 
-    Slots count the tokens of a row. The exit of a token is the slot where what descends from it ends: slot i sees token
-    j where j <= i < exit j. In a row without forks that is the causal mask.
+    A slot is the index of a token in its row. The exit of a token is the slot after its last descendant: slot i attends
+    to slot j if j <= i < exit j. In a row without forks, this is the causal mask.
 
-    Only attention looks at rows apart, filled up to the longest; all else computes the tokens as one long row.
+    Only attention handles rows separately, padded to the longest; all other layers compute the tokens as one long row.
 
     Args:
-        rows: Of a batch.
-        start: Tokens that stand before each row.
-        device: Of the model.
+        rows: The rows of a batch.
+        start: Number of tokens before each row.
+        device: Device of the model.
     """
 
     def __init__(self, rows: Sequence[Row], start: int, device: torch.device):
         self.start = start
         self.device = device
         self.lengths = np.array([row.length for row in rows])
-        self.row = np.repeat(np.arange(len(rows)), self.lengths)  # of each token
+        self.row = np.repeat(np.arange(len(rows)), self.lengths)  # row of each token
         self.begins = self.lengths.cumsum() - self.lengths
         count = int(self.lengths.sum())
         self.tokens, self.positions, self.exits = (np.empty(count, dtype=np.int64) for _ in range(3))
-        self.places: dict[int, np.ndarray] = {}  # of each sequence's tokens
+        self.places: dict[int, np.ndarray] = {}  # indices of each sequence's tokens
         for row, begin in zip(rows, self.begins.tolist(), strict=True):
             self.lay(row, begin)
 
@@ -52,7 +52,7 @@ class PackedRows:
         return len(self.tokens)
 
     def lay(self, row: Row, begin: int) -> None:
-        """Put a row, whose first token comes to place `begin`."""
+        """Write a row into the arrays; `begin` is the index of its first token."""
         head = Node(row.head)
         head.ends, head.size = list(row.ends), row.length
         place = begin + len(row.head)
@@ -65,7 +65,12 @@ class PackedRows:
             waiting.extend((child, path) for child in reversed(node.children.values()))
 
     def run(self, node: Node, place: int, begin: int, before: np.ndarray) -> np.ndarray:
-        """Put the run of `node` at `place`, after tokens at the places `before`; the places up to its end."""
+        """Write the tokens of `node` at index `place`, and return the indices of its path.
+
+        Args:
+            begin: Index of the row's first token.
+            before: Indices of the tokens above the node, in its row.
+        """
         end = place + len(node.tokens)
         self.tokens[place:end] = node.tokens
         self.positions[place:end] = self.start + len(before) + np.arange(end - place)
@@ -75,7 +80,7 @@ class PackedRows:
         return path
 
     def visible(self) -> Tensor | None:
-        """Which slots of its row each slot sees (B, T, T); None where no row forks: itself and those before it."""
+        """Which slots of its row each slot attends to (B, T, T); None if no row forks: itself and those before it."""
         if (self.exits == self.lengths[self.row]).all():
             return None
         length = self.lengths.max()
@@ -85,7 +90,7 @@ class PackedRows:
         return (slots[:, None] >= slots) & (slots[:, None] < self.to_device(exits)[:, None])
 
     def forward(self, model: Transformer, shared: KeyValueCache | None, places: np.ndarray) -> Tensor:
-        """Hidden states (W, D) of the tokens at `places` (W), which ascend."""
+        """Hidden states (W, D) of the tokens at indices `places` (W), in ascending order."""
         tokens, positions = self.to_device(self.tokens)[None], self.to_device(self.positions)[None]
         asked: dict[str, Any] = {}
         if len(places) < len(self):
@@ -94,7 +99,7 @@ class PackedRows:
         return model(tokens, positions, self.visible(), shared, packing=packing, **asked)[0]
 
     def packing(self, places: np.ndarray) -> Packing:
-        """Where the tokens at `places`, which ascend, stand among those of their rows."""
+        """The packing of the tokens at indices `places`, in ascending order."""
         row = self.row[places]
         counts = np.bincount(row, minlength=len(self.lengths))
         column = np.arange(len(places)) - (counts.cumsum() - counts)[row]

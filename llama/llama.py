@@ -1,4 +1,4 @@
-"""LLaMA for people who import it: a loaded checkpoint that scores and continues texts."""
+"""The Python interface: a loaded checkpoint that scores, classifies and continues texts."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +17,7 @@ from llama.shared import all_batches
 from llama.stops import cut_at_stop, find_stop
 from llama.tokenizer import Tokenizer
 
-TOKENS = {"cpu": 2048, "cuda": 16384}  # of a batch: enough for the matrices to run at full rate
+TOKENS = {"cpu": 2048, "cuda": 16384}  # in a batch: enough for matrix products to reach their full rate
 
 
 class LLaMA:
@@ -26,9 +26,9 @@ class LLaMA:
     Args:
         model: In evaluation mode, on its device.
         tokenizer: Its tokenizer.
-        max_batch_size: Rows a batch at most; None: as many as `max_batch_tokens` allow. Scores do not depend on it.
-        max_batch_tokens: Tokens a batch; None: 2,048 on a CPU, 16,384 on CUDA.
-        fingerprint: Of the checkpoint, as results name it; None where it is not known.
+        max_batch_size: Maximum rows of a batch; None: limited only by `max_batch_tokens`. Scores do not depend on it.
+        max_batch_tokens: Maximum tokens of a batch; None: 2,048 on a CPU, 16,384 on CUDA.
+        fingerprint: Fingerprint of the checkpoint, as in results; None: unknown.
     """
 
     def __init__(
@@ -47,18 +47,36 @@ class LLaMA:
 
     @property
     def max_seq_len(self) -> int:
-        """Tokens that a prompt with its completion may have."""
+        """Maximum number of tokens of a prompt with its completion."""
         return self.model.args.max_seq_len
 
-    def scoring(self, requests: Sequence[Request]) -> Scoring:
-        """Requests to score, in batches."""
-        self.check_lengths([len(request.context) + len(request.target) for request in requests])
-        return Scoring(self.model, requests, self.tokenizer.eos_id, self.limits)
+    def scoring(self, requests: Sequence[Request], score_eos: bool = True, greedy: bool = False) -> Scoring:
+        """Requests to score, in batches.
+
+        Args:
+            score_eos: Also score the end of sequence after the target.
+            greedy: Also find out which tokens greedy decoding would choose; see `llama.scoring.Scoring.compute`.
+
+        Raises:
+            ValueError: A request is longer than `max_seq_len`.
+        """
+        self.check_lengths([len(request.context) + len(request.target) - (not score_eos) for request in requests])
+        return Scoring(self.model, requests, self.tokenizer.eos_id if score_eos else None, self.limits, greedy)
 
     def generation(
         self, contexts: Sequence[tuple[int, ...]], seeds: Sequence[int], sampling: Sampling, stop: Sequence[str] = ()
     ) -> Generation:
-        """Contexts to continue, in batches; `seeds` one a context. A `stop` string ends a continuation."""
+        """Contexts to continue, in batches.
+
+        Args:
+            contexts: Token ids.
+            seeds: One for each context.
+            sampling: How tokens are sampled.
+            stop: Strings that end a continuation.
+
+        Raises:
+            ValueError: An option is out of range, or a context with its continuation is longer than `max_seq_len`.
+        """
 
         def is_complete(new: list[int]) -> bool:
             return bool(stop) and find_stop(self.tokenizer.decode_continuation(new), stop) is not None
@@ -68,13 +86,14 @@ class LLaMA:
         if sampling.max_gen_len < 0:
             raise ValueError(f"max_gen_len {sampling.max_gen_len}: expected 0 or more")
         if "" in strings("stop", stop):
-            raise ValueError("stop: holds an empty string, which would end every text at once")
+            raise ValueError("stop: contains an empty string, which would end every text immediately")
         if not 0 <= sampling.top_p <= 1:
             raise ValueError(f"top_p {sampling.top_p}: expected 0 to 1")
         self.check_lengths([len(context) + sampling.max_gen_len for context in contexts])
         return Generation(self.model, contexts, seeds, self.tokenizer.end_ids, sampling, self.limits, is_complete)
 
     def check_lengths(self, lengths: Sequence[int]) -> None:
+        """Raises ValueError if one of the lengths, in tokens, exceeds `max_seq_len`."""
         for row, length in enumerate(lengths):
             if length > self.max_seq_len:
                 raise ValueError(
@@ -93,16 +112,16 @@ class LLaMA:
         >>> llama.compute_log_probs(["The capital of France is"], [["Paris", "Rome"]])
 
         Args:
-            prompts: Texts; BOS is put before each where the tokenizer has one.
+            prompts: Texts; each is encoded with BOS if the tokenizer has one.
             completions: For each prompt a list of texts, or one text.
             score_eos: Include the end of sequence after the completion.
-            separator: Stands between the two, see `Tokenizer.encode_pair`.
+            separator: The text between prompt and completion, see `Tokenizer.encode_pair`.
 
         Returns:
             For each prompt a list of numbers, or one number.
 
         Raises:
-            ValueError: A prompt with its completion is longer than the model takes.
+            ValueError: A prompt with its completion is longer than `max_seq_len`.
         """
         if isinstance(prompts, str) or isinstance(completions, str) or len(prompts) != len(completions):
             raise ValueError("completions: expected one text or one list of texts for each of a list of prompts")
@@ -116,7 +135,7 @@ class LLaMA:
         """Log-probability in nats of the target of each request, summed in float64.
 
         Args:
-            score_eos: With that of the end of sequence after it.
+            score_eos: Include the end of sequence after the target.
         """
         sums = [0.0] * len(requests)
         for index, log_probs in all_batches(self.scoring(requests)):
@@ -140,19 +159,19 @@ class LLaMA:
         ['Sports']
 
         Args:
-            texts: To classify. One that is too long loses words at its end.
+            texts: The texts to classify. A text that is too long is cut at its end, by whole words.
             label_words: The classes, at least two.
-            prompt: Holds {text}, and the label word follows it; or holds {label_word}, and the text follows it; or
-                both, as a template. The lines of text and label word change places where the method needs that.
+            prompt: Contains {text}, and the label word follows it; or {label_word}, and the text follows it; or both,
+                as a template. The lines of text and label word are swapped if the method requires it.
             method: direct: p(label word | text). channel: p(text | label word).
             demonstrations: Pairs of a text and its label word, shown before each text.
-            calibrate: None; contextual: divide by the distribution of the text "N/A" (direct alone); batch: by the mean
-                distribution of the texts, which assumes that the classes are balanced.
-            score_eos: Include the end of sequence in what is compared.
-            separator: Stands between prompt and label word (or text), see `Tokenizer.encode_pair`.
+            calibrate: None; contextual: divide by the distribution of the text "N/A" (direct only); batch: divide by
+                the mean distribution of the texts, which assumes balanced classes.
+            score_eos: Include the end of sequence in the scores.
+            separator: The text between prompt and label word (or text), see `Tokenizer.encode_pair`.
 
         Raises:
-            ValueError: Names the argument, what was found and what was expected.
+            ValueError: An argument is invalid; the message names it, what was found and what was expected.
         """
         words, shown = strings("label_words", label_words), tuple(map(tuple, demonstrations))
         question = Question(tuple(words), prompt, method, shown, separator)
@@ -167,18 +186,18 @@ class LLaMA:
         seed: int = 0,
         stop: Sequence[str] = (),
     ) -> list[str]:
-        """Continue each prompt; the new text only, without the space that follows the prompt.
+        """Continuations of the prompts: only the new text, without the space after the prompt.
 
         Args:
-            max_gen_len: At most so many new tokens.
-            temperature: 0 is greedy.
-            top_p: Mass of the most probable tokens to draw from.
-            seed: Row i draws from a generator of its own, seeded with seed + i.
-            stop: Strings that end a text; they and what follows are left out. One of white space alone counts once
-                something else was written.
+            max_gen_len: Maximum number of new tokens.
+            temperature: 0 is greedy decoding.
+            top_p: Total probability of the tokens to sample from, the most probable first.
+            seed: Prompt i has its own generator, seeded with seed + i.
+            stop: Strings that end a text; they are not part of it. White space alone does not end a text before its
+                first other character.
 
         Raises:
-            ValueError: A prompt leaves no room for `max_gen_len` tokens, or an option is out of range.
+            ValueError: A prompt with `max_gen_len` tokens is too long, or an option is out of range.
         """
         contexts = [self.tokenizer.encode_pair(prompt, "")[0] for prompt in strings("prompts", prompts)]
         seeds = range(seed, seed + len(contexts))
@@ -198,7 +217,7 @@ def load_model(checkpoint: Checkpoint, launch: Launch, dtype: torch.dtype) -> Tr
     finally:
         torch.set_default_dtype(default)
     rotary = model.rotary
-    model.to("meta")  # gives back the memory that fairscale's layers took: the weights are put in their place
+    model.to("meta")  # frees the memory of fairscale's layers; the weights replace them
     weights = load_weights(checkpoint, get_model_parallel_rank(), get_model_parallel_world_size(), dtype, launch.device)
     if checkpoint.args.tied_output:
         weights["output.weight"] = weights["tok_embeddings.weight"]  # the same memory
@@ -217,21 +236,22 @@ def load(
     model_parallel_size: int | None = None,
     revision: str | None = None,
 ) -> LLaMA:
-    """Open, check and load a checkpoint. A process group that is there is kept; without one, one is started.
+    """Open, check and load a checkpoint. A process group is started unless there is one.
 
     >>> llama = load("checkpoints/tiny")
     >>> llama.compute_log_probs(["Article: Rain stopped play.\\nCategory:"], ["Sports"])
 
     Args:
-        ckpt_dir: Folder in Meta's or Hugging Face's form or of an adapter (peft), a name below checkpoints/ or
+        ckpt_dir: Checkpoint folder (Meta's or Hugging Face's format, or a peft adapter), its name in checkpoints/ or
             checkpoints/llama/, or OWNER/NAME on the Hugging Face hub.
-        tokenizer_path: None: that in the folder, or tokenizer.model in the parent of Meta's.
-        max_seq_len: Tokens; None: that of params.json, else 1024; of Hugging Face folders all positions, at most 4,096.
-        max_batch_size: Rows a batch at most; None: as many as `max_batch_tokens` allow.
-        max_batch_tokens: Tokens a batch; None: 2,048 on a CPU, 16,384 on CUDA.
+        tokenizer_path: None: the tokenizer in the folder, or tokenizer.model in the parent of Meta's.
+        max_seq_len: Maximum sequence length in tokens; None: that of params.json, else 1024; for Hugging Face folders
+            all positions, at most 4,096.
+        max_batch_size: Maximum rows of a batch; None: limited only by `max_batch_tokens`.
+        max_batch_tokens: Maximum tokens of a batch; None: 2,048 on a CPU, 16,384 on CUDA.
         dtype: auto, float32, bfloat16 or float16.
-        model_parallel_size: Processes that share one copy of the weights; None: as many as there are shards where that
-            divides the number of processes, else 1.
+        model_parallel_size: Processes that share one copy of the weights; None: the number of shards if it divides the
+            number of processes, else 1.
         revision: Branch, tag or commit of a model on the hub; None: main.
 
     Raises:

@@ -1,13 +1,13 @@
-"""Meta's LLaMA, from token ids to hidden states and logits, and its relatives Mistral, Qwen2 and Qwen3.
+"""The model: LLaMA, Mistral, Qwen2 and Qwen3, from token ids to hidden states and logits.
 
 Touvron et al. 2023, "LLaMA: Open and Efficient Foundation Language Models" and "Llama 2"; Llama 3: Grattafiori et al.
-2024. The names of the modules are the keys of Meta's checkpoints. The matrices are fairscale's model-parallel layers,
-so that each of P ranks holds 1 / P of them.
+2024. Modules are named as in Meta's checkpoints. The matrices are fairscale's model-parallel layers: each of P ranks
+stores 1 / P of them.
 
-This file knows nothing about tokens' meaning, files or processes. Shapes in comments:
+Shapes in comments:
 
-    B rows, T tokens of a row, S keys that they may see, D dim, H heads and G key-value heads of this rank, E width of a
-    head, V vocabulary
+    B rows, T tokens a row, S keys a row, D dim, H heads and G key-value heads of this rank, E head dimension,
+    V vocabulary
 """
 
 from collections.abc import Callable, Collection
@@ -25,7 +25,7 @@ from llama.params import ModelArgs
 
 
 def keep(weight: Tensor) -> Tensor:
-    """The initialisation of fairscale's layers: none, since every weight is loaded or set afterwards."""
+    """No initialisation of fairscale's layers, because every weight is loaded or set afterwards."""
     return weight
 
 
@@ -53,10 +53,10 @@ class RMSNorm(nn.Module):
 
 
 def rotate(x: Tensor, rotary: Tensor) -> Tensor:
-    """Turn each pair (x[2i], x[2i + 1]) of `x` (B, T, heads, E) by the angles of `rotary` (B or 1, T, E / 2, 2).
+    """Rotate each pair (x[2i], x[2i + 1]) of `x` (B, T, heads, E) by the angles of `rotary` (B or 1, T, E / 2, 2).
 
-    Meta's weights pair neighbours; Hugging Face's pair i with i + E / 2 and permute wq and wk to match. A pair as a
-    complex number times cos + i sin is one pass over memory.
+    Meta's weights pair neighbours; Hugging Face's pair i with i + E / 2, with wq and wk permuted to match. Complex
+    multiplication by cos + i sin needs one pass over memory.
     """
     turns = torch.view_as_complex(rotary)[:, :, None]  # (B, T, 1, E / 2)
     pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)))
@@ -65,13 +65,13 @@ def rotate(x: Tensor, rotary: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Queries:
-    """The tokens of a call that attend.
+    """The attending tokens of a call.
 
     Args:
         rotary: Cosines and sines of their positions (B or 1, T, E / 2, 2).
-        bias: Over the row's own keys, see `llama.attention.make_bias`; None: causal.
-        packing: Where they stand in their rows, if they are packed.
-        places: Which of the call's tokens they are (B, T); None: all.
+        bias: Mask over the row's own keys, see `llama.attention.make_bias`; None: causal.
+        packing: Their packing; None: not packed.
+        places: Their indices among the tokens of the call (B, T); None: all.
     """
 
     rotary: Tensor
@@ -89,11 +89,11 @@ class Keys:
     """The tokens that are attended to.
 
     Args:
-        rotary: Of the tokens of this call.
-        packing: Where they stand in their rows, if they are packed.
-        shared: Keys and values that stand before every row.
-        cache: Where those of this call go; what it holds already stands before them.
-        slots: Where in the cache (B or 1, T).
+        rotary: Cosines and sines of the tokens of this call.
+        packing: Their packing; None: not packed.
+        shared: Keys and values of the prefix of all rows.
+        cache: Keys and values of the rows' earlier tokens; those of this call are added.
+        slots: Their slots in the cache (B or 1, T).
     """
 
     rotary: Tensor
@@ -103,7 +103,7 @@ class Keys:
     slots: Tensor
 
     def gather(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor] | None]:
-        """The row's own keys and values (B, S, G, E), and the shared ones."""
+        """The keys and values of each row (B, S, G, E), and the shared ones."""
         if self.cache is not None:
             k, v = self.cache.update(layer, k, v, self.slots)
         return k, v, None if self.shared is None else (self.shared.keys[layer], self.shared.values[layer])
@@ -145,12 +145,14 @@ class FeedForward(nn.Module):
         self.w3 = column_parallel(dim, hidden_dim, "w3" in biases)
 
     def forward(self, x: Tensor) -> Tensor:
-        reuse = not torch.is_grad_enabled()  # memory that is in the cache already, instead of new pages
+        reuse = not torch.is_grad_enabled()  # in place: the memory is already in the processor's cache
         gate = F.silu(self.w1(x), inplace=reuse)
         return self.w2(torch.mul(gate, self.w3(x), out=gate if reuse else None))
 
 
 class TransformerBlock(nn.Module):
+    """Attention and feed-forward layer, each with pre-normalisation and a residual connection."""
+
     def __init__(self, layer: int, args: ModelArgs):
         super().__init__()
         self.attention = Attention(layer, args)
@@ -164,7 +166,7 @@ class TransformerBlock(nn.Module):
 
 
 class Transformer(nn.Module):
-    """LLaMA without its loss. `forward` gives hidden states; `output` turns those that are wanted into logits."""
+    """LLaMA without its loss. `forward` returns hidden states, `output` computes the logits of selected ones."""
 
     output: Callable[[Tensor], Tensor]
 
@@ -192,16 +194,16 @@ class Transformer(nn.Module):
 
         Args:
             tokens: Ids (B, T); of packed rows (1, N).
-            positions: Place of each token in its sequence, as `tokens` or (1, T); None: 0, 1, 2, ... after what is
-                shared.
-            visible: Which tokens of its row each token sees (B, T, T); None: itself and those before it.
-            shared: One row of keys and values that stands before all rows.
-            cache: Keys and values of the rows' earlier tokens; takes those of this call, the token at position p in
-                slot p, not counting what is shared. Not for packed rows.
-            packing: Where packed tokens stand in their rows.
-            places: The tokens (B, W) whose hidden states are asked for; the last block, which nothing else looks at,
-                computes no others. None: all.
-            asked: Where those stand among the places asked for of their rows, of packed rows.
+            positions: Position of each token in its sequence, shaped as `tokens` or (1, T); None: 0, 1, 2, ... after
+                the shared prefix.
+            visible: Which tokens of its row each token attends to (B, T, T); None: itself and those before it.
+            shared: One row of keys and values, the prefix of all rows.
+            cache: Keys and values of the rows' earlier tokens. Those of this call are added: position p goes to slot p,
+                not counting the shared prefix. Not for packed rows.
+            packing: Packing of the tokens; None: not packed.
+            places: Indices of the tokens (B, W) whose hidden states are returned; the last block computes only these.
+                None: all.
+            asked: Packing of the tokens at `places`, if `tokens` are packed.
 
         Returns:
             (B, T or W, D), in the dtype of the weights.
@@ -229,8 +231,8 @@ class Transformer(nn.Module):
     def queries_at(
         self, places: Tensor, asked: Packing | None, rotary: Tensor, visible: Tensor | None, packing: Packing | None
     ) -> Queries:
-        """The tokens at `places` alone; see `forward`."""
-        count = rotary.shape[1] if packing is None else packing.slots.shape[1]  # of a row
+        """The queries of the tokens at `places`; see `forward`."""
+        count = rotary.shape[1] if packing is None else packing.slots.shape[1]  # tokens of a row
         rows = torch.arange(len(places), device=places.device)[:, None]
         turned = rotary.expand(len(places), -1, -1, -1)[rows, places]
         slots = places  # (B, W) of each row
@@ -247,8 +249,8 @@ class Transformer(nn.Module):
         return None if visible is None else make_bias(visible, self.norm.weight.dtype)
 
     def new_cache(self, batch_size: int, slots: int) -> KeyValueCache:
-        """Room for the keys and values of this rank's heads."""
+        """An empty cache for the keys and values of this rank's heads."""
         attention = self.layers[0].attention
         shape = (batch_size, slots, attention.n_kv_heads, attention.head_dim)
-        held = [[attention.wk.weight.new_zeros(shape) for _ in self.layers] for _ in range(2)]
-        return KeyValueCache(*held, filled=0)
+        keys, values = ([attention.wk.weight.new_zeros(shape) for _ in self.layers] for _ in range(2))
+        return KeyValueCache(keys, values, filled=0)

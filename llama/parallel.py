@@ -1,6 +1,6 @@
-"""Processes and devices: torch.distributed and fairscale's model-parallel groups, started once and ended cleanly.
+"""Processes and devices: starts and ends torch.distributed and fairscale's model-parallel groups.
 
-Runs under torchrun (its environment variables say who we are) and as one plain process (an in-memory store, no port).
+Works under torchrun, which sets the rank in environment variables, and in a single process (in-memory store, no port).
 """
 
 import contextlib
@@ -26,19 +26,19 @@ from fairscale.nn.model_parallel.initialize import (
 
 from llama.errors import CheckpointError
 
-SERVER_ANSWERS = timedelta(seconds=10)  # of torchrun; one that is gone is given up after twice that
-STARTS = itertools.count()  # what is claimed and shared after one start is not that of the next
+SERVER_ANSWERS = timedelta(seconds=10)  # timeout for torchrun's store; a dead one is abandoned after twice that
+STARTS = itertools.count()  # separates the keys in the store of several starts
 
 
 @dataclass(frozen=True)
 class Launch:
-    """This process among its peers: `replicas` copies of the model, each cut to `world_size / replicas` ranks.
+    """This process among all processes. The ranks of a model-parallel group share one copy of the model, a replica.
 
     Args:
-        rank: 0 to world_size - 1; rank 0 alone prints and writes results.
+        rank: 0 to world_size - 1; only rank 0 prints and writes results.
         world_size: Number of processes.
-        device: Where the model lives.
-        store: What all processes read and write, through torchrun's own server.
+        device: Device of the model.
+        store: Key-value store of all processes, on torchrun's server.
     """
 
     rank: int
@@ -48,20 +48,25 @@ class Launch:
 
     @property
     def leads_replica(self) -> bool:
-        """Whether this is the first rank of its copy of the model: it speaks for the copy."""
+        """Whether this is the first rank of its replica."""
         return get_model_parallel_rank() == 0
 
     def from_rank_0(self, name: str, make: Callable[[], Any]) -> Any:
-        """What rank 0 makes under a name of its own, on all ranks. It is turned into JSON and back."""
+        """The value of `make()` on rank 0, on all ranks; it is sent as JSON.
+
+        Args:
+            name: A unique key in the store.
+            make: Called on rank 0 only.
+        """
         if self.rank == 0:
             self.store.set(f"{name} from rank 0", json.dumps(make()))
         return json.loads(self.store.get(f"{name} from rank 0"))
 
     def claims(self, name: str, total: int) -> Iterator[int]:
-        """Numbers below `total`, each handed out to one replica as it asks for more, and to all of its ranks.
+        """Numbers below `total`, each claimed by one replica and yielded on all of its ranks.
 
         Args:
-            name: Of what is handed out.
+            name: A unique key in the store.
         """
         while True:
             number = torch.zeros(1, dtype=torch.int64, device=self.device)
@@ -74,7 +79,7 @@ class Launch:
             yield int(number)
 
     def gather(self, part: Any) -> list[Any]:
-        """The parts of all ranks, on rank 0; elsewhere nothing. The one collective of all replicas."""
+        """The parts of all ranks on rank 0, an empty list elsewhere. The only collective over all replicas."""
         if self.world_size == 1:
             return [part]
         parts: list[Any] = [None] * self.world_size if self.rank == 0 else []
@@ -83,34 +88,36 @@ class Launch:
 
 
 def world_size() -> int:
-    """Processes that torchrun says it started; 1 without torchrun."""
+    """Number of processes that torchrun started; 1 without torchrun."""
     return int(os.environ.get("WORLD_SIZE", 1))
 
 
 def is_rank_0() -> bool:
-    """Whether this process is the one that prints and writes."""
+    """Whether this process prints and writes results."""
     return int(os.environ.get("RANK", 0)) == 0
 
 
 def own_device() -> torch.device:
-    """The CUDA device of this process where there is CUDA, else the CPU.
+    """The CUDA device of this process, or the CPU without CUDA.
 
     Raises:
-        CheckpointError: There is CUDA, but no device is left for this process.
+        CheckpointError: There are more processes than CUDA devices.
     """
     if not torch.cuda.is_available():
         return torch.device("cpu")
     local_rank, devices = int(os.environ.get("LOCAL_RANK", 0)), torch.cuda.device_count()
     if local_rank >= devices:
-        raise CheckpointError(f"--nproc_per_node: process {local_rank} has no CUDA device, this machine has {devices}")
+        raise CheckpointError(
+            f"--nproc_per_node: no CUDA device for process {local_rank}, this machine has {devices} device(s)"
+        )
     return torch.device("cuda", local_rank)
 
 
 def keep_freed_memory() -> None:
-    """Let the C library (glibc's mallopt) hold on to large blocks that are freed on a CPU.
+    """Let the C library keep large freed blocks (glibc's mallopt).
 
-    By default it gives a layer's activations back to the system, which clears each of their pages again for the next
-    layer: a tenth of the time.
+    By default it returns a layer's activations to the system, which must zero their pages again for the next layer.
+    That takes a tenth of the time on a CPU.
     """
     mmap_threshold, trim_threshold = -3, -1  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD of malloc.h
     if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
@@ -125,8 +132,7 @@ def start(model_parallel_size: int = 1) -> Launch:
         model_parallel_size: Ranks that share one copy of the weights.
 
     Raises:
-        CheckpointError: The model-parallel size does not divide the world size, or a rank has no CUDA device of its
-            own.
+        CheckpointError: The model-parallel size does not divide the world size, or there are too few CUDA devices.
     """
     check_replicas(model_parallel_size)
     device = own_device()
@@ -137,30 +143,30 @@ def start(model_parallel_size: int = 1) -> Launch:
     if "WORLD_SIZE" in os.environ:
         answers = SERVER_ANSWERS if dist.is_torchelastic_launched() else dist.default_pg_timeout
         store, rank, size = next(dist.rendezvous("env://", timeout=answers))
-        store.set_timeout(dist.default_pg_timeout)  # from here on what is waited for is another process's work
+        store.set_timeout(dist.default_pg_timeout)  # later calls wait for the work of other processes
     else:
         store, rank, size = dist.HashStore(), 0, 1
     if not dist.is_initialized():
         backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
         dist.init_process_group(backend, store=dist.PrefixStore("group", store), rank=rank, world_size=size)
     if not initialize.model_parallel_is_initialized():
-        # fairscale prints three lines when it makes its groups: none of them is for our screen.
+        # fairscale prints three lines here, which are suppressed.
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
             initialize.initialize_model_parallel(model_parallel_size)
     return Launch(rank, size, device, dist.PrefixStore(f"start {next(STARTS)}", store))
 
 
 def check_replicas(model_parallel_size: int) -> None:
-    """Raises CheckpointError where the processes are no whole number of copies of the model."""
+    """Raises CheckpointError if the model-parallel size does not divide the number of processes."""
     if world_size() % model_parallel_size:
         raise CheckpointError(
-            f"--model_parallel_size {model_parallel_size}: expected a divisor of the number of processes,"
+            f"`model_parallel_size` {model_parallel_size}: expected a divisor of the number of processes,"
             f" {world_size()} (--nproc_per_node)"
         )
 
 
 def finish() -> None:
-    """Leave the process group at the normal end. Without the barrier short runs on gloo abort at exit."""
+    """Leave the process group at a normal exit. Without the barrier, short runs on gloo abort."""
     sys.stdout.flush()
     sys.stderr.flush()
     if dist.is_initialized():

@@ -1,4 +1,4 @@
-"""The shape of a model, whatever format it comes from, and what follows from it: its weights and the rotary angles."""
+"""The shape of a model, independent of its format, with its weight shapes and rotary angles."""
 
 import math
 from dataclasses import dataclass
@@ -8,20 +8,20 @@ from torch import Tensor
 
 from llama.errors import CheckpointError
 
-LAYERS, POSITIONS = 4096, 1 << 22  # more than any model has
+LAYERS, POSITIONS = 4096, 1 << 22  # upper bounds, beyond any real model
 
 
 @dataclass(frozen=True)
 class RopeScaling:
-    """Rotary frequencies for contexts that are longer than those of the pretraining.
+    """Scaling of the rotary frequencies for contexts longer than those of pretraining.
 
     Args:
-        kind: linear, which divides all frequencies by `factor` (Chen et al. 2023), or llama3, which divides those of
-            long waves alone (Llama 3.1).
-        factor: What frequencies are divided by.
-        low_freq_factor: Waves longer than `original_length` / this are divided (llama3).
-        high_freq_factor: Waves shorter than `original_length` / this are kept; what lies between is blended (llama3).
-        original_length: Context of the pretraining, in tokens (llama3).
+        kind: linear divides all frequencies by `factor` (Chen et al. 2023), llama3 only the low ones (Llama 3.1).
+        factor: The divisor.
+        low_freq_factor: Wavelengths above `original_length` / this are scaled (llama3).
+        high_freq_factor: Wavelengths below `original_length` / this are unchanged; those in between are interpolated
+            (llama3).
+        original_length: Context length of pretraining, in tokens (llama3).
     """
 
     kind: str
@@ -31,7 +31,7 @@ class RopeScaling:
     original_length: int = 8192
 
     def scale(self, frequencies: Tensor) -> Tensor:
-        """The scaled ones of `frequencies` (E / 2), in radians a token."""
+        """Scaled `frequencies` (E / 2), in radians per token."""
         if self.kind == "linear":
             return frequencies / self.factor
         waves = self.original_length * frequencies / (2 * math.pi)  # in a context of the original length
@@ -42,23 +42,23 @@ class RopeScaling:
 
 @dataclass(frozen=True)
 class ModelArgs:
-    """What is computed.
+    """The shape of a model.
 
     Args:
         dim: Width of the residual stream.
         n_layers: Number of blocks.
-        n_heads: Attention heads.
-        n_kv_heads: Heads of keys and values; fewer than n_heads: grouped-query attention.
-        head_dim: Width of a head.
+        n_heads: Number of attention heads.
+        n_kv_heads: Number of key-value heads; fewer than n_heads for grouped-query attention.
+        head_dim: Head dimension.
         hidden_dim: Width of the feed-forward layer.
         vocab_size: Rows of the embedding; the tokenizer may have fewer ids.
         norm_eps: Added to the mean square in RMSNorm.
         rope_theta: Base of the rotary frequencies.
-        rope_scaling: How they are scaled.
-        max_seq_len: Longest sequence, in tokens.
-        biases: The matrices of a block that have one: wq, wk, wv, wo, w1, w2, w3.
-        head_norms: RMSNorm over each head of queries and keys before they are rotated (Qwen3).
-        tied_output: The output layer is the embedding.
+        rope_scaling: Their scaling; None: unscaled.
+        max_seq_len: Maximum sequence length, in tokens.
+        biases: The matrices of a block that have a bias, of wq, wk, wv, wo, w1, w2, w3.
+        head_norms: RMSNorm over each head of queries and keys before rotation (Qwen3).
+        tied_output: The output layer shares the weights of the embedding.
     """
 
     dim: int
@@ -86,7 +86,7 @@ class ModelArgs:
 
 
 def weight_shapes(args: ModelArgs) -> dict[str, tuple[tuple[int, ...], int | None]]:
-    """Meta's key of every weight: the shape of the whole, and the dimension along which ranks cut it (None: copied)."""
+    """Meta's key of every weight -> its whole shape and the dimension that is split over ranks (None: replicated)."""
     q_dim, kv_dim = args.n_heads * args.head_dim, args.n_kv_heads * args.head_dim
     matrices = {
         "wq": ("attention", q_dim, args.dim, 0),
@@ -118,22 +118,25 @@ def weight_shapes(args: ModelArgs) -> dict[str, tuple[tuple[int, ...], int | Non
 
 
 def check_shape(args: ModelArgs, source: object) -> None:
-    """Heads must be of an even width and share keys evenly; what is allocated by a number alone has its bounds.
+    """Check the head dimensions and the bounds of sizes that determine allocations.
 
     Args:
         source: The file that states them, for the message.
+
+    Raises:
+        CheckpointError: A size is out of bounds, a head dimension is odd, or key-value heads do not divide the heads.
     """
     for name, most in (("n_layers", LAYERS), ("max_seq_len", POSITIONS)):
         if getattr(args, name) > most:
             raise CheckpointError(f"{source}: {name} is {getattr(args, name):,}, expected at most {most:,}")
     if args.head_dim % 2:
-        raise CheckpointError(f"{source}: head_dim {args.head_dim} is odd; rotary embeddings turn pairs")
+        raise CheckpointError(f"{source}: head_dim {args.head_dim} is odd, expected an even number (rotary embeddings)")
     if args.n_heads % args.n_kv_heads:
         raise CheckpointError(f"{source}: {args.n_kv_heads} key-value heads do not divide {args.n_heads} heads")
 
 
 def check_division(args: ModelArgs, model_parallel_size: int) -> None:
-    """The model-parallel size must divide all that is cut."""
+    """Raises CheckpointError if the model-parallel size does not divide every dimension that is split."""
     cut = {
         "n_heads": args.n_heads,
         "n_kv_heads": args.n_kv_heads,
@@ -142,4 +145,4 @@ def check_division(args: ModelArgs, model_parallel_size: int) -> None:
     }
     for name, number in cut.items():
         if number % model_parallel_size:
-            raise CheckpointError(f"--model_parallel_size {model_parallel_size} does not divide {name}, {number}")
+            raise CheckpointError(f"`model_parallel_size` {model_parallel_size} does not divide {name}, {number}")

@@ -1,10 +1,10 @@
-"""The prefix tree: sequences of token ids, with what they begin with in common held once.
+"""The prefix tree of token sequences: shared prefixes are stored once.
 
     1 Article : ... Category : World     \\                      ┌ World
     1 Article : ... Category : Sports     >  1 Article ... : ───┼ Sports
     1 Article : ... Category : Sci / Tech /                      └ Sci / Tech
 
-It is made from ids alone and knows neither methods nor labels. A node is a run of tokens with no fork in it.
+It is built from token ids alone, independent of methods and labels. A node is a run of tokens without a fork.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,12 +14,12 @@ class Node:
     """A run of tokens, and the sequences that end with it.
 
     Args:
-        tokens: Ids; none in the root.
-        ends: Indices of the sequences whose last token is the run's last.
-        children: What follows, by first token.
-        size: Tokens from here down, its own included.
-        leaves: Sequences that end here or below, equal ones counted once.
-        lengths, squares: Over those sequences the sum of their tokens from this node's first on, and of its square.
+        tokens: Ids; empty in the root.
+        ends: Indices of the sequences that end with the run.
+        children: The child nodes, by first token.
+        size: Number of tokens in the subtree, including its own.
+        leaves: Number of distinct sequences that end in the subtree.
+        lengths, squares: Sum over these sequences of their lengths, and of the squares, counted from this node on.
     """
 
     __slots__ = ("children", "ends", "leaves", "lengths", "size", "squares", "tokens")
@@ -31,13 +31,13 @@ class Node:
         self.size = self.leaves = self.lengths = self.squares = 0
 
     def split(self, length: int) -> None:
-        """Fork after `length` tokens: the rest of the run becomes the only child."""
+        """Split the run after `length` tokens: the rest becomes the only child."""
         rest = Node(self.tokens[length:])
         rest.ends, rest.children = self.ends, self.children
         self.tokens, self.ends, self.children = self.tokens[:length], [], {rest.tokens[0]: rest}
 
     def measure(self) -> None:
-        """Size, leaves, lengths and squares from those of the children."""
+        """Compute size, leaves, lengths and squares from those of the children."""
         own, children = len(self.tokens), self.children.values()
         self.size = own + sum(child.size for child in children)
         self.leaves = bool(self.ends) + sum(child.leaves for child in children)
@@ -46,7 +46,7 @@ class Node:
         self.squares = own * own * self.leaves + 2 * own * below + sum(child.squares for child in children)
 
     def walk(self) -> Iterator["Node"]:
-        """This node and all below it, each before its children."""
+        """All nodes of the subtree, each before its children."""
         waiting = [self]
         while waiting:
             node = waiting.pop()
@@ -55,7 +55,7 @@ class Node:
 
 
 def build_tree(sequences: Iterable[Sequence[int]]) -> Node:
-    """The tree of `sequences`, which are of one type (tuples) and not empty."""
+    """The prefix tree of `sequences`, which are not empty and of the same type (tuples)."""
     root = Node(())
     for index, sequence in enumerate(sequences):
         insert(root, sequence, index)
@@ -65,7 +65,7 @@ def build_tree(sequences: Iterable[Sequence[int]]) -> Node:
 
 
 def insert(node: Node, sequence: Sequence[int], index: int) -> None:
-    """Add a sequence below `node`, which stands before its first token."""
+    """Add a sequence below `node`."""
     place = 0
     while place < len(sequence):
         child = node.children.get(sequence[place])
@@ -80,7 +80,7 @@ def insert(node: Node, sequence: Sequence[int], index: int) -> None:
 
 
 def common_length(a: Sequence[int], b: Sequence[int]) -> int:
-    """How many tokens two sequences begin with in common."""
+    """Length of the common prefix of two sequences."""
     if a == b:
         return len(a)
     pairs = enumerate(zip(a, b, strict=False))

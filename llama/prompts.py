@@ -1,11 +1,11 @@
-"""From a prompt, a text and label words to requests: fields filled, text encoded.
+"""Requests from a prompt, a text and label words: fields are filled and the text is encoded.
 
-direct    prompt "... {text}\\nCategory:"          completion "{label_word}"     one request a label word
-channel   prompt "... {label_word}\\nArticle:"     completion "{text}"           one request a label word
+direct    prompt "... {text}\\nCategory:"          completion "{label_word}"     one request for each label word
+channel   prompt "... {label_word}\\nArticle:"     completion "{text}"           one request for each label word
 generate  prompt as for direct                    no completion                 one request
 
-Only the last occurrence of a field is one, and it is filled by plain replacement: braces in a demonstration or in a
-text are text. Below the request nothing knows the method.
+Only the last occurrence of a field is replaced, literally: braces in demonstrations and texts stay as they are. Code
+below the request does not depend on the method.
 """
 
 import re
@@ -29,12 +29,12 @@ def build_requests(
 
     Args:
         method: direct, channel or generate.
-        prompt, completion: With their fields open.
-        separator: Stands between the two, see `Tokenizer.encode_pair`.
+        prompt, completion: Strings with their fields unfilled.
+        separator: The text between the two, see `Tokenizer.encode_pair`.
 
     Returns:
-        One request a label word; for generate the context alone, which ends before the spaces of the separator: a space
-        belongs to the word that follows it.
+        One request for each label word; for generate one with the context alone, without trailing spaces, because a
+        space belongs to the next word's token.
     """
     if method == "generate":
         return [Request(*tokenizer.encode_pair(fill(prompt, TEXT, text) + separator, ""))]
@@ -48,18 +48,21 @@ def build_requests(
 
 
 def length(request: Request) -> int:
+    """Number of tokens of a request."""
     return len(request.context) + len(request.target)
 
 
 def fit(
     build: Callable[[str, Sequence[str]], list[Request]], text: str, label_words: Sequence[str], max_tokens: int
 ) -> tuple[list[Request] | None, bool]:
-    """The requests with as many words of `text` as fit, and whether words were cut; None where not even none fits.
+    """The requests with as many words of `text` as fit, and whether the text was cut.
 
-    One cut for all label words, so that they are compared on the same text: the longest decides.
+    All label words get the same text, so the longest request determines the cut. The requests are None if even an empty
+    text does not fit.
 
     Args:
-        build: Gives the requests of a text with some label words.
+        build: Makes the requests of a text with some label words.
+        max_tokens: Maximum length of a request.
     """
 
     def fits(text: str, word: str) -> bool:
@@ -75,8 +78,8 @@ def fit(
     ends = [0, *(word.end() for word in re.finditer(r"\S+", text))]
     high = len(ends)
     while high:
-        # `low` words fit with this label word, if any number does; `high` do not. All of them may: without the white
-        # space at the end.
+        # `low` words fit with this label word, if any number does; `high` words do not. All words may fit once the
+        # trailing white space is removed.
         low = 0
         while high - low > 1:
             middle = (low + high) // 2

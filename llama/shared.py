@@ -1,4 +1,4 @@
-"""What the rows of a batch share, computed once: the segments of its path."""
+"""The shared prefix of a batch's rows, computed once: the segments of its path."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, TypeVar
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class SharedPath:
-    """Keys, values and hidden states of one path of segments. Moving to another keeps what the two have in common.
+    """Keys, values and hidden states of one path of segments. Moving to another path keeps the common segments.
 
     Args:
         model: In evaluation mode.
@@ -26,17 +26,17 @@ class SharedPath:
         self.model = model
         self.device = model.norm.weight.device
         self.segments: list[Segment] = []
-        self.caches: list[KeyValueCache] = []  # after each segment: the keys and values of the path so far
-        self.states: list[Tensor] = []  # of each segment: (its tokens, D)
+        self.caches: list[KeyValueCache] = []  # for each segment, the keys and values of the path up to its end
+        self.states: list[Tensor] = []  # for each segment, (its tokens, D)
 
     @property
     def cache(self) -> KeyValueCache | None:
-        """One row of keys and values; None where the path is empty."""
+        """One row of keys and values; None if the path is empty."""
         return self.caches[-1] if self.caches else None
 
     @property
     def length(self) -> int:
-        """Tokens of the path."""
+        """Number of tokens of the path."""
         return 0 if self.cache is None else self.cache.filled
 
     @property
@@ -45,7 +45,7 @@ class SharedPath:
         return torch.cat([self.model.norm.weight.new_empty(0, self.model.args.dim), *self.states])
 
     def move(self, path: Sequence[Segment]) -> None:
-        """Compute what `path` has that the present one has not."""
+        """Make `path` the current path; only segments that the current path lacks are computed."""
         pairs = enumerate(zip(path, self.segments, strict=False))
         same = next((place for place, (new, old) in pairs if new is not old), min(len(path), len(self.segments)))
         del self.segments[same:], self.caches[same:], self.states[same:]
@@ -60,26 +60,26 @@ class SharedPath:
 
 
 class Computation(Protocol[T]):
-    """What is computed batch by batch: `Scoring`, `Generation`."""
+    """A computation in batches: `Scoring` or `Generation`."""
 
     batches: list[Batch]
 
     def compute(self, number: int) -> list[tuple[int, T]]:
-        """Batch `number`: for each sequence that it completes the index and its result."""
+        """Compute batch `number`: the index and the result of each sequence that it completes."""
 
 
 def all_batches(computation: Computation[T]) -> Iterator[tuple[int, T]]:
-    """The results of all batches, in their order."""
+    """The results of all batches, in order."""
     for number in range(len(computation.batches)):
         yield from computation.compute(number)
 
 
 def in_parts(compute: Callable[[Batch], list[T]], batch: Batch) -> list[T]:
-    """`compute(batch)`; where the memory does not hold it, the results of its halves, halved again where need be.
+    """The results of `compute(batch)`. If the memory does not suffice, the batch is halved repeatedly.
 
     Raises:
-        CheckpointError: Not even one row fits, or the rows are computed by several processes together: the others
-            would wait for the one that ran out.
+        CheckpointError: Not even one row fits, or the batch is computed by several processes, of which the others would
+            wait for the one that ran out of memory.
     """
     try:
         return compute(batch)
@@ -89,7 +89,7 @@ def in_parts(compute: Callable[[Batch], list[T]], batch: Batch) -> list[T]:
         if len(batch.rows) == 1 or get_model_parallel_world_size() > 1:
             raise CheckpointError(
                 f"out of memory with {len(batch.rows)} row(s) of {batch.rows[0].length} tokens:"
-                " try a smaller --max_batch_tokens or --max_seq_len, or another --dtype"
+                " try a smaller `max_batch_tokens` or `max_seq_len`, or another `dtype`"
             ) from None
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
@@ -97,5 +97,6 @@ def in_parts(compute: Callable[[Batch], list[T]], batch: Batch) -> list[T]:
 
 
 def is_out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out, on the CPU or on the device."""
     on_cpu = "DefaultCPUAllocator: can't allocate" in str(error)
     return on_cpu or isinstance(error, torch.OutOfMemoryError | MemoryError)

@@ -1,12 +1,12 @@
-"""Where an answer ends that the model writes: at the first stop string."""
+"""Stop strings: where a generated answer ends."""
 
 from collections.abc import Sequence
 
 
 def find_stop(text: str, stops: Sequence[str]) -> int | None:
-    """The place of the first stop string in `text`; None where there is none.
+    """The index of the first stop string in `text`; None if there is none.
 
-    A stop string of white space alone counts once something else was written: many answers begin with a line break.
+    A stop string of white space does not count before the first other character: many answers begin with a line break.
     """
     begin = len(text) - len(text.lstrip())
     places = [text.find(stop, 0 if stop.strip() else begin) for stop in stops]
@@ -14,5 +14,5 @@ def find_stop(text: str, stops: Sequence[str]) -> int | None:
 
 
 def cut_at_stop(text: str, stops: Sequence[str]) -> str:
-    """What stands before the first stop string; all of `text` where there is none."""
+    """`text` up to the first stop string, or all of it."""
     return text[: find_stop(text, stops)]

@@ -1,4 +1,4 @@
-"""Templates: how one example reads in a prompt, and the prompt that a model continues.
+"""Templates: the text of one example in a prompt, and the prompt that the model continues.
 
     Article: {text}               a template, its text above its label word
     Category: {label_word}
@@ -9,9 +9,8 @@
              Category:                                 Article:
              -> {label_word}                           -> {text}
 
-The channel method turns the template round: the lines down to the text, and the lines from there down to the label
-word, change places. What is scored is the field and what follows it in its line; the white space before it is the
-separator.
+The channel method reverses the template: it swaps the lines down to the text with the following lines down to the label
+word. The scored completion is the field and the rest of its line; the white space before it is the separator.
 """
 
 import re
@@ -22,11 +21,11 @@ from typing import NamedTuple
 TEXT, LABEL_WORD = "{text}", "{label_word}"  # the fields of a prompt
 LABEL_WORDS = "{label_words}"
 BRACKETS = ("()", "[]", "{}", "（）", "【】", "《》")
-NAMED = re.compile(r"\{[^\W\d][\w.-]*\}")  # what looks like a field; other braces are text
+NAMED = re.compile(r"\{[^\W\d][\w.-]*\}")  # looks like a field; other braces are text
 
 
 def fill(template: str, field: str, value: str) -> str:
-    """`template` with the last occurrence of `field` replaced by `value`; unchanged where there is none."""
+    """`template` with the last occurrence of `field` replaced by `value`; unchanged if there is none."""
     head, found, tail = template.rpartition(field)
     return head + value + tail if found else template
 
@@ -44,7 +43,7 @@ class Form(NamedTuple):
 
 
 class Opened(NamedTuple):
-    """The prompt and the completion of a method with their fields open, and what stands between the two."""
+    """The prompt and the completion of a method, with unfilled fields, and the separator between them."""
 
     prompt: str
     completion: str
@@ -53,12 +52,12 @@ class Opened(NamedTuple):
 
 @dataclass(frozen=True)
 class Template:
-    """How the prompts of a data set read. Made by `read_template`.
+    """The template of a data set's prompts, from `read_template`.
 
     Args:
-        direct, channel: The example in the order of either method; None where the template cannot be turned round.
-        text: The text of an example out of its columns: their names in braces, and what stands between them.
-        instruction: What stands before the demonstrations, as it is.
+        direct, channel: An example in the order of each method; None if the template cannot be reversed.
+        text: How the text of an example is composed of its columns: their names in braces, and the text between them.
+        instruction: The text before the demonstrations.
     """
 
     direct: Form | None
@@ -67,15 +66,15 @@ class Template:
     instruction: str = ""
 
     def form(self, method: str) -> Form:
-        """The example in the order of `method`.
+        """An example in the order of `method`.
 
         Raises:
-            ValueError: The template cannot be turned round.
+            ValueError: The template cannot be reversed.
         """
         form = self.direct if method == "direct" else self.channel
         if form is None:
             raise ValueError(
-                f"the {method} method needs the text and the label word on lines of their own, or a {method} template"
+                f"the {method} method needs the text and the label word on separate lines, or a {method} template"
             )
         return form
 
@@ -85,13 +84,13 @@ class Template:
         return self.form(method).show(given, scored)
 
     def open(self, method: str, demonstrations: Iterable[tuple[str, str]]) -> Opened:
-        """The prompt after the demonstrations, and what is scored.
+        """The prompt with the demonstrations, and the completion.
 
         Args:
             demonstrations: Pairs of a text and its label word.
 
         Raises:
-            ValueError: The template cannot be turned round.
+            ValueError: The template cannot be reversed.
         """
         form = self.form(method)
         given, scored = (TEXT, LABEL_WORD) if method == "direct" else (LABEL_WORD, TEXT)
@@ -104,123 +103,123 @@ class Template:
         """The text of an example.
 
         Args:
-            columns: Values by name; empty ones leave their place empty.
+            columns: Column values by name; they may be empty.
         """
         return fields(columns).sub(lambda field: columns[field[0][1:-1]], self.text)
 
 
 def read_template(source: str, columns: Sequence[str], label_words: Sequence[str]) -> Template:
-    """A template out of its text.
+    """The template that `source` describes.
 
     Args:
         source: One example with {text}, or the names of its columns in braces, and {label_word}.
         columns: The columns of the text; {text} stands for all of them.
-        label_words: Stand for {label_words}, with commas.
+        label_words: The words that replace {label_words}, separated by commas.
 
     Raises:
-        ValueError: A field that is missing, unknown, or there twice.
+        ValueError: A field is missing, unknown or repeated.
     """
     return Template(*split(prepare(source, label_words), columns))
 
 
 def with_channel(template: Template, source: str, columns: Sequence[str], label_words: Sequence[str]) -> Template:
-    """The template with another order for the channel method, as `read_template` takes it.
+    """The template with its own form for the channel method; arguments as for `read_template`.
 
     Raises:
-        ValueError: As there; the text stands before the label word, or is another.
+        ValueError: As there; or the text comes before the label word, or differs from that of the template.
     """
     other = Template(*split(prepare(source, label_words), columns))
     if source.index(LABEL_WORD) > fields(columns).search(source).start():
-        raise ValueError("its text stands before its label word, expected it after")
+        raise ValueError("its text is before its label word, expected it after")
     if other.text != template.text:
         raise ValueError(f"its text is {other.text!r}, that of the template {template.text!r}")
     return replace(template, channel=other.channel)
 
 
 def with_instruction(template: Template, source: str, label_words: Sequence[str]) -> Template:
-    """The template with an instruction before the demonstrations, on lines of its own.
+    """The template with an instruction before the demonstrations.
 
     Raises:
-        ValueError: A field other than {label_words} in it.
+        ValueError: It contains a field other than {label_words}.
     """
     check_fields(source, [LABEL_WORDS])
     return replace(template, instruction=prepare(source, label_words))
 
 
 def prepare(source: str, label_words: Sequence[str]) -> str:
-    """Lines that end in no space, with at least one line break at the end, and with the label words filled in."""
+    """`source` without trailing spaces in lines, with a line break at its end, and with the label words filled in."""
     listed = ", ".join(label_words)
     if any(field in listed for field in (TEXT, LABEL_WORD)) and LABEL_WORDS in source:
-        raise ValueError(f"{LABEL_WORDS} would put {TEXT} or {LABEL_WORD} into the prompt: a label word holds it")
+        raise ValueError(f"{LABEL_WORDS}: a label word contains {TEXT} or {LABEL_WORD}")
     lines = "\n".join(line.rstrip() for line in source.strip("\n").split("\n"))
     return lines.replace(LABEL_WORDS, listed) + "\n" * max(1, ends(source))
 
 
 def fields(columns: Iterable[str]) -> re.Pattern[str]:
-    """What finds the fields of a text."""
+    """A pattern that matches the fields of a text."""
     return re.compile("|".join(re.escape(f"{{{column}}}") for column in ("text", *columns)))
 
 
 def check_fields(source: str, known: Sequence[str]) -> None:
-    """Raises ValueError where something else than `known` looks like a field."""
+    """Raises ValueError if `source` contains a field that is not in `known`."""
     unknown = next((field for field in NAMED.findall(source) if field not in known), None)
     if unknown is not None:
         raise ValueError(f"unknown field {unknown}, expected {', '.join(known)}; braces around other text are text")
 
 
 def ends(source: str) -> int:
-    """How many line breaks a text ends with."""
+    """Number of line breaks at the end of a text."""
     return len(source) - len(source.rstrip("\n"))
 
 
 def split(source: str, columns: Sequence[str]) -> tuple[Form | None, Form | None, str]:
     """The forms of the direct and the channel method, and the text in terms of its columns.
 
-    The text is what stands from the first to the last of its fields.
+    The text extends from the first to the last of its fields.
     """
     texts, labels = list(fields(columns).finditer(source)), list(re.finditer(re.escape(LABEL_WORD), source))
     known = dict.fromkeys([TEXT, *(f"{{{column}}}" for column in columns), LABEL_WORD, LABEL_WORDS])
     check_fields(source, list(known))
     if len(labels) != 1:
-        raise ValueError(f"{LABEL_WORD} is in it {len(labels)} times, expected once")
+        raise ValueError(f"found {LABEL_WORD} {len(labels)} times, expected once")
     check_columns([match[0][1:-1] for match in texts], columns)
     (label,), begin, end = labels, texts[0].start(), texts[-1].end()
     if begin < label.start() < end:
-        raise ValueError(f"{LABEL_WORD} stands between fields of the text, expected it before or after them")
+        raise ValueError(f"{LABEL_WORD} is between fields of the text, expected it before or after them")
     text = TEXT if len(texts) == 1 and texts[0][0] == TEXT else source[begin:end]
     written, turned = cut(source, (begin, end), label.span()), turn(source, (begin, end), label.span())
     return (written, turned, text) if end <= label.start() else (turned, written, text)
 
 
 def check_columns(named: Sequence[str], columns: Sequence[str]) -> None:
-    """The text as {text} alone, which stands for all columns, or each column once by its name.
+    """Check that the text is {text} alone, which stands for all columns, or each column once by its name.
 
     Raises:
-        ValueError: Says which is missing, or there twice.
+        ValueError: A column is missing or repeated; the message names it.
     """
     if not named:
-        raise ValueError(f"no field of the text in it, expected {TEXT} or the names of its columns in braces")
+        raise ValueError(f"no field for the text, expected {TEXT} or the names of its columns in braces")
     repeated = next((name for number, name in enumerate(named) if name in named[:number]), None)
     if repeated is not None:
-        raise ValueError(f"{{{repeated}}} is in it twice, expected once")
+        raise ValueError(f"found {{{repeated}}} twice, expected once")
     if list(named) == ["text"]:
         return
     if "text" in named and "text" not in columns:
         raise ValueError(f"{TEXT} stands for all columns: expected it alone, or each column by its name")
     unused = next((column for column in columns if column not in named), None)
     if unused is not None:
-        raise ValueError(f"the column {unused!r} of the text is not in it, expected {TEXT} or each column by its name")
+        raise ValueError(f"the text column {unused!r} is missing, expected {TEXT} or each column by its name")
 
 
 def cut(source: str, *fields: tuple[int, int]) -> Form:
-    """A template cut at its two fields, which stand in it from ... to ..., in their order."""
+    """A template cut at its two fields, given as (begin, end) in any order."""
     first, second = sorted(fields)
     return Form(source[: first[0]], source[first[1] : second[0]], source[second[1] :])
 
 
 def turn(source: str, *fields: tuple[int, int]) -> Form | None:
-    """The template turned round, the empty lines in its middle left there; None where a line holds both fields, or a
-    bracket that one half opens is closed in the other."""
+    """The reversed template, with empty lines kept in its middle; None if a line contains both fields, or a bracket
+    opens in one half and closes in the other."""
     first, second = sorted(fields)
     middle = source.find("\n", first[1]) + 1  # the line after the first field
     if middle > second[0]:

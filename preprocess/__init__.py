@@ -1,6 +1,6 @@
-"""Data sets to prompt files. No torch here: preprocessing runs where no model does.
+"""Data sets to prompt files, without torch.
 
-docs/architecture.md has the map.
+docs/architecture.md maps the modules.
 """
 
 from preprocess.errors import InputError

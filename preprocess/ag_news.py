@@ -1,9 +1,8 @@
 """AG News (Zhang et al. 2015): title and description of a news article, four classes.
 
-`samples/datasets/ag_news.yaml` describes it; here are the forms beyond that in which it is met. Where its class is a
-number, it counts from 1 in the original csv, which has no header, and in the column `Class Index` of another; classes
-with names count from 0. In all other files a 0 proves that they count from 0, a 4 that they count from 1. What has
-neither is refused unless --first_label says which.
+`samples/datasets/ag_news.yaml` describes it; this module reads further variants. Numeric classes count from 1 in the
+original csv, which has no header, and in the column `Class Index`; named classes count from 0. In other files, a 0
+proves that they count from 0, a 4 that they count from 1. A file with neither needs --first_label.
 """
 
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ from preprocess.labels import Labels
 from preprocess.tables import LabelOptions, Split
 
 CONFIG = Path(__file__).resolve().parent.parent / "samples" / "datasets" / "ag_news.yaml"
-LABEL_WORDS = ("World", "Sports", "Business", "Science and technology")  # those of the file, for import
+LABEL_WORDS = ("World", "Sports", "Business", "Science and technology")  # as in the YAML file
 FIELDS = ("title", "description")
 LABEL_COLUMNS = ("label", "class index", "class")
 NAMES = {word.lower(): word for word in LABEL_WORDS} | {"sci/tech": LABEL_WORDS[3]}
@@ -48,11 +47,12 @@ def preprocess_channel(config: AgNewsConfig) -> None:
 
 
 def preprocess(options: PromptOptions, method: str, first_label: int | None = None) -> None:
+    """AG News as prompts of `method`."""
     tables.preprocess(ag_news(first_label), options, method, with_columns)
 
 
 def ag_news(first_label: int | None = None) -> DatasetConfig:
-    """AG News of the YAML file; messages name flags, since who runs the script has named no file."""
+    """The configuration of AG News. Messages name flags, not the YAML file, which the user does not see."""
     config = read_dataset_config(CONFIG)
     labels = Labels(LABEL_WORDS, NAMES, numbered=True, first=first_label, ignore_case=True)
     return replace(config, dataset=replace(config.dataset, places={}), labels=labels)
@@ -61,7 +61,7 @@ def ag_news(first_label: int | None = None) -> DatasetConfig:
 def read_split(
     dataset_path: str, split: str, flag: str = "--dataset_path", first_label: int | None = None, first: int = 0
 ) -> Split | None:
-    """The examples of a split in any form, in its order; None where there is no such split."""
+    """The examples of a split in any variant, in order; None if there is no such split."""
     return tables.read_split(ag_news(first_label), dataset_path, split, flag, with_columns, first)
 
 
@@ -69,7 +69,7 @@ def with_columns(config: DatasetConfig, columns: Sequence[str], place: str) -> D
     """The configuration for a file with these columns, in any order: text, or title and description; label, or class.
 
     Raises:
-        InputError: Neither; begins with `place`.
+        InputError: Columns are missing; the message begins with `place`.
     """
     names = {name.lower(): name for name in columns}
     label = next((name for name in LABEL_COLUMNS if name in names), None)
@@ -77,7 +77,7 @@ def with_columns(config: DatasetConfig, columns: Sequence[str], place: str) -> D
         expected = "a column text, or title and description, and a column label, Class Index or class"
         raise InputError(f"{place}: expected {expected}; found {', '.join(columns)}")
     if len(names) < len(columns):
-        raise InputError(f"{place}: columns that differ in case alone: {', '.join(columns)}")
+        raise InputError(f"{place}: columns differ only in case: {', '.join(columns)}")
     labels = config.labels
     if label == "class index" and labels.first is None:
         labels = replace(labels, first=1)

@@ -1,4 +1,4 @@
-"""Text blocks of document pages: cells of text with boxes become lines, lines become the text of a block."""
+"""Text blocks of document pages: text cells with boxes are joined into lines, and lines into blocks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,17 +19,17 @@ LABEL_WORDS = (
     "Table",
     "Text",
     "Title",
-)  # DocLayNet's classes in the order that is fixed everywhere
+)  # DocLayNet's classes, in this order everywhere
 
 Box = tuple[float, float, float, float]  # x, y, width, height
 Corners = tuple[float, float, float, float]  # x0, y0, x1, y1
-UNIT = 1 / 1000  # of a side: boxes are whole numbers of it
-INVERTED, OUTSIDE = "inverted_boxes", "boxes_outside_the_page"  # repairs, as they are counted
+UNIT = 1 / 1000  # of a side: the resolution of boxes
+INVERTED, OUTSIDE = "inverted_boxes", "boxes_outside_the_page"  # counted repairs
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A piece of text as the PDF holds it, with its box."""
+    """A text cell of the PDF, with its box."""
 
     text: str
     box: Box
@@ -40,15 +40,15 @@ class Block:
     """A labelled region of a page.
 
     Args:
-        id: `<page>-<n>`, n its place on the page, by y, then x, blocks without text included.
-        text: Of its lines, top-down; empty where the region holds no text.
+        id: `<page>-<n>`; n is its index on the page, by y, then x, including blocks without text.
+        text: Text of its lines, top-down; empty if the region contains no text.
         label_word: One of LABEL_WORDS.
-        box: x0, y0, x1, y1 on the page scaled to 0..1000, in order and clamped to it.
+        box: x0, y0, x1, y1 on the page scaled to 0..1000, with corners in order, clipped to the page.
         page: Hash or name of the page.
-        doc_category: Kind of document, empty if not told.
+        doc_category: Kind of document; empty if unknown.
         n_lines: Number of lines.
-        inverted: Whether the corners of its box had to be put in order.
-        outside: Whether its box had to be clamped.
+        inverted: Whether the corners of its box were out of order.
+        outside: Whether its box extended beyond the page.
     """
 
     id: str
@@ -62,20 +62,21 @@ class Block:
     outside: bool = False
 
     def repairs(self) -> list[str]:
-        """What was mended of its box, as it is counted."""
+        """The repairs of its box, for counting."""
         return [INVERTED] * self.inverted + [OUTSIDE] * self.outside
 
     def example(self) -> Example:
+        """The block as an example of a data set, in the group of its page."""
         return Example(self.id, self.text, self.label_word, self.page)
 
 
 @dataclass(frozen=True)
 class Page:
-    """The blocks of a page, in their order.
+    """The blocks of a page, in order.
 
     Args:
-        image: As its source holds it: a path, or the {"bytes", "path"} of `datasets`; None where it was not asked for.
-        place: Where the page stands, for messages.
+        image: A path, or the {"bytes", "path"} of `datasets`; None if images were not requested.
+        place: The page's file or row, for messages.
     """
 
     blocks: list[Block]
@@ -84,10 +85,10 @@ class Page:
 
 
 def lines_of(cells: Sequence[Cell]) -> list[list[Cell]]:
-    """Cells in lines, top-down, each from left to right.
+    """Lines of cells, top-down, each from left to right.
 
-    A cell joins the line whose mean vertical centre is nearest, if it is within half the median height of the block's
-    cells. Exact duplicates (same box, same text) and cells without text are left out.
+    A cell joins the line with the nearest mean vertical centre, if the distance is at most half the median height of
+    the block's cells. Exact duplicates (same box, same text) and cells without text are dropped.
     """
     cells = [cell for cell in dict.fromkeys(cells) if cell.text.strip()]
     if not cells:
@@ -104,10 +105,12 @@ def lines_of(cells: Sequence[Cell]) -> list[list[Cell]]:
 
 
 def centre(cell: Cell) -> float:
+    """The vertical centre of a cell."""
     return cell.box[1] + cell.box[3] / 2
 
 
 def mean_centre(line: Sequence[Cell]) -> float:
+    """The mean vertical centre of a line's cells."""
     return sum(map(centre, line)) / len(line)
 
 
@@ -117,8 +120,8 @@ def page_blocks(
     """The blocks of a page, by y, then x.
 
     Args:
-        regions: Box, label word and cells of each, in any order.
-        size: Width and height of the page, in the units of the boxes.
+        regions: Box, label word and cells of each region, in any order.
+        size: Width and height of the page, in the unit of the boxes.
     """
     blocks = []
     for number, (box, label_word, cells) in enumerate(sorted(regions, key=lambda region: (region[0][1], region[0][0]))):
@@ -132,12 +135,12 @@ def page_blocks(
 
 
 def on_page(box: Corners, size: tuple[float, float]) -> tuple[Corners, bool, bool]:
-    """A box with its corners in order and clamped to the page; whether they were out of order, and whether outside.
+    """A box with its corners in order, clipped to the page; whether it was inverted; whether it was outside.
 
-    What is out by less than a unit of 0..1000 was rounded, and is not outside.
+    A box that extends beyond the page by less than 1/1000 of a side was rounded and does not count as outside.
 
     Args:
-        size: Width and height of the page, in the units of the box.
+        size: Width and height of the page, in the unit of the box.
     """
     (x0, x1), (y0, y1), (width, height) = sorted(box[::2]), sorted(box[1::2]), size
     inverted = (x0, y0, x1, y1) != tuple(box)
@@ -147,6 +150,6 @@ def on_page(box: Corners, size: tuple[float, float]) -> tuple[Corners, bool, boo
 
 
 def scale(box: Corners, size: tuple[float, float]) -> tuple[int, int, int, int]:
-    """A box on a page of `size`, on the page of 1000 x 1000."""
+    """A box on a page of `size`, scaled to 0..1000."""
     x0, y0, x1, y1 = (round(1000 * (value / whole)) for value, whole in zip(box, size * 2, strict=True))
     return x0, y0, x1, y1

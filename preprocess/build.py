@@ -1,4 +1,4 @@
-"""From examples to a prompt file: the part that all data sets share."""
+"""Builds a prompt file from examples; shared by all data sets."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -24,13 +24,12 @@ class ExampleOptions:
     """Where examples and demonstrations come from.
 
     Args:
-        dataset_path: A hub id, or a folder or file of the data set; without it the shipped sample set or the hub's.
-        sample: Without --dataset_path: the sample set shipped in samples/, where the data set has one, or with
-            --sample=False the hub's.
+        dataset_path: A hub id, or a folder or file of the data set; default the sample set or the hub's.
+        sample: Without --dataset_path: True reads the sample set in samples/, if the data set has one; --sample=False
+            reads the hub's data set.
         demonstrations: Folder or file to draw demonstrations from; default the train split of the data set.
-        limit: Keep so many test examples, the first ones; 0 keeps all.
-        shuffle: Seed of a random order of the test examples, in which --limit then takes the first ones; default is the
-            order of the data set.
+        limit: Keep only the first N test examples; 0 keeps all.
+        shuffle: Random seed to shuffle the test examples before --limit; default the order of the data set.
     """
 
     dataset_path: PathFlag = ""
@@ -75,18 +74,18 @@ def check_counts(options: Any, *flags: str) -> None:
 
 @dataclass(frozen=True)
 class DataSet:
-    """What a data set is called, where it lies, and how its prompts read.
+    """A data set: its name, location and prompts.
 
     Args:
-        name: In meta files, tables and the names of prompt files.
+        name: Name in meta files, tables and the names of prompt files.
         path: A hub id, or a folder or file.
-        template: How an example reads.
-        label_words: In their fixed order.
-        draw: How demonstrations are drawn from the train split.
-        sample: Folder of the sample set shipped for it; empty where there is none.
-        split, train_split: The split that is classified, and the one that demonstrations come from.
-        k: Demonstrations of each class where --k is not given.
-        places: `FILE:LINE` of what a user wrote in a file of their own, by key: messages name it.
+        template: Template of an example.
+        label_words: In fixed order.
+        draw: Draws the demonstrations from the train split.
+        sample: Folder of its sample set; empty if there is none.
+        split, train_split: The split to classify, and the split of the demonstrations.
+        k: Demonstrations of each class if --k is not given.
+        places: `FILE:LINE` of each key in the user's YAML file, for messages.
     """
 
     name: str
@@ -101,28 +100,28 @@ class DataSet:
     places: Mapping[str, str] = field(default_factory=dict)
 
     def is_sample(self, origin: str) -> bool:
-        """Whether a path is the sample set that is shipped, or a part of it."""
+        """Whether a path is the sample set, or a part of it."""
         return bool(self.sample) and Path(origin).resolve().is_relative_to(Path(self.sample).resolve())
 
     def table_name(self, origin: str) -> str:
-        """Its name in meta files and tables, read from `origin`: the sample does not bear the name of the real one."""
+        """Its name in meta files and tables, if read from `origin`: the sample set has a name of its own."""
         return f"{self.name}_sample" if self.is_sample(origin) else self.name
 
     def cite(self, key: str, flag: str = "") -> str:
-        """How a message ends that is about `key`: the flag and the line to mend, in brackets."""
+        """The end of a message about `key`: the flag and the line to correct, in brackets."""
         named = ", ".join(filter(None, (flag, self.places.get(key))))
         return f" ({named})" if named else ""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One run of preprocessing, settled before anything is read.
+    """The inputs and the output of one run of preprocessing.
 
     Args:
-        options: As given, `k` filled in.
-        name: Of the data set in meta files: the sample set does not bear the name of the real one.
+        options: As given, with `k` filled in.
+        name: Name of the data set in meta files, see `DataSet.table_name`.
         origin: The path or hub id that rows are read from.
-        flag: What named the origin, for messages.
+        flag: The flag that named the origin, for messages.
         path: The prompt file to write.
     """
 
@@ -136,7 +135,11 @@ class Plan:
 
 
 def locate(dataset: DataSet, options: PromptOptions, method: str) -> Plan:
-    """Where to read and where to write; the last is checked now, before any work."""
+    """The plan of a run.
+
+    Raises:
+        InputError: The template does not fit the method, or the output cannot be written.
+    """
     options = replace(options, k=dataset.k if options.k is None else options.k)
     try:
         dataset.template.form(method)
@@ -151,21 +154,21 @@ def locate(dataset: DataSet, options: PromptOptions, method: str) -> Plan:
     shipped = dataset.is_sample(origin)
     defaults = PromptOptions(k=dataset.k)
     drawn = replace(options, data_path="", examples=replace(examples, dataset_path="", sample=True))
-    folder = "samples" if shipped and drawn == defaults else "real"  # the shipped files stay what they are
+    folder = "samples" if shipped and drawn == defaults else "real"  # other options must not change the sample files
     path = Path(options.data_path or f"{folder}/inputs_{method}_{dataset.name}.json")
     check_writable(path, "--data_path")
     if path.exists() and not meta_path(path).exists() and not is_unfinished(path):
         raise InputError(
-            f"{path}: exists without a meta file, so no script wrote it; remove it or name another --data_path"
+            f"{path}: exists without a meta file, so no script wrote it; remove it or choose another --data_path"
         )
     return Plan(dataset, method, options, dataset.table_name(origin), origin, flag, path)
 
 
 def read_test(read: Read[Split], plan: Plan) -> Split:
-    """The split that is classified.
+    """The split to classify.
 
     Args:
-        read: Gives a split of a data set, from its path, the split's name and the flag that named the path.
+        read: Reads a split, given the path of the data set, the split's name and the flag that named the path.
 
     Raises:
         InputError: There is no such split.
@@ -173,24 +176,24 @@ def read_test(read: Read[Split], plan: Plan) -> Split:
     test = read(plan.origin, plan.dataset.split, plan.flag)
     if test is None:
         cite = plan.dataset.cite("split", plan.flag)
-        raise InputError(f"{plan.origin}: no {plan.dataset.split} split in it{found_splits(plan.origin)}{cite}")
+        raise InputError(f"{plan.origin}: no {plan.dataset.split} split{found_splits(plan.origin)}{cite}")
     return test
 
 
 def found_splits(origin: str) -> str:
-    """What a message that misses a split says of those that are there."""
+    """A list of the existing splits, as the end of a message about a missing one."""
     names = split_names(Path(origin)) if Path(origin).is_dir() else []
     return f"; found {', '.join(names[:SHOWN])}" if names else ""
 
 
 def limited(examples: list[Example], plan: Plan) -> list[Example]:
-    """The first `--limit` examples, in the order of `--shuffle` where it is given.
+    """The first `--limit` examples, in the order of `--shuffle` if given.
 
     Raises:
-        InputError: There is none at all.
+        InputError: There are no examples.
     """
     if not examples:
-        raise InputError(f"{plan.origin}: no {plan.dataset.split} examples with text in it ({plan.flag})")
+        raise InputError(f"{plan.origin}: no {plan.dataset.split} examples with text ({plan.flag})")
     if plan.options.examples.shuffle is not None:
         order = np.random.default_rng(plan.options.examples.shuffle).permutation(len(examples))
         examples = [examples[place] for place in order]
@@ -198,7 +201,7 @@ def limited(examples: list[Example], plan: Plan) -> list[Example]:
 
 
 def read_train(read: Read[Split], plan: Plan) -> Split:
-    """What demonstrations are drawn from: the train split of `--demonstrations`, or all of it; else our own.
+    """The split to draw demonstrations from: that of `--demonstrations` if given, else the train split.
 
     Raises:
         InputError: There is no such split.
@@ -228,14 +231,17 @@ def write_prompt_file(
     max_demo_words: int | None = None,
     more: dict[str, int] | None = None,
 ) -> None:
-    """Draw the demonstrations, write the prompts and, beside them, the meta file; print one screen.
+    """Draw the demonstrations, write the prompt file and its meta file, and print a summary.
 
     Args:
         test: The examples to classify.
         train: The examples to draw demonstrations from.
-        dropped: Test examples without text, by label word.
-        max_demo_words: Cut a demonstration's text to so many words.
-        more: Options of one data set alone, for the meta file.
+        dropped: Number of test examples without text, by label word.
+        max_demo_words: Maximum words of a demonstration's text.
+        more: Options specific to the data set, for the meta file.
+
+    Raises:
+        InputError: Two examples have the same id, or the demonstrations cannot be drawn.
     """
     dataset, options, examples = plan.dataset, plan.options, plan.options.examples
     shown = draw_demonstrations(dataset.draw, train, test, dataset.label_words, options.k, options.seed)
@@ -252,7 +258,7 @@ def write_prompt_file(
     ]
     repeated, number = Counter(prompt.id for prompt in prompts).most_common(1)[0]
     if number > 1:
-        raise InputError(f"{plan.origin}: {number} test examples have the id {repeated!r}: a page stands there twice")
+        raise InputError(f"{plan.origin}: {number} test examples have the id {repeated!r}: a page occurs twice")
     zero_shot = dataset.template.open(plan.method, [])
     dropped = dropped or {}
     meta = {
@@ -280,12 +286,13 @@ def write_prompt_file(
 
 
 def counts(examples: Sequence[Example], label_words: Sequence[str]) -> dict[str, int]:
+    """Label word -> number of examples."""
     counted = Counter(example.label_word for example in examples)
     return {word: counted[word] for word in label_words}
 
 
 def summary(meta: dict, path: Path) -> str:
-    """One screen: examples a class, demonstrations, dropped blocks, where the file went."""
+    """A summary for the screen: examples of each class, demonstrations, dropped examples, output file."""
     width = max(map(len, meta["label_words"]))
     dropped = meta["dropped_without_text"]
     lines = [f"{meta['dataset']}, {meta['method']}: {meta['num_examples']} examples from {meta['dataset_path']}"]
@@ -299,6 +306,6 @@ def summary(meta: dict, path: Path) -> str:
 
 
 def shorten(example_id: str) -> str:
-    """An id without the middle of a page's hash."""
+    """An id with the page's hash shortened."""
     page, dash, number = example_id.rpartition("-")
     return f"{page[:8]}…{dash}{number}" if len(page) > 20 else example_id

@@ -1,36 +1,38 @@
-r"""A data set without code: a small YAML file that says where its rows lie, how to read them and how to ask.
+r"""The YAML file of a data set: where its rows are, how they are read, and the template of its prompts.
 
     dataset: sst2                       its name in files, meta files and tables
-    path: stanfordnlp/sst2              a hub id, or a folder or file, seen from where the command runs
+    path: stanfordnlp/sst2              a hub id, or a folder or file relative to the working directory
     text: sentence                      the column of the text, or a list of columns, joined by a space
     label: label                        the column of the label
     label_words: [Negative, Positive]   in the order of the labels; or a mapping: value in the column -> label word
-    template: |                         one example, as the direct method shows it
+    template: |                         one example, in the form of the direct method
       Review: {text}
       Sentiment: {label_word}
 
-These are needed. The others, with their defaults:
+These keys are required. The optional ones, with their defaults:
 
-    instruction: |           what stands before the demonstrations; {label_words} in it, and in the template, is the
-      Choose: {label_words}  list of the label words
-    channel_template         the example as the channel method shows it; without it, the template is turned round: the
-                             line with the label word comes before those with the text
+    instruction: |           the text before the demonstrations; {label_words} in it, and in the template, is replaced
+      Choose: {label_words}  by the list of label words
+    channel_template         one example in the form of the channel method; default the reversed template: the line
+                             with the label word comes before those with the text
     split: test              the split to classify
     train_split: train       the split to draw demonstrations from
-    k: 1                     demonstrations of each class, where --k is not given
+    k: 1                     demonstrations of each class if --k is not given
     draw: per_class          k of each class; stratified: by the stratified split of `datasets`, for balanced classes
-    config, revision         which of several the hub is asked for
-    sample                   folder of a sample set, read where neither --dataset_path nor --sample=False is given
-    id, group                columns: what an example is called; which examples belong together (the intervals know)
-    first_label              0 or 1: the number of the first label word of a list, where the numbers do not prove it
-    headerless               text fields of a csv in the form of Zhang et al. (2015): no header, first the class from 1
-    encoding: utf-8          of csv, tsv, json and jsonl files, as Python names it
-    delimiter                of csv files, one character or tab, where the header leaves it open
-    quote: double            of csv files; none: a double quote is a character like any other
-    test_size                rows, or a share, to classify of a file that has no splits; the rest is to draw from
-    split_seed: 42           of that division; --seed is that of the draw alone
+    config, revision         the configuration and revision on the hub
+    sample                   folder of a sample set, read unless --dataset_path or --sample=False is given
+    id, group                columns: the id of an example; the group of examples that are not independent
+    first_label              0 or 1: the number of the first label word in a list, if the numbers leave it open
+    headerless               text fields of a csv in the format of Zhang et al. (2015): no header, the class first,
+                             from 1
+    encoding: utf-8          of csv, tsv, json and jsonl files, as named in Python
+    delimiter                of csv files, one character or tab, if the header leaves it open
+    quote: double            of csv files; none: a double quote is an ordinary character
+    test_size                number or fraction of rows to classify in a file without splits; the demonstrations come
+                             from the rest
+    split_seed: 42           random seed of that division; --seed is that of the demonstrations
 
-A column inside a column is written with a dot: `label.name`. docs/datasets.md explains all of this with examples.
+A nested column is written with a dot: `label.name`. docs/datasets.md explains the keys with examples.
 """
 
 import re
@@ -54,10 +56,10 @@ TEMPLATES = ("template", "channel_template", "instruction")
 SPLITS = ("split", "train_split", "test_size", "split_seed")
 FILES = ("config", "revision", "sample", "headerless", "encoding", "delimiter", "quote")
 OPTIONAL = (*TEMPLATES[1:], *SPLITS, "k", "draw", "id", "group", "first_label", *FILES)
-LONGER = ("text", "label_words", "headerless", "delimiter", *TEMPLATES)  # values that are no single word
+LONGER = ("text", "label_words", "headerless", "delimiter", *TEMPLATES)  # values that are not a single word
 QUOTES = {"double": True, "none": False}
 DRAWS = {"per_class": draw_per_class, "stratified": draw_stratified}
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # such names become part of file names
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # valid in file names
 
 
 @dataclass(frozen=True)
@@ -65,16 +67,16 @@ class DatasetConfig:
     """How to read a data set whose rows have a text and a label.
 
     Args:
-        text: The columns whose values are the text.
+        text: The columns of the text.
         label: The column of the label.
-        labels: What its values stand for.
-        id, group: Columns of names; empty: the number of the row, and no groups.
-        hub: `name` and `revision` on the hub, where they are given.
-        form: Of its text files.
-        test_size: Rows or share that are classified of a file without splits; None: it is classified as a whole.
-        split_seed: Of that division.
-        spaced: Whether the values of several text columns are stripped and joined by a space where they are not empty;
-            else they are joined as they stand.
+        labels: The label words of its values.
+        id, group: Columns of ids and groups; empty: the row number, and no groups.
+        hub: `name` and `revision` on the hub, if given.
+        form: Format of its text files.
+        test_size: Number or fraction of rows to classify in a file without splits; None: all.
+        split_seed: Random seed of that division.
+        spaced: Whether several text columns are stripped and joined by a space, without empty ones; otherwise they are
+            joined unchanged.
     """
 
     dataset: DataSet
@@ -91,7 +93,7 @@ class DatasetConfig:
 
 
 def read_path(node: yaml.Node | None, text: str) -> str:
-    """`text`, the word of `node`, as a path."""
+    """`text`, the value of `node`, as a path."""
     try:
         return expand_path(text)
     except InputError as error:
@@ -102,54 +104,54 @@ def read_dataset_config(path: str | Path, flag: str = "--config") -> DatasetConf
     """Read and check a YAML file.
 
     Raises:
-        InputError: Names file and line, what was found and what was expected.
+        InputError: The file is invalid; the message names file and line, what was found and what was expected.
     """
     entries = read_entries(path, flag)
-    found = {key: node for key, (_, node) in entries.items()}
-    labels = read_label_words(found["label_words"], found.get("first_label"))
-    one = {key: read_word(node, key) for key, node in found.items() if key not in LONGER}
+    nodes = {key: node for key, (_, node) in entries.items()}
+    labels = read_label_words(nodes["label_words"], nodes.get("first_label"))
+    values = {key: read_word(node, key) for key, node in nodes.items() if key not in LONGER}
     for key in ("dataset", "split", "train_split"):
-        if key in one and not NAME.fullmatch(one[key]):
-            raise mistake(found[key], f"{key} is {one[key]!r}, expected letters, digits, '_', '-' and '.'")
-    text = read_words(found["text"], "text")
+        if key in values and not NAME.fullmatch(values[key]):
+            raise mistake(nodes[key], f"{key} is {values[key]!r}, expected letters, digits, '_', '-' and '.'")
+    text = read_words(nodes["text"], "text")
     for key in ("label", "group"):
-        if one.get(key) in text:
-            raise mistake(found[key], f"{key} is {one[key]!r}, which is a column of the text")
-    if one.get("draw", "per_class") not in DRAWS:
-        raise mistake(found["draw"], f"draw is {one['draw']!r}, expected {' or '.join(DRAWS)}")
+        if values.get(key) in text:
+            raise mistake(nodes[key], f"{key} is {values[key]!r}, which is a column of the text")
+    if values.get("draw", "per_class") not in DRAWS:
+        raise mistake(nodes["draw"], f"draw is {values['draw']!r}, expected {' or '.join(DRAWS)}")
     dataset = DataSet(
-        name=one["dataset"],
-        path=read_path(found["path"], one["path"]),
-        template=read_templates(found, text, labels.words),
+        name=values["dataset"],
+        path=read_path(nodes["path"], values["path"]),
+        template=read_templates(nodes, text, labels.words),
         label_words=labels.words,
-        draw=DRAWS[one.get("draw", "per_class")],
-        sample=read_path(found.get("sample"), one.get("sample", "")),
-        split=one.get("split", "test"),
-        train_split=one.get("train_split", "train"),
-        k=read_count(found["k"], "k") if "k" in found else 1,
+        draw=DRAWS[values.get("draw", "per_class")],
+        sample=read_path(nodes.get("sample"), values.get("sample", "")),
+        split=values.get("split", "test"),
+        train_split=values.get("train_split", "train"),
+        k=read_count(nodes["k"], "k") if "k" in nodes else 1,
         places={key: place(node) for key, (node, _) in entries.items()},
     )
-    hub = {name: one[key] for name, key in (("name", "config"), ("revision", "revision")) if key in one}
+    hub = {name: values[key] for name, key in (("name", "config"), ("revision", "revision")) if key in values}
     return DatasetConfig(
         dataset,
         text,
-        one["label"],
+        values["label"],
         labels,
         hub,
-        read_format(found, needed=(*text, one["label"])),
-        one.get("id", ""),
-        one.get("group", ""),
-        read_size(found["test_size"]) if "test_size" in found else None,
-        read_count(found["split_seed"], "split_seed") if "split_seed" in found else 42,
+        read_format(nodes, needed=(*text, values["label"])),
+        values.get("id", ""),
+        values.get("group", ""),
+        read_size(nodes["test_size"]) if "test_size" in nodes else None,
+        read_count(nodes["split_seed"], "split_seed") if "split_seed" in nodes else 42,
     )
 
 
 def read_entries(path: str | Path, flag: str) -> dict[str, tuple[yaml.Node, yaml.Node]]:
-    """Key -> the nodes of key and value, of a file with all keys that are needed and no other."""
+    """Key -> the nodes of key and value, of a file with all required keys and no unknown ones."""
     root = read_node(path, flag)
     expected = f"expected a mapping with the keys {', '.join(REQUIRED)}"
     if root is None:
-        raise InputError(f"{path}:1: found nothing, {expected}")
+        raise InputError(f"{path}:1: the file is empty, {expected}")
     if not isinstance(root, yaml.MappingNode):
         raise mistake(root, f"found {kind(root)}, {expected}")
     entries: dict[str, tuple[yaml.Node, yaml.Node]] = {}
@@ -158,7 +160,7 @@ def read_entries(path: str | Path, flag: str) -> dict[str, tuple[yaml.Node, yaml
         if key not in REQUIRED + OPTIONAL:
             raise mistake(node, f"unknown key {key!r}, expected one of {', '.join(REQUIRED + OPTIONAL)}")
         if key in entries:
-            raise mistake(node, f"key {key!r} stands at {place(entries[key][0])} already")
+            raise mistake(node, f"duplicate key {key!r}, first at {place(entries[key][0])}")
         entries[key] = (node, value)
     for key in REQUIRED:
         if key not in entries:
@@ -166,26 +168,27 @@ def read_entries(path: str | Path, flag: str) -> dict[str, tuple[yaml.Node, yaml
     return entries
 
 
-def read_templates(found: Mapping[str, yaml.Node], columns: Sequence[str], label_words: Sequence[str]) -> Template:
-    """The template, with the instruction and the order of the channel method where the file has them."""
-    template = of_lines(found, "template", lambda source: read_template(source, columns, label_words))
-    if "channel_template" in found:
-        template = of_lines(
-            found, "channel_template", lambda source: with_channel(template, source, columns, label_words)
+def read_templates(nodes: Mapping[str, yaml.Node], columns: Sequence[str], label_words: Sequence[str]) -> Template:
+    """The template, with the instruction and the channel template if the file has them."""
+    template = read_lines_of(nodes, "template", lambda source: read_template(source, columns, label_words))
+    if "channel_template" in nodes:
+        template = read_lines_of(
+            nodes, "channel_template", lambda source: with_channel(template, source, columns, label_words)
         )
-    if "instruction" in found:
-        template = of_lines(found, "instruction", lambda source: with_instruction(template, source, label_words))
+    if "instruction" in nodes:
+        template = read_lines_of(nodes, "instruction", lambda source: with_instruction(template, source, label_words))
     return template
 
 
-def of_lines(found: Mapping[str, yaml.Node], key: str, read: Callable[[str], Template]) -> Template:
-    """What `read` makes of the lines of a key; what it finds wrong names the line of the file."""
-    node = found[key]
+def read_lines_of(nodes: Mapping[str, yaml.Node], key: str, read: Callable[[str], Template]) -> Template:
+    """The result of `read` for the lines of a key; a ValueError becomes an InputError with the line of the file."""
+    node = nodes[key]
     if not isinstance(node, yaml.ScalarNode) or node.tag not in WRITTEN:
         raise mistake(node, f"{key} is {kind(node)}, expected lines of text")
     unusable = UNUSABLE.search(node.value.replace("\n", "").replace("\t", ""))
     if unusable or not node.value.strip():
-        raise mistake(node, f"{key} holds {unusable[0]!r}" if unusable else f"{key} is empty, expected lines of text")
+        problem = f"contains {unusable[0]!r}" if unusable else "is empty"
+        raise mistake(node, f"{key} {problem}, expected lines of text")
     try:
         return read(node.value)
     except ValueError as error:
@@ -193,7 +196,7 @@ def of_lines(found: Mapping[str, yaml.Node], key: str, read: Callable[[str], Tem
 
 
 def read_label_words(node: yaml.Node, first: yaml.Node | None) -> Labels:
-    """What the values of the label column stand for. Words and values are compared in Unicode's form NFC."""
+    """The label words and their values in the label column, compared in Unicode's normal form NFC."""
     if isinstance(node, yaml.SequenceNode):
         pairs = [("", item, item) for item in node.value]
     elif isinstance(node, yaml.MappingNode):
@@ -205,41 +208,42 @@ def read_label_words(node: yaml.Node, first: yaml.Node | None) -> Labels:
     for value, key, item in pairs:
         word = read_word(item, "a label word")
         if value and value in values:
-            raise mistake(key, f"label_words: the value {value!r} stands there twice")
+            raise mistake(key, f"label_words: duplicate value {value!r}")
         if normal(word) in words:
-            raise mistake(item, f"label_words: the label word {word!r} stands there twice")
+            raise mistake(item, f"label_words: duplicate label word {word!r}")
         values[value] = words[normal(word)] = word
     if len(words) < 2:
         raise mistake(node, f"label_words: found {len(words)}, expected at least two")
     if isinstance(node, yaml.MappingNode):
         if first is not None:
-            raise mistake(first, "first_label is for a list of label words, here they are a mapping")
+            raise mistake(first, "first_label is only for a list of label words, but label_words is a mapping")
         return Labels(tuple(words.values()), values)
     if first is not None and read_word(first, "first_label") not in ("0", "1"):
         raise mistake(first, f"first_label is {kind(first)}, expected 0 or 1")
     return Labels(tuple(words.values()), {}, numbered=True, first=None if first is None else int(first.value))
 
 
-def read_format(found: dict[str, yaml.Node], needed: tuple[str, ...]) -> Format:
-    """How its text files are written."""
-    encoding = read_word(found["encoding"], "encoding") if "encoding" in found else "utf-8"
+def read_format(nodes: dict[str, yaml.Node], needed: tuple[str, ...]) -> Format:
+    """The format of the data set's text files."""
+    encoding = read_word(nodes["encoding"], "encoding") if "encoding" in nodes else "utf-8"
     try:
         "a".encode(encoding)
     except (LookupError, ValueError):
-        raise mistake(found["encoding"], f"encoding is {encoding!r}, which is none of text that Python knows") from None
-    quote = read_word(found["quote"], "quote") if "quote" in found else "double"
+        raise mistake(nodes["encoding"], f"encoding is {encoding!r}, expected a text encoding of Python") from None
+    quote = read_word(nodes["quote"], "quote") if "quote" in nodes else "double"
     if quote not in QUOTES:
-        raise mistake(found["quote"], f"quote is {quote!r}, expected {' or '.join(QUOTES)}")
+        raise mistake(nodes["quote"], f"quote is {quote!r}, expected {' or '.join(QUOTES)}")
     return Format(
         encoding,
-        read_delimiter(found["delimiter"]) if "delimiter" in found else "",
+        read_delimiter(nodes["delimiter"]) if "delimiter" in nodes else "",
         QUOTES[quote],
-        read_words(found["headerless"], "headerless") if "headerless" in found else (),
+        read_words(nodes["headerless"], "headerless") if "headerless" in nodes else (),
         needed,
     )
 
 
 def read_delimiter(node: yaml.Node) -> str:
+    """The delimiter of csv files: one character."""
     value = node.value if isinstance(node, yaml.ScalarNode) else ""
     value = "\t" if value.strip() in ("tab", r"\t") else value
     if len(value) != 1 or value.isalnum() or value in '" \r\n':
@@ -248,10 +252,10 @@ def read_delimiter(node: yaml.Node) -> str:
 
 
 def read_size(node: yaml.Node) -> int | float:
-    """A number of rows, or a share between 0 and 1."""
+    """A number of rows, or a fraction between 0 and 1."""
     word = read_word(node, "test_size")
     if re.fullmatch(r"[1-9][0-9]{0,8}", word):
         return int(word)
     if re.fullmatch(r"0?\.[0-9]*[1-9][0-9]*", word):
         return float(word)
-    raise mistake(node, f"test_size is {word!r}, expected a number of rows, or a share between 0 and 1")
+    raise mistake(node, f"test_size is {word!r}, expected a number of rows, or a fraction between 0 and 1")

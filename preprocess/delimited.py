@@ -1,4 +1,4 @@
-"""CSV and its like: every field is a string, every row has the fields of the header, every defect has its line."""
+"""CSV and TSV files: fields are strings, rows have the fields of the header, and errors name the line."""
 
 import csv
 import sys
@@ -14,20 +14,20 @@ CANDIDATES = ",;\t|"
 NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 CLASS = "class"  # the first column of a file without a header
 
-csv.field_size_limit(sys.maxsize)  # texts of any length; the limit of the standard library is 131,072 characters
+csv.field_size_limit(sys.maxsize)  # the standard library's default is 131,072 characters
 
 
 @dataclass(frozen=True)
 class Format:
-    """How the text files of a data set are written.
+    """The format of a data set's text files.
 
     Args:
-        encoding: As Python names it; with UTF-8, a byte order mark is no text.
-        delimiter: One character; empty: a tab in .tsv, else what the header shows.
-        quoted: Whether fields may stand in double quotes, doubled in them, with line breaks in them.
-        headerless: Names of the fields that follow the class where a file has no header: its first field is then a
-            number. Empty: every file has one.
-        needed: Columns that will be read: they tell of the delimiter where the header alone does not.
+        encoding: As named in Python; a byte order mark of UTF-8 is skipped.
+        delimiter: One character; empty: a tab in .tsv, else detected from the header.
+        quoted: Whether fields may be in double quotes, which are doubled inside; such fields may contain line breaks.
+        headerless: Names of the fields after the class in files without a header, which begin with a number. Empty:
+            every file has a header.
+        needed: Columns that will be read; they help to detect the delimiter.
     """
 
     encoding: str = "utf-8"
@@ -38,11 +38,11 @@ class Format:
 
 
 def read_delimited(path: Path, form: Format) -> Iterator[tuple[int, dict[str, str]]]:
-    """(line on which it begins, row) of each row.
+    """(first line, row) of each row.
 
     Raises:
-        InputError: A header that names a column twice or shows two delimiters; a row of more or fewer fields; a quote
-            that does not close; an empty line between rows. Names the line.
+        InputError: A duplicate column, an ambiguous delimiter, a row with more or fewer fields, an unclosed quote, or
+            an empty line between rows; the message names the line.
     """
     header, rows, _ = open_rows(path, form)
     empty = 0
@@ -54,19 +54,19 @@ def read_delimited(path: Path, form: Format) -> Iterator[tuple[int, dict[str, st
         elif len(row) != len(header):
             raise InputError(
                 f"{path}: line {line}: {len(row)} fields, expected {len(header)}: {', '.join(header)}; "
-                "a field with a delimiter in it stands in double quotes"
+                "a field that contains the delimiter must be in double quotes"
             )
         else:
             yield line, dict(zip(header, row, strict=True))
 
 
 def is_headerless(path: Path, form: Format) -> bool:
-    """Whether the first row is one of data: it begins with a number, and the data set has a form without a header."""
+    """Whether a file has no header: its first row begins with a number, and the format allows it."""
     return bool(form.headerless) and open_rows(path, form)[2]
 
 
 def open_rows(path: Path, form: Format) -> tuple[tuple[str, ...], Iterator[tuple[int, list[str]]], bool]:
-    """The names of the columns, the rows below the header, and whether there is no header."""
+    """The column names, the rows of data, and whether the file has no header."""
     lines = read_lines(path, form.encoding)
     skipped, first = 0, next(lines, "")
     while first and not first.strip():
@@ -80,15 +80,15 @@ def open_rows(path: Path, form: Format) -> tuple[tuple[str, ...], Iterator[tuple
     header = tuple(name.strip() for name in top)
     repeated = next((name for number, name in enumerate(header) if name and name in header[:number]), None)
     if repeated is not None:
-        raise InputError(f"{path}: line {line}: the header names the column {repeated!r} twice")
+        raise InputError(f"{path}: line {line}: duplicate column {repeated!r} in the header")
     return header, rows, False
 
 
 def find_delimiter(path: Path, line: str, form: Format) -> str:
-    """That which is declared; that of .tsv; else the only one that cuts the first line.
+    """The declared delimiter, the tab of .tsv, or else the only candidate that splits the first line.
 
     Raises:
-        InputError: Several do, and neither the columns that are needed nor the form without a header tells which.
+        InputError: Several do, and neither the needed columns nor the format without a header decides.
     """
     if form.delimiter:
         return form.delimiter
@@ -96,25 +96,26 @@ def find_delimiter(path: Path, line: str, form: Format) -> str:
         return "\t"
     cut = {each: fields for each in CANDIDATES if len(fields := cut_line(line, each, form.quoted)) > 1}
     if len(cut) > 1:
-        known = {each: fields for each, fields in cut.items() if is_known(fields, form)}
-        cut = known if len(known) == 1 else cut
+        expected = {each: fields for each, fields in cut.items() if is_expected(fields, form)}
+        cut = expected if len(expected) == 1 else cut
     if len(cut) > 1:
-        found = " and ".join(NAMES[each] for each in cut)
+        names = " and ".join(NAMES[each] for each in cut)
         raise InputError(
-            f"{path}: line 1: {found} may separate its columns; say `delimiter: ...` in the YAML file of the data set"
+            f"{path}: line 1: ambiguous delimiter ({names}); set `delimiter: ...` in the YAML file of the data set"
         )
     return next(iter(cut), ",")
 
 
 def cut_line(line: str, delimiter: str, quoted: bool) -> list[str]:
-    """The fields of a line; none where it is not whole by itself."""
+    """The fields of a line; empty if a quoted field extends beyond it."""
     try:
         return next(make_reader([line], delimiter, quoted), [])
     except csv.Error:
         return []
 
 
-def is_known(fields: list[str], form: Format) -> bool:
+def is_expected(fields: list[str], form: Format) -> bool:
+    """Whether the fields of the first line include the needed columns, or fit the format without a header."""
     names = {name.strip() for name in fields}
     if form.headerless and fields[0].strip().isdecimal():
         return len(fields) == 1 + len(form.headerless)
@@ -122,6 +123,7 @@ def is_known(fields: list[str], form: Format) -> bool:
 
 
 def make_reader(lines: Iterable[str], delimiter: str, quoted: bool) -> Iterator[list[str]]:
+    """A strict csv reader of `lines`."""
     quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
     return csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)
 
@@ -129,8 +131,8 @@ def make_reader(lines: Iterable[str], delimiter: str, quoted: bool) -> Iterator[
 def numbered(
     path: Path, lines: Iterable[str], delimiter: str, quoted: bool, skipped: int
 ) -> Iterator[tuple[int, list[str]]]:
-    """(line on which it begins, fields) of each record. A line break in quotes ends a line, but no record."""
-    record: list[str] = []  # the lines of the record that is being read
+    """(first line, fields) of each record. A quoted line break does not end a record."""
+    record: list[str] = []  # the lines of the current record
 
     def kept() -> Iterator[str]:
         for line in lines:
@@ -148,28 +150,29 @@ def numbered(
 
 
 def csv_message(path: Path, begins: int, record: list[str], delimiter: str, error: csv.Error) -> str:
-    """What is wrong in the record that begins in this line."""
-    mend = "double the quotes in a quoted field, or say `quote: none` in the YAML file of the data set"
+    """The message for an invalid record that begins in line `begins`."""
+    advice = "double the quotes inside quoted fields, or set `quote: none` in the YAML file of the data set"
     if "end of data" in str(error):
         line = begins + last_quote(record, delimiter)
-        return f"{path}: line {line}: not readable as csv: a quote that opens here never closes; {mend}"
+        return f"{path}: line {line}: invalid csv: unclosed quote; {advice}"
     line = begins + len(record) - 1
     where = f"line {line}" if line == begins else f"line {line}, in the row that begins in line {begins}"
-    return f"{path}: {where}: not readable as csv: {error}; {mend}"
+    return f"{path}: {where}: invalid csv: {error}; {advice}"
 
 
 def last_quote(record: list[str], delimiter: str) -> int:
-    """On which line of a record, from 0, its last quoted field opens: a quote opens one at the beginning of a field."""
+    """The line of a record, from 0, in which its last quoted field begins."""
     opened, inside, before = 0, False, delimiter
     for number, line in enumerate(record):
         for character in line:
             if character == '"' and inside:
                 inside = False
-            elif character == '"' and before in (delimiter, '"'):  # a second quote after the first is one in the text
+            elif character == '"' and before in (delimiter, '"'):  # a doubled quote belongs to the text
                 opened, inside = (opened if before == '"' else number), True
             before = character
     return opened
 
 
 def is_blank(row: list[str]) -> bool:
+    """Whether a row comes from an empty line."""
     return not row or (len(row) == 1 and not row[0].strip())

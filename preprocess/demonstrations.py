@@ -1,4 +1,4 @@
-"""Demonstrations: the k examples of each class that a few-shot prompt shows. Every draw is a function of its seed."""
+"""Draws of demonstrations: the k examples of each class in a few-shot prompt. A draw is determined by its seed."""
 
 import math
 from collections import Counter
@@ -14,14 +14,14 @@ Draw = Callable[[Sequence[Example], Sequence[str], int, int], list[Example]]
 
 
 def draw_stratified(examples: Sequence[Example], label_words: Sequence[str], k: int, seed: int) -> list[Example]:
-    """k a class by the stratified split of `datasets`, which the original system uses: on AG News its very prompt.
+    """k of each class by the stratified split of `datasets`, as in the original system (on AG News, the same prompt).
 
     Args:
-        examples: The train split, in its own order.
-        label_words: Of the classes, in their own order.
+        examples: The train split, in order.
+        label_words: The label words, in order.
 
     Raises:
-        InputError: The split does not give k of each class (it keeps proportions, so the classes must be near balance).
+        InputError: The split does not give k of each class: it keeps proportions, so classes must be nearly balanced.
     """
     count = k * len(label_words)
     what = f"--k {k}: no stratified draw of {count} from {len(examples)} train examples"
@@ -34,10 +34,10 @@ def draw_stratified(examples: Sequence[Example], label_words: Sequence[str], k: 
 def divide(
     examples: Sequence[Example], label_words: Sequence[str], test_size: int | float, seed: int
 ) -> tuple[list[Example], list[Example]]:
-    """(test, rest): a stratified part of so many examples, or of such a share, and the others, both in their order.
+    """(test, rest): a stratified part with this number or fraction of the examples, and the others, both in order.
 
     Raises:
-        InputError: The classes are too small for it.
+        InputError: The classes are too small.
     """
     what = f"test_size {test_size}: no stratified part of {len(examples)} examples"
     rest, test = stratified(examples, label_words, seed, what, test_size=test_size)
@@ -47,11 +47,14 @@ def divide(
 def stratified(
     examples: Sequence[Example], label_words: Sequence[str], seed: int, what: str, **size: int | float
 ) -> tuple[list[int], list[int]]:
-    """The places of both parts, in the order of `train_test_split` of `datasets`.
+    """The indices of the train and the test part, in the order of `train_test_split` of `datasets`.
 
     Args:
-        what: Begins the message where there is no such split.
+        what: The beginning of error messages.
         size: `train_size` or `test_size`.
+
+    Raises:
+        InputError: There is no such split.
     """
     from datasets import ClassLabel, Dataset, Features, Value
 
@@ -68,7 +71,7 @@ def stratified(
 
 
 def draw_per_class(examples: Sequence[Example], label_words: Sequence[str], k: int, seed: int) -> list[Example]:
-    """k of each class at random, then shuffled, for classes far from balance.
+    """k of each class at random, then shuffled; for imbalanced classes.
 
     Raises:
         InputError: A class has fewer than k examples.
@@ -86,14 +89,13 @@ def draw_per_class(examples: Sequence[Example], label_words: Sequence[str], k: i
 def draw_demonstrations(
     draw: Draw, train: Sequence[Example], test: Sequence[Example], label_words: Sequence[str], k: int, seed: int
 ) -> list[Example]:
-    """`draw`, without those train examples that are test examples, by their text: none demonstrates itself.
+    """Demonstrations drawn by `draw`, without test examples (compared by text).
 
-    The first draw is from the whole train split, and where no test example is in it, it stays: so the demonstrations of
-    AG News are those of the original system, whatever test texts its train split holds elsewhere. Where one is, the
-    second draw is from the train split without all test texts.
+    The first draw is from the whole train split. If it contains no test text it is kept, so that the demonstrations of
+    AG News are those of the original system. Otherwise a second draw is made without all test texts.
 
     Raises:
-        InputError: Too few are left of a class; whatever `draw` says of the train split.
+        InputError: A class has too few examples, or `draw` fails.
     """
     if k == 0:
         return []
@@ -106,28 +108,33 @@ def draw_demonstrations(
     for word in label_words:
         if left[word] < k:
             raise InputError(
-                f"--k {k}: class {word} has {left[word]} examples to draw demonstrations from, the test examples left "
-                f"out ({len(train) - len(others)} of {len(train)}); name others with --demonstrations, or --k 0"
+                f"--k {k}: class {word} has {left[word]} examples to draw demonstrations from, without the test "
+                f"examples ({len(train) - len(others)} of {len(train)}); use --demonstrations, or --k 0"
             )
     return draw(others, label_words, k, seed)
 
 
 def reordered(drawn: Sequence[Example], seed: int, order: int) -> list[Example]:
-    """The same demonstrations in another order: the `order`-th of those permutations, distinct and not the drawn one,
-    that a generator of this seed gives; the last there is where there are fewer (Lu et al. 2022)."""
+    """The same demonstrations in another order (Lu et al. 2022).
+
+    Args:
+        seed: Random seed of the permutations, which are distinct and differ from the drawn order.
+        order: Index of the permutation, from 1; if there are fewer, the last one is used.
+    """
     generator = np.random.default_rng([seed, len(drawn)])
     own = tuple(range(len(drawn)))
-    found = {own: None}
-    while len(found) <= min(order, math.factorial(len(drawn)) - 1):
-        found[tuple(generator.permutation(len(drawn)).tolist())] = None
-    return [drawn[place] for place in list(found)[-1]]
+    orders = {own: None}
+    while len(orders) <= min(order, math.factorial(len(drawn)) - 1):
+        orders[tuple(generator.permutation(len(drawn)).tolist())] = None
+    return [drawn[place] for place in list(orders)[-1]]
 
 
 def check_counts(drawn: Sequence[Example], label_words: Sequence[str], k: int, what: str) -> None:
+    """Raises InputError unless there are k of each class; `what` was drawn, for the message."""
     counts = Counter(example.label_word for example in drawn)
     word = min(label_words, key=lambda word: counts[word])
     if counts[word] != k:
-        raise InputError(f"--k {k}: {what} has {counts[word]} of class {word}; its classes are too far from balance")
+        raise InputError(f"--k {k}: {what} has {counts[word]} of class {word}; the classes are too imbalanced")
 
 
 def cut_words(example: Example, max_words: int) -> Example:

@@ -1,9 +1,11 @@
-"""DocBank (Li et al. 2020): one file a page, one token a line, as labelled blocks under DocLayNet's labels.
+"""DocBank (Li et al. 2020): pages of labelled tokens, read as blocks with DocLayNet's labels.
 
-A line: token, x0, y0, x1, y1 (0-1000), R, G, B, font, label, separated by tabs, in reading order.
+Each page is a file, each token a line:
+
+token, x0, y0, x1, y1 (0-1000), R, G, B, font, label, separated by tabs, in reading order.
 
     txt/*.txt, ori_jpg/*_ori.jpg                              the samples
-    DocBank_500K_txt/*.txt, DocBank_500K_ori_img/*_ori.jpg    the whole of it, and what lists its splits:
+    DocBank_500K_txt/*.txt, DocBank_500K_ori_img/*_ori.jpg    the whole data set, and the lists of its splits:
     MSCOCO_Format_Annotation/500K_{train,valid,test}.json
 """
 
@@ -15,6 +17,7 @@ from pathlib import Path
 from statistics import median
 
 from preprocess.blocks import Block, Cell, page_blocks
+from preprocess.cells import placed
 from preprocess.errors import InputError
 from preprocess.files import read_json
 from preprocess.layout import corners
@@ -35,41 +38,51 @@ LABEL_WORDS = {
     "paragraph": "Text",
     "reference": "Text",
 }
-FIGURE = "##LTFigure##"  # stands for a picture, which has no text here
-RULES = ("##LTLine##", "##LTRect##", "##LTCurve##")  # stand for strokes, which are no part of any block
-MAX_GAP = 1.5  # median line heights between two lines of one block
+FIGURE = "##LTFigure##"  # the token of a picture, which has no text
+RULES = ("##LTLine##", "##LTRect##", "##LTCurve##")  # tokens of strokes, which belong to no block
+MAX_GAP = 1.5  # maximum gap between two lines of a block, in median line heights
 NUMBER = re.compile(r"-?[0-9]{1,9}")
-ORIGINAL = "_ori"  # what the name of a page's image ends in
+ORIGINAL = "_ori"  # end of an image's name
 INDEX_FOLDERS = ("", "MSCOCO_Format_Annotation", "indexed_files")
 
 
-def read_tokens(path: Path) -> list[tuple[Cell, str]]:
-    """The tokens of a page, each with its DocBank label; strokes are left out. Boxes may leave the page.
+def read_tokens(path: Path, labelled: bool = True) -> list[tuple[Cell, str]]:
+    """The tokens of a page, each with its DocBank label; strokes are dropped. Boxes may extend beyond the page.
+
+    Args:
+        labelled: Whether to read the labels; without, they are empty.
 
     Raises:
-        InputError: A line that is not of the form; names file and line.
+        InputError: An invalid line; the message names file and line.
     """
     tokens = []
     with path.open(encoding="utf-8", errors="replace", newline="\n") as file:
         for number, line in enumerate(file, start=1):
             columns = line.rstrip("\r\n").split("\t")
-            if len(columns) != 10 or not all(map(NUMBER.fullmatch, columns[1:5])):
+            if (
+                len(columns) < (10 if labelled else 5)
+                or len(columns) > 10
+                or not all(map(NUMBER.fullmatch, columns[1:5]))
+            ):
                 raise InputError(f"{path}: line {number}: expected token, four numbers, R, G, B, font and label")
-            if columns[9] not in LABEL_WORDS:
-                raise InputError(f"{path}: line {number}: label {columns[9]!r} is none of {', '.join(LABEL_WORDS)}")
+            if labelled and columns[9] not in LABEL_WORDS:
+                raise InputError(
+                    f"{path}: line {number}: label {columns[9]!r}, expected one of {', '.join(LABEL_WORDS)}"
+                )
             if columns[0] in RULES:
                 continue
             x0, y0, x1, y1 = map(int, columns[1:5])
             text = "" if columns[0] == FIGURE else columns[0]
-            tokens.append((Cell(text, (x0, y0, x1 - x0, y1 - y0)), columns[9]))
+            tokens.append((Cell(text, (x0, y0, x1 - x0, y1 - y0)), columns[9] if labelled else ""))
     return tokens
 
 
 def split_run(cells: list[Cell]) -> Iterator[list[Cell]]:
-    """Cut a run of tokens of one label into blocks: at a gap of more than 1.5 line heights, and where y jumps up."""
+    """Split a run of tokens with the same label into blocks: at gaps of more than 1.5 line heights, and if y jumps
+    up."""
     height = median(cell.box[3] for cell in cells)
     block: list[Cell] = []
-    top = bottom = 0.0  # of the line that is being read
+    top = bottom = 0.0  # of the current line
     for cell in cells:
         y0, y1 = cell.box[1], cell.box[1] + cell.box[3]
         if block and (y0 - bottom > MAX_GAP * height or y1 < top):
@@ -84,18 +97,15 @@ def split_run(cells: list[Cell]) -> Iterator[list[Cell]]:
 
 
 def read_page(path: Path, unit: Unit | None = None) -> list[Block]:
-    """The blocks of one page; the page is called by its file's name.
+    """The blocks of one page, which has the name of its file.
 
     Args:
-        unit: Of the boxes, which are checked; None: 0..1000, not checked.
+        unit: Unit of the boxes, which are checked against it; None: 0..1000, not checked.
 
     Raises:
-        InputError: As of `read_tokens`; boxes that are told in another unit.
+        InputError: As for `read_tokens`; or the boxes are in another unit.
     """
-    regions, tokens = [], read_tokens(path)
-    if unit is not None and unit.name == PIXELS:
-        raise InputError(f"{path}: {unit.flag} {PIXELS}: DocBank's files do not tell the size of a page")
-    unit = unit or Unit(THOUSANDTHS, declared=True)
+    regions, tokens, unit = [], read_tokens(path), unit_of_page(path, unit)
     size = unit.size((1000, 1000))
     check_boxes([corners(cell.box) for cell, _ in tokens], unit, None, str(path))
     for label, run in groupby(tokens, key=lambda token: token[1]):
@@ -107,16 +117,33 @@ def read_page(path: Path, unit: Unit | None = None) -> list[Block]:
     return page_blocks(regions, path.stem, "scientific_articles", size)
 
 
-def token_files(folder: Path, names: Sequence[str]) -> list[Path] | None:
-    """The pages of a split, by name in the C locale; None where the folder is not DocBank's.
+def unit_of_page(path: Path, unit: Unit | None) -> Unit:
+    """The declared unit of the boxes of a page; default 0..1000, unchecked."""
+    if unit is not None and unit.name == PIXELS:
+        raise InputError(f"{path}: {unit.flag} {PIXELS}: DocBank's files do not contain the page size")
+    return unit or Unit(THOUSANDTHS, declared=True)
 
-    Where no file lists the splits, all pages are `test`.
+
+def read_cells(path: Path, unit: Unit | None = None) -> list[Block]:
+    """The tokens of a page as blocks without a class, in reading order; labels are not read.
+
+    Raises:
+        InputError: As of `read_page`.
+    """
+    cells = [cell for cell, _ in read_tokens(path, labelled=False)]
+    return placed(cells, path.stem, (1000, 1000), str(path), unit_of_page(path, unit))
+
+
+def token_files(folder: Path, names: Sequence[str]) -> list[Path] | None:
+    """The pages of a split, sorted by name in the C locale; None if the folder is not DocBank's.
+
+    Without files that list the splits, all pages belong to `test`.
 
     Args:
-        names: What the split may be called.
+        names: Possible names of the split.
     """
     inside = tokens_folder(folder)
-    if inside == folder and any(folder.glob("*.json")):  # a licence beside pages of another form
+    if inside == folder and any(folder.glob("*.json")):  # pages in another format, with a licence as text
         return None
     files = page_files(folder)
     if not files:
@@ -130,44 +157,44 @@ def token_files(folder: Path, names: Sequence[str]) -> list[Path] | None:
 
 
 def page_files(folder: Path) -> list[Path]:
-    """All token files of a DocBank folder, by name in the C locale."""
+    """All token files of a DocBank folder, sorted by name in the C locale."""
     return sorted(tokens_folder(folder).glob("*.txt"), key=lambda path: path.name.encode())
 
 
 def tokens_folder(folder: Path) -> Path:
-    """Where the token files of a DocBank folder lie: txt/, ..._txt/, or else the folder itself."""
+    """The folder of the token files of a DocBank folder: txt/, ..._txt/, or else the folder itself."""
     named = [folder / "txt", *sorted(folder.glob("*_txt"))]
-    for found in (path for path in named if path.is_dir()):
-        return found / found.name if (found / found.name).is_dir() else found  # unpacked into a folder of its name
+    for tokens in (path for path in named if path.is_dir()):
+        return tokens / tokens.name if (tokens / tokens.name).is_dir() else tokens  # unpacked into a folder of its name
     return folder
 
 
 def split_indexes(folder: Path) -> dict[str, Path]:
-    """The files that list the pages of a split in COCO's form, by what their names end in."""
-    found = [path for name in INDEX_FOLDERS for path in sorted((folder / name).glob("*K_*.json"))]
-    return {path.stem.rpartition("_")[2]: path for path in reversed(found)}
+    """Name of a split -> the file in COCO's format that lists its pages."""
+    paths = [path for name in INDEX_FOLDERS for path in sorted((folder / name).glob("*K_*.json"))]
+    return {path.stem.rpartition("_")[2]: path for path in reversed(paths)}
 
 
 @lru_cache(maxsize=8)
 def read_index(path: Path) -> frozenset[str]:
-    """The names of the pages that a file in COCO's form lists."""
+    """The names of the pages that a file in COCO's format lists."""
     content = read_json(path, "--dataset_path")
     images = content.get("images") if isinstance(content, dict) else None
     names = [image.get("file_name") for image in images or [] if isinstance(image, dict)]
     if not names or not all(isinstance(name, str) for name in names):
-        raise InputError(f"{path}: expected COCO's form: a list of images with file_name (--dataset_path)")
+        raise InputError(f"{path}: expected COCO's format: a list of images with file_name (--dataset_path)")
     return frozenset(Path(name).stem.removesuffix(ORIGINAL) for name in names)
 
 
 def image_stems(file: Path) -> list[Path]:
-    """Where the image of a page may be, without its ending."""
+    """Possible paths of a page's image, without file extension."""
     near = [folder / f"{file.stem}{ORIGINAL}" for folder in image_folders(file.parent)]
     return [*near, file.parent / file.stem, file.parent / f"{file.stem}{ORIGINAL}"]
 
 
 @lru_cache(maxsize=8)
 def image_folders(tokens: Path) -> tuple[Path, ...]:
-    """The folders of images beside that of the tokens, or, where it lies in one of its own name, beside that."""
+    """The image folders next to the folder of the tokens, or next to its parent if that has the same name."""
     root = tokens.parent.parent if tokens.parent.name == tokens.name else tokens.parent
     named = [root / "ori_jpg", *sorted(root.glob("*ori_img"))]
     return tuple(inside if (inside := path / path.name).is_dir() else path for path in named if path.is_dir())

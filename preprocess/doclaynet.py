@@ -1,4 +1,4 @@
-"""DocLayNet (Pfitzmann et al. 2022): the text blocks of document pages, eleven classes. DocBank fits too."""
+"""DocLayNet (Pfitzmann et al. 2022): text blocks of document pages, eleven classes. Also reads DocBank."""
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -42,10 +42,10 @@ class BlockOptions:
     """How the blocks of pages are read.
 
     Args:
-        train_pages: Draw demonstrations from the blocks of so many train pages, the first ones.
-        max_demo_words: Cut a demonstration's text to so many words.
-        dataset_size: small, base or large: that of DocLayNet's parts on the hub, instead of --dataset_path.
-        box_unit: What the boxes are told in: pixels, percent, 0..1000 or 0..1; default pixels, of DocBank 0..1000.
+        train_pages: Number of train pages to draw demonstrations from, the first in order.
+        max_demo_words: Maximum number of words of a demonstration's text.
+        dataset_size: small, base or large: that part of DocLayNet on the hub, instead of --dataset_path.
+        box_unit: Unit of the boxes: pixels, percent, 0..1000 or 0..1; default pixels, for DocBank 0..1000.
     """
 
     train_pages: int = 500
@@ -87,6 +87,7 @@ def preprocess_channel(config: DocLayNetConfig) -> None:
 
 
 def preprocess(config: DocLayNetConfig, method: str) -> None:
+    """Page blocks as prompts of `method`."""
     options, examples = config.blocks, config.prompts.examples
     path = dataset_of_size(options.dataset_size, examples.dataset_path)
     dataset = DOCLAYNET if docbank_files(path) is None else DOCBANK
@@ -108,6 +109,6 @@ def preprocess(config: DocLayNetConfig, method: str) -> None:
 
 
 def train_blocks(plan: Plan, train_pages: int, read: Read) -> list[Example]:
-    """The blocks with text of the first train pages."""
+    """The blocks with text on the first `train_pages` train pages."""
     first = tqdm(islice(read_train(read, plan), train_pages), desc="train pages", unit="page", disable=None)
     return [block.example() for page in first for block in page.blocks if block.text]

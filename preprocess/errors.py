@@ -1,15 +1,15 @@
-"""The one exception for input that a user can mend, and what others have to say as its one line."""
+"""The exception for user errors in files, flags and rows."""
 
 
 class InputError(ValueError):
-    """A file, a flag or a row that cannot be used; the message is one line that names it and what was expected.
+    """An invalid file, flag or row; the message is one line that names it and what was expected.
 
-    `exit_status` is how the command line knows that the line is all a user needs, without a traceback.
+    `exit_status` tells the command line to print the message without a traceback.
     """
 
     exit_status = 2
 
 
 def first_line(error: BaseException) -> str:
-    """What an exception of a library says, in one line; its name where it says nothing."""
+    """The first line of an exception's message, or its type if the message is empty."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,4 +1,4 @@
-"""Files: read with errors that name the file, written whole or not at all."""
+"""Reading files, with errors that name the file, and writing them atomically."""
 
 import errno
 import fcntl
@@ -24,13 +24,13 @@ URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
 def expand_path(text: str) -> str:
-    """A path as a user wrote it, in a file or as `--flag=~/x`, which no shell expands: `~` is the home folder.
+    """A path from a file, or from `--flag=~/x`, which no shell expands, with `~` replaced by the home folder.
 
     Raises:
-        InputError: A URL; links that lead in a circle; a longer name than there can be.
+        InputError: A URL, a loop of links, or a name that is too long.
     """
     if URL.match(text):
-        raise InputError(f"{text}: is a URL, expected a path on this machine (or OWNER/NAME of what is on the hub)")
+        raise InputError(f"{text}: is a URL, expected a path on this machine (or OWNER/NAME on the hub)")
     path = os.path.expanduser(text)
     try:
         os.stat(path)
@@ -40,19 +40,19 @@ def expand_path(text: str) -> str:
     return path
 
 
-PathFlag = Annotated[str, expand_path]  # the type of a field that holds a path: `options` calls it on what is given
+PathFlag = Annotated[str, expand_path]  # the type of path flags: `options` calls `expand_path` with the value
 
 
 def read_bytes(path: str | Path, flag: str) -> bytes:
-    """The content of `path`; `flag` is the option that named it, for the message.
+    """The content of `path`; `flag` is the flag that named it, for messages.
 
     Raises:
-        InputError: Missing, unreadable, or no regular file: a pipe would be waited for, a device never ends.
+        InputError: The file is missing, unreadable, or not a regular file (reading a pipe or device may never end).
     """
     try:
         status = os.stat(path)
         if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
-            raise InputError(f"{path}: is no regular file (a pipe or a device); save its content to one ({flag})")
+            raise InputError(f"{path}: not a regular file (a pipe or a device); save its content to a file ({flag})")
         return Path(path).read_bytes()
     except FileNotFoundError:
         raise InputError(f"{path}: no such file ({flag})") from None
@@ -64,7 +64,7 @@ def read_text(path: str | Path, flag: str) -> str:
     """The text of `path`, with or without a byte order mark.
 
     Raises:
-        InputError: As of `read_bytes`, or not UTF-8.
+        InputError: As for `read_bytes`, or the file is not UTF-8.
     """
     return decode(read_bytes(path, flag), path, flag)
 
@@ -82,13 +82,13 @@ def read_json(path: str | Path, flag: str) -> Any:
     """The parsed content of `path`.
 
     Raises:
-        InputError: As of `read_text`, or not JSON.
+        InputError: As for `read_text`, or the file is not JSON.
     """
     return read_hashed_json(path, flag)[0]
 
 
 def read_hashed_json(path: str | Path, flag: str) -> tuple[Any, str]:
-    """The parsed content of `path`, and the SHA-256 of the very bytes that were parsed."""
+    """The parsed content of `path`, and the SHA-256 of the parsed bytes."""
     content = read_bytes(path, flag)
     return parse_json(decode(content, path, flag), path, flag), hashlib.sha256(content).hexdigest()
 
@@ -97,29 +97,29 @@ def parse_json(raw: str, path: str | Path, flag: str) -> Any:
     """`raw`, the text of `path`, parsed."""
     try:
         content = json.loads(raw, parse_int=within_64_bits if LONG.search(raw) else None)
-        return mend(content) if "\\ud" in raw.lower() else content
+        return replace_surrogates(content) if "\\ud" in raw.lower() else content
     except json.JSONDecodeError as error:
         raise InputError(f"{path}: not JSON: line {error.lineno} column {error.colno}: {error.msg} ({flag})") from None
     except (RecursionError, ValueError) as error:  # nested too deep
-        raise InputError(f"{path}: not usable: {error} ({flag})") from None
+        raise InputError(f"{path}: invalid: {error} ({flag})") from None
 
 
 def within_64_bits(text: str) -> int | float:
-    """A whole number; a longer one, with which nothing is computed, as the nearest float, infinity at last."""
-    return int(text) if len(text) < 20 and -LARGEST <= int(text) < LARGEST else float(text)
+    """An integer of at most 64 bits; a longer one becomes the nearest float, or infinity."""
+    return int(text) if len(text) <= 20 and -LARGEST <= int(text) < LARGEST else float(text)
 
 
-def mend(content: Any) -> Any:
-    """JSON content with U+FFFD for each half of a surrogate pair: JSON can hold one, a tokenizer cannot read it."""
+def replace_surrogates(content: Any) -> Any:
+    """JSON content with U+FFFD for each lone surrogate, which JSON allows but tokenizers cannot encode."""
     text = json.dumps(content, ensure_ascii=False)
     return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
 
 
 def write_bytes(path: str | Path, content: bytes, scratch: Path | None = None) -> None:
-    """Write to a temporary name, then rename: a reader finds the old file or the new, never a half.
+    """Write a file atomically: to a temporary name, which is then renamed.
 
     Args:
-        scratch: Folder for the temporary name, on the same disk; None: beside the file.
+        scratch: Folder of the temporary file, on the same disk; None: the folder of `path`.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -156,7 +156,7 @@ def scratch_folder(path: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Temporary files and folders beside `path` whose writer was killed: one that lives holds a lock on its own."""
+    """Remove temporary files and folders of killed writers next to `path`; a running writer locks its own."""
     for leftover in path.parent.glob(f".{glob.escape(path.name)}.{'?' * 8}"):
         with suppress(OSError):
             descriptor = os.open(leftover, os.O_RDONLY | os.O_NOFOLLOW)
@@ -171,57 +171,59 @@ def remove_leftovers(path: Path) -> None:
 
 
 def write_pair(path: str | Path, content: bytes, meta: bytes, scratch: Path | None = None) -> None:
-    """Write a file and the meta file beside it, which comes last: an old one must not speak for the new content.
+    """Write a file, then its meta file: an old meta file must never describe new content.
 
-    Meanwhile a hidden file tells `is_unfinished` what is ours. Where both files are there already, nothing is touched.
+    Meanwhile a hidden file marks the pair as unfinished, see `is_unfinished`. Unchanged files are not written.
 
     Args:
-        scratch: As of `write_bytes`.
+        scratch: As for `write_bytes`.
     """
-    path, beside = Path(path), meta_path(path)
-    found = path.read_bytes() if path.is_file() else None
-    if found == content and beside.is_file() and beside.read_bytes() == meta and not mark_of(path).exists():
+    path, meta_file = Path(path), meta_path(path)
+    old = path.read_bytes() if path.is_file() else None
+    if old == content and meta_file.is_file() and meta_file.read_bytes() == meta and not mark_of(path).exists():
         return
-    hashes = [hashlib.sha256(part).hexdigest() for part in (found, content) if part is not None]
+    hashes = [hashlib.sha256(part).hexdigest() for part in (old, content) if part is not None]
     write_bytes(mark_of(path), " ".join(hashes).encode(), scratch)
-    beside.unlink(missing_ok=True)
+    meta_file.unlink(missing_ok=True)
     write_bytes(path, content, scratch)
-    write_bytes(beside, meta, scratch)
+    write_bytes(meta_file, meta, scratch)
     mark_of(path).unlink(missing_ok=True)
 
 
 def is_unfinished(path: Path) -> bool:
-    """Whether `write_pair` was stopped between its two files, and the one that is there is still ours."""
+    """Whether `write_pair` was interrupted between its two files, and the file at `path` was not changed since."""
     if not (mark_of(path).is_file() and path.is_file()):
         return False
     return hashlib.sha256(path.read_bytes()).hexdigest() in mark_of(path).read_text().split()
 
 
 def mark_of(path: Path) -> Path:
+    """The hidden file that marks a pair as unfinished."""
     return path.with_name(f".{path.name}.unfinished")
 
 
 def write_json(path: str | Path, content: Any) -> None:
-    """`content` as indented JSON, by way of `write_bytes`."""
+    """Write `content` as indented JSON, atomically."""
     write_bytes(path, encode_json(content))
 
 
 def encode_json(content: Any) -> bytes:
+    """`content` as indented JSON in UTF-8."""
     return (json.dumps(content, ensure_ascii=False, indent=2) + "\n").encode("utf-8", "backslashreplace")
 
 
 def current_umask() -> int:
-    """mkstemp makes private files; results are as readable as any other file of the user."""
+    """The process's umask, for files of mkstemp, which are private by default."""
     umask = os.umask(0)
     os.umask(umask)
     return umask
 
 
 def check_writable(path: str | Path, flag: str) -> None:
-    """Find out before the work whether `path` can be written after it. Nothing is made, in case the work fails.
+    """Check that `path` can be written later, without creating anything.
 
     Raises:
-        InputError: It cannot.
+        InputError: It cannot be written.
     """
     path = Path(path)
     try:
@@ -234,6 +236,6 @@ def check_writable(path: str | Path, flag: str) -> None:
 
 
 def meta_path(path: str | Path) -> Path:
-    """Where the meta file of a prompt or predictions file stands: x.json -> x.meta.json, x.v1 -> x.v1.meta.json."""
+    """The meta file of a prompt or predictions file: x.json -> x.meta.json, x.v1 -> x.v1.meta.json."""
     path = Path(path)
     return path.with_name(path.name.removesuffix(".json") + ".meta.json")

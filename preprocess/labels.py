@@ -1,7 +1,7 @@
-"""What the values of a label column stand for: from a mapping, the names of classes, a list of words, or numbers.
+"""Label words of the values in a label column: from a mapping, class names, a list of words, or numbers.
 
-Values are compared as they are written, stripped, in Unicode's form NFC. `true` of JSON is `true` or `True` of a
-mapping, 1.0 is 1; `01` is not 1. Nothing is guessed: what is not certain is refused, with a mapping to paste.
+Values are compared as strings, stripped, in Unicode's normal form NFC. `true` in JSON is `true` or `True` in a mapping,
+1.0 is 1, and `01` is not 1. Nothing is guessed: ambiguous labels are refused, with a mapping to paste.
 """
 
 import re
@@ -17,19 +17,19 @@ from preprocess.errors import InputError
 
 NUMBER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 WHOLE = re.compile(r"(0|-?[1-9][0-9]*)\.0+")
-SHOWN = 200  # values in a mapping to paste; a column of more is hardly one of labels
+SHOWN = 200  # maximum number of values in a mapping to paste; more are hardly labels
 
 
 @dataclass(frozen=True)
 class Labels:
-    """What a data set says of its labels.
+    """The label words of a data set, as configured.
 
     Args:
-        words: The label words, in their order.
-        values: Value as it is written -> label word, of a mapping.
-        numbered: Whether the words are those of numbers that count up, or the labels themselves: a list.
-        first: The number of the first word; None: 0 or 1, whichever the numbers in the column prove.
-        ignore_case: Values are those of `values` in lower case.
+        words: The label words, in order.
+        values: Value -> label word, if label_words is a mapping.
+        numbered: Whether label_words is a list: the labels themselves, or the words of consecutive numbers.
+        first: Number of the first word; None: 0 or 1, as the numbers in the column prove.
+        ignore_case: Whether values are compared in lower case, as in `values`.
     """
 
     words: tuple[str, ...]
@@ -39,24 +39,25 @@ class Labels:
     ignore_case: bool = False
 
     def known(self, value: Any) -> str | None:
-        """The label word of a value that the mapping has."""
+        """The label word of a value in the mapping; None if it is not in it."""
         ways = spellings(value)
         return next((self.values[way] for way in map(self.fold, ways) if way in self.values), None)
 
     def fold(self, value: str) -> str:
+        """A value in the case in which values are compared."""
         return value.lower() if self.ignore_case else value
 
 
 @dataclass(frozen=True)
 class Column:
-    """A label column as it was read.
+    """A label column, as read.
 
     Args:
-        name: Of the column.
-        values: One a row.
-        classes: The names of its classes, if it has such; its values are then their numbers.
-        place: Of a row, or of the column where that is None: messages begin with it.
-        cite: Messages end with it.
+        name: Name of the column.
+        values: One for each row.
+        classes: The names of its classes, if it has any; the values are then class numbers.
+        place: The beginning of messages about a row, or about the column for None.
+        cite: The end of messages.
     """
 
     name: str
@@ -66,11 +67,12 @@ class Column:
     cite: str = ""
 
     def mistake(self, message: str, row: int | None = None) -> InputError:
+        """The error for a row, or for the column."""
         return InputError(f"{self.place(row)}: {message}{self.cite}")
 
     @cached_property
     def distinct(self) -> dict[tuple[type, Any], int]:
-        """Each value, with its type since 1 equals True, and the row where it stands first."""
+        """Each distinct (type, value) -> the first row with it. The type separates 1 from True."""
         first: dict[tuple[type, Any], int] = {}
         for row, value in enumerate(self.values):
             first.setdefault(key_of(value), row)
@@ -84,16 +86,17 @@ class Column:
 
 
 def key_of(value: Any) -> tuple[type, Any]:
+    """A hashable key of a value, with its type."""
     return type(value), value if isinstance(value, Hashable) else repr(value)
 
 
 def normal(text: str) -> str:
-    """As labels are compared."""
+    """`text` stripped and in the normal form in which labels are compared."""
     return unicodedata.normalize("NFC", text.strip())
 
 
 def spellings(value: Any) -> tuple[str, ...]:
-    """How a value may be written; the last way is the one that it is called by. None of what is no label."""
+    """The spellings of a value; the last one is used in messages. Empty for types that are not labels."""
     if isinstance(value, bool):
         return (str(value), str(value).upper(), str(value).lower())
     if isinstance(value, float):
@@ -109,6 +112,7 @@ def spellings(value: Any) -> tuple[str, ...]:
 
 
 def is_number(value: Any) -> bool:
+    """Whether a value is a whole number, of any type."""
     return NUMBER.fullmatch(spellings(value)[-1]) is not None
 
 
@@ -116,7 +120,7 @@ def read_labels(labels: Labels, column: Column) -> list[str]:
     """The label word of each row.
 
     Raises:
-        InputError: A value that no word stands for, or one that several may stand for.
+        InputError: A value has no label word, or its label word is ambiguous.
     """
     if column.classes:
         names, numbers = column.classes, range(len(column.classes))
@@ -128,19 +132,19 @@ def read_labels(labels: Labels, column: Column) -> list[str]:
         return [words[value] for value in column.values]
     nested = next((name for value in column.values if isinstance(value, dict) for name in value), None)
     if nested is not None:
-        expected = f"a label; one in it is written with a dot, as in `label: {column.name}.{nested}`"
+        expected = f"a label; write a nested column with a dot, as in `label: {column.name}.{nested}`"
         column.refuse(lambda value: isinstance(value, dict), expected)
     column.refuse(lambda value: not any(spellings(value)), one_of(labels.values) if labels.values else "a label")
-    found = {key: labels.known(key[1]) for key in column.distinct}
-    unknown = [value for (_, value), word in found.items() if word is None]
+    word_of = {key: labels.known(key[1]) for key in column.distinct}
+    unknown = [value for (_, value), word in word_of.items() if word is None]
     if unknown:
         words = words_of_list(labels, column, unknown)
-        found |= {key_of(value): words[spellings(value)[-1]] for value in unknown}
-    return [found[key_of(value)] for value in column.values]
+        word_of |= {key_of(value): words[spellings(value)[-1]] for value in unknown}
+    return [word_of[key_of(value)] for value in column.values]
 
 
 def words_of_classes(labels: Labels, column: Column) -> list[str | None]:
-    """The label word of each class of a column that names them. Names decide; positions where they say nothing."""
+    """The label word of each class of a column with class names, matched by name, else by position."""
     names = [normal(name) for name in column.classes or ()]
     known = [labels.known(name) for name in names]
     if labels.values and (not labels.numbered or all(known)):
@@ -151,17 +155,17 @@ def words_of_classes(labels: Labels, column: Column) -> list[str | None]:
         return [words[name] for name in names]
     shown = f"the classes of the column are {', '.join(names)}"
     if labels.first:
-        raise column.mistake(f"{shown}, numbered from 0: first_label {labels.first} is not theirs")
+        raise column.mistake(f"{shown}, numbered from 0, which contradicts first_label {labels.first}")
     if len(names) != len(words) or is_reversed(labels.words, names):
-        raise column.mistake(f"{shown}; which label word is whose? {to_paste(names, labels.words)}")
+        raise column.mistake(f"{shown}; their label words are ambiguous: {to_paste(names, labels.words)}")
     return list(labels.words)
 
 
 def words_of_list(labels: Labels, column: Column, unknown: Sequence[Any]) -> dict[str, str]:
-    """The shortest spelling of each value that no mapping has -> its word in the list."""
+    """The last spelling of each value that is not in the mapping -> its word in the list."""
     if not labels.numbered:
         column.refuse(lambda value: labels.known(value) is None, one_of(labels.values))
-    if labels.values:  # names are known, so that nothing but numbers is left to be
+    if labels.values:  # names are known, so the rest must be numbers
         expected = f"a number, or {one_of(labels.values)}"
         column.refuse(lambda value: labels.known(value) is None and not is_number(value), expected)
     words = {normal(word): word for word in labels.words}
@@ -173,8 +177,8 @@ def words_of_list(labels: Labels, column: Column, unknown: Sequence[Any]) -> dic
         return themselves
     numbers = {int(way) for way in shortest if NUMBER.fullmatch(way)}
     if not numbers or (len(numbers) == len(shortest) and themselves):
-        what = f"{column.name} holds {listed(sorted(shortest))}, not exactly the label words {listed(labels.words)}"
-        raise column.mistake(f"{what}; which is whose? {to_paste(sorted(shortest), labels.words)}")
+        what = f"{column.name} contains {listed(sorted(shortest))}, expected the label words {listed(labels.words)}"
+        raise column.mistake(f"{what}; {to_paste(sorted(shortest), labels.words)}")
     first = find_first(labels, column, numbers)
     counted = {str(first + number): word for number, word in enumerate(labels.words)}
     known = f" or {', '.join(labels.values)}" if labels.values else ""
@@ -185,16 +189,16 @@ def words_of_list(labels: Labels, column: Column, unknown: Sequence[Any]) -> dic
 
 
 def find_first(labels: Labels, column: Column, numbers: set[int]) -> int:
-    """The number of the first label word: as it is declared, or 0 or 1, whichever the numbers prove."""
+    """The number of the first label word: as declared, or 0 or 1, as the numbers prove."""
     count = len(labels.words)
     if labels.first is not None:
         return labels.first
     if 0 in numbers and count in numbers:
-        raise column.mistake(f"{column.name} holds both 0 and {count}, expected {count} numbers from 0 or from 1")
+        raise column.mistake(f"{column.name} contains both 0 and {count}, expected {count} numbers from 0 or from 1")
     if numbers <= set(range(1, count)):
-        held = listed([str(number) for number in sorted(numbers)])
+        values = listed([str(number) for number in sorted(numbers)])
         raise column.mistake(
-            f"{column.name} holds {held}, neither 0 nor {count}: it may count from 0 or from 1; say which by "
+            f"{column.name} contains {values}, neither 0 nor {count}: it may count from 0 or from 1; set "
             "--first_label 0 or --first_label 1 (first_label in a YAML file)"
         )
     return int(count in numbers)
@@ -209,13 +213,14 @@ def is_reversed(words: Sequence[str], names: Sequence[str]) -> bool:
 
 
 def are_alike(one: str, other: str) -> bool:
-    """Whether one begins with the other, letters and digits alone, case aside: neg, Negative."""
+    """Whether one text is a prefix of the other, ignoring case and other characters than letters and digits: neg,
+    Negative."""
     first, second = ("".join(filter(str.isalnum, text)).casefold() for text in (one, other))
     return bool(first and second) and (first.startswith(second) or second.startswith(first))
 
 
 def to_paste(values: Sequence[str], words: Sequence[str]) -> str:
-    """A line of YAML that maps values to words: like to like, then in their order; to be checked by who pastes it."""
+    """Advice with a line of YAML that maps values to words, by similarity, else in order; the user must check it."""
     if len(values) > SHOWN:
         return f"the column has {len(values)} different values"
     left = list(words)
@@ -235,8 +240,10 @@ def to_paste(values: Sequence[str], words: Sequence[str]) -> str:
 
 
 def listed(values: Sequence[str]) -> str:
+    """At most ten values, for a message."""
     return ", ".join(values[:10]) + (f" and {len(values) - 10} more" if len(values) > 10 else "")
 
 
 def one_of(values: Iterable[str]) -> str:
+    """The expected values, for a message."""
     return f"one of {', '.join(values)}"

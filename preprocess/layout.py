@@ -1,8 +1,8 @@
-"""One page of DocLayNet, in each of the forms that it has: regions with a class, and the cells of text in them.
+"""A DocLayNet page in each of its formats: regions with a class and their text cells.
 
-    texts, bboxes_block, bboxes_line, categories   parallel lists with an entry a cell (rows of pierreguillou's sets)
-    form: [{text, category, box, box_line}]        an entry a cell (the files in their zip), beside metadata
-    bboxes, category_id, pdf_cells                 an entry a region, with its cells (DocLayNet v1.2), beside metadata
+    texts, bboxes_block, bboxes_line, categories   parallel lists, an entry for each cell (rows of pierreguillou's sets)
+    form: [{text, category, box, box_line}]        an entry for each cell (files in their zip), with metadata
+    bboxes, category_id, pdf_cells                 an entry for each region, with its cells (v1.2), with metadata
 
 All boxes are x, y, width, height in pixels of the page image.
 """
@@ -15,8 +15,8 @@ from preprocess.blocks import LABEL_WORDS, Block, Box, Cell, Corners, page_block
 from preprocess.errors import InputError
 from preprocess.units import Size, Unit, check_boxes
 
-FAR = 1e100  # what is farther off is no box: JSON holds integers that are no float
-PAGE_SIZE = (1025, 1025)  # the space of DocLayNet's boxes
+FAR = 1e100  # maximum coordinate; JSON allows integers that are too large for a float
+PAGE_SIZE = (1025, 1025)  # default page size of DocLayNet, in pixels
 LABEL_NUMBERS = {word.lower(): number for number, word in enumerate(LABEL_WORDS)}
 
 Regions = dict[tuple[Box, int], list[Cell]]  # (box, number of the label word) -> cells
@@ -24,12 +24,12 @@ Regions = dict[tuple[Box, int], list[Cell]]  # (box, number of the label word) -
 
 @dataclass(frozen=True)
 class Layout:
-    """A page as its file holds it.
+    """A page as stored in its file.
 
     Args:
         size: Width and height in pixels.
         page: Its hash or name.
-        place: For messages.
+        place: Its file or row, for messages.
     """
 
     regions: Regions
@@ -42,10 +42,10 @@ class Layout:
         """The blocks of the page, by y, then x.
 
         Args:
-            unit: Of the boxes, which are checked; None: pixels, not checked.
+            unit: Unit of the boxes, which are checked against it; None: pixels, not checked.
 
         Raises:
-            InputError: The boxes are told in another unit.
+            InputError: The boxes are in another unit.
         """
         if unit is not None:
             check_boxes([corners(box) for box, _ in self.regions], unit, self.size, self.place)
@@ -54,27 +54,28 @@ class Layout:
 
 
 def corners(box: Box) -> Corners:
+    """x0, y0, x1, y1 of a box x, y, width, height."""
     x, y, width, height = box
     return x, y, x + width, y + height
 
 
 def row_blocks(row: dict[str, Any], place: str, unit: Unit | None = None) -> list[Block]:
-    """The blocks of one page, from a row of any form; as of `read_layout` and `Layout.blocks`."""
+    """The blocks of one page, from a row in any format; see `read_layout` and `Layout.blocks`."""
     return read_layout(row, place).blocks(unit)
 
 
 def read_layout(row: dict[str, Any], place: str) -> Layout:
-    """A page of a row of any form.
+    """The page in a row of any format.
 
     Raises:
-        InputError: Of no form, lists of unequal length, a box or a label that is none; begins with `place`.
+        InputError: Unknown format, lists of unequal length, an invalid box or label; the message begins with `place`.
     """
     if not isinstance(row, dict):
         raise InputError(f"{place}: expected an object for a page")
     forms = {"texts": regions_of_cells, "form": regions_of_form, "pdf_cells": regions_of_annotations}
     form = next((name for name in forms if name in row), None)
     if form is None:
-        raise InputError(f"{place}: neither DocLayNet form: no field 'texts' and none 'pdf_cells', nor 'form'")
+        raise InputError(f"{place}: not a DocLayNet page, expected a field 'texts', 'pdf_cells' or 'form'")
     about = row if form == "texts" else row.get("metadata") or {}
     if not isinstance(about, dict):
         raise InputError(f"{place}: metadata {about!r}, expected an object")
@@ -82,10 +83,10 @@ def read_layout(row: dict[str, Any], place: str) -> Layout:
 
 
 def layout_of(regions: Regions, about: dict[str, Any], page: str, place: str) -> Layout:
-    """A page of its regions and of what is told about it.
+    """A page from its regions and its metadata, `about`.
 
     Raises:
-        InputError: Its size is none.
+        InputError: The page size is invalid.
     """
     size = (about.get("coco_width") or PAGE_SIZE[0], about.get("coco_height") or PAGE_SIZE[1])
     if not all(is_number(side) and side > 0 for side in size):
@@ -94,7 +95,7 @@ def layout_of(regions: Regions, about: dict[str, Any], page: str, place: str) ->
 
 
 def equal_lists(row: dict[str, Any], names: tuple[str, ...], place: str) -> list[list[Any]]:
-    """The columns of these names, which must be equally long lists."""
+    """The columns with these names; InputError unless they are lists of equal length."""
     columns = [row.get(name) for name in names]
     lengths = [len(column) if isinstance(column, list) else None for column in columns]
     if None in lengths or len(set(lengths)) > 1:
@@ -103,13 +104,13 @@ def equal_lists(row: dict[str, Any], names: tuple[str, ...], place: str) -> list
 
 
 def regions_of_cells(row: dict[str, Any], place: str) -> Regions:
-    """One entry a cell: a region is all cells with its box and its label."""
+    """Regions from parallel lists of cells: a region is all cells with the same region box and label."""
     columns = equal_lists(row, ("texts", "bboxes_block", "bboxes_line", "categories"), place)
     return grouped(list(zip(*columns, strict=True)), lambda label, where: read_label(label, 0, where), place)
 
 
 def regions_of_form(row: dict[str, Any], place: str) -> Regions:
-    """One object a cell, in which the class has its name."""
+    """Regions from a list of cell objects, which name the class."""
     items = row["form"]
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise InputError(f"{place}: form {items!r:.80}, expected a list of objects with text, category, box, box_line")
@@ -118,7 +119,7 @@ def regions_of_form(row: dict[str, Any], place: str) -> Regions:
 
 
 def grouped(cells: list[tuple], read: Callable[[Any, str], int], place: str) -> Regions:
-    """Cells (text, box of the region, own box, label) by region."""
+    """Cells (text, box of the region, box of the cell, label) grouped by region."""
     regions: Regions = {}
     for number, (text, block, line, label) in enumerate(cells):
         where = f"{place}: cell {number}"
@@ -127,7 +128,7 @@ def grouped(cells: list[tuple], read: Callable[[Any, str], int], place: str) -> 
 
 
 def regions_of_annotations(row: dict[str, Any], place: str) -> Regions:
-    """One entry a box, with the list of its cells; labels from 1."""
+    """Regions from parallel lists with an entry for each region; labels count from 1."""
     columns = equal_lists(row, ("bboxes", "category_id", "pdf_cells"), place)
     regions: Regions = {}
     for number, (box, label, inside) in enumerate(zip(*columns, strict=True)):
@@ -142,17 +143,19 @@ def regions_of_annotations(row: dict[str, Any], place: str) -> Regions:
 
 
 def is_number(value: Any) -> bool:
-    """A number that a box may have; JSON, as Python reads it, also has NaN and Infinity, and true is an int."""
+    """Whether a value is a valid coordinate. Python's JSON also reads NaN and Infinity, and true is an int."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < FAR
 
 
 def read_box(box: Any, place: str) -> Box:
+    """A box x, y, width, height; InputError if it is invalid."""
     if not isinstance(box, list | tuple) or len(box) != 4 or not all(map(is_number, box)):
         raise InputError(f"{place}: box {box!r}, expected [x, y, width, height]")
     return tuple(box)
 
 
 def read_label(label: Any, first: int, place: str) -> int:
+    """The index of a label that counts from `first`; InputError if it is invalid."""
     last = first + len(LABEL_WORDS) - 1
     if not isinstance(label, int) or isinstance(label, bool) or not first <= label <= last:
         raise InputError(f"{place}: label {label!r}, expected {first} to {last}")
@@ -160,7 +163,7 @@ def read_label(label: Any, first: int, place: str) -> int:
 
 
 def read_name(label: Any, place: str) -> int:
-    """The number of the class that a name means, in whatever case."""
+    """The index of a class name, ignoring case; InputError if it is unknown."""
     number = LABEL_NUMBERS.get(label.strip().lower()) if isinstance(label, str) else None
     if number is None:
         raise InputError(f"{place}: category {label!r}, expected one of {', '.join(LABEL_WORDS)}")
@@ -168,6 +171,7 @@ def read_name(label: Any, place: str) -> int:
 
 
 def read_cell(text: Any, box: Any, place: str) -> Cell:
+    """A cell; InputError if its text or box is invalid."""
     if not isinstance(text, str):
         raise InputError(f"{place}: text {text!r}, expected a string")
     return Cell(text, read_box(box, place))

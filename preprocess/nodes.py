@@ -1,7 +1,6 @@
-"""Nodes of a YAML file.
+"""Values of a YAML file, read from its nodes.
 
-They are read, never constructed: so each mistake names its line, and a word stays as it is written (to YAML, `no` is
-false).
+Nodes keep their line, for messages, and their spelling: constructed values do not (`no` would be false).
 """
 
 import re
@@ -12,16 +11,16 @@ import yaml
 from preprocess.errors import InputError
 from preprocess.files import read_text
 
-UNUSABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")  # line breaks; what no tokenizer reads
+UNUSABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")  # control characters and lone surrogates
 WRITTEN = {f"tag:yaml.org,2002:{tag}" for tag in ("str", "int", "float", "bool", "timestamp", "value", "merge")}
 
 
 def read_node(path: str | Path, flag: str) -> yaml.Node | None:
-    """The one document of a YAML file, with the marks of its nodes; None where it is empty."""
+    """The root node of a YAML file with one document; None if it is empty."""
     raw = read_text(path, flag)
     try:
         loader = yaml.SafeLoader(raw)
-        loader.name = str(path)  # marks name it
+        loader.name = str(path)  # the name in the nodes' marks
         return loader.get_single_node()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -30,22 +29,23 @@ def read_node(path: str | Path, flag: str) -> yaml.Node | None:
         line = raw.count("\n", 0, error.position) + 1
         raise InputError(f"{path}:{line}: not YAML: character {error.character:#x}: {error.reason}") from None
     except RecursionError:
-        raise InputError(f"{path}:1: not usable: nested too deep") from None
+        raise InputError(f"{path}:1: invalid: nested too deep") from None
 
 
 def read_words(node: yaml.Node, what: str) -> tuple[str, ...]:
-    """A list of different words, or one word."""
+    """A list of distinct words, or one word."""
     nodes = node.value if isinstance(node, yaml.SequenceNode) else [node]
     words = tuple(read_word(item, what) for item in nodes)
     if not words:
         raise mistake(node, f"{what}: the list is empty")
     for number, word in enumerate(words):
         if word in words[:number]:
-            raise mistake(nodes[number], f"{what}: {word!r} stands there twice")
+            raise mistake(nodes[number], f"{what}: duplicate {word!r}")
     return words
 
 
 def read_count(node: yaml.Node, what: str) -> int:
+    """A whole number, 0 or more."""
     word = read_word(node, what)
     if not re.fullmatch(r"[0-9]{1,9}", word):
         raise mistake(node, f"{what} is {word!r}, expected a whole number, 0 or more")
@@ -53,7 +53,7 @@ def read_count(node: yaml.Node, what: str) -> int:
 
 
 def read_word(node: yaml.Node, what: str) -> str:
-    """A text of one line, as it is written, stripped."""
+    """A text of one line, as written, stripped."""
     if not isinstance(node, yaml.ScalarNode) or node.tag not in WRITTEN:
         raise mistake(node, f"{what} is {kind(node)}, expected a text")
     word = node.value.strip()
@@ -65,7 +65,7 @@ def read_word(node: yaml.Node, what: str) -> str:
 
 
 def kind(node: yaml.Node) -> str:
-    """What stands there, for messages."""
+    """The kind or the value of a node, for messages."""
     if isinstance(node, yaml.SequenceNode):
         return "a list"
     if isinstance(node, yaml.MappingNode):
@@ -76,8 +76,10 @@ def kind(node: yaml.Node) -> str:
 
 
 def place(node: yaml.Node) -> str:
+    """FILE:LINE of a node."""
     return f"{node.start_mark.name}:{node.start_mark.line + 1}"
 
 
 def mistake(node: yaml.Node, message: str) -> InputError:
+    """The error for a node, with its file and line."""
     return InputError(f"{place(node)}: {message}")

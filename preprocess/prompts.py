@@ -1,7 +1,7 @@
-"""The prompt JSON in which preprocessing hands prompts to evaluation. `llama.templates` makes its strings.
+"""The prompt file, which preprocessing writes and evaluation reads. `llama.templates` makes its strings.
 
-`{text}` and `{label_word}` are fields. Only the last occurrence of a field is one, and it is filled by plain
-replacement: braces in a demonstration or in a text are text. Prompt, separator and completion are one text.
+`{text}` and `{label_word}` are fields. Only the last occurrence of a field is replaced, literally: braces in
+demonstrations and texts stay as they are. Prompt, separator and completion form one text.
 """
 
 import unicodedata
@@ -15,7 +15,7 @@ from preprocess.errors import InputError
 from preprocess.files import read_hashed_json
 
 METHODS = ("direct", "channel")
-DEFAULTS = {"group": None, "separator": " "}  # of fields that a row may lack
+DEFAULTS = {"group": None, "separator": " "}  # of optional fields
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class Example:
 
     Args:
         id: Unique in its data set: `test-17`, `<page_hash>-<n>`.
-        text: Stripped.
-        label_word: The word that stands for its class in a prompt.
-        group: The page that a block stands on; None where examples stand alone.
+        text: Its text, stripped.
+        label_word: The label word of its class.
+        group: The page of a block; None for independent examples.
     """
 
     id: str
@@ -37,13 +37,14 @@ class Example:
 
 @dataclass(frozen=True)
 class Prompt:
-    """One row of a prompt file: an example together with the two strings that hold the fields.
+    """One row of a prompt file: an example and the two strings with the fields.
 
     Args:
-        prompt: What the model is given. Holds {text} (direct) or {label_word} (channel).
-        completion: What is scored after it: {label_word} (direct) or {text} (channel).
-        text, label_words, ground_truth: The values of the fields, and which label word is right.
-        separator: Stands between prompt and completion. One space takes in the spaces that stand there already.
+        prompt: The context of the model; contains {text} (direct) or {label_word} (channel).
+        completion: The text that is scored after it; contains {label_word} (direct) or {text} (channel).
+        text, label_words: The values of the fields.
+        ground_truth: The correct label word.
+        separator: The text between prompt and completion, see `llama.tokenizer.Tokenizer.encode_pair`.
     """
 
     id: str
@@ -58,12 +59,12 @@ class Prompt:
 
 @dataclass(frozen=True)
 class PromptFile:
-    """A prompt file that was read.
+    """The content of a prompt file.
 
     Args:
-        path: Where it lies.
-        prompts: In its order.
-        sha256: Of the bytes that the prompts were read from.
+        path: The file.
+        prompts: In the order of the file.
+        sha256: SHA-256 of the bytes that the prompts were read from.
     """
 
     path: Path
@@ -72,25 +73,25 @@ class PromptFile:
 
 
 def to_rows(prompts: Sequence[Prompt]) -> list[dict[str, Any]]:
-    """Prompts as the objects of a prompt file, without what is at its default."""
+    """Prompts as the objects of a prompt file, without fields at their default."""
     rows = [asdict(prompt) for prompt in prompts]
     return [{key: value for key, value in row.items() if (key, value) not in DEFAULTS.items()} for row in rows]
 
 
 def read_prompts(path: str | Path, method: str, flag: str = "--data_path") -> list[Prompt]:
-    """The prompts of a file, as of `read_prompt_file`."""
+    """The prompts of a file, see `read_prompt_file`."""
     return read_prompt_file(path, method, flag).prompts
 
 
 def read_prompt_file(path: str | Path, method: str, flag: str = "--data_path") -> PromptFile:
-    """Read and check a prompt file. Files of the original form have no ids: the row number stands in.
+    """Read and check a prompt file. In files without ids, such as the original system's, the row number is the id.
 
     Args:
-        method: `direct` or `channel`: which field has to stand in the prompt, which in the completion.
-        flag: The option that named the file, for messages.
+        method: `direct` or `channel`, which determines the fields of prompt and completion.
+        flag: The flag that named the file, for messages.
 
     Raises:
-        InputError: Names the file, the row and the field, what was found and what was expected.
+        InputError: The file is invalid; the message names file, row and field, what was found and what was expected.
     """
     rows, sha256 = read_hashed_json(path, flag)
     if not isinstance(rows, list):
@@ -101,14 +102,14 @@ def read_prompt_file(path: str | Path, method: str, flag: str = "--data_path") -
     for number, row in enumerate(rows):
         prompt = read_row(row, number, method, f"{path}: row {number}")
         if prompt.id in seen:
-            raise InputError(f"{path}: row {number}: id {prompt.id!r} stands at row {seen[prompt.id]} already")
+            raise InputError(f"{path}: row {number}: duplicate id {prompt.id!r}, first in row {seen[prompt.id]}")
         seen[prompt.id] = number
         prompts.append(prompt)
     return PromptFile(Path(path), prompts, sha256)
 
 
 def read_row(row: Any, number: int, method: str, place: str) -> Prompt:
-    """One object of a prompt file, checked; `place` begins every message."""
+    """One object of a prompt file, checked; messages begin with `place`."""
     if not isinstance(row, dict):
         raise InputError(f"{place}: expected an object, found {kind(row)}")
     for field in ("prompt", "completion", "text", "label_words", "ground_truth"):
@@ -122,36 +123,36 @@ def read_row(row: Any, number: int, method: str, place: str) -> Prompt:
         raise InputError(f"{place}: 'group' is {kind(values['group'])}, expected a string")
     check_label_words(values["label_words"], place)
     if values["ground_truth"] not in values["label_words"]:
-        raise InputError(f"{place}: ground_truth {values['ground_truth']!r} is none of {values['label_words']}")
+        raise InputError(f"{place}: ground_truth {values['ground_truth']!r}, expected one of {values['label_words']}")
     fields = (
         {"prompt": TEXT, "completion": LABEL_WORD} if method == "direct" else {"prompt": LABEL_WORD, "completion": TEXT}
     )
     for name, field in fields.items():
         if field not in values[name]:
-            raise InputError(f"{place}: {name!r} has no {field}, which the {method} method fills")
+            raise InputError(f"{place}: {name!r} has no {field}, which the {method} method requires")
     known = {key: values[key] for key in Prompt.__dataclass_fields__}
     return Prompt(**known | {"label_words": tuple(values["label_words"])})
 
 
 def check_label_words(label_words: Any, place: str) -> None:
-    """A list of at least two different, non-empty strings."""
+    """Raises InputError unless `label_words` is a list of at least two distinct, non-empty strings."""
     if not isinstance(label_words, list) or not all(isinstance(word, str) for word in label_words):
-        raise InputError(f"{place}: 'label_words' is no list of strings")
+        raise InputError(f"{place}: 'label_words' is not a list of strings")
     if len(label_words) < 2:
         raise InputError(f"{place}: 'label_words' has {len(label_words)}, expected at least two")
     seen: dict[str, str] = {}
     for word in label_words:
         read = unicodedata.normalize("NFC", word.strip())
         if not read:
-            raise InputError(f"{place}: 'label_words' holds an empty one")
+            raise InputError(f"{place}: 'label_words' contains an empty string")
         if seen.get(read) == word:
-            raise InputError(f"{place}: 'label_words' holds {word!r} twice")
+            raise InputError(f"{place}: 'label_words' contains {word!r} twice")
         if read in seen:
-            raise InputError(f"{place}: 'label_words' holds {seen[read]!r} and {word!r}, which read the same")
+            raise InputError(f"{place}: 'label_words' contains {seen[read]!r} and {word!r}, which look the same")
         seen[read] = word
 
 
 def kind(value: Any) -> str:
-    """The JSON name of a value's type, for messages."""
+    """The JSON type of a value, for messages."""
     names = {dict: "an object", list: "a list", str: "a string", bool: "true or false", type(None): "null"}
     return names.get(type(value), "a number")

@@ -1,4 +1,4 @@
-"""Rows of JSON, JSON Lines and Parquet files. Values keep the types that the file gives them."""
+"""Rows of JSON, JSON Lines and Parquet files. Values keep their types."""
 
 import json
 from collections.abc import Collection, Iterator
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from preprocess.errors import InputError, first_line
-from preprocess.files import mend
+from preprocess.files import replace_surrogates
 from preprocess.lines import read_lines
 
 BATCH = 256  # rows of Parquet that are read at once: of who takes the first ones, or of large ones, few
@@ -17,7 +17,7 @@ def read_json_lines(path: Path, encoding: str) -> Iterator[tuple[int, Record]]:
     """(line, row) of each line that is not blank.
 
     Raises:
-        InputError: A line that is no JSON object; names it.
+        InputError: A line is not a JSON object; the message names it.
     """
     for number, line in enumerate(read_lines(path, encoding), start=1):
         if line.strip():
@@ -28,7 +28,7 @@ def read_json_rows(path: Path, encoding: str) -> Iterator[tuple[int | None, Reco
     """(None, row) of each object of a list; a file that begins with an object is JSON Lines.
 
     Raises:
-        InputError: Neither.
+        InputError: The file is neither.
     """
     content = "".join(read_lines(path, encoding))
     if content.lstrip()[:1] == "{":
@@ -44,12 +44,14 @@ def read_json_rows(path: Path, encoding: str) -> Iterator[tuple[int | None, Reco
 
 
 def as_row(value: Any, place: str) -> Record:
+    """`value` as a row; InputError unless it is an object."""
     if not isinstance(value, dict):
         raise InputError(f"{place}: expected an object, found {str(value)[:40]!r}")
     return value
 
 
 def try_parse(text: str) -> Any:
+    """Parsed JSON; None if it is invalid."""
     try:
         return parse(text, "")
     except InputError:
@@ -57,32 +59,33 @@ def try_parse(text: str) -> Any:
 
 
 def parse(text: str, place: str) -> Any:
-    """JSON, with a line for what is none; `place` begins it."""
+    """Parsed JSON; InputError if it is invalid, with a message that begins with `place`."""
     try:
         value = json.loads(text, object_pairs_hook=unique)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno} column {error.colno}" if "\n" in text.rstrip() else f"column {error.colno}"
         raise InputError(f"{place}: not JSON: {where}: {error.msg}") from None
-    except (RecursionError, ValueError) as error:  # nested too deep; a number of thousands of digits; a key twice
-        raise InputError(f"{place}: not usable: {error}") from None
-    return mend(value) if "\\ud" in text or "\\uD" in text else value
+    except (RecursionError, ValueError) as error:  # nested too deep; a number with thousands of digits; duplicate keys
+        raise InputError(f"{place}: invalid: {error}") from None
+    return replace_surrogates(value) if "\\ud" in text or "\\uD" in text else value
 
 
 def unique(pairs: list[tuple[str, Any]]) -> Record:
+    """A JSON object as a dictionary; ValueError if it has duplicate keys."""
     row = dict(pairs)
     if len(row) < len(pairs):
         keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {next(key for key in row if keys.count(key) > 1)!r} stands there twice")
+        raise ValueError(f"duplicate key {next(key for key in row if keys.count(key) > 1)!r}")
     return row
 
 
 def read_parquet(
     path: Path, columns: Collection[str] | None, without: Collection[str] = ()
 ) -> Iterator[tuple[None, Record]]:
-    """(None, row) of each row, with `columns` alone where the file has them all; else with all but `without`.
+    """(None, row) of each row, with only `columns` if the file has all of them, else with all but `without`.
 
     Raises:
-        InputError: Not readable.
+        InputError: The file is not valid Parquet.
     """
     import pyarrow
     from pyarrow import parquet
@@ -100,10 +103,10 @@ def read_parquet(
 
 
 def parquet_features(path: Path) -> Any:
-    """What `datasets` knows of the columns, names of classes among it.
+    """The `Features` of `datasets` for the columns, including class names.
 
     Raises:
-        InputError: Not readable.
+        InputError: The file is not valid Parquet.
     """
     import datasets
     import pyarrow

@@ -1,4 +1,4 @@
-"""Rows of a table as a YAML file describes them: the text, the label, the id and the group of each."""
+"""The values of a row that a YAML file asks for: text, label, id and group."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from preprocess.records import Record
 
 @dataclass(frozen=True)
 class Row:
-    """A row as it was read.
+    """The values read from a row.
 
     Args:
-        text: Stripped; None where all columns of it are null.
-        label: As it stands there.
-        id, group: None where the configuration names no column for them.
+        text: Stripped; None if all its columns are null.
+        label: The value of the label column.
+        id, group: None if the configuration names no column for them.
     """
 
     text: str | None
@@ -27,7 +27,7 @@ class Row:
 
 
 def read_row(config: DatasetConfig, row: Record, place: str) -> Row:
-    """What is needed of a row."""
+    """The values of the configured columns of a row."""
     columns = {column: text_value(config, row, column, place) for column in config.text}
     text = None if set(columns.values()) == {None} else text_of(config, columns)
     name, group = (name_value(config, row, key, place) for key in ("id", "group"))
@@ -35,7 +35,7 @@ def read_row(config: DatasetConfig, row: Record, place: str) -> Row:
 
 
 def text_of(config: DatasetConfig, columns: Mapping[str, str | None]) -> str:
-    """The text of an example, as the template makes it of the columns; {text} stands for all of them."""
+    """The text of an example, composed of its columns by the template; {text} stands for all of them."""
     values = {name: value or "" for name, value in columns.items()}
     stripped = {name: value.strip() for name, value in values.items()}
     joined = " ".join(filter(None, stripped.values())) if config.spaced else " ".join(values.values()).strip()
@@ -44,7 +44,7 @@ def text_of(config: DatasetConfig, columns: Mapping[str, str | None]) -> str:
 
 
 def text_value(config: DatasetConfig, row: Record, column: str, place: str) -> str | None:
-    """A string as it is, a whole number by its digits; null has no text."""
+    """The value of a text column: a string, or an integer as a string; None for null."""
     value = pick(config, row, column, "text", place)
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
@@ -54,7 +54,7 @@ def text_value(config: DatasetConfig, row: Record, column: str, place: str) -> s
 
 
 def name_value(config: DatasetConfig, row: Record, key: str, place: str) -> str | None:
-    """The id or the group of a row as a string; None where the configuration names no such column."""
+    """The id or the group of a row as a string; None if the configuration names no such column."""
     column = getattr(config, key)
     if not column:
         return None
@@ -67,10 +67,13 @@ def name_value(config: DatasetConfig, row: Record, key: str, place: str) -> str 
 
 
 def pick(config: DatasetConfig, row: Record, column: str, key: str, place: str) -> Any:
-    """The value of a column, or of one in a column, as in `label.name`.
+    """The value of a column, or of a nested one such as `label.name`.
+
+    Args:
+        key: The key of the YAML file that names the column, for messages.
 
     Raises:
-        InputError: There is none; `key` of the YAML file has named it.
+        InputError: There is no such column.
     """
     if column in row:
         return row[column]
@@ -80,18 +83,18 @@ def pick(config: DatasetConfig, row: Record, column: str, key: str, place: str) 
             return None
         if not isinstance(value, dict) or name not in value:
             inner = [f"{one}.{two}" for one, cell in row.items() if isinstance(cell, dict) for two in cell]
-            found = ", ".join([*row, *inner])
-            raise InputError(f"{place}: no column {column!r}; found {found}{config.dataset.cite(key)}")
+            columns = ", ".join([*row, *inner])
+            raise InputError(f"{place}: no column {column!r}; found {columns}{config.dataset.cite(key)}")
         value = value[name]
     return value
 
 
 def check_ids(config: DatasetConfig, rows: Sequence[Row], place: Callable[[int], str]) -> None:
-    """Raises InputError where two rows have one id."""
+    """Raises InputError if two rows have the same id."""
     seen: dict[str, int] = {}
     for number, row in enumerate(rows):
         if row.id is not None and row.id in seen:
             raise InputError(
-                f"{place(number)}: the id {row.id!r} stands at row {seen[row.id]} already{config.dataset.cite('id')}"
+                f"{place(number)}: duplicate id {row.id!r}, first in row {seen[row.id]}{config.dataset.cite('id')}"
             )
         seen[row.id or ""] = number

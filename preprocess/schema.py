@@ -1,7 +1,7 @@
-"""What the entries of our own JSON files are: declared once, and checked wherever a file is read.
+"""Schemas of this project's JSON files, checked whenever a file is read.
 
-Files of other programs and of earlier versions leave entries out, and null is an entry that is not known; what stands
-there is of its type. Entries that are not declared are the writer's business.
+Entries may be missing or null, as in files of other programs and earlier versions. Entries that are not declared are
+not checked.
 """
 
 import math
@@ -15,11 +15,11 @@ from preprocess.files import LARGEST
 
 @dataclass(frozen=True)
 class Kind:
-    """What an entry may be.
+    """The type of an entry.
 
     Args:
-        expected: For the message.
-        fits: Whether a value is one.
+        expected: Its description, for messages.
+        fits: Whether a value is of this type.
     """
 
     expected: str
@@ -27,10 +27,12 @@ class Kind:
 
 
 def is_count(value: Any) -> bool:
+    """Whether a value is a whole number, 0 or more."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < LARGEST
 
 
 def is_amount(value: Any) -> bool:
+    """Whether a value is a finite number, 0 or more."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     return number and 0 <= value < LARGEST and math.isfinite(value)
 
@@ -97,14 +99,14 @@ BATCH: Schema = {
 
 
 def check(content: Any, schema: Schema, place: str, needed: bool = False) -> dict[str, Any]:
-    """`content`, an object whose entries are those of `schema` where they are there.
+    """`content`, checked against a schema.
 
     Args:
-        place: Messages begin with it.
-        needed: Whether no entry may be missing.
+        place: The beginning of messages.
+        needed: Whether all entries are required.
 
     Raises:
-        InputError: Names the entry, what was found and what was expected.
+        InputError: An entry is invalid; the message names it, what was found and what was expected.
     """
     if not isinstance(content, dict):
         raise InputError(f"{place}: {shown(content)}, expected an object")
@@ -121,9 +123,9 @@ def check(content: Any, schema: Schema, place: str, needed: bool = False) -> dic
 
 
 def shown(value: Any) -> str:
-    """A value for a message, no longer than a line."""
+    """A value for a message, shortened to a line."""
     try:
         text = repr(value)
-    except ValueError:  # a number of thousands of digits
-        return "a number of very many digits"
+    except ValueError:  # a number with thousands of digits
+        return "a number with too many digits"
     return text if len(text) <= 80 else f"{text[:80]}…"

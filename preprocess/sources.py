@@ -1,4 +1,4 @@
-"""Rows of a data set, wherever it lies: the hub, a folder that `datasets` saved, a folder of files, or one file."""
+"""Rows of a data set from the hub, a folder saved by `datasets`, a folder of files, or one file."""
 
 import logging
 import re
@@ -15,7 +15,7 @@ from preprocess.records import Record, parquet_features, read_json_lines, read_j
 from preprocess.splits import SAVED, SAVED_SPLITS, TABLES, kind_of, split_files
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
-IMAGE = "image"  # the one column that is left out unless it is asked for
+IMAGE = "image"  # this column is skipped unless it is requested
 Records = Iterator[tuple[str, Record]]
 CONVERTED = "refs/convert/parquet"  # the hub's branch for data sets of a script, which is not run
 PLAIN = Format()
@@ -23,14 +23,14 @@ PLAIN = Format()
 
 @dataclass(frozen=True)
 class Table:
-    """A split of a data set; opened when it is first needed.
+    """A split of a data set, opened lazily.
 
     Args:
-        read: (columns that are needed, or None for all; whether images are) -> where each row stands, and the row.
-        features: What `datasets` knows of its columns; None where files say nothing of them.
-        place: Messages begin with it.
-        flag: What named the place, for messages.
-        headerless: Whether its rows are those of csv without a header: CLASS, and the fields of the format.
+        read: (needed columns, or None for all; whether to read images) -> the line and the content of each row.
+        features: Returns the `Features` of its columns; None if the files have no types.
+        place: The beginning of messages.
+        flag: The flag that named the data set, for messages.
+        headerless: Whether it is csv without a header: its columns are CLASS and the fields of the format.
     """
 
     read: Callable[[Collection[str] | None, bool], Records]
@@ -40,17 +40,17 @@ class Table:
     headerless: bool = False
 
     def records(self, columns: Collection[str] | None = None) -> Records:
-        """Its rows, each with the line of its file where that has lines; of parquet and the like, `columns` alone."""
+        """Its rows, each with its file and line, if any. Columnar formats read only `columns`."""
         return self.read(columns, False)
 
     def rows(self, images: bool = False) -> Iterator[Record]:
-        """Its rows; `images` keeps the column image, as the bytes of its files or their paths."""
+        """Its rows; with `images`, the column image contains the bytes or paths of its files."""
         return (row for _, row in self.read(None, images))
 
     def class_names(self, column: str) -> list[str] | None:
-        """The names of the classes of a column, or of its lists of classes; None where it has none.
+        """The class names of a column, or of its lists of classes; None if it has none.
 
-        A column inside a column is written with a dot.
+        A nested column is written with a dot.
         """
         feature, rest = self.features(), column
         while isinstance(feature, dict):
@@ -62,12 +62,12 @@ class Table:
 
 @contextmanager
 def one_line(place: str, flag: str) -> Iterator[None]:
-    """The many exceptions of `datasets` as one line that begins with `place`."""
+    """Turn all exceptions of `datasets` into an InputError that begins with `place`."""
     try:
         yield
     except InputError:
         raise
-    except Exception as error:  # whatever its readers raise, the cause is the file or the network
+    except Exception as error:  # its readers raise many types; the cause is the file or the network
         reason = first_line(error.__cause__ or error)
         raise InputError(f"{place}: `datasets` cannot read it: {reason} ({flag})") from None
 
@@ -75,7 +75,7 @@ def one_line(place: str, flag: str) -> Iterator[None]:
 def load_rows(
     dataset_path: str, split: str, flag: str = "--dataset_path", lone: str = "test", images: bool = False
 ) -> Iterator[Record] | None:
-    """The rows of a split, as of `find_table`; None where the data set has no such split."""
+    """The rows of a split, see `find_table`; None if there is no such split."""
     table = find_table(dataset_path, split, flag, lone)
     return None if table is None else table.rows(images)
 
@@ -88,18 +88,18 @@ def find_table(
     form: Format = PLAIN,
     **hub: str,
 ) -> Table | None:
-    """A split, or None where the data set has no such split. What the hub holds is streamed.
+    """A split of a data set; None if there is no such split. Data sets on the hub are streamed.
 
     Args:
-        dataset_path: A hub id; a folder of files, whose names tell their splits; a folder that `save_to_disk` of
-            `datasets` wrote; or one file.
-        split: `train`, `test` or what else the data set has.
-        lone: The split that one file is, or one `Dataset` that was saved.
-        form: Of its text files.
-        hub: `name` and `revision` on the hub, where the data set has several.
+        dataset_path: A hub id; a folder of files, whose names identify the splits; a folder written by `save_to_disk`
+            of `datasets`; or one file.
+        split: `train`, `test` or another split.
+        lone: The split that a single file, or a single saved `Dataset`, represents.
+        form: Format of its text files.
+        hub: `name` and `revision` on the hub, if the data set has several.
 
     Raises:
-        InputError: Neither found here nor on the hub, or ambiguous; when it is read, not readable as a table.
+        InputError: The data set does not exist or is ambiguous; or, when it is read, a file is invalid.
     """
     path = Path(dataset_path)
     if path.is_file() and not kind_of(path):
@@ -114,21 +114,22 @@ def find_table(
         files = split_files(chosen, split, flag)
         return files_table(files, flag, form, path) if files else None
     if not HUB_ID.fullmatch(dataset_path) or kind_of(path):
-        raise InputError(f"{dataset_path}: no such file or folder, and no id of the hub ({flag})")
+        raise InputError(f"{dataset_path}: no such file or folder, and not a hub id ({flag})")
     return hub_table(dataset_path, split, flag, form, **hub)
 
 
 def is_lone(path: Path) -> bool:
-    """Whether a path is one table, without splits: a file, or a `Dataset` that was saved."""
+    """Whether a path is one table without splits: a file, or a saved `Dataset`."""
     return path.is_file() or (path / SAVED).is_file()
 
 
 def one_source(path: Path, flag: str, form: Format) -> Table:
+    """The table of a path without splits."""
     return files_table([path], flag, form, path) if path.is_file() else saved_table(path, flag)
 
 
 def files_table(files: Sequence[Path], flag: str, form: Format, path: Path) -> Table:
-    """Files of one kind as one table."""
+    """Files of the same kind as one table."""
     for file in files:
         if file.stat().st_size == 0:
             raise InputError(f"{file}: is empty ({flag})")
@@ -152,7 +153,7 @@ def files_table(files: Sequence[Path], flag: str, form: Format, path: Path) -> T
 def read_file(
     file: Path, kind: str, form: Format, columns: Collection[str] | None, images: bool
 ) -> Iterator[tuple[int | None, Record]]:
-    """(line, row) of each row of one file."""
+    """(line, row) of each row of a file; the line is None for formats without lines."""
     if kind == ".parquet":
         return read_parquet(file, columns, () if images else (IMAGE,))
     if kind in (".csv", ".tsv"):
@@ -162,11 +163,12 @@ def read_file(
 
 
 def without_image(row: Record) -> Record:
+    """A row without the column image."""
     return {name: value for name, value in row.items() if name != IMAGE} if IMAGE in row else row
 
 
 def saved_table(folder: Path, flag: str) -> Table:
-    """A split that `save_to_disk` wrote."""
+    """A split written by `save_to_disk`."""
 
     def load() -> Any:
         import datasets
@@ -177,41 +179,41 @@ def saved_table(folder: Path, flag: str) -> Table:
 
 
 def hub_table(dataset_path: str, split: str, flag: str, form: Format, **hub: str) -> Table:
-    """What `datasets.load_dataset` streams. Of csv there, all columns are read as text."""
+    """A split streamed by `datasets.load_dataset`. All columns of csv files are read as text."""
 
     def load() -> Any:
         import datasets
         from datasets.packaged_modules import _PACKAGED_DATASETS_MODULES
 
-        if dataset_path in _PACKAGED_DATASETS_MODULES:  # with which it would read the working directory
-            raise InputError(f"{dataset_path}: is a form of files, expected a file, a folder or a hub id ({flag})")
+        if dataset_path in _PACKAGED_DATASETS_MODULES:  # load_dataset would read the working directory
+            raise InputError(f"{dataset_path}: is a file format, expected a file, a folder or a hub id ({flag})")
         options = {"split": split, "streaming": True, **hub}
         try:
             rows = datasets.load_dataset(dataset_path, **options, trust_remote_code=False)
         except RuntimeError as error:
             if "revision" in options or "scripts are no longer supported" not in str(error):
                 raise
-            options["revision"] = CONVERTED  # what the script made is there as parquet
+            options["revision"] = CONVERTED  # the hub keeps the script's output as parquet
             rows = datasets.load_dataset(dataset_path, **options, trust_remote_code=False)
-        if rows.info.builder_name != "csv" or rows.features:  # a card that names types has the last word
+        if rows.info.builder_name != "csv" or rows.features:  # types from the data set's card are kept
             return rows
         names = next(iter(rows), {})
         text = datasets.Features({name: datasets.Value("string") for name in names})
         how = {"features": text, "keep_default_na": False, "encoding": form.encoding}
         return datasets.load_dataset(dataset_path, **options, **how, trust_remote_code=False)
 
-    return datasets_table(load, f"{dataset_path}: no such folder here; on the hub", flag)
+    return datasets_table(load, f"{dataset_path}: no such folder; on the hub", flag)
 
 
 def datasets_table(load: Callable[[], Any], place: str, flag: str) -> Table:
-    """A `Dataset` or `IterableDataset`. Images are never decoded: that would be most of the work, and needs Pillow."""
+    """A `Dataset` or `IterableDataset` as a table. Images are never decoded: that is slow and needs Pillow."""
 
     @cache
     def opened() -> Any:
-        import datasets  # takes a second to import: not before it is known to be needed
+        import datasets  # takes a second to import
 
         datasets.disable_progress_bars()
-        datasets.utils.logging.set_verbosity(logging.CRITICAL)  # our own line says what it logs
+        datasets.utils.logging.set_verbosity(logging.CRITICAL)  # our error message replaces its log
         with one_line(place, flag):
             return load()
 

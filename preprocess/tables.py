@@ -1,4 +1,4 @@
-"""Tables of texts with a label, as a YAML file describes them: rows -> examples -> prompt file."""
+"""Data sets of texts with labels, described by a YAML file: rows -> examples -> prompt file."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -44,9 +44,9 @@ class PreprocessConfig:
     """Turn a data set that a YAML file describes into a prompt file.
 
     Args:
-        config: The YAML file, such as samples/datasets/sst2.yaml; docs/datasets.md explains its keys. Without
-            --data_path its prompts go to real/.
-        method: What the prompts are for: direct (calibrated and generate read them too) or channel.
+        config: The YAML file, such as samples/datasets/sst2.yaml; docs/datasets.md explains its keys. Prompts go to
+            real/ unless --data_path is given.
+        method: Method the prompts are for: direct (also for calibrated and generate) or channel.
         labels: How labels are read.
         prompts: The options that all data sets share.
     """
@@ -63,10 +63,11 @@ class PreprocessConfig:
 
 @dataclass(frozen=True)
 class Split:
-    """The examples of a split, in its order.
+    """The examples of a split, in order.
 
     Args:
-        dropped: Rows whose text is null, by label word: nothing stands there, not even an empty text.
+        examples: The examples.
+        dropped: Number of rows whose text is null, by label word.
     """
 
     examples: list[Example]
@@ -74,17 +75,17 @@ class Split:
 
 
 def preprocess_config(config: PreprocessConfig) -> None:
-    """The data set of a YAML file as prompts of either method."""
+    """Write the prompt file of a data set that a YAML file describes."""
     if not config.config:
         raise InputError("--config: expected a YAML file, such as samples/datasets/sst2.yaml")
     dataset_config, options = read_dataset_config(config.config), config.prompts
     path = options.data_path or f"real/inputs_{config.method}_{dataset_config.dataset.name}.json"
-    options = replace(options, data_path=path)  # files of samples/ are left to their scripts
+    options = replace(options, data_path=path)  # only the data sets' own scripts write to samples/
     preprocess(with_first_label(dataset_config, config.labels.first_label), options, config.method)
 
 
 def with_first_label(config: DatasetConfig, first: int | None) -> DatasetConfig:
-    """The configuration with what `--first_label` says."""
+    """The configuration with the value of `--first_label`."""
     if first is None:
         return config
     if not config.labels.numbered:
@@ -93,7 +94,11 @@ def with_first_label(config: DatasetConfig, first: int | None) -> DatasetConfig:
 
 
 def preprocess(config: DatasetConfig, options: PromptOptions, method: str, adapt: Adapt | None = None) -> None:
-    """Rows to a prompt file. `adapt` fits it to the columns of a split, given the place of its first row."""
+    """Write the prompt file of a data set.
+
+    Args:
+        adapt: Adapts the configuration to the columns of a split, given the columns and the place of the first row.
+    """
     plan = locate(config.dataset, options, method)
     read = partial(read_split, config, adapt=adapt)
     if config.test_size is None:
@@ -105,7 +110,7 @@ def preprocess(config: DatasetConfig, options: PromptOptions, method: str, adapt
     train: list[Example] = []
     if plan.options.k:
         train = read_train(read, plan).examples if rest is None or plan.options.examples.demonstrations else rest
-    if not config.id:  # a lone file says test, also of those that are drawn from
+    if not config.id:  # ids of a single file say test, even for the examples to draw from
         train = [replace(example, id=f"train-{example.id.rpartition('-')[2]}") for example in train]
     more = {} if config.test_size is None else {"test_size": config.test_size, "split_seed": config.split_seed}
     more |= {} if config.labels.first is None else {"first_label": config.labels.first}
@@ -113,21 +118,19 @@ def preprocess(config: DatasetConfig, options: PromptOptions, method: str, adapt
 
 
 def read_divided(config: DatasetConfig, read: Callable[..., Split | None], plan: Plan) -> tuple[Split, list[Example]]:
-    """The part to classify, and the rest, of a data set without a test split: one file, or its train split alone.
+    """The part to classify, and the rest, of a data set without a test split: a file, or a train split.
 
     Raises:
-        InputError: It has a test split; there is nothing to divide.
+        InputError: It has a test split, or nothing to divide.
     """
     dataset, path = plan.dataset, Path(plan.origin)
     name = dataset.split if is_lone(path) else dataset.train_split
     has_splits = path.is_dir() and not is_lone(path)
     if has_splits and find_table(plan.origin, dataset.split, plan.flag, form=config.form, **config.hub) is not None:
-        raise InputError(
-            f"{path}: has a {dataset.split} split, so that test_size divides nothing{dataset.cite('test_size')}"
-        )
+        raise InputError(f"{path}: has a {dataset.split} split, so test_size cannot be used{dataset.cite('test_size')}")
     whole = read(plan.origin, name, plan.flag)
     if whole is None:
-        raise InputError(f"{path}: no {name} split in it for test_size to divide{dataset.cite('test_size', plan.flag)}")
+        raise InputError(f"{path}: no {name} split for test_size to divide{dataset.cite('test_size', plan.flag)}")
     if not whole.examples:
         return whole, []
     tested, rest = divide(whole.examples, dataset.label_words, config.test_size, config.split_seed)
@@ -142,14 +145,17 @@ def read_split(
     adapt: Adapt | None = None,
     first: int = 0,
 ) -> Split | None:
-    """The examples of a split; None where there is no such split.
+    """The examples of a split; None if there is no such split.
+
+    Args:
+        adapt: As for `preprocess`.
 
     Args:
         first: So many, the first ones; no more rows are read than these, and those that tell what labels stand for.
             0: all.
 
     Raises:
-        InputError: Nothing to read, or a row that is not of the configuration; names file and row.
+        InputError: A row is invalid; the message names file and row.
     """
     source = find_table(dataset_path, split, flag, config.dataset.split, config.form, **config.hub)
     if source is None:
@@ -201,18 +207,18 @@ def examples_of(rows: Sequence[Row], words: Sequence[str], split: str, first: in
 
 
 def needed(config: DatasetConfig) -> set[str]:
-    """The columns that are read, those aside that stand in others."""
+    """The top-level columns that are read."""
     columns = (*config.text, config.label, config.id, config.group)
     return {column.split(".")[0] for column in columns if column}
 
 
 def headerless(config: DatasetConfig) -> DatasetConfig:
-    """The configuration for rows without a header: the class, counted from 1 unless said otherwise, and its fields.
+    """The configuration for csv without a header: the class, counted from 1 by default, then the fields.
 
-    Where the fields are no columns of the text, they are joined as they are, as the hub's AG News has them in one.
+    If the text columns are not among the fields, all fields are joined unchanged, as in the hub's AG News.
     """
     labels, fields = config.labels, config.form.headerless
     if labels.numbered and labels.first is None:
-        labels = replace(labels, first=1)  # the form of Zhang et al. (2015)
+        labels = replace(labels, first=1)  # the format of Zhang et al. (2015)
     named = set(config.text) <= set(fields)
     return replace(config, text=config.text if named else fields, label=CLASS, labels=labels, spaced=named)

@@ -1,10 +1,10 @@
-"""Draw the images of the sample pages: each text stands in its box, pictures and tables have a frame.
+"""Draws the images of the sample pages: each text in its box, pictures and tables with a frame.
 
     python samples/draw.py
 
-writes samples/doclaynet/*/*.png beside the pages, samples/invoices/images/*.png of the export and
-samples/invoices/words/*.json, the words on them with the boxes of their ink, as OCR would find them. The same Pillow
-writes the same bytes. Its own font is all that is needed; what that cannot draw is drawn as what looks like it.
+writes samples/doclaynet/*/*.png next to the pages, samples/invoices/images/*.png of the export, and
+samples/invoices/words/*.json, the words on them with the boxes of their ink, as from OCR. The same version of Pillow
+writes the same bytes. Only Pillow's own font is used; missing characters are replaced by similar ones.
 """
 
 import json
@@ -24,7 +24,7 @@ from preprocess.files import write_bytes
 
 ROOT = Path(__file__).resolve().parent.parent
 SIDE = 512  # pixels of a page of DocLayNet, whose space is square
-FINER = 4  # a page is drawn so many times as large, then reduced: letters of six pixels stay legible
+FINER = 4  # a page is drawn this many times larger, then reduced, so that letters of six pixels are legible
 LEVELS = 16  # of grey, for smaller files
 CONTRAST = 1.7  # thin strokes are pale when they are reduced
 FILLED, BASELINE = 0.95, 0.78  # of the height of a box: no letter leaves it

@@ -17,11 +17,24 @@ ALLOWED = {
     "preprocess": {"llama"},  # its templates alone, see below
     "evaluate": {"llama", "preprocess"},
     "documents": {"preprocess"},
-    "pretrain": {"llama", "preprocess", "documents"},
-    "finetune": {"evaluate", "preprocess", "llama", "documents"},
+    "tiny_llama": {"llama", "preprocess"},
+    "training": {"evaluate", "preprocess", "documents"},
+    "pretrain": {"preprocess", "documents", "training"},
+    "finetune": {"evaluate", "preprocess", "llama", "documents", "training"},
     "convert": {"llama", "preprocess"},
     "options": set(),
-    "run_*": {"options", "preprocess", "llama", "evaluate", "documents", "finetune", "pretrain", "convert"},
+    "run_*": {
+        "options",
+        "preprocess",
+        "llama",
+        "evaluate",
+        "documents",
+        "training",
+        "pretrain",
+        "finetune",
+        "tiny_llama",
+        "convert",
+    },
 }
 PACKAGES = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
 SCRIPTS = sorted(ROOT.glob("run_*.py"))
@@ -31,6 +44,7 @@ MODULE_OF = {  # where the name to import is not the name to install
     "pillow": "PIL",
     "huggingface-hub": "huggingface_hub",
 }
+HAVE_THEIR_OWN = {"tiny_llama", "documents", "training", "pretrain", "finetune", "convert"}  # requirements
 TOOLS = {"pytest", "pytest-xdist", "ruff", "setuptools"}
 ASKED_FOR = {"accelerate", "tensorboard"}  # by transformers and by torch, not imported by us
 REQUIREMENTS = sorted(ROOT.glob("requirements*.txt"))
@@ -134,21 +148,24 @@ def test_evaluate_is_ours():
 def test_requirements_are_imported(path):
     """By the product, or by the tests where only they need it; a tool is not imported."""
     assert not requirements(path) & {"evaluate", "setfit", "lm-eval", "lm_eval"}
-    where = {"requirements": set(PACKAGES) - {"pretrain", "documents", "finetune", "convert"} | {"options"}}
+    where = {"requirements": set(PACKAGES) - HAVE_THEIR_OWN | {"options"}}
     where |= {
         "requirements-dev": {"tests"},
-        "requirements-pretrain": {"pretrain"},
-        "requirements-finetune": {"finetune", "documents"},
+        "requirements-tiny-llama": {"tiny_llama"},
+        "requirements-finetune": {"finetune", "documents", "training", "pretrain"},
         "requirements-convert": {"convert"},
+        "requirements-report": {"evaluate"},
     }
     imported = imports([file for name in where[path.stem] for file in files_of(name)])
     assert {MODULE_OF.get(name, name) for name in requirements(path) - TOOLS - ASKED_FOR} <= imported
 
 
 def test_imports_are_required():
-    """The requirements files name every package that the product imports."""
+    """The requirements files name every package that the product imports, but for those of the extra `harness`."""
     imported = imports([file for name in [*PACKAGES, "options"] for file in files_of(name)])
     named = {MODULE_OF.get(name, name) for path in REQUIREMENTS for name in requirements(path) - TOOLS}
+    extra = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["harness"]
+    named |= {re.match(r"\w+", line)[0] for line in extra}
     assert imported - sys.stdlib_module_names - ALLOWED.keys() <= named
 
 

@@ -87,7 +87,7 @@ def template(
 @pytest.fixture
 def model(template: Path) -> None:
     """A model that reads a page, beside it."""
-    from finetune.layoutlmv3_model import load_layout
+    from finetune.layoutlmv3.model import load_layout
 
     load_layout("random", ("A", "B"), ["some text to train on"] * 50, template / "model")
     shutil.copyfile(template / "invoices/images/ahornspan.png", template / "page.png")

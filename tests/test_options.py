@@ -151,8 +151,8 @@ def test_text_stays_text(text: str, form: list[str]):
         ("--top_p much", "--top_p much: expected a number"),
         ("--sample=maybe", "--sample maybe: expected True or False"),
         ("--sample maybe", "maybe: unexpected argument"),
-        ("--data_path", "--data_path: expected a value, found none"),
-        ("--data_path --k 1", "--data_path: expected a value, found none"),
+        ("--data_path", "--data_path: missing value"),
+        ("--data_path --k 1", "--data_path: missing value"),
         ("x", "x: unexpected argument"),
         ("--k 1 x", "x: unexpected argument"),
         ("-k 1", "-k: unexpected argument"),
@@ -381,7 +381,10 @@ def test_a_script_outside_of_the_environment_is_one_line(script: Path, tmp_path:
         ("run_finetune_layoutlmv3.py", "lightning", "requirements-finetune.txt"),
         ("run_finetune_llama_layout.py", "peft", "requirements-finetune.txt"),
         ("run_preprocess_annotations.py", "PIL", "requirements-finetune.txt"),
+        ("run_pretrain_layoutlmv3.py", "sklearn", "requirements-finetune.txt"),
         ("run_convert_gguf.py", "gguf", "requirements-convert.txt"),
+        ("run_report.py", "matplotlib", "requirements-report.txt"),
+        ("run_report.py", "jinja2", "requirements-report.txt"),
     ],
 )
 def test_a_script_names_the_requirements_of_what_it_misses(script, package, requirements, tmp_path, monkeypatch):
@@ -424,7 +427,7 @@ def test_paths_become_paths_once(monkeypatch):
 
 @pytest.mark.parametrize("argv", ["--output s3://a/b", "--files x file:///a", "x https://a/b", "--output=HTTP://a"])
 def test_urls_are_no_paths(argv: str):
-    expected = r"^--(output|files) \w+://[a/b]+: is a URL, expected a path on this machine \(or OWNER/NAME of "
+    expected = r"^--(output|files) \w+://[a/b]+: is a URL, expected a path on this machine \(or OWNER/NAME on "
     with pytest.raises(FlagError, match=expected):
         parse(Places, argv.split())
 

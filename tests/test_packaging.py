@@ -8,11 +8,22 @@ import sys
 import sysconfig
 import tomllib
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
-KEPT_OUT = ("evaluate", "preprocess", "finetune", "pretrain", "convert", "options")
+KEPT_OUT = (
+    "evaluate",
+    "preprocess",
+    "documents",
+    "training",
+    "pretrain",
+    "finetune",
+    "tiny_llama",
+    "convert",
+    "options",
+)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +40,7 @@ def source(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder.mkdir()
     for path in kept:
         shutil.copy(path, folder)
-    for name in ("llama", "evaluate", "preprocess", "finetune", "pretrain", "convert", "benchmarks", "tests"):
+    for name in ("llama", "evaluate", "preprocess", "finetune", "tiny_llama", "convert", "benchmarks", "tests"):
         shutil.copytree(root / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "llama/part").mkdir()
     (folder / "llama/part/__init__.py").write_text("")
@@ -58,19 +69,31 @@ def test_the_version_stands_in_one_place(root: Path, project: dict) -> None:
 
 
 def test_dependencies_are_what_llama_imports(root: Path, project: dict) -> None:
-    """Each is a range that the pinned version lies in: what is tested is what is installed."""
-    imported = set()
-    for path in (root / "llama").rglob("*.py"):
+    """Each is a range that the pinned version lies in: what is tested is what is installed. What only `llama.harness`
+    imports is asked for by its extra."""
+    harness = set((root / "llama/harness").rglob("*.py"))
+    needed = imported(set((root / "llama").rglob("*.py")) - harness)
+    ranges = dict(line.split(">=") for line in project["dependencies"])
+    assert {name.replace("-", "_") for name in ranges} == needed
+    extra = dict(line.split(">=") for line in project["optional-dependencies"]["harness"])
+    assert extra.keys() == imported(harness) - needed
+    files = [root / name for name in ("requirements.txt", "requirements-finetune.txt")]
+    lines = [line for file in files for line in file.read_text().splitlines()]
+    pinned = dict(line.split("==") for line in lines if "==" in line)
+    for name, lowest in (ranges | {name: extra[name] for name in extra.keys() & pinned.keys()}).items():
+        assert numbers(lowest) <= numbers(pinned[name])
+
+
+def imported(paths: Iterable[Path]) -> set[str]:
+    """Packages of others that files import."""
+    found = set()
+    for path in paths:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
-                imported |= {alias.name.partition(".")[0] for alias in node.names}
+                found |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.level == 0:
-                imported.add(node.module.partition(".")[0])
-    ranges = dict(line.split(">=") for line in project["dependencies"])
-    assert {name.replace("-", "_") for name in ranges} == imported - sys.stdlib_module_names - {"llama"}
-    pinned = dict(line.split("==") for line in (root / "requirements.txt").read_text().splitlines() if "==" in line)
-    for name, lowest in ranges.items():
-        assert numbers(lowest) <= numbers(pinned[name])
+                found.add(node.module.partition(".")[0])
+    return found - sys.stdlib_module_names - {"llama"}
 
 
 def numbers(version: str) -> list[int]:

@@ -176,4 +176,4 @@ def test_map_of_the_code_is_the_code(root: Path) -> None:
 def test_links_lead_somewhere(root: Path) -> None:
     for page in (*pages(root), root / "checkpoints/tiny/README.md"):
         for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
-            assert (page.parent / link).exists(), f"{page}: {link}"
+            assert link.startswith("https://") or (page.parent / link).exists(), f"{page}: {link}"

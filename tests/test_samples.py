@@ -20,10 +20,10 @@ from datasets import load_from_disk
 from PIL import Image
 
 from evaluate.predictions import read_predictions, sha256
-from finetune.annotations import LABELS, AnnotationsConfig, preprocess_annotations
-from finetune.labelled_pages import ExportReading
-from finetune.labelled_pages import read_pages as read_export
-from finetune.region_words import words_in_regions
+from finetune.annotations.dataset import LABELS, AnnotationsConfig, preprocess_annotations
+from finetune.annotations.labelled_pages import ExportReading
+from finetune.annotations.labelled_pages import read_pages as read_export
+from finetune.annotations.region_words import words_in_regions
 from preprocess.ag_news import LABEL_WORDS as NEWS_LABEL_WORDS
 from preprocess.blocks import LABEL_WORDS as BLOCK_LABEL_WORDS
 from preprocess.files import meta_path

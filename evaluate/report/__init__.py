@@ -1,1 +1,1 @@
-"""One HTML page of everything that was measured, and its figures as files: predictions -> sections -> page."""
+"""The report: predictions files -> sections -> one HTML page, and figures as files."""

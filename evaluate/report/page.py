@@ -1,38 +1,41 @@
-"""The page: what was measured as HTML, made here; the browser of examples as JSON, shown by page.js.
+"""The report page, rendered from templates. Results are HTML; the examples are packed JSON that a script shows.
 
-It loads nothing and runs nothing but its own script: a policy in its head names the hashes of that and of its style.
+The page loads nothing, and runs only its own script: its content security policy has the hashes of script and style.
 """
 
 import base64
 import hashlib
-import html
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from evaluate.columns import COLUMNS
 from evaluate.reading import read_results
-from evaluate.report.drawing import to_file
-from evaluate.report.examples import to_json
-from evaluate.report.figures import Figure, draw
-from evaluate.report.markup import element, to_html, to_xml
-from evaluate.report.sections import Section, sections_of
-from evaluate.report.tables import files_table, section_html
+from evaluate.report import tables
+from evaluate.report.examples import to_base64
+from evaluate.report.figures import Drawn, draw, files, on_page
+from evaluate.report.sections import LARGE, Section, sections_of
+from evaluate.report.style import COLOURS, LEVELS, TURN, styles_of
+from evaluate.table import explanations
 from preprocess.errors import InputError
 from preprocess.files import PathFlag, check_writable, write_bytes
 
-FOLDER = Path(__file__).parent
-STYLES = ("page.css", "figures.css", "dark.css")
+TEMPLATES = Path(__file__).with_name("templates")
+SCRIPTS = ("tables.js", "examples.js", "details.js", "filters.js")
+OVERVIEW = ("Accuracy", "Accuracy over k", "Sensitivity to the draw", "Cost")
 
 
 @dataclass(frozen=True)
 class ReportConfig:
-    """Write one HTML page of predictions files: the table with intervals and tests, figures, and every example.
+    """Write one HTML page of predictions files: methods with intervals and tests, figures, and all examples.
 
     Args:
-        paths: Predictions files, or folders that hold outputs_*.json at any depth.
-        output: The page, a file that needs no other.
-        figures: Folder for the figures as SVG files; none are written without it.
+        paths: Predictions files, or folders that contain outputs_*.json at any depth.
+        output: The page, a self-contained file.
+        figures: Folder for the figures as SVG and PDF files; by default no files are written.
     """
 
     paths: tuple[PathFlag, ...] = ("results",)
@@ -45,64 +48,101 @@ class ReportConfig:
 
 
 def write_report(config: ReportConfig) -> None:
-    """Read, check, draw and write.
+    """Read the results and write the report.
 
     Raises:
-        InputError: See `read_results`; a place that cannot be written to.
+        InputError: See `read_results`; or an output cannot be written.
     """
     check_writable(config.output, "--output")
     if config.figures:
         check_writable(Path(config.figures) / "figure.svg", "--figures")
     sections = sections_of(read_results(config.paths))
-    drawn = [draw(section) for section in sections]
+    styles = styles_of([method for section in sections for method in section.methods])
+    drawn = [draw(section, styles, bool(config.figures)) for section in sections]
     content = page(sections, drawn).encode("utf-8", "replace")
+    made = files(sections, drawn) if config.figures else {}
     write_bytes(config.output, content)
-    count = sum(len(section.results) for section in sections)
-    print(f"{config.output}: results {count}, sets of examples {len(sections)}, {len(content) / 1e6:.1f} MB")
+    methods, draws = (sum(map(len, parts)) for parts in zip(*((s.methods, s.draws) for s in sections), strict=True))
+    print(f"{config.output}: methods {methods}, draws {draws}, data sets {len(sections)}, {len(content) / 1e6:.1f} MB")
+    for name, figure in made.items():
+        write_bytes(Path(config.figures) / name, figure)
     if config.figures:
-        files = figure_files(sections, drawn)
-        for name, figure in files.items():
-            write_bytes(Path(config.figures) / name, to_xml(to_file(figure.svg)))
-        print(f"{config.figures}: figures {len(files)}")
+        print(f"{config.figures}: figures {len(made) // 2}, each as SVG and PDF")
 
 
-def page(sections: Sequence[Section], drawn: Sequence[Sequence[Figure]]) -> str:
-    """The whole file. The parts go into the template in one pass: nothing in them is taken for a place of it."""
-    style = "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in STYLES)
-    script = (FOLDER / "page.js").read_text(encoding="utf-8")
-    links = [element("li", element("a", s.title, href=f"#set-{n}")) for n, s in enumerate(sections)]
-    bodies = [section_html(n, *pair) for n, pair in enumerate(zip(sections, drawn, strict=True))]
-    parts = {
-        "style": style,
-        "script": script,
-        "style_hash": content_hash(style),
-        "script_hash": content_hash(script),
-        "title": html.escape("Classification: " + ", ".join(dict.fromkeys(section.title for section in sections))),
-        "links": "\n".join(map(to_html, links)),
-        "sections": "\n".join(map(to_html, bodies)),
-        "files": to_html(files_table([result for section in sections for result in section.results])),
-        "examples": to_json(sections),
+def page(sections: Sequence[Section], drawn: Sequence[Sequence[Drawn]]) -> str:
+    """The whole file."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    levels = {"levels": LEVELS, "turn": round(TURN * LEVELS)}
+    style = environment.get_template("style.css").render(colours=COLOURS, **levels)
+    script = "\n".join((TEMPLATES / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    return environment.get_template("page.html").render(
+        title="Classification: " + ", ".join(dict.fromkeys(section.title for section in sections)),
+        style=style,
+        style_hash=content_hash(style),
+        script=script,
+        script_hash=content_hash(script),
+        parts=[part(number, *pair) for number, pair in enumerate(zip(sections, drawn, strict=True))],
+        files=tables.files(result for section in sections for result in section.results),
+        examples=to_base64(sections),
+        **levels,
+    )
+
+
+def part(number: int, section: Section, drawn: Sequence[Drawn]) -> dict[str, Any]:
+    """Variables of the template of a section."""
+    figures = [one for one in drawn if one.kind != "Confusion matrix"]
+    drawings = on_page(section, figures, f"f{number}")
+    shown = [one._asdict() | {"svg": drawing} for one, drawing in zip(figures, drawings, strict=True)]
+    places = range(len(section.methods)) if section.classes else ()
+    is_large = len(section.classes) > LARGE
+    return {
+        "section": section,
+        "several": any(len(method.draws) > 1 for method in section.methods),
+        "facts": facts(section),
+        "summary": tables.summary(section),
+        "notes": explanations(section.methods, bool(section.like_best))[1:],  # the facts have the first
+        "overview": [one for one in shown if one["kind"] in OVERVIEW],
+        "reliability": [one for one in shown if one["kind"] == "Reliability"],
+        "f1": [one for one in shown if one["kind"] == "F1 of each class"],
+        "class_f1": tables.class_f1(section),
+        "matrices": [] if is_large else [(place, tables.matrix(section, section.methods[place])) for place in places],
+        "confusions": [
+            (place, tables.largest_confusions(section, section.methods[place])) for place in places if is_large
+        ],
+        "differences": tables.differences(section),
+        "draws": tables.draws(section),
+        "counted_draws": counted(len(section.draws), "draw"),
     }
-    template = (FOLDER / "page.html").read_text(encoding="utf-8")
-    return re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], template)
+
+
+def facts(section: Section) -> list[tuple[str, str, str]]:
+    """Name, value and detail of each fact above the table."""
+    best, groups = section.methods[section.best], section.groups
+    found = [
+        ("Best method", f"{best.accuracy:.4f}", section.names[section.best]),
+        ("Majority", f"{section.majority:.4f}", "the most frequent class") if section.majority is not None else None,
+        ("Examples", f"{len(section.first.ids):,}", f"on {len(groups.sizes):,} pages" if groups.are_pages else ""),
+        ("Classes", f"{len(section.classes):,}", "") if section.classes else None,
+        ("Methods", str(len(section.methods)), counted(len(section.draws), "draw")),
+    ]
+    for key, name, detail in (("k", "k", "demonstrations of each class"), ("checkpoint", "Checkpoint", "")):
+        told = {COLUMNS[key].cell(method) for method in section.methods}
+        if len(told) == 1 and COLUMNS[key].value(section.first) is not None:
+            found.append((name, told.pop(), detail))
+    return [fact for fact in found if fact]
+
+
+def counted(number: int, name: str) -> str:
+    return f"{number:,} {name}{'s' * (number != 1)}"
 
 
 def content_hash(text: str) -> str:
-    """As a Content-Security-Policy names an inline script or style."""
+    """Hash of an inline script or style, for a content security policy."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-def figure_files(sections: Sequence[Section], drawn: Sequence[Sequence[Figure]]) -> dict[str, Figure]:
-    """File name -> figure; a number tells apart what would have the same name."""
-    files: dict[str, Figure] = {}
-    for section, figures in zip(sections, drawn, strict=True):
-        for figure in figures:
-            stem = "_".join(filter(None, map(slug, (section.title, figure.kind, figure.name))))
-            numbered = (stem if n == 1 else f"{stem}_{n}" for n in range(1, len(files) + 2))
-            files[next(f"{name}.svg" for name in numbered if f"{name}.svg" not in files)] = figure
-    return files
-
-
-def slug(name: str) -> str:
-    """`name` as a part of a file name."""
-    return "-".join(re.findall(r"\w+", name))[:80]

@@ -1,88 +1,172 @@
-"""Which results stand together: those of the same examples, whose differences are tested."""
+"""Sections of the report: the methods on the same examples of a data set, which are compared with each other."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 
-from evaluate.comparison import Pair, compare_pairs, short_names
-from evaluate.intervals import Groups
-from evaluate.methods import Method
-from evaluate.result import ClassF1, Result
+import numpy as np
 
-SIGNIFICANT = 0.05
+from evaluate import metrics
+from evaluate.comparison import compare_methods, short_names
+from evaluate.intervals import Groups
+from evaluate.methods import Method, methods_of
+from evaluate.result import Result
+from evaluate.statistics import Comparison
+from evaluate.table import SIGNIFICANT, against_best, gather
+
+SHOWN = 4  # methods whose confusion matrices and reliability diagrams are shown by default
+LARGE = 20  # with more classes, the largest confusions replace the matrix
 
 
 class Section:
-    """The results of the same examples, in the order of the table.
+    """The methods on the same examples, in the order of the table.
 
     Args:
-        title: The data set, and a number where several sections are of one.
-        results: At least one; all with the same ids in the same order.
+        title: The data set, numbered if it has several sections.
+        methods: At least one, all with the same ids.
     """
 
-    def __init__(self, title: str, results: Sequence[Result]):
+    def __init__(self, title: str, methods: Sequence[Method]):
         self.title = title
-        self.results = list(results)
-        self.methods = [Method([result]) for result in self.results]
+        self.methods = list(methods)
         self.names = short_names(self.methods)
+        self.first = self.methods[0]
 
     @property
     def groups(self) -> Groups:
-        return next((r.grouping for r in self.results if r.grouping.are_pages), self.results[0].grouping)
+        return self.order.groups
+
+    @property
+    def order(self) -> Method:
+        """The method whose order of examples, and whose pages if any, the section uses."""
+        return next((method for method in self.methods if method.groups.are_pages), self.first)
 
     @property
     def majority(self) -> float | None:
-        return self.results[0].majority
+        return self.first.first.majority
 
     @cached_property
-    def pairs(self) -> list[Pair]:
-        return compare_pairs(self.methods, self.names)[0]
+    def best(self) -> int:
+        """Index of the method with the highest mean accuracy."""
+        return max(range(len(self.methods)), key=lambda place: self.methods[place].accuracy)
 
     @cached_property
-    def class_f1(self) -> list[list[ClassF1]]:
-        """Of each result."""
-        return [result.class_f1 for result in self.results]
+    def p_values(self) -> list[float | None]:
+        """Adjusted p-value of the difference from the best; None for the best, and if there is only one method."""
+        found = against_best(self.methods)
+        return [found.get(id(method)) for method in self.methods]
 
     @property
-    def best(self) -> int:
-        return max(range(len(self.results)), key=lambda place: self.results[place].accuracy)
+    def as_good(self) -> list[int]:
+        """Indices of the methods with the highest accuracy."""
+        return [n for n, method in enumerate(self.methods) if method.accuracy == self.methods[self.best].accuracy]
 
-    def against_best(self, place: int) -> float | None:
-        """The adjusted probability of no difference from the best; None for itself, and with too few pages."""
-        pair = next((pair for pair in self.pairs if {pair.first, pair.second} == {place, self.best}), None)
-        return None if pair is None or place == self.best else pair.p
+    @property
+    def like_best(self) -> list[int]:
+        """Indices of the methods that are not significantly different from the best."""
+        return [place for place, p in enumerate(self.p_values) if p is not None and p >= SIGNIFICANT]
 
-    def panels(self) -> list[list[int]]:
-        """Places of the results that differ by method alone: of one checkpoint, k and seed."""
-        return self.gather(lambda result: (result.checkpoint, result.k, result.seed))
+    @property
+    def draws(self) -> list[Result]:
+        return [draw for method in self.methods for draw in method.draws]
 
-    def curves(self) -> list[list[int]]:
-        """Places of the results of one checkpoint, where a method has been measured with more than one k."""
-        by_checkpoint = self.gather(lambda result: result.checkpoint if result.k is not None else None)
-        return [places for places in by_checkpoint if self.has_several_k(places)]
+    @property
+    def results(self) -> list[Result]:
+        """Draws and orders of all methods."""
+        return [result for method in self.methods for result in (*method.draws, *method.orders)]
 
-    def has_several_k(self, places: Sequence[int]) -> bool:
-        seen: dict[str | None, set[int | None]] = {}
-        for place in places:
-            seen.setdefault(self.results[place].method, set()).add(self.results[place].k)
-        return any(len(ks - {None}) > 1 for ks in seen.values())
+    @cached_property
+    def from_best(self) -> list[Comparison | None]:
+        """Comparison of each method with the best; None without a common draw."""
+        return [compare_methods(method, self.methods[self.best], self.order) for method in self.methods]
 
-    def gather(self, key: Callable[[Result], object]) -> list[list[int]]:
-        found: dict[object, list[int]] = {}
-        for place, result in enumerate(self.results):
-            found.setdefault(key(result), []).append(place)
-        return list(found.values())
+    def can_be_told(self, place: int) -> bool:
+        """Whether the difference from the best has a test."""
+        return self.from_best[place] is not None and self.from_best[place].p is not None
+
+    @cached_property
+    def shown(self) -> list[int]:
+        """Indices of at most four methods: the best of each kind, then the best of each variant."""
+        by_accuracy = sorted(range(len(self.methods)), key=lambda place: -self.methods[place].accuracy)
+        kinds, variants = {}, {}
+        for place in by_accuracy:
+            kinds.setdefault(self.methods[place].first.meta.get("method"), place)
+            variants.setdefault(self.methods[place].name, place)
+        return sorted(list(dict.fromkeys([*kinds.values(), *variants.values()]))[:SHOWN])
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """The classes that occur as ground truth or prediction in any draw, in the order of the label words; empty
+        without ground truths."""
+        if any(draw.truths is None for draw in self.draws):
+            return ()
+        words = dict.fromkeys(word for draw in self.draws for word in draw.all_label_words)
+        predicted = dict.fromkeys(word for draw in self.draws for word in draw.predicted)
+        return metrics.classes_of(list(predicted), self.first.first.truths or (), list(words))
+
+    @cached_property
+    def frequent_classes(self) -> tuple[str, ...]:
+        """All classes, or the LARGE ones with the most examples."""
+        if len(self.classes) <= LARGE:
+            return self.classes
+        counts = dict.fromkeys(self.classes, 0)
+        for truth in self.first.first.truths or ():
+            counts[truth] += 1
+        return tuple(sorted(self.classes, key=lambda word: -counts[word])[:LARGE])
+
+    def confusion(self, method: Method) -> np.ndarray:
+        """Confusion matrix summed over all draws (C, C + 1), see `evaluate.metrics.confusion_matrix`."""
+        return sum(metrics.confusion_matrix(d.predicted, d.truths or (), self.classes) for d in method.draws)
+
+    def groups_of(self) -> dict[str, list[int]]:
+        """Indices of the methods by heading; headings name the checkpoint and k if these differ between methods."""
+        checkpoints, ks = ({key(method) for method in self.methods} for key in (checkpoint_of, k_of))
+        found: dict[str, list[int]] = {}
+        for place, method in enumerate(self.methods):
+            parts = [checkpoint_of(method)] if len(checkpoints) > 1 else []
+            parts += [k_of(method)] if len(ks) > 1 and method.k is not None else []
+            found.setdefault(", ".join(parts), []).append(place)
+        return found
+
+    def row_names(self) -> list[str]:
+        """Names of the methods below the headings of `groups_of`."""
+        names = list(self.names)
+        for places in self.groups_of().values():
+            own = [self.methods[place].name or self.names[place] for place in places]
+            for place, name in zip(places, own, strict=True):
+                names[place] = name if own.count(name) == 1 else self.names[place]
+        return names
+
+    def curves(self) -> dict[str | None, list[list[Method]]]:
+        """Learning curves by checkpoint: the methods of each name, by k. Only checkpoints with several k."""
+        found: dict[str | None, list[list[Method]]] = {}
+        known = [method for method in self.methods if method.k is not None]
+        for checkpoint, members in gather(known, lambda method: method.checkpoint).items():
+            lines = list(gather(members, lambda method: method.name).values())
+            if any(len({method.k for method in line}) > 1 for line in lines):
+                found[checkpoint] = [sorted(line, key=lambda method: method.k) for line in lines]
+        return found
+
+
+def checkpoint_of(method: Method) -> str:
+    return method.checkpoint or "no checkpoint"
+
+
+def k_of(method: Method) -> str:
+    return "no k" if method.k is None else f"k = {method.k}"
 
 
 def sections_of(results: Sequence[Result]) -> list[Section]:
-    """Results of the same data set, ids and ground truths stand together; where a file tells neither data set nor
-    ground truths, nothing says that its examples are those of another file."""
-    found: dict[tuple, list[Result]] = {}
-    for result in results:
-        truths = None if result.truths is None else tuple(result.truths)
-        alone = result.path if result.dataset is None and truths is None else None
-        found.setdefault((result.dataset, tuple(result.ids), truths, alone), []).append(result)
-    sections, names = [], [key[0] or "Data set without a name" for key in found]
-    for number, (name, together) in enumerate(zip(names, found.values(), strict=True)):
-        several = f" ({1 + names[:number].count(name)})" if names.count(name) > 1 else ""
-        sections.append(Section(name + several, together))
-    return sections
+    """Sections of methods with the same data set, ids and ground truths. A file with neither data set nor ground truths
+    has its own section, since nothing says that its examples are those of another file."""
+
+    def examples_of(method: Method) -> tuple:
+        first = method.first
+        alone = first.path if method.dataset is None and first.truths is None else None
+        return method.dataset, frozenset(zip(first.ids, first.truths or [None] * len(first.ids), strict=True)), alone
+
+    found = list(gather(methods_of(results), examples_of).values())
+    names = [members[0].dataset or "Data set without a name" for members in found]
+    return [
+        Section(name + (f" ({1 + names[:number].count(name)})" if names.count(name) > 1 else ""), members)
+        for number, (name, members) in enumerate(zip(names, found, strict=True))
+    ]

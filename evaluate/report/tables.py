@@ -1,173 +1,218 @@
-"""A section as HTML: its tables, and its figures with their numbers as tables for who cannot see them."""
+"""Tables of the page, made from the columns of the results table."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from xml.etree.ElementTree import Element
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from evaluate.columns import COLUMNS
-from evaluate.formats import UNKNOWN, four_digits, signed
-from evaluate.report.figures import Figure
-from evaluate.report.markup import Child, element, scroller, table
-from evaluate.report.sections import SIGNIFICANT, Section
+from evaluate.formats import Column, ends, number, probability, signed
+from evaluate.methods import Method
+from evaluate.report.sections import LARGE, Section
+from evaluate.report.style import LEVELS
 from evaluate.result import Result
 
-OF_DRAWS = ("draws", "worst", "best", "disagreement", "orders", "order_sd", "order_worst")  # a row is one draw
-NOT_SHOWN = ("dataset", "method", "majority", *OF_DRAWS)  # the heading says one, the first column the other
-LAST = ("num_examples", "k", "seed", "checkpoint")  # often the same for all
-PAIRS_OPEN = 10  # more are folded
+OF_DRAWS = ("worst", "best", "disagreement", "orders", "order_sd", "order_worst")
+FIRST = ("k", "checkpoint", "draws", "accuracy", "interval")
+NOT_SHOWN = ("dataset", "num_examples", "method", "seed", "majority")  # shown above the table, or in its first column
+OF_A_DRAW = ("accuracy", "interval", "macro_f1", "macro_f1_interval", "ece", "nll", "unanswered", "tokens", "time")
 FILE_FIELDS = ("method", "checkpoint_path", "fingerprint", "dtype", "device", "git_commit", "prompt_path")
+DIFFERING = ("k", "checkpoint")  # shown above the table if equal for all methods
+NO_ANSWER = "no answer"
 
 
-def section_html(number: int, section: Section, drawn: Sequence[Figure]) -> Element:
-    """Everything of the examples of one data set."""
-    parts = [
-        element("h2", section.title, id=f"set-{number}"),
-        element("p", introduction(section)),
-        results_table(section),
-        element("p", explanation(section), class_="note"),
-        figure_grid(drawn, ("accuracy", "accuracy over k", "cost")),
-        *differences(section),
+class Cell(NamedTuple):
+    """Args:
+    text: Shown text.
+    rank: Number to sort by; None: sort by text, or unknown.
+    """
+
+    text: str
+    rank: float | None = None
+
+
+class Row(NamedTuple):
+    """A row; `kind` contains best or like-best, and group if a group begins."""
+
+    cells: list[Cell]
+    kind: str = ""
+
+
+class Table(NamedTuple):
+    """Args:
+    numbers: Whether each column is right-aligned.
+    fixed: Number of columns that stay in place while the others scroll.
+    """
+
+    caption: str
+    header: list[str]
+    numbers: list[bool]
+    rows: list[Row]
+    fixed: int = 1
+
+
+def cell(column: Column, about: Any) -> Cell:
+    value = column.value(about)
+    first = value[0] if isinstance(value, tuple) else value
+    is_known = column.is_number and isinstance(first, int | float | np.number)
+    return Cell(column.cell(about), float(first) if is_known else None)
+
+
+def table(caption: str, columns: Sequence[Column], about: Iterable[Any], fixed: int = 1) -> Table:
+    """A table with one row for each item of `about`."""
+    rows = [Row([cell(column, one) for column in columns]) for one in about]
+    return Table(caption, [c.header for c in columns], [c.is_number for c in columns], rows, fixed)
+
+
+def summary(section: Section) -> Table:
+    """All columns with known values. Columns of draws and orders need several, k and checkpoint are shown if they
+    differ."""
+    methods, names = section.methods, section.row_names()
+    several = any(len(method.draws) > 1 or method.orders for method in methods)
+    left_out = NOT_SHOWN + (() if several else (*OF_DRAWS, "draws"))
+    keys = [key for key in COLUMNS if key not in left_out and any(COLUMNS[key].value(m) is not None for m in methods)]
+    keys = [key for key in keys if key not in DIFFERING or len({COLUMNS[key].cell(m) for m in methods}) > 1]
+    keys = list(dict.fromkeys([*(key for key in (*FIRST, *OF_DRAWS) if key in keys), *keys]))
+    columns = [of_place(section, COLUMNS[key]) for key in keys]
+    if len(methods) > 1:
+        columns.insert(keys.index("interval") + 1, Column("p vs. best", against(section), text_or(probability)))
+    named = Column("method", lambda place: names[place], is_number=False)
+    made = table(f"Methods on {section.title}", [named, *columns], range(len(methods)), 2 if "k" in keys else 1)
+    kinds = dict.fromkeys(section.like_best, "like-best") | dict.fromkeys(section.as_good, "best")
+    begins = {places[0] for places in section.groups_of().values()} - {0}
+    marked = [kinds.get(place, "") + " group" * (place in begins) for place in range(len(methods))]
+    return made._replace(rows=[row._replace(kind=kind.strip()) for row, kind in zip(made.rows, marked, strict=True)])
+
+
+def of_place(section: Section, column: Column) -> Column:
+    return column._replace(value=lambda place: column.value(section.methods[place]))
+
+
+def against(section: Section) -> Callable[[int], float | str | None]:
+    """Adjusted p-value of the difference from the best; None without a test."""
+
+    def p_value(place: int) -> float | str | None:
+        if place in section.as_good:
+            return "best"
+        return section.p_values[place] if section.can_be_told(place) else None
+
+    return p_value
+
+
+def text_or(show: Callable[[float], str]) -> Callable[[float | str], str]:
+    return lambda value: value if isinstance(value, str) else show(value)
+
+
+def differences(section: Section) -> Table | None:
+    """Difference of each method from the best."""
+    compared = section.from_best
+    places = [place for place, comparison in enumerate(compared) if comparison and place not in section.as_good]
+    columns = [
+        Column("method", lambda place: section.names[place], is_number=False),
+        number("difference", lambda place: compared[place].difference, signed),
+        ends("95 % interval", lambda place: compared[place].interval, signed, between=" to "),
+        number("p", lambda place: compared[place].p, probability),
+        number("Holm", lambda place: section.p_values[place] if section.can_be_told(place) else None, probability),
+        Column("test", lambda place: compared[place].test, is_number=False),
+        Column("draws", lambda place: compared[place].draws),
     ]
-    for heading, kind, numbers in (
-        ("F1 of each class", "F1", f1_tables(section)),
-        ("Confusion matrices", "confusion", confusion_tables(section)),
-        ("Reliability", "reliability", reliability_tables(section)),
-    ):
-        if any(figure.kind == kind for figure in drawn):
-            parts += [element("h3", heading), figure_grid(drawn, (kind,)), folded(f"{heading}: the numbers", numbers)]
-    return element("section", *parts, aria_labelledby=f"set-{number}")
+    return table(f"Accuracy less that of {section.names[section.best]}", columns, places) if places else None
 
 
-def introduction(section: Section) -> str:
-    first = section.results[0]
-    text = f"{len(first.rows):,} examples, {len(section.results)} results."
-    if section.majority is not None:
-        text += f" {len(first.classes)} classes; always naming the most frequent one is right {section.majority:.4f}."
-    if section.groups.are_pages:
-        text += f" The examples stand on {len(section.groups.sizes):,} pages."
-    return text
-
-
-def explanation(section: Section) -> str:
-    if section.groups.too_few:
-        return f"{section.groups.too_few} for an interval or a test."
-    test, intervals = (
-        "McNemar's exact test",
-        "of accuracy Wilson's, of F1 from each example's part in it",
-    )
-    if section.groups.are_pages:
-        test = "a t test of the paired differences, clustered by page (Bell and McCaffrey 2002)"
-        intervals = "clustered by page (Bell and McCaffrey 2002)"
-    return (
-        f"Intervals: 95 %, {intervals}. “p vs. best”: how probable a difference"
-        f" from the best accuracy as large as this is if there is none, by {test}, Holm-adjusted for all pairs of this"
-        f" data set; bold below {SIGNIFICANT}. Reliability diagrams: intervals of independent examples (Wilson)."
-    )
-
-
-def results_table(section: Section) -> Element:
-    """The columns of the results table, accuracy and its test first; without those of which no file tells."""
-    told = {
-        key: column
-        for key, column in COLUMNS.items()
-        if key not in NOT_SHOWN and any(column.value(method) is not None for method in section.methods)
-    }
-    first = [told.pop(key) for key in ("accuracy", "interval")]
-    last = [told.pop(key) for key in LAST if key in told]
-    rows: list[list[Child]] = []
-    for place, (name, method) in enumerate(zip(section.names, section.methods, strict=True)):
-        p = section.against_best(place)
-        test = ["best" if place == section.best else UNKNOWN if p is None else p_cell(p)] if section.pairs else []
-        cells = [[column.cell(method) for column in columns] for columns in (first, told.values(), last)]
-        rows.append([name, *cells[0], *test, *cells[1], *cells[2]])
-    headers = [[column.header for column in columns] for columns in (first, told.values(), last)]
-    test = ["p vs. best"] if section.pairs else []
-    return table(f"Results on {section.title}", ["result", *headers[0], *test, *headers[1], *headers[2]], rows)
-
-
-def p_cell(p: float) -> Child:
-    text = "<0.001" if p < 0.001 else f"{p:.3f}"
-    return element("strong", text) if p < SIGNIFICANT else text
-
-
-def differences(section: Section) -> Iterator[Element]:
-    if not section.pairs:
-        return
-    rows = [
-        [
-            f"{section.names[pair.first]} − {section.names[pair.second]}",
-            signed(pair.comparison.difference),
-            " to ".join(map(signed, pair.comparison.interval or ())) or UNKNOWN,
-            UNKNOWN if pair.p is None else p_cell(pair.p),
-            pair.comparison.test,
-        ]
-        for pair in section.pairs
+def draws(section: Section) -> Table:
+    """One row for each draw and each order of demonstrations."""
+    about = [
+        (name, Method([result]))
+        for name, method in zip(section.names, section.methods, strict=True)
+        for result in (*method.draws, *method.orders)
     ]
-    header = ["first − second", "accuracy", "95 % interval", "p", "test"]
-    pairs = table(f"Differences of accuracy on {section.title}, p Holm-adjusted", header, rows)
-    yield element("h3", "Differences")
-    yield folded(f"{len(rows)} pairs" if len(rows) > 1 else "One pair", [pairs], len(rows) <= PAIRS_OPEN)
+    columns = [COLUMNS[key]._replace(value=of_pair(COLUMNS[key])) for key in ("seed", *OF_A_DRAW)]
+    columns = [column for column in columns if any(column.value(pair) is not None for pair in about)]
+    return table(
+        f"Draws on {section.title}", [Column("method", lambda pair: pair[0], is_number=False), *columns], about
+    )
 
 
-def f1_tables(section: Section) -> Iterator[Element]:
-    for name, result, values in zip(section.names, section.results, section.class_f1, strict=True):
-        if result.confusion is None:
-            continue
-        counts = zip(result.confusion.sum(1).tolist(), result.confusion.sum(0).tolist(), strict=False)
-        rows = [
-            [f1.name, str(occurs), str(predicted), f"{f1.value:.4f}", from_to(f1.interval)]
-            for f1, (occurs, predicted) in zip(values, counts, strict=True)
-        ]
-        yield table(f"Classes: {name}", ["class", "occurs", "predicted", "F1", "95 % interval"], rows)
+def of_pair(column: Column) -> Callable[[tuple[str, Method]], Any]:
+    return lambda pair: column.value(pair[1])
 
 
-def from_to(interval: tuple[float, float] | None) -> str:
-    return "–".join(map(four_digits, interval or ())) or UNKNOWN
+def class_f1(section: Section) -> Table | None:
+    """Mean F1 over draws: one row for each method, one column for each class."""
+    words = section.frequent_classes
+    columns = [
+        Column("method", lambda place: section.names[place], is_number=False),
+        *(number(word, f1_of(section, word), three_digits) for word in words),
+    ]
+    return table(f"F1 of each class on {section.title}", columns, range(len(section.methods))) if words else None
 
 
-def confusion_tables(section: Section) -> Iterator[Element]:
-    for name, result in zip(section.names, section.results, strict=True):
-        if result.confusion is not None:
-            counts = zip(result.classes, result.confusion.tolist(), strict=True)
-            header = ["ground truth \\ prediction", *result.classes, "no answer"]
-            yield table(f"Confusion matrix: {name}", header, [[word, *map(str, row)] for word, row in counts])
+def f1_of(section: Section, word: str) -> Callable[[int], float | None]:
+    found = [method.class_f1(word) for method in section.methods]
+    return lambda place: None if found[place] is None else found[place].value
 
 
-def reliability_tables(section: Section) -> Iterator[Element]:
-    for name, result in zip(section.names, section.results, strict=True):
-        bins = result.reliability or []
-        rows = [
-            [f"{n / len(bins):.3f}-{(n + 1) / len(bins):.3f}", str(b.count), f"{b.confidence:.4f}", f"{b.accuracy:.4f}"]
-            for n, b in enumerate(bins)
-            if b.count
-        ]
-        if rows:
-            header = ["confidence", "examples", "its mean", "accuracy"]
-            yield table(f"Reliability: {name}; ECE {result.calibration_error:.4f}", header, rows)
+def three_digits(value: float) -> str:
+    return f"{value:.3f}"
 
 
-def figure_grid(drawn: Iterable[Figure], kinds: Sequence[str]) -> Element:
-    """Figures side by side, each with its caption, as many as there is room for."""
-    boxes = []
-    for svg in (figure.svg for figure in drawn if figure.kind in kinds):
-        label = svg.get("aria-label", "")
-        inside = scroller(label, svg) if "wide" in svg.get("class", "") else svg
-        boxes.append(element("figure", element("figcaption", label), inside))
-    return element("div", *boxes, class_="figures")
+class Matrix(NamedTuple):
+    """A confusion matrix.
+
+    Args:
+        rows: Each ground truth with (count, level of colour) of each prediction.
+    """
+
+    columns: list[str]
+    rows: list[tuple[str, list[tuple[int, int]]]]
 
 
-def folded(summary: str, content: Iterable[Element], is_open: bool = False) -> Element:
-    return element("details", element("summary", summary), *content, open="open" if is_open else None)
+def matrix(section: Section, method: Method) -> Matrix | None:
+    """Confusion matrix; None with too many classes, or without ground truths."""
+    if not 0 < len(section.classes) <= LARGE:
+        return None
+    counts = section.confusion(method)
+    columns = [*section.classes, *(["no answer"] if counts[:, -1].any() else [])]
+    levels = np.rint(LEVELS * counts / np.maximum(counts.sum(1, keepdims=True), 1)).astype(int)
+    cells = [list(zip(row, level, strict=True)) for row, level in zip(counts.tolist(), levels.tolist(), strict=True)]
+    return Matrix(columns, [(word, row[: len(columns)]) for word, row in zip(section.classes, cells, strict=True)])
 
 
-def files_table(results: Sequence[Result]) -> Element:
-    """Where the numbers come from."""
-    rows = [[str(result.path), *(shortened(result.meta.get(field)) for field in FILE_FIELDS)] for result in results]
-    header = ["predictions", *(field.replace("_", " ") for field in FILE_FIELDS)]
-    return table("Files", header, rows, len(header))
+class Confused(NamedTuple):
+    """Examples of one class that were predicted as another, or not answered.
+
+    Args:
+        truth, says: Indices of the classes; -1 for no answer.
+        count: Number of examples, over all draws.
+        share: Share of the examples of the class.
+    """
+
+    truth: int
+    says: int
+    count: int
+    share: float
+
+
+def largest_confusions(section: Section, method: Method) -> list[Confused]:
+    """The most frequent confusions over all draws, for large label sets."""
+    place = {word: number for number, word in enumerate(section.classes)} | {None: -1}
+    pairs = Counter(pair for draw in method.draws for pair in zip(draw.truths or (), draw.predicted, strict=True))
+    occurs = Counter(truth for draw in method.draws for truth in draw.truths or ())
+    wrong = sorted((pair for pair in pairs if pair[0] != pair[1]), key=lambda pair: -pairs[pair])[:LARGE]
+    return [Confused(place[t], place[p], pairs[t, p], pairs[t, p] / occurs[t]) for t, p in wrong]
+
+
+def files(results: Iterable[Result]) -> Table:
+    """The predictions files and their provenance."""
+    columns = [
+        Column("predictions", lambda result: str(result.path), is_number=False),
+        *(Column(f.replace("_", " "), lambda result, f=f: result.meta.get(f), shortened, False) for f in FILE_FIELDS),
+    ]
+    return table("Files", columns, results)
 
 
 def shortened(value: object) -> str:
-    """Of a hash the beginning."""
-    text = UNKNOWN if value is None else str(value)
-    return text[:12] if re.fullmatch("[0-9a-f]{40,64}", text) else text
+    """The beginning of a hash; other values as text."""
+    return str(value)[:12] if re.fullmatch("[0-9a-f]{40,64}", str(value)) else str(value)

@@ -1,6 +1,6 @@
-"""Adapters of peft (LoRA, Hu et al. 2021): read as the model that they make of their base, weight by weight.
+"""Adapters of peft (LoRA, Hu et al. 2021), merged into their base model weight by weight.
 
-W + B A alpha / r        of the r x in matrix A and the out x r matrix B
+W + B A alpha / r        with A (r, in) and B (out, r)
 """
 
 import math
@@ -22,7 +22,7 @@ from llama.params import ModelArgs, weight_shapes
 CONFIG = "adapter_config.json"
 WEIGHT_FILES = ("adapter_model.safetensors", "adapter_model.bin")
 PREFIX = "base_model.model."
-NOT_MERGED = (  # options that change what is computed, where they are set
+NOT_MERGED = (  # options that change the model, if set
     "use_dora",
     "lora_bias",
     "layer_replication",
@@ -35,53 +35,56 @@ NOT_MERGED = (  # options that change what is computed, where they are set
     "velora_config",
     "monteclora_config",
 )
-PLAIN_STARTS = (True, False, None, "gaussian", "eva", "orthogonal")  # others change the base's weights too
+PLAIN_STARTS = (True, False, None, "gaussian", "eva", "orthogonal")  # other initializations change the base
 
 
 def read_adapter_config(folder: Path) -> dict[str, Any]:
     """adapter_config.json of an adapter that can be merged.
 
     Raises:
-        CheckpointError: It is of another kind than LoRA, of a classifier, or changes more than weights.
+        CheckpointError: The adapter is not a LoRA, belongs to a classifier, or changes more than weights.
     """
     path = folder / CONFIG
-    config = read_json(path, "an adapter of peft has one")
-    advice = "merge it by peft (merge_and_unload), save that, and name its folder"
+    config = read_json(path, "a peft adapter needs it")
+    advice = "merge it with peft (merge_and_unload), save the model, and use that folder"
     if config.get("peft_type") != "LORA":
-        raise CheckpointError(f"{path}: peft_type {config.get('peft_type')!r} is not merged, LORA is; {advice}")
+        raise CheckpointError(
+            f"{path}: peft_type {config.get('peft_type')!r} is not supported, expected LORA; {advice}"
+        )
     if config.get("task_type") not in ("CAUSAL_LM", None):
         raise CheckpointError(
-            f"{path}: task_type {config['task_type']!r}: it makes a classifier, not a language model, of its base"
+            f"{path}: task_type {config['task_type']!r} is a classifier, expected a language model (CAUSAL_LM)"
         )
     for key in NOT_MERGED:
         if config.get(key):
-            raise CheckpointError(f"{path}: {key} is set, which is not merged here; {advice}")
+            raise CheckpointError(f"{path}: {key} is set, which is not supported; {advice}")
     if config.get("bias", "none") != "none":
-        raise CheckpointError(f"{path}: bias is {config['bias']!r}, which is not merged here; {advice}")
+        raise CheckpointError(f"{path}: bias {config['bias']!r} is not supported; {advice}")
     if config.get("init_lora_weights") not in PLAIN_STARTS:
         raise CheckpointError(f"{path}: init_lora_weights {config['init_lora_weights']!r} changes the base; {advice}")
     alpha = config.get("lora_alpha")
     if not isinstance(alpha, int | float) or isinstance(alpha, bool):
         raise CheckpointError(f"{path}: lora_alpha is {alpha!r}, expected a number")
     if not isinstance(config.get("base_model_name_or_path"), str):
-        raise CheckpointError(f"{path}: base_model_name_or_path does not name the model that it was trained on")
+        raise CheckpointError(f"{path}: base_model_name_or_path does not name the base model")
     return config
 
 
 def find_adapter_weights(folder: Path) -> Path:
+    """The adapter's weight file; CheckpointError if there is none."""
     for name in WEIGHT_FILES:
         if (folder / name).is_file():
             return folder / name
-    raise CheckpointError(f"{folder}: {CONFIG} is there, but neither {' nor '.join(WEIGHT_FILES)}")
+    raise CheckpointError(f"{folder}: contains {CONFIG}, but neither {' nor '.join(WEIGHT_FILES)}")
 
 
 class AdaptedWeights:
-    """The weights of a base with an adapter added to them.
+    """The weights of a base model with an adapter added.
 
     Args:
         base: Weights of the base.
-        args: The base's shape.
-        folder: The adapter's.
+        args: Shape of the base.
+        folder: Folder of the adapter.
         config: From `read_adapter_config`.
 
     Raises:
@@ -98,45 +101,46 @@ class AdaptedWeights:
         self.head_dim = args.head_dim
         shapes = weight_shapes(args) | {"output.weight": ((args.vocab_size, args.dim), 0)}
         self.key_of = {hugging_face_key(key): key for key in shapes}
-        self.whole: dict[str, Tensor] = {}  # by Meta's key: weights that take the place of the base's
-        self.factors: dict[str, dict[str, Tensor]] = {}  # A and B
+        self.whole: dict[str, Tensor] = {}  # by Meta's key: weights that replace those of the base
+        self.factors: dict[str, dict[str, Tensor]] = {}  # by Meta's key: A and B
         for name, tensor in self.tensors.items():
-            self.sort(name, tensor)
+            self.add_tensor(name, tensor)
         self.args = self.adapted(args)
         shapes |= weight_shapes(self.args)
         for key, factors in self.factors.items():
             self.check(key, factors, shapes[key][0])
 
-    def sort(self, name: str, tensor: Tensor) -> None:
-        """Put one tensor of the file where it belongs."""
+    def add_tensor(self, name: str, tensor: Tensor) -> None:
+        """Store one tensor of the file in `whole` or `factors`."""
         inner = re.sub(r"\.(modules_to_save(\.default)?|base_layer)(?=\.weight$)", "", name.removeprefix(PREFIX))
-        found = re.fullmatch(r"(.+)\.lora_(embedding_)?([AB])(?:\.default)?(?:\.weight)?", inner)
-        if found:
-            key = self.key_of.get(f"{found[1]}.weight")
+        match = re.fullmatch(r"(.+)\.lora_(embedding_)?([AB])(?:\.default)?(?:\.weight)?", inner)
+        if match:
+            key = self.key_of.get(f"{match[1]}.weight")
             if key is not None:
-                factor = tensor.T if found[2] else tensor  # of an embedding they are stored the other way round
-                side = {"A": "B", "B": "A"}[found[3]] if found[2] else found[3]
+                factor = tensor.T if match[2] else tensor  # those of an embedding are stored transposed
+                side = {"A": "B", "B": "A"}[match[3]] if match[2] else match[3]
                 self.factors.setdefault(key, {})[side] = factor
                 return
         elif inner in self.key_of:
             self.whole[self.key_of[inner]] = tensor
             return
-        elif inner.endswith(".original_module.weight"):  # what was there before training
+        elif inner.endswith(".original_module.weight"):  # the weight before training
             return
         raise CheckpointError(f"{self.path}: {name} belongs to no weight of the base")
 
     def check(self, key: str, factors: dict[str, Tensor], shape: tuple[int, ...]) -> None:
+        """Raises CheckpointError if the factors do not fit the base's weight, which has `shape`."""
         missing = {"A", "B"} - factors.keys()
         if missing:
             raise CheckpointError(f"{self.path}: {hugging_face_key(key)} has no lora_{min(missing)}")
-        found = (factors["B"].shape[0], factors["A"].shape[1])
-        if found != shape or factors["A"].shape[0] != factors["B"].shape[1]:
+        product = (factors["B"].shape[0], factors["A"].shape[1])
+        if product != shape or factors["A"].shape[0] != factors["B"].shape[1]:
             raise CheckpointError(
-                f"{self.path}: {hugging_face_key(key)} is made for a weight of shape {found}, the base's has {shape}"
+                f"{self.path}: {hugging_face_key(key)} fits a weight of shape {product}, but the base's has {shape}"
             )
 
     def adapted(self, args: ModelArgs) -> ModelArgs:
-        """The shape of the merged model: tokens may have been added, and an output of its own."""
+        """The shape of the merged model, which may have added tokens and an untied output."""
         ends = {"tok_embeddings.weight", "output.weight"}
         changed = ends & (self.whole.keys() | self.factors.keys())
         rows = {weight.shape[0] for key, weight in self.whole.items() if key in ends} or {args.vocab_size}
@@ -144,19 +148,19 @@ class AdaptedWeights:
         if not fits:
             raise CheckpointError(
                 f"{self.path}: embedding and output have {' and '.join(map(str, sorted(rows)))} rows, those of the base"
-                f" {args.vocab_size}"
+                f" have {args.vocab_size}"
             )
         args = replace(args, vocab_size=rows.pop(), tied_output=args.tied_output and not changed)
         shapes = weight_shapes(args)
         for key, weight in self.whole.items():
             if tuple(weight.shape) != shapes[key][0]:
                 raise CheckpointError(
-                    f"{self.path}: {hugging_face_key(key)} has shape {tuple(weight.shape)}, the base's {shapes[key][0]}"
+                    f"{self.path}: {hugging_face_key(key)} has shape {tuple(weight.shape)}, expected {shapes[key][0]}"
                 )
         return args
 
     def scaling(self, key: str, rank: int) -> float:
-        """alpha / r of the weight under Meta's `key`, as peft takes it from the configuration."""
+        """alpha / r of the weight with Meta's `key`, from the configuration as in peft."""
         module = hugging_face_key(key).removesuffix(".weight")
         alpha = self.config["lora_alpha"]
         for pattern, other in (self.config.get("alpha_pattern") or {}).items():
@@ -168,11 +172,11 @@ class AdaptedWeights:
     def read(self, key: str, cut: int | None, rank: int, ranks: int) -> Part:
         """See `llama.formats.weights.Weights`."""
         if key in self.whole:
-            found = in_metas_order(part([self.whole[key]], 0, cut, rank, ranks), key, self.head_dim)
+            base = in_metas_order(part([self.whole[key]], 0, cut, rank, ranks), key, self.head_dim)
         else:
-            found = self.base.read(key, cut, rank, ranks)
+            base = self.base.read(key, cut, rank, ranks)
         if key not in self.factors:
-            return found
+            return base
         a, b = self.factors[key]["A"].float(), self.factors[key]["B"].float()
         if cut is not None:
             first, end = span((b.shape[0], a.shape[1])[cut], rank, ranks)
@@ -180,5 +184,5 @@ class AdaptedWeights:
         change = (b @ a) * self.scaling(key, a.shape[0])
         rows = in_metas_order(Part([change]), key, self.head_dim).pieces[0].reshape(change.shape)
         merged = torch.empty_like(change)
-        found.copy_to(merged)
+        base.copy_to(merged)
         return Part([merged.add_(rows)])

@@ -1,4 +1,4 @@
-"""config.json of a Hugging Face folder as the shape of a model. What would be computed otherwise there is refused."""
+"""The shape of a model from config.json of a Hugging Face folder. Unsupported settings are errors."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ from llama.errors import CheckpointError
 from llama.formats.files import check_types, read_json
 from llama.params import ModelArgs, RopeScaling, check_shape
 
-# What a configuration means that leaves a key out, by transformers' classes.
+# Defaults of transformers' configuration classes.
 ARCHITECTURES: dict[str, dict[str, Any]] = {
     "LlamaForCausalLM": {"max_position_embeddings": 2048},
     "MistralForCausalLM": {"num_key_value_heads": 8, "max_position_embeddings": 131072, "sliding_window": 4096},
@@ -31,44 +31,45 @@ TYPES: dict[str, object] = {
     "mlp_bias": bool,
     "use_sliding_window": bool,
 }
-NEEDED = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
-DEFAULT_LENGTH = 4096  # tokens, where a model takes more: longer texts are asked for by --max_seq_len
+REQUIRED = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
+DEFAULT_LENGTH = 4096  # tokens, for models with more positions; `max_seq_len` can raise it
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """config.json of a model that can be computed, with the defaults of its architecture; see `with_defaults`."""
-    return with_defaults(path, read_json(path, "a Hugging Face folder has one"))
+    """config.json of a supported model, with the defaults of its architecture; see `with_defaults`."""
+    return with_defaults(path, read_json(path, "a Hugging Face folder needs it"))
 
 
-def with_defaults(path: Path, found: dict[str, Any]) -> dict[str, Any]:
+def with_defaults(path: Path, stated: dict[str, Any]) -> dict[str, Any]:
     """A configuration, checked and completed.
 
     Args:
         path: Its file, for messages.
+        stated: The content of the file.
 
     Raises:
-        CheckpointError: It names another architecture, quantized weights, or something else that is not computed.
+        CheckpointError: The architecture, quantization or another setting is not supported.
     """
-    architecture = architecture_of(path, found)
+    architecture = architecture_of(path, stated)
     for key in ("quantization_config", "quantization", "compression_config"):
-        if found.get(key):
-            quantized = found[key] if isinstance(found[key], dict) else {}
+        if stated.get(key):
+            quantized = stated[key] if isinstance(stated[key], dict) else {}
             method = quantized.get("quant_method") or quantized.get("bits") or key
             raise CheckpointError(
-                f"{path}: quantized weights ({key}: {method}) are not computed; take the model's unquantized folder"
+                f"{path}: quantized weights ({key}: {method}) are not supported; use the model's unquantized folder"
             )
-    config = ARCHITECTURES[architecture] | {"rms_norm_eps": 1e-6} | found | {"architecture": architecture}
+    config = ARCHITECTURES[architecture] | {"rms_norm_eps": 1e-6} | stated | {"architecture": architecture}
     check_types(path, config, TYPES)
-    missing = [key for key in NEEDED if key not in config]
+    missing = [key for key in REQUIRED if key not in config]
     if missing:
         raise CheckpointError(f"{path}: key {missing[0]!r} is missing")
     if config.get("hidden_act", "silu") not in ("silu", "swish"):
-        raise CheckpointError(f"{path}: hidden_act {config['hidden_act']!r} is not computed, silu is")
+        raise CheckpointError(f"{path}: hidden_act {config['hidden_act']!r} is not supported, expected silu")
     return config
 
 
 def architecture_of(path: Path, config: dict[str, Any]) -> str:
-    """The one of `ARCHITECTURES`."""
+    """The name of the architecture; CheckpointError unless it is one of `ARCHITECTURES`."""
     named = config.get("architectures") or []
     if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
         raise CheckpointError(f"{path}: architectures is {named!r}, expected a list of names")
@@ -77,14 +78,14 @@ def architecture_of(path: Path, config: dict[str, Any]) -> str:
     if len(named) != 1 or named[0] not in ARCHITECTURES:
         model_type = f" (model_type {config['model_type']})" if "model_type" in config else ""
         raise CheckpointError(
-            f"{path}: architecture {', '.join(named) or 'not stated'}{model_type} is not computed; those that are:"
+            f"{path}: architecture {', '.join(named) or 'unset'}{model_type} is not supported, expected one of"
             f" {', '.join(ARCHITECTURES)}"
         )
     return named[0]
 
 
 def biases_of(config: dict[str, Any]) -> tuple[str, ...]:
-    """The matrices that have a bias."""
+    """The names of the matrices that have a bias."""
     architecture = config["architecture"]
     attention: tuple[str, ...] = ("wq", "wk", "wv") if architecture == "Qwen2ForCausalLM" else ()
     if architecture in ("LlamaForCausalLM", "Qwen3ForCausalLM") and config.get("attention_bias"):
@@ -94,20 +95,24 @@ def biases_of(config: dict[str, Any]) -> tuple[str, ...]:
 
 
 def args_of(path: Path, config: dict[str, Any], max_seq_len: int | None) -> ModelArgs:
-    """The shape that `config`, from `read_config`, states.
+    """The shape of the model.
 
     Args:
-        path: Of config.json, for messages.
+        path: config.json, for messages.
+        config: From `read_config`.
         max_seq_len: None: all positions of the model, at most 4,096.
+
+    Raises:
+        CheckpointError: A setting is invalid or not supported.
     """
     longest = config["max_position_embeddings"]
     if max_seq_len is not None and max_seq_len > longest:
-        raise CheckpointError(f"--max_seq_len {max_seq_len}: {path} allows at most {longest}")
+        raise CheckpointError(f"`max_seq_len` {max_seq_len}: {path} allows at most {longest}")
     length = max_seq_len or min(longest, DEFAULT_LENGTH)
     check_window(path, config, length)
     heads = config["num_attention_heads"]
     if config.get("head_dim") is None and config["hidden_size"] % heads:
-        raise CheckpointError(f"{path}: hidden_size {config['hidden_size']} is no multiple of {heads} heads")
+        raise CheckpointError(f"{path}: hidden_size {config['hidden_size']} is not a multiple of {heads} heads")
     args = ModelArgs(
         dim=config["hidden_size"],
         n_layers=config["num_hidden_layers"],
@@ -129,47 +134,47 @@ def args_of(path: Path, config: dict[str, Any], max_seq_len: int | None) -> Mode
 
 
 def check_window(path: Path, config: dict[str, Any], length: int) -> None:
-    """Attention over a window is full attention as long as the window holds the whole sequence."""
+    """Raises CheckpointError if a sliding window is shorter than `length`; a longer one has no effect."""
     qwen = config["architecture"].startswith("Qwen")
     window = config.get("sliding_window") if config.get("use_sliding_window", not qwen) else None
     layers = config["num_hidden_layers"]
     kinds = config.get("layer_types") or ["full_attention"] * min(
         config.get("max_window_layers", 0) if qwen else 0, layers
     )
-    if kinds == ["full_attention"] * layers:  # of Qwen, the layers below max_window_layers have none
+    if kinds == ["full_attention"] * layers:  # Qwen uses no window in the layers below max_window_layers
         window = None
     if config["architecture"] != "LlamaForCausalLM" and window is not None and window < length:
         raise CheckpointError(
-            f"{path}: sliding_window {window} is shorter than sequences of {length} tokens, and windows are not"
-            f" computed; --max_seq_len {window} fits into it"
+            f"{path}: sliding_window {window} is shorter than sequences of {length} tokens, which is not supported;"
+            f" use `max_seq_len` {window}"
         )
 
 
 def rope_of(path: Path, config: dict[str, Any]) -> dict[str, Any]:
-    """What config.json says of the rotary embedding, under the names of transformers 5."""
+    """The settings of the rotary embedding in config.json, named as in transformers 5."""
     rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
     if not isinstance(rope, dict):
         raise CheckpointError(f"{path}: rope_parameters is {rope!r}, expected an object")
     numbers = dict.fromkeys(("rope_theta", "factor", "low_freq_factor", "high_freq_factor"), float)
     check_types(path, rope, numbers | {"original_max_position_embeddings": int, "partial_rotary_factor": float})
     if rope.get("partial_rotary_factor", config.get("partial_rotary_factor", 1)) not in (1, None):
-        raise CheckpointError(f"{path}: partial_rotary_factor is not computed: heads are rotated as a whole")
+        raise CheckpointError(f"{path}: partial_rotary_factor is not supported")
     return rope
 
 
 def scaling_of(path: Path, config: dict[str, Any], max_seq_len: int | None) -> RopeScaling | None:
-    """The scaling of rotary frequencies.
+    """The scaling of the rotary frequencies; None: unscaled.
 
     Args:
-        max_seq_len: As the user asked for it. Dynamic scaling changes nothing within the length of the pretraining.
+        max_seq_len: As requested. Up to the length of pretraining, dynamic scaling has no effect.
     """
     rope = rope_of(path, config)
     kind = str(rope.get("rope_type") or rope.get("type") or "default")
     if kind == "default":
         return None
-    needed = {"linear": ("factor",), "llama3": ("factor", "low_freq_factor", "high_freq_factor")}
-    if kind in needed:
-        missing = [key for key in needed[kind] if key not in rope]
+    required = {"linear": ("factor",), "llama3": ("factor", "low_freq_factor", "high_freq_factor")}
+    if kind in required:
+        missing = [key for key in required[kind] if key not in rope]
         if missing:
             raise CheckpointError(f"{path}: rotary scaling {kind!r} without {missing[0]}")
     if kind == "linear":
@@ -179,5 +184,5 @@ def scaling_of(path: Path, config: dict[str, Any], max_seq_len: int | None) -> R
         return RopeScaling("llama3", rope["factor"], rope["low_freq_factor"], rope["high_freq_factor"], unscaled)
     if kind == "dynamic" and max_seq_len is not None and max_seq_len <= unscaled:
         return None
-    hint = f"; within the first {unscaled} tokens it changes nothing: --max_seq_len {unscaled}" * (kind == "dynamic")
-    raise CheckpointError(f"{path}: rotary scaling {kind!r} is not computed; default, linear and llama3 are{hint}")
+    hint = f"; it has no effect within the first {unscaled} tokens: use `max_seq_len` {unscaled}" * (kind == "dynamic")
+    raise CheckpointError(f"{path}: rotary scaling {kind!r} is not supported, expected default, linear or llama3{hint}")

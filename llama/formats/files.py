@@ -1,4 +1,4 @@
-"""Files of tensors, torch.save's or safetensors, mapped into memory: nothing is read before it is used."""
+"""Memory-mapped weight files, torch.save's or safetensors: tensors are read when they are used."""
 
 import json
 import pickle
@@ -12,21 +12,21 @@ from torch import Tensor
 
 from llama.errors import CheckpointError
 
-ZIP_MAGIC = b"PK\x03\x04"  # torch.save writes a zip archive; an old file is a bare pickle and cannot be mapped
+ZIP_MAGIC = b"PK\x03\x04"  # torch.save writes a zip archive; old files are plain pickles and cannot be mapped
 LFS_MAGIC = b"version https://git-lfs"
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-LARGEST = 2**31  # of what states a shape
-HELD = 1 / 32  # of all tensors: so much may be mapped before it is given back
+LARGEST = 2**31  # bound of the numbers of a shape
+HELD = 1 / 32  # maximum fraction of all tensors that stays mapped
 
 
 class TensorFiles:
     """The tensors of a checkpoint's files.
 
-    What was read through a mapping counts as memory of the process until the mapping ends. So the files are mapped anew
-    whenever a 32nd of them has been read: a model is loaded without a second copy of its weights.
+    Pages that were read through a mapping count as memory of the process until the mapping is closed. The files are
+    therefore mapped again after each 32nd that was read, so that loading needs no second copy of the weights.
 
     Args:
-        paths: Each holds tensors by key.
+        paths: Files with tensors by key.
     """
 
     def __init__(self, paths: Sequence[Path]):
@@ -36,7 +36,7 @@ class TensorFiles:
         self.read = 0
 
     def get(self, file: int, key: str) -> Tensor:
-        """A tensor, mapped. It holds its file's mapping as long as it lives."""
+        """A memory-mapped tensor of file number `file`. It keeps the file's mapping alive."""
         if self.paths and self.read > HELD * self.size:
             self.tensors.clear()
             self.tensors = [open_tensors(path) for path in self.paths]
@@ -47,10 +47,10 @@ class TensorFiles:
 
 
 class HeldTensors(TensorFiles):
-    """Tensors that are in memory already, in place of files.
+    """Tensors in memory, instead of files.
 
     Args:
-        tensors: For each file that there might be, its tensors by key.
+        tensors: The tensors by key, one dictionary for each file that they replace.
     """
 
     def __init__(self, tensors: Sequence[dict[str, Tensor]]):
@@ -59,10 +59,10 @@ class HeldTensors(TensorFiles):
 
 
 def open_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of one file, mapped. Pickled code is refused, not run.
+    """The memory-mapped tensors of one file. Pickled code is refused and never run.
 
     Raises:
-        CheckpointError: Not there, damaged, or something other than floating-point tensors.
+        CheckpointError: The file is missing or damaged, or contains something other than floating-point tensors.
     """
     check_pointer(path)
     tensors = open_safetensors(path) if path.suffix == ".safetensors" else open_archive(path)
@@ -70,7 +70,7 @@ def open_tensors(path: Path) -> dict[str, Tensor]:
         if tensor.layout != torch.strided:
             raise CheckpointError(f"{path}: {key} is sparse, expected a dense tensor")
         if tensor.nbytes > tensor.untyped_storage().nbytes():
-            raise CheckpointError(f"{path}: {key} has {tensor.nbytes:,} bytes, of which the file does not hold all")
+            raise CheckpointError(f"{path}: {key} has {tensor.nbytes:,} bytes, more than the file contains")
         if tensor.dtype not in FLOATS:
             raise CheckpointError(
                 f"{path}: {key} is {tensor.dtype}, expected floating-point numbers of 16 bits or more"
@@ -79,19 +79,20 @@ def open_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def check_pointer(path: Path) -> None:
-    """Raises CheckpointError where a file is missing, no regular one, or is what Git LFS leaves in its place."""
-    if path.exists() and not path.is_file():  # a pipe would be waited for
-        raise CheckpointError(f"{path}: is no regular file")
+    """Raises CheckpointError if a file is missing, not a regular file, or a Git LFS pointer."""
+    if path.exists() and not path.is_file():  # opening a pipe would block
+        raise CheckpointError(f"{path}: not a regular file")
     try:
         with path.open("rb") as file:
             pointer = file.read(len(LFS_MAGIC)) == LFS_MAGIC
     except OSError as error:
         raise CheckpointError(f"{path}: {error.strerror or error}") from None
     if pointer:
-        raise CheckpointError(f"{path}: is a Git LFS pointer, not the file itself; `git lfs pull` fetches it")
+        raise CheckpointError(f"{path}: is a Git LFS pointer, not the file itself; run `git lfs pull`")
 
 
 def open_safetensors(path: Path) -> dict[str, Tensor]:
+    """The memory-mapped tensors of a safetensors file."""
     try:
         from safetensors import SafetensorError, safe_open
     except ImportError:
@@ -100,47 +101,48 @@ def open_safetensors(path: Path) -> dict[str, Tensor]:
         with safe_open(path, framework="pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
-        raise CheckpointError(f"{path}: damaged or cut off: {first_line(error)}") from None
+        raise CheckpointError(f"{path}: damaged or truncated: {first_line(error)}") from None
 
 
 def open_archive(path: Path) -> dict[str, Tensor]:
-    """A file of torch.save, without rotary tables."""
+    """The memory-mapped tensors of a torch.save file."""
     with path.open("rb") as file:
         if file.read(len(ZIP_MAGIC)) != ZIP_MAGIC:
-            raise CheckpointError(f"{path}: no archive of torch.save (empty, or another format); nothing in it was run")
+            raise CheckpointError(f"{path}: not a torch.save archive (empty, or another format); nothing in it was run")
     try:
         refuse_packed(path)
-        found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError:
         raise CheckpointError(
-            f"{path}: holds something other than tensors (pickled code?); refused, nothing was run"
+            f"{path}: contains something other than tensors (pickled code?); refused, nothing was run"
         ) from None
     except CheckpointError:
         raise
-    except Exception as error:  # torch raises whatever a damaged file leads it to
-        raise CheckpointError(f"{path}: damaged or cut off: {first_line(error)}") from None
-    items = found.items() if isinstance(found, dict) else [(None, found)]
+    except Exception as error:  # torch raises exceptions of any type for damaged files
+        raise CheckpointError(f"{path}: damaged or truncated: {first_line(error)}") from None
+    items = content.items() if isinstance(content, dict) else [(None, content)]
     if not all(isinstance(key, str) and isinstance(tensor, Tensor) for key, tensor in items):
         raise CheckpointError(f"{path}: expected a dictionary of tensors")
-    return dict(found)
+    return dict(content)
 
 
 def refuse_packed(path: Path) -> None:
-    """torch.save stores what it writes as it is: a small file with much in it is none of its files.
+    """Refuse archives that expand: torch.save never compresses or shares entries.
 
     Raises:
-        CheckpointError: Entries are compressed, or several are of the same bytes.
+        CheckpointError: Entries are compressed, or several share the same bytes.
     """
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-        raise CheckpointError(f"{path}: is compressed, which a file of torch.save is not")
+        raise CheckpointError(f"{path}: is compressed, expected an uncompressed torch.save archive")
     size, whole = sum(entry.file_size for entry in entries), path.stat().st_size
     if size > whole:
         raise CheckpointError(f"{path}: unpacks to {size:,} bytes, expected at most its own {whole:,}")
 
 
 def first_line(error: Exception) -> str:
+    """The first sentence of an exception's message, in one line."""
     return " ".join(str(error).split(". ")[0].splitlines())
 
 
@@ -153,33 +155,38 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
     """A JSON object.
 
     Args:
-        what: What the file is, for the message where it is not there.
+        what: A hint for the message if the file is missing.
+
+    Raises:
+        CheckpointError: The file is missing or not a JSON object.
     """
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file; {what}")
     check_pointer(path)
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: not readable as JSON ({first_line(error)})") from None
-    if not isinstance(found, dict):
-        raise CheckpointError(f"{path}: expected a JSON object, found {type(found).__name__}")
-    return found
+        raise CheckpointError(f"{path}: invalid JSON ({first_line(error)})") from None
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path}: expected a JSON object, found {type(content).__name__}")
+    return content
 
 
-def check_types(path: Path, found: dict[str, Any], known: dict[str, object]) -> None:
-    """Every key that is `known` must hold a number (or a truth value) of its type, above 0.
+def check_types(path: Path, config: dict[str, Any], types: dict[str, object]) -> None:
+    """Check that the values of `config` have the right type and that numbers are positive.
 
     Args:
-        known: Key -> its annotation, such as int, float | None, bool.
+        path: The file, for messages.
+        config: Its content; keys without a type are not checked.
+        types: Key -> annotation, such as int, float | None, bool.
 
     Raises:
-        CheckpointError: Names the file, the key, what was found and what was expected.
+        CheckpointError: A value is invalid; the message names the file, the key, and what was expected.
     """
-    for key, annotation in known.items():
-        if key not in found or (found[key] is None and "None" in str(annotation)):
+    for key, annotation in types.items():
+        if key not in config or (config[key] is None and "None" in str(annotation)):
             continue
-        value = found[key]
+        value = config[key]
         if annotation is bool:
             if not isinstance(value, bool):
                 raise CheckpointError(f"{path}: {key} is {value!r}, expected true or false")

@@ -1,4 +1,4 @@
-"""A folder's format: Meta's, Hugging Face's, or none that is read, with a line that says what it looks like."""
+"""Opens a checkpoint folder in Meta's or Hugging Face's format, or an adapter; other folders are errors."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,13 +23,13 @@ HUGGING_FACE_TOKENIZERS = ("tokenizer.json", "tokenizer.model")
 
 @dataclass(frozen=True)
 class Contents:
-    """What every format gives.
+    """The contents of a checkpoint folder, in any format.
 
     Args:
         args: The shape of the model.
         tokenizer: Its tokenizer.
-        weights: Its weights, mapped and not yet read.
-        files: What the shape was read from.
+        weights: Its weights, memory-mapped and not yet read.
+        files: The files that define the shape.
     """
 
     args: ModelArgs
@@ -39,10 +39,10 @@ class Contents:
 
 
 def open_folder(folder: Path, tokenizer_path: str | None, max_seq_len: int | None) -> Contents:
-    """The contents of a checkpoint's folder.
+    """The contents of a checkpoint folder; arguments as for `llama.checkpoint.open_checkpoint`.
 
     Raises:
-        CheckpointError: It is of no format that is read, or something in it is wrong.
+        CheckpointError: The format is not supported, or the checkpoint is invalid.
     """
     if any(folder.glob("consolidated.*.pth")) or (folder / "params.json").is_file():
         return open_meta(folder, tokenizer_path, max_seq_len)
@@ -54,6 +54,7 @@ def open_folder(folder: Path, tokenizer_path: str | None, max_seq_len: int | Non
 
 
 def open_meta(folder: Path, tokenizer_path: str | None, max_seq_len: int | None) -> Contents:
+    """The contents of a folder in Meta's format."""
     paths = find_shards(folder)
     tokenizer = Tokenizer(find_tokenizer(folder, tokenizer_path, ("tokenizer.model", "../tokenizer.model")))
     args = read_args(folder / "params.json", tokenizer.n_words, max_seq_len)
@@ -61,6 +62,7 @@ def open_meta(folder: Path, tokenizer_path: str | None, max_seq_len: int | None)
 
 
 def open_hugging_face(folder: Path, tokenizer_path: str | None, max_seq_len: int | None) -> Contents:
+    """The contents of a Hugging Face folder."""
     path = folder / "config.json"
     args = args_of(path, read_config(path), max_seq_len)
     paths = find_weight_files(folder)
@@ -75,7 +77,7 @@ def open_hugging_face(folder: Path, tokenizer_path: str | None, max_seq_len: int
 
 
 def open_adapter(folder: Path, tokenizer_path: str | None, max_seq_len: int | None) -> Contents:
-    """An adapter, merged into the model that it names. A tokenizer beside it takes the place of the model's own."""
+    """An adapter merged into its base model. A tokenizer in the adapter's folder replaces the base model's."""
     config = read_adapter_config(folder)
     base = open_base(folder, config, tokenizer_path, max_seq_len)
     weights = AdaptedWeights(base.weights, base.args, folder, config)
@@ -88,34 +90,35 @@ def open_adapter(folder: Path, tokenizer_path: str | None, max_seq_len: int | No
 
 
 def open_base(folder: Path, config: dict[str, Any], tokenizer_path: str | None, max_seq_len: int | None) -> Contents:
-    """What an adapter was trained on: a folder, looked for from here and from the adapter's, or a model on the hub."""
+    """The base model of an adapter: a folder, relative to the working directory or the adapter, or a hub model."""
     name = config["base_model_name_or_path"]
-    beside = folder / name
+    relative = folder / name
     try:
-        found = beside if beside.is_dir() and not Path(name).is_dir() else locate(name, config.get("revision")).folder
+        is_relative = relative.is_dir() and not Path(name).is_dir()
+        base = relative if is_relative else locate(name, config.get("revision")).folder
     except CheckpointError as error:
-        reason = str(error).removeprefix(f"--ckpt_dir {name}: ")
-        raise CheckpointError(f"{folder}: an adapter, whose base {name!r} ({CONFIG}) is not there: {reason}") from None
-    if found.resolve() == folder.resolve():
+        reason = str(error).removeprefix(f"`ckpt_dir` {name}: ")
+        raise CheckpointError(f"{folder}: base model {name!r} of the adapter ({CONFIG}) is missing: {reason}") from None
+    if base.resolve() == folder.resolve():
         raise CheckpointError(f"{folder / CONFIG}: base_model_name_or_path names the adapter itself")
-    return open_folder(found, tokenizer_path, max_seq_len)
+    return open_folder(base, tokenizer_path, max_seq_len)
 
 
 def check_rows(tokenizer: Tokenizer, args: ModelArgs, path: Path) -> None:
-    """A model may have rows without a token, but no token may be without a row.
+    """Raises CheckpointError if the tokenizer has more ids than the embedding has rows.
 
     Args:
-        path: What states the shape, for the message.
+        path: The file that defines the shape, for the message.
     """
     if tokenizer.n_words > args.vocab_size:
         raise CheckpointError(
-            f"{tokenizer.backend.files[0]}: has ids up to {tokenizer.n_words - 1}, {path} an embedding of"
-            f" {args.vocab_size} rows; they do not belong together"
+            f"{tokenizer.backend.files[0]}: has ids up to {tokenizer.n_words - 1}, but {path} has an embedding of"
+            f" {args.vocab_size} rows; tokenizer and model do not match"
         )
 
 
 def open_tokenizer(folder: Path, tokenizer_path: str | None) -> Tokenizer:
-    """The tokenizer of a Hugging Face folder, with what its other files say of the begin and the ends."""
+    """The tokenizer of a Hugging Face folder, with the beginning and end tokens from its other files."""
     backend = open_backend(find_tokenizer(folder, tokenizer_path, HUGGING_FACE_TOKENIZERS))
     if isinstance(backend, SentencePieceBackend) and (folder / "tokenizer_config.json").is_file():
         backend.configure(folder / "tokenizer_config.json")
@@ -123,7 +126,7 @@ def open_tokenizer(folder: Path, tokenizer_path: str | None) -> Tokenizer:
 
 
 def read_ends(folder: Path) -> list[int] | None:
-    """The ids that end a generation, by generation_config.json, else by config.json; None: neither says."""
+    """The ids that end a generation, from generation_config.json, else from config.json; None if both lack them."""
     for path in (folder / "generation_config.json", folder / "config.json"):
         stated = read_json(path, "").get("eos_token_id") if path.is_file() else None
         ids = stated if isinstance(stated, list) else [stated]
@@ -135,10 +138,13 @@ def read_ends(folder: Path) -> list[int] | None:
 
 
 def find_tokenizer(folder: Path, tokenizer_path: str | None, names: tuple[str, str]) -> Path:
-    """`tokenizer_path`, else the first of two files that is there.
+    """`tokenizer_path` if given, else the first of two files that exists.
 
     Args:
-        names: Relative to `folder`.
+        names: The two files, relative to `folder`.
+
+    Raises:
+        CheckpointError: Neither exists.
     """
     if tokenizer_path:
         return Path(tokenizer_path)
@@ -148,13 +154,13 @@ def find_tokenizer(folder: Path, tokenizer_path: str | None, names: tuple[str, s
             return path
     first, second = candidates
     reason = without_tokenizer(folder)
-    raise CheckpointError(f"--tokenizer_path: not given, and neither {first} nor {second} exists{reason}")
+    raise CheckpointError(f"`tokenizer_path`: not given, and neither {first} nor {second} exists{reason}")
 
 
 def without_tokenizer(folder: Path) -> str:
-    """Why a tokenizer may be missing, and what to do."""
+    """Why a tokenizer may be missing, and what to do, as the end of a message."""
     if (folder / "trainer_state.json").is_file():
-        return "; a Trainer's checkpoint holds none: give that of the model it was trained from"
+        return "; a Trainer checkpoint has no tokenizer: give that of the model it was trained from"
     if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
-        return "; transformers makes a tokenizer.json of vocab.json and merges.txt: AutoTokenizer, then save_pretrained"
+        return "; make tokenizer.json from vocab.json and merges.txt with transformers: AutoTokenizer, save_pretrained"
     return ""

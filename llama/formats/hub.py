@@ -1,4 +1,4 @@
-"""Checkpoints on the hub, kept in huggingface_hub's cache. Only the files that are read are fetched."""
+"""Checkpoints on the hub: downloads the files that are read into huggingface_hub's cache."""
 
 import re
 from collections.abc import Callable, Collection
@@ -8,78 +8,81 @@ from llama.errors import CheckpointError
 from llama.formats import adapter, hugging_face
 from llama.formats.files import first_line
 
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model")  # the first that is there
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model")  # the first that exists is used
 FIRST = ("config.json", adapter.CONFIG)
 SMALL_FILES = (
     "config.json",
     "generation_config.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
+    "chat_template.jinja",
     adapter.CONFIG,
 )
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
-SECONDS = 10  # for the hub's first answer
+SECONDS = 10  # timeout for the hub's first answer
 
 
 def is_hub_id(name: str) -> bool:
-    """Whether `name` can be OWNER/NAME."""
+    """Whether `name` has the form OWNER/NAME."""
     return bool(HUB_ID.fullmatch(name)) and "--" not in name and ".." not in name
 
 
 def fetch(name: str, revision: str | None, looked: str) -> Path:
-    """The folder in the cache that holds what is read of a repository; fetched where it is not there yet.
+    """The cache folder of a repository; missing files are downloaded.
 
-    Where the hub is not to be asked (HF_HUB_OFFLINE) or not reached, what is in the cache is taken.
+    If the hub is offline (HF_HUB_OFFLINE) or unreachable, the cached files are used.
 
     Args:
         name: OWNER/NAME.
         revision: Branch, tag or commit; None: main.
-        looked: Where else it was looked for, for messages.
+        looked: Which folders were searched, for messages.
 
     Raises:
-        CheckpointError: The hub has no such model or does not let us, or is not reached and nothing is in the cache.
+        CheckpointError: The hub has no such model or denies access, or it is unreachable and nothing is cached.
     """
     try:
         import huggingface_hub
         from huggingface_hub import errors
     except ImportError:
         raise CheckpointError(
-            f"--ckpt_dir {name}: {looked}; to take it from the hub, the package huggingface-hub is needed:"
-            " pip install huggingface-hub"
+            f"`ckpt_dir` {name}: {looked}; the hub needs the package huggingface-hub: pip install huggingface-hub"
         ) from None
 
     def get(file: str) -> Path:
-        if file in FIRST:  # by the name of the revision, so that the cache knows it when the hub is not reached
+        if file in FIRST:  # by the name of the revision, which the cache needs when the hub is unreachable
             huggingface_hub.hf_hub_download(name, file, revision=revision)
         return Path(huggingface_hub.hf_hub_download(name, file, revision=commit))
 
     at = f" at revision {revision}" if revision else ""
     try:
-        found = huggingface_hub.HfApi().model_info(name, revision=revision, timeout=SECONDS)
-        commit = found.sha  # all files of one commit, whatever is pushed meanwhile
-        return fetch_files({file.rfilename for file in found.siblings or []}, get)
+        info = huggingface_hub.HfApi().model_info(name, revision=revision, timeout=SECONDS)
+        commit = info.sha  # all files of the same commit
+        return fetch_files({file.rfilename for file in info.siblings or []}, get)
     except errors.GatedRepoError:
-        reason = "its owner lets nobody in without asking: accept the terms on its page, then `hf auth login`"
+        reason = "the model is gated: accept the terms on its page, then run `hf auth login`"
     except errors.RepositoryNotFoundError:
-        reason = "it has no such model, or a private one: `hf auth login`"
+        reason = "no such model; if it is private, run `hf auth login`"
     except errors.RevisionNotFoundError:
-        reason = "it has no such revision (--revision)"
+        reason = "no such revision (`revision`)"
     except CheckpointError as error:
         reason = str(error)
-    except Exception as error:  # whatever the network leads it to
+    except Exception as error:  # network errors have many types
         folder = cached(name, revision)
         if folder is not None:
             return folder
-        reason = f"is not reached, and nothing is in its cache ({first_line(error)})"
-    raise CheckpointError(f"--ckpt_dir {name}: {looked}; the hub{at}: {reason}")
+        reason = f"unreachable, and nothing is cached ({first_line(error)})"
+    raise CheckpointError(f"`ckpt_dir` {name}: {looked}; the hub{at}: {reason}")
 
 
 def fetch_files(files: Collection[str], get: Callable[[str], Path]) -> Path:
-    """Fetch of a repository what is read, and give its folder.
+    """Download the files of a repository that are read, and return their folder.
 
     Args:
-        files: What it has.
-        get: Fetches one of them.
+        files: The names of all its files.
+        get: Downloads one of them.
+
+    Raises:
+        CheckpointError: It contains neither a model nor an adapter.
     """
     wanted = [file for file in SMALL_FILES if file in files]
     wanted += [file for file in TOKENIZER_FILES if file in files][:1]
@@ -98,7 +101,7 @@ def fetch_files(files: Collection[str], get: Callable[[str], Path]) -> Path:
 
 
 def is_cached(name: str) -> bool:
-    """Whether something of OWNER/NAME is in the cache, at whatever revision."""
+    """Whether any revision of OWNER/NAME is in the cache."""
     if not is_hub_id(name):
         return False
     try:
@@ -109,11 +112,11 @@ def is_cached(name: str) -> bool:
 
 
 def cached(name: str, revision: str | None) -> Path | None:
-    """The folder in the cache, if it is there."""
+    """The cache folder of a revision; None if it is not cached."""
     import huggingface_hub
 
     for file in FIRST:
-        found = huggingface_hub.try_to_load_from_cache(name, file, revision=revision)
-        if isinstance(found, str):
-            return Path(found).parent
+        path = huggingface_hub.try_to_load_from_cache(name, file, revision=revision)
+        if isinstance(path, str):
+            return Path(path).parent
     return None

@@ -1,4 +1,4 @@
-"""Hugging Face folders: config.json, model.safetensors or pytorch_model.bin or their shards."""
+"""Weights of Hugging Face folders: model.safetensors or pytorch_model.bin, or their shards."""
 
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,14 @@ UNUSED = ("rotary_emb.inv_freq", "rope.freqs")  # tables that old versions of tr
 
 
 class HuggingFaceWeights:
-    """Weights under Hugging Face's keys.
+    """Weights with Hugging Face's keys.
 
     Args:
-        files: Each holds some of the weights, whole.
+        files: The weight files; each contains some of the weights.
         args: The shape of the model.
 
     Raises:
-        CheckpointError: A weight is missing, has another shape, or belongs to no model of this shape.
+        CheckpointError: A weight is missing, unexpected, or has the wrong shape.
     """
 
     shards = 1
@@ -37,19 +37,18 @@ class HuggingFaceWeights:
         for key, whole in shapes.items():
             if key not in self.file_of:
                 raise CheckpointError(f"{self.source(None)}: weight {key} is missing")
-            found = tuple(files.tensors[self.file_of[key]][key].shape)
-            if found != whole:
-                raise CheckpointError(f"{self.source(key)}: {key} has shape {found}, config.json makes it {whole}")
+            shape = tuple(files.tensors[self.file_of[key]][key].shape)
+            if shape != whole:
+                raise CheckpointError(f"{self.source(key)}: {key} has shape {shape}, expected {whole} from config.json")
         extra = [key for key in self.file_of.keys() - shapes.keys() if not is_unused(key, args)]
         if extra:
             raise CheckpointError(
-                f"{self.source(min(extra))}: weight {min(extra)} is in no model of this config.json"
-                f" ({len(extra)} in all)"
+                f"{self.source(min(extra))}: unexpected weight {min(extra)} for this config.json ({len(extra)} in all)"
             )
         self.dtype = files.tensors[self.file_of["model.norm.weight"]]["model.norm.weight"].dtype
 
     def source(self, key: str | None) -> Path:
-        """The file that holds `key`; None: the one file, or the folder of several."""
+        """The file with `key`; for None the only file, or the folder of several files."""
         if not self.files.paths:
             return Path("weights")
         if key is not None:
@@ -61,25 +60,25 @@ class HuggingFaceWeights:
         name = hugging_face_key(key)
         if name not in self.file_of:  # a tied output that an adapter has untied
             name = hugging_face_key("tok_embeddings.weight")
-        found = part([self.files.get(self.file_of[name], name)], 0, cut, rank, ranks)
-        return in_metas_order(found, key, self.head_dim)
+        piece = part([self.files.get(self.file_of[name], name)], 0, cut, rank, ranks)
+        return in_metas_order(piece, key, self.head_dim)
 
 
-def in_metas_order(found: Part, key: str, head_dim: int) -> Part:
+def in_metas_order(piece: Part, key: str, head_dim: int) -> Part:
     """A part of one piece with its rows in Meta's order."""
-    return Part([neighbours(found.pieces[0], head_dim)]) if is_rotated(key) else found
+    return Part([neighbours(piece.pieces[0], head_dim)]) if is_rotated(key) else piece
 
 
 def is_unused(key: str, args: ModelArgs) -> bool:
-    """Whether a model of this shape has no use for the tensor under `key`: stored tables, and a tied output's copy."""
+    """Whether the model does not use the tensor with `key`: a stored table, or the copy of a tied output."""
     return key.endswith(UNUSED) or (key == "lm_head.weight" and args.tied_output)
 
 
 def find_weight_files(folder: Path) -> list[Path]:
-    """The one file of weights, or the shards that an index names; safetensors before torch.save's; else none.
+    """The single weight file, or the shards that an index names; safetensors are preferred. Empty if there is neither.
 
     Raises:
-        CheckpointError: An index names a file that is not there.
+        CheckpointError: An index names a missing file.
     """
     for name in WEIGHT_FILES:
         if (folder / name).is_file():
@@ -91,7 +90,7 @@ def find_weight_files(folder: Path) -> list[Path]:
 
 
 def shards_of(index: Path) -> list[Path]:
-    """The files that model.safetensors.index.json or its like names; they lie beside it."""
+    """The shards that an index, such as model.safetensors.index.json, names in its folder."""
     names = shard_names(index)
     for name in names:
         if not (index.parent / name).is_file():
@@ -100,18 +99,19 @@ def shards_of(index: Path) -> list[Path]:
 
 
 def shard_names(index: Path) -> list[str]:
-    """What an index names, each once."""
+    """The file names in an index, each once."""
     mapping: Any = read_json(index, "an index of shards is expected").get("weight_map")
     if not isinstance(mapping, dict) or not mapping or not all(isinstance(name, str) for name in mapping.values()):
         raise CheckpointError(f"{index}: expected a weight_map from weights to files")
     names = sorted(set(mapping.values()))
     if any(Path(name).name != name for name in names):
-        raise CheckpointError(f"{index}: expected files beside it, found {next(n for n in names if Path(n).name != n)}")
+        other = next(name for name in names if Path(name).name != name)
+        raise CheckpointError(f"{index}: expected files in the same folder, found {other}")
     return names
 
 
 def is_tied(files: TensorFiles) -> bool:
-    """Whether the files hold no output layer that differs from the embedding, which config.json says is the same."""
+    """Whether the output layer is missing or equal to the embedding, as tie_word_embeddings in config.json states."""
     keys = ("model.embed_tokens.weight", "lm_head.weight")
-    held = [file[key] for key in keys for file in files.tensors if key in file]
-    return len(held) < 2 or torch.equal(*held)
+    tensors = [file[key] for key in keys for file in files.tensors if key in file]
+    return len(tensors) < 2 or torch.equal(*tensors)

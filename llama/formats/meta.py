@@ -1,4 +1,4 @@
-"""Meta's own files: params.json, consolidated.NN.pth, tokenizer.model. LLaMA 1 and 2, Llama 3 to 3.3."""
+"""Meta's format (LLaMA 1 and 2, Llama 3 to 3.3): params.json and consolidated.NN.pth."""
 
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,12 +12,12 @@ from llama.formats.weights import Part, part
 from llama.params import ModelArgs, RopeScaling, check_shape, weight_shapes
 
 EMBEDDING = "tok_embeddings.weight"
-LLAMA_3_2 = ((2048, 16), (3072, 28))  # dim and n_layers of the 1B and the 3B: their files do not state the factor, 32
+LLAMA_3_2 = ((2048, 16), (3072, 28))  # dim and n_layers of 1B and 3B: their files do not state the factor, which is 32
 OTHER_MODELS = {
-    "vision_": "a vision model's",
-    "lora_": "of an adapter (LoRA) in Meta's form",
-    "quantization_": "of quantized weights",
-    "moe_": "of a mixture of experts",
+    "vision_": "a vision model",
+    "lora_": "a LoRA adapter in Meta's format",
+    "quantization_": "quantized weights",
+    "moe_": "a mixture of experts",
 }
 
 
@@ -28,18 +28,18 @@ class Params:
     Args:
         dim: Width of the residual stream.
         n_layers: Number of blocks.
-        n_heads: Attention heads.
-        n_kv_heads: Heads of keys and values (grouped-query attention); None: as many as n_heads.
-        head_dim: Width of a head; None: dim / n_heads.
-        vocab_size: Rows of the embedding. -1 stands for the tokenizer's size.
-        multiple_of: The feed-forward width is rounded up to a multiple of it.
+        n_heads: Number of attention heads.
+        n_kv_heads: Number of key-value heads (grouped-query attention); None: n_heads.
+        head_dim: Head dimension; None: dim / n_heads.
+        vocab_size: Rows of the embedding; -1: the size of the tokenizer.
+        multiple_of: The feed-forward width is rounded up to a multiple of this.
         ffn_dim_multiplier: Factor on the feed-forward width before rounding (Llama 2 70B).
         norm_eps: Added to the mean square in RMSNorm.
         rope_theta: Base of the rotary frequencies.
-        use_scaled_rope: Llama 3.1 and later: rotary frequencies are scaled, see `llama.params.RopeScaling`.
-        rope_scaling_factor: By how much; None: 32 for the shapes of Llama 3.2, else 8, as in Meta's code.
-        max_seq_len: Longest sequence, in tokens; None: not stated.
-        max_batch_size: In Meta's own ModelArgs; read and not used, batches are the caller's business.
+        use_scaled_rope: Whether rotary frequencies are scaled (Llama 3.1 and later), see `llama.params.RopeScaling`.
+        rope_scaling_factor: Their factor; None: 32 for the shapes of Llama 3.2, else 8, as in Meta's code.
+        max_seq_len: Maximum sequence length, in tokens; None: unset.
+        max_batch_size: A key of Meta's own ModelArgs; unused.
     """
 
     dim: int
@@ -67,17 +67,18 @@ class Params:
 
     @property
     def rope_scaling(self) -> RopeScaling | None:
+        """The scaling of the rotary frequencies; None: unscaled."""
         if not self.use_scaled_rope:
             return None
         default = 32.0 if (self.dim, self.n_layers) in LLAMA_3_2 else 8.0
         return RopeScaling("llama3", default if self.rope_scaling_factor is None else self.rope_scaling_factor)
 
     def model_args(self, vocab_size: int, max_seq_len: int | None = None) -> ModelArgs:
-        """What they mean.
+        """The shape of the model.
 
         Args:
-            vocab_size: The tokenizer's.
-            max_seq_len: None: that which is stated, else 1024.
+            vocab_size: Size of the tokenizer.
+            max_seq_len: None: the value in params.json, else 1024.
         """
         return ModelArgs(
             dim=self.dim,
@@ -95,33 +96,38 @@ class Params:
 
 
 def read_params(path: Path) -> Params:
-    """params.json; every key must be known and of its type."""
-    params = read_json(path, "a checkpoint in Meta's format has one")
-    known = {field.name: field.type for field in fields(Params)}
-    for key in params:
-        if key not in known:
-            other = next((f"; it is {what}" for prefix, what in OTHER_MODELS.items() if key.startswith(prefix)), "")
-            raise CheckpointError(f"{path}: unknown key {key!r}{other}; known are {', '.join(known)}")
-    check_types(path, {key: value for key, value in params.items() if (key, value) != ("vocab_size", -1)}, known)
-    missing = [key for key in ("dim", "n_layers", "n_heads") if key not in params]
+    """params.json, checked; CheckpointError for unknown keys and wrong types."""
+    content = read_json(path, "a checkpoint in Meta's format needs it")
+    types = {field.name: field.type for field in fields(Params)}
+    for key in content:
+        if key not in types:
+            other = next((f" of {what}" for prefix, what in OTHER_MODELS.items() if key.startswith(prefix)), "")
+            raise CheckpointError(f"{path}: unknown key {key!r}{other}, expected {', '.join(types)}")
+    check_types(path, {key: value for key, value in content.items() if (key, value) != ("vocab_size", -1)}, types)
+    missing = [key for key in ("dim", "n_layers", "n_heads") if key not in content]
     if missing:
         raise CheckpointError(f"{path}: key {missing[0]!r} is missing")
-    found = Params(**params)
-    if found.head_dim is None and (found.dim % found.n_heads or found.dim // found.n_heads % 2):
-        raise CheckpointError(f"{path}: dim {found.dim} over n_heads {found.n_heads} is no even width of a head")
-    return found
+    params = Params(**content)
+    if params.head_dim is None and (params.dim % params.n_heads or params.dim // params.n_heads % 2):
+        raise CheckpointError(
+            f"{path}: dim {params.dim} / n_heads {params.n_heads} is not an even whole number (the head dimension)"
+        )
+    return params
 
 
 def read_args(path: Path, vocab_size: int, max_seq_len: int | None) -> ModelArgs:
-    """The shape that params.json states.
+    """The shape of the model from params.json.
 
     Args:
-        vocab_size: The tokenizer's.
-        max_seq_len: Can only shorten what the file allows.
+        vocab_size: Size of the tokenizer.
+        max_seq_len: At most the value in params.json; None: that value, else 1024.
+
+    Raises:
+        CheckpointError: params.json is invalid, or does not fit the tokenizer or `max_seq_len`.
     """
     params = read_params(path)
     if max_seq_len is not None and params.max_seq_len is not None and max_seq_len > params.max_seq_len:
-        raise CheckpointError(f"--max_seq_len {max_seq_len}: {path} allows at most {params.max_seq_len}")
+        raise CheckpointError(f"`max_seq_len` {max_seq_len}: {path} allows at most {params.max_seq_len}")
     if params.vocab_size not in (-1, vocab_size):
         raise CheckpointError(f"{path}: vocab_size is {params.vocab_size}, the tokenizer has {vocab_size} pieces")
     args = params.model_args(vocab_size, max_seq_len)
@@ -130,25 +136,25 @@ def read_args(path: Path, vocab_size: int, max_seq_len: int | None) -> ModelArgs
 
 
 class MetaWeights:
-    """consolidated.NN.pth: each file holds an equal slice of every matrix.
+    """consolidated.NN.pth: each file contains an equal slice of every matrix.
 
-    LLaMA 1 and 2 slice the embedding along its columns, Llama 3 along the vocabulary; the shapes tell.
+    LLaMA 1 and 2 split the embedding along its columns, Llama 3 along the vocabulary; the shapes show which.
 
     Args:
-        files: One a shard.
+        files: One file for each shard.
         args: The shape of the model.
 
     Raises:
-        CheckpointError: The shards do not add up to the model.
+        CheckpointError: The shards do not fit the shape.
     """
 
     def __init__(self, files: TensorFiles, args: ModelArgs):
         self.files = files
         self.shards = len(files.tensors)
         self.dtype = files.tensors[0].get("norm.weight", torch.empty(0)).dtype
-        self.joined = {key: cut for key, (_, cut) in weight_shapes(args).items()}  # the dimension that shards cut
-        found = list(files.tensors[0].get(EMBEDDING, torch.empty(0)).shape)
-        if found != [args.vocab_size // self.shards, args.dim]:
+        self.joined = {key: cut for key, (_, cut) in weight_shapes(args).items()}  # dimension split over the shards
+        embedding = list(files.tensors[0].get(EMBEDDING, torch.empty(0)).shape)
+        if embedding != [args.vocab_size // self.shards, args.dim]:
             self.joined[EMBEDDING] = 1
         self.paths = tuple(files.paths)
         paths = files.paths or [Path(f"shard {number}") for number in range(self.shards)]
@@ -156,26 +162,24 @@ class MetaWeights:
             self.check(path, weights_of(shard), args)
 
     def check(self, path: Path, shard: dict[str, Tensor], args: ModelArgs) -> None:
-        """Every key is there, no other, in the shape that params.json and the number of shards ask for."""
+        """Raises CheckpointError if a weight of a shard is missing, unexpected, or has the wrong shape."""
         shapes = weight_shapes(args)
         missing, extra = shapes.keys() - shard.keys(), shard.keys() - shapes.keys()
         if missing:
             raise CheckpointError(f"{path}: weight {min(missing)} is missing ({len(missing)} in all)")
         if extra:
-            raise CheckpointError(
-                f"{path}: weight {min(extra)} is in no LLaMA of these parameters ({len(extra)} in all)"
-            )
+            raise CheckpointError(f"{path}: unexpected weight {min(extra)} for these parameters ({len(extra)} in all)")
         for key, (whole, _) in shapes.items():
             shape, cut = list(whole), self.joined[key]
             if cut is not None:
                 if shape[cut] % self.shards:
-                    raise CheckpointError(f"{path}: {key} {whole} cannot be in {self.shards} equal shards")
+                    raise CheckpointError(f"{path}: {key} {whole} cannot be split into {self.shards} equal shards")
                 shape[cut] //= self.shards
-            found = list(shard[key].shape)
-            if found != shape:
+            stored = list(shard[key].shape)
+            if stored != shape:
                 raise CheckpointError(
-                    f"{path}: {key} has shape {tuple(found)}, params.json and {self.shards} shard(s) make it"
-                    f" {tuple(shape)}{embedding_misfit(key, found, args)}"
+                    f"{path}: {key} has shape {tuple(stored)}, expected {tuple(shape)} from params.json and"
+                    f" {self.shards} shard(s){embedding_misfit(key, stored, args)}"
                 )
 
     def read(self, key: str, cut: int | None, rank: int, ranks: int) -> Part:
@@ -187,22 +191,22 @@ class MetaWeights:
 
 
 def weights_of(shard: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Without rotary tables, which some of Meta's files hold."""
+    """The tensors of a shard without the rotary tables that some of Meta's files contain."""
     return {key: weight for key, weight in shard.items() if not key.endswith("rope.freqs")}
 
 
-def embedding_misfit(key: str, found: list[int], args: ModelArgs) -> str:
-    """What lies behind the wrong shape of an embedding, to be put after it; nothing for another weight."""
-    if key == EMBEDDING and len(found) == 2 and found[0] != args.vocab_size:
-        return f"; the tokenizer's {args.vocab_size} pieces and the embedding's {found[0]} rows do not belong together"
+def embedding_misfit(key: str, shape: list[int], args: ModelArgs) -> str:
+    """The likely reason for an embedding of the wrong shape, as the end of a message; empty for other weights."""
+    if key == EMBEDDING and len(shape) == 2 and shape[0] != args.vocab_size:
+        return f"; the tokenizer has {args.vocab_size} pieces, the embedding {shape[0]} rows: they do not match"
     return ""
 
 
 def find_shards(folder: Path) -> list[Path]:
-    """consolidated.00.pth and those that follow it, without a gap."""
+    """consolidated.00.pth and its successors; CheckpointError if there is none, or a number is missing."""
     paths = sorted(folder.glob("consolidated.*.pth"))
     if not paths:
-        raise CheckpointError(f"{folder}: no consolidated.NN.pth in it")
+        raise CheckpointError(f"{folder}: contains no consolidated.NN.pth")
     expected = [f"consolidated.{shard:02d}.pth" for shard in range(len(paths))]
     if [path.name for path in paths] != expected:
         absent = next(name for name in expected if not (folder / name).exists())

@@ -1,7 +1,7 @@
-"""The same weights by the names of Meta and of Hugging Face, and in the order of each.
+"""Conversion between the names and row orders of Meta's and Hugging Face's weights.
 
-Meta's rotary embedding turns neighbours (2i, 2i + 1) of a head, Hugging Face's i and i + E / 2. So the rows of what
-makes queries and keys stand in another order.
+Meta's rotary embedding rotates neighbours (2i, 2i + 1) of a head, Hugging Face's rotates i and i + E / 2. The rows of
+the query and key weights are permuted accordingly.
 """
 
 from torch import Tensor
@@ -28,7 +28,7 @@ ROTATED = ("wq", "wk", "q_norm", "k_norm")
 
 
 def hugging_face_key(key: str) -> str:
-    """Hugging Face's key of the weight or bias under Meta's `key`."""
+    """Hugging Face's key of the weight or bias with Meta's `key`."""
     module, kind = key.rsplit(".", 1)
     if not module.startswith("layers."):
         return f"{NAMES[module]}.{kind}"
@@ -37,22 +37,22 @@ def hugging_face_key(key: str) -> str:
 
 
 def is_rotated(key: str) -> bool:
-    """Whether the rows of the weight under Meta's `key` make what is rotated."""
+    """Whether the weight with Meta's `key` produces queries or keys, which are rotated."""
     return key.split(".")[-2] in ROTATED
 
 
 def neighbours(weight: Tensor, head_dim: int) -> Tensor:
-    """Rows (of whole heads) in Hugging Face's order as a view (heads, E / 2, 2, ...) whose rows are in Meta's."""
+    """Whole heads in Hugging Face's row order, as a view (heads, E / 2, 2, ...) in Meta's order."""
     return weight.unflatten(0, (-1, 2, head_dim // 2)).transpose(1, 2)
 
 
 def halves(weight: Tensor, head_dim: int) -> Tensor:
-    """Rows in Meta's order put in Hugging Face's."""
+    """Rows in Meta's order, converted to Hugging Face's."""
     return weight.unflatten(0, (-1, head_dim // 2, 2)).transpose(1, 2).flatten(0, 2)
 
 
 def to_hugging_face(weights: dict[str, Tensor], args: ModelArgs) -> dict[str, Tensor]:
-    """Whole weights by Meta's key as Hugging Face has them."""
+    """Whole weights by Meta's key, converted to Hugging Face's keys and row order."""
     return {
         hugging_face_key(key): halves(weight, args.head_dim) if is_rotated(key) else weight
         for key, weight in weights.items()

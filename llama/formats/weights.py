@@ -1,4 +1,4 @@
-"""Weights by Meta's key, whatever files they lie in, cut to a rank."""
+"""The interface to a checkpoint's weights in any format: by Meta's key, split over ranks."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,19 +9,19 @@ from torch import Tensor
 
 
 class Part(NamedTuple):
-    """A part of a weight, as it lies in the files: it is joined where it is copied to, so that no second copy is held.
+    """A part of a weight as memory-mapped pieces, which are joined when they are copied, without a second copy.
 
     Args:
-        pieces: Mapped tensors or views. A single one may have more dimensions than the weight: its numbers, taken in
-            order, are those of the part.
-        along: The dimension along which several are joined.
+        pieces: Mapped tensors or views. A single piece may have more dimensions than the weight, with the same numbers
+            in the same order.
+        along: The dimension along which several pieces are joined.
     """
 
     pieces: list[Tensor]
     along: int = 0
 
     def copy_to(self, target: Tensor) -> None:
-        """Fill `target`, of the part's shape, converting to its dtype and device."""
+        """Fill `target`, which has the shape of the part, converting to its dtype and device."""
         if len(self.pieces) == 1:
             target.view(self.pieces[0].shape).copy_(self.pieces[0])
             return
@@ -32,31 +32,33 @@ class Part(NamedTuple):
 
 
 class Weights(Protocol):
-    """The weights of a checkpoint. Reading a header or two has told that they fit the model's shape."""
+    """The weights of a checkpoint, checked against the model's shape."""
 
-    shards: int  # files that each hold a part of every weight: what the model-parallel size is taken from
+    shards: int  # files with a part of every weight; the default model-parallel size
     dtype: torch.dtype
-    paths: tuple[Path, ...]  # the files, all of whose bytes the fingerprint is taken of
+    paths: tuple[Path, ...]  # the files that the fingerprint covers
 
     def read(self, key: str, cut: int | None, rank: int, ranks: int) -> Part:
-        """Slice `rank` of `ranks` equal slices along dimension `cut` of the weight under Meta's key.
+        """Slice `rank` of `ranks` equal slices of a weight.
 
         Args:
-            cut: None: the whole.
+            key: Meta's key.
+            cut: The dimension that is sliced; None: the whole weight.
         """
 
 
 def span(size: int, rank: int, ranks: int) -> tuple[int, int]:
-    """First and end of slice `rank` of `ranks` equal slices of `size`."""
+    """Begin and end of slice `rank` of `ranks` equal slices of `size`."""
     length = size // ranks
     return rank * length, (rank + 1) * length
 
 
 def part(pieces: Sequence[Tensor], joined: int, cut: int | None, rank: int, ranks: int) -> Part:
-    """Slice `rank` of `ranks` along `cut` of `pieces` joined along `joined`: of each piece what overlaps.
+    """Slice `rank` of `ranks` equal slices of a weight that consists of `pieces`.
 
     Args:
-        cut: None: the whole.
+        joined: The dimension along which the pieces are joined.
+        cut: The dimension that is sliced; None: the whole weight.
     """
     if cut is None:
         return Part(list(pieces), joined)

@@ -1,7 +1,6 @@
-"""The SHA-256 of whole files, and whether archives are damaged: every byte counts.
+"""SHA-256 of whole files, with a check of archives for damage.
 
-A file that has not changed since is not read again: what was found is kept in the user's cache folder, by path, size,
-times and inode.
+Hashes are cached in the user's cache folder, by path, size, time stamps and inode; unchanged files are not read again.
 """
 
 import hashlib
@@ -21,11 +20,11 @@ from typing import NamedTuple
 from llama.errors import CheckpointError
 from llama.formats.files import ZIP_MAGIC
 
-CHUNK = 1 << 22  # bytes that are read at once
-THREADS = 4  # hashing needs no lock of Python's
-SETTLED = 2.0  # seconds: a file that is younger may change again without another time
-FORM = 1  # of what is kept
-HEADER = struct.Struct("<26sHH")  # of an entry of a zip archive: how long its name and what follows that are
+CHUNK = 1 << 22  # bytes in a read
+THREADS = 4  # hashing releases Python's lock
+SETTLED = 2.0  # seconds: a younger file may change again with the same time stamp
+FORM = 1  # version of the cache entries
+HEADER = struct.Struct("<26sHH")  # of an entry of a zip archive: the lengths of its name and of what follows that
 
 
 class Hashing:
@@ -50,7 +49,7 @@ class Hashing:
 
 
 def whole_hash(path: Path) -> str:
-    """The SHA-256 of one file, from the cache where it has not changed."""
+    """The SHA-256 of one file, from the cache if it has not changed."""
     try:
         status = path.stat()
     except OSError as error:
@@ -58,9 +57,9 @@ def whole_hash(path: Path) -> str:
     about = [FORM, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev]
     kept = kept_at(path)
     with suppress(OSError, ValueError, KeyError, TypeError):
-        found = json.loads(kept.read_bytes())
-        if found["about"] == about and len(found["sha256"]) == 64:
-            return found["sha256"]
+        entry = json.loads(kept.read_bytes())
+        if entry["about"] == about and len(entry["sha256"]) == 64:
+            return entry["sha256"]
     sha256 = checked_hash(path)
     if time.time() - max(status.st_mtime, status.st_ctime) > SETTLED:
         keep(kept, {"path": str(path.resolve()), "about": about, "sha256": sha256})
@@ -122,24 +121,24 @@ def entries_of(path: Path) -> list[Entry]:
 
 
 def damaged(path: Path, reason: str) -> CheckpointError:
-    return CheckpointError(f"{path}: damaged: {reason}; fetch it again")
+    return CheckpointError(f"{path}: damaged: {reason}; download it again")
 
 
 def kept_at(path: Path) -> Path:
-    """Where the hash of a file is kept, in the user's cache folder."""
+    """The cache entry of a file, in the user's cache folder."""
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     name = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()
     return Path(cache) / "llama-classification" / "hashes" / f"{name[:32]}.json"
 
 
 def keep(kept: Path, content: dict[str, object]) -> None:
-    """Whole or not at all; where it cannot be written, the file is read again next time."""
+    """Write a cache entry atomically; if that fails, the file is hashed again next time."""
     with suppress(OSError):
         kept.parent.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(dir=kept.parent, prefix=".")
         try:
             line = json.dumps(content).encode()
-            if os.write(descriptor, line) == len(line):  # a full disk takes a part
+            if os.write(descriptor, line) == len(line):  # a full disk may accept only a part
                 os.replace(temporary, kept)
         finally:
             os.close(descriptor)

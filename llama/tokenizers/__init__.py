@@ -1,6 +1,6 @@
-"""What turns text into ids and back, one file a kind; `llama.tokenizer.Tokenizer` is what the rest of the code uses.
+"""Tokenizer backends, one file for each kind; other code uses `llama.tokenizer.Tokenizer`.
 
-backend.py         what a kind offers, and which one a file is of
+backend.py         the interface, and how the kind of a file is detected
 sentencepiece.py   LLaMA 1 and 2, Mistral
 tiktoken.py        Llama 3 in Meta's files
 hugging_face.py    tokenizer.json

@@ -1,12 +1,13 @@
 """tokenizer.json of a Hugging Face folder, read by the package `tokenizers`."""
 
 from pathlib import Path
+from typing import Any
 
 from llama.errors import CheckpointError
 from llama.formats.files import first_line, missing_package, read_json
 from llama.tokenizers.backend import content_of
 
-# How vocabularies write white space: ▁ sentencepiece's, the others those of bytes.
+# White space in vocabularies: ▁ in sentencepiece's, the others in byte-level ones.
 WHITE_SPACE = str.maketrans("▁ĠĊĉčċČ", "  \n\t\r\v\f")
 
 
@@ -14,7 +15,7 @@ class HuggingFaceBackend:
     """See `llama.tokenizers.backend.Backend`.
 
     Args:
-        path: tokenizer.json. tokenizer_config.json or special_tokens_map.json beside it says what ends a sequence.
+        path: tokenizer.json. tokenizer_config.json or special_tokens_map.json in its folder defines the eos_token.
     """
 
     def __init__(self, path: Path):
@@ -30,7 +31,7 @@ class HuggingFaceBackend:
             raise CheckpointError(f"{path}: not a tokenizer.json: {first_line(error)}") from None
         self.model.no_truncation()
         self.model.no_padding()
-        self.model.encode_special_tokens = True  # a text that holds "</s>" does not end there
+        self.model.encode_special_tokens = True  # "</s>" in a text is ordinary text
         self.n_words = 1 + max(self.model.get_vocab(with_added_tokens=True).values(), default=-1)
         self.eos_id = self.find_eos(path)
         self.bos_id = self.find_bos()
@@ -42,15 +43,15 @@ class HuggingFaceBackend:
         token = next((token for token in stated if token is not None), None)
         if token is None:
             raise CheckpointError(
-                f"{path}: no eos_token beside it, in tokenizer_config.json or special_tokens_map.json"
+                f"{path}: no eos_token in tokenizer_config.json or special_tokens_map.json of the same folder"
             )
         number = self.model.token_to_id(token)
         if number is None:
-            raise CheckpointError(f"{path}: eos_token {token!r} is none of its tokens")
+            raise CheckpointError(f"{path}: eos_token {token!r} is not in its vocabulary")
         return number
 
     def find_bos(self) -> int | None:
-        """What the post-processor puts before a text. As to transformers, `add_bos_token` beside it says nothing."""
+        """The id that the post-processor puts before a text. Like transformers, it ignores `add_bos_token`."""
         alone = self.model.encode("a", add_special_tokens=False).ids
         whole = self.model.encode("a", add_special_tokens=True).ids
         return whole[0] if whole[: len(alone)] != alone else None
@@ -63,10 +64,16 @@ class HuggingFaceBackend:
 
     def texts(self) -> list[str] | None:
         """See `llama.tokenizers.backend.Backend`."""
-        added = self.model.get_added_tokens_decoder().values()
-        if type(self.model.model).__name__ == "Unigram" or any(token.lstrip or token.rstrip for token in added):
-            return None
-        found = [""] * self.n_words
-        for token, number in self.model.get_vocab(with_added_tokens=True).items():
-            found[number] = token.translate(WHITE_SPACE)
-        return found
+        return token_texts(self.model)
+
+
+def token_texts(model: Any) -> list[str] | None:
+    """`llama.tokenizers.backend.Backend.texts` of a `tokenizers.Tokenizer`."""
+    added = model.get_added_tokens_decoder().values()
+    if type(model.model).__name__ == "Unigram" or any(token.lstrip or token.rstrip for token in added):
+        return None
+    vocabulary = model.get_vocab(with_added_tokens=True)
+    found = [""] * (1 + max(vocabulary.values(), default=-1))
+    for token, number in vocabulary.items():
+        found[number] = token.translate(WHITE_SPACE)
+    return found

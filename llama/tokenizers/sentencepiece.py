@@ -12,7 +12,7 @@ from llama.tokenizers.backend import content_of
 class SentencePieceBackend:
     """See `llama.tokenizers.backend.Backend`.
 
-    Its pad id is -1 in LLaMA's model: padding is never an id that is fed to the model, so none is offered here.
+    LLaMA's pad id is -1. The model never receives a padding id, so the backend has none.
     """
 
     def __init__(self, path: Path):
@@ -22,7 +22,7 @@ class SentencePieceBackend:
             self.sp_model.LoadFromSerializedProto(path.read_bytes())
         except (RuntimeError, OSError) as error:
             raise CheckpointError(
-                f"{path}: not a tokenizer (--tokenizer_path): expected a sentencepiece model, tiktoken's ranks or a"
+                f"{path}: not a tokenizer (`tokenizer_path`): expected a sentencepiece model, tiktoken's ranks or a"
                 " tokenizer.json"
             ) from error
         self.n_words: int = self.sp_model.vocab_size()
@@ -30,13 +30,13 @@ class SentencePieceBackend:
         self.eos_id: int = self.sp_model.eos_id()
         self.end_ids = frozenset([self.eos_id])
         if self.bos_id < 0 or self.eos_id < 0:
-            raise CheckpointError(f"{path}: the tokenizer has no begin- and end-of-sequence pieces")
+            raise CheckpointError(f"{path}: the tokenizer has no beginning- and end-of-sequence pieces")
 
     def configure(self, path: Path) -> None:
-        """Take over what tokenizer_config.json of a Hugging Face folder says, where there is no tokenizer.json.
+        """Apply tokenizer_config.json of a Hugging Face folder without tokenizer.json.
 
         Raises:
-            CheckpointError: It names a token that the sentencepiece model has not.
+            CheckpointError: It names a token that the sentencepiece model lacks.
         """
         stated = read_json(path, "")
         if stated.get("add_bos_token") is False:
@@ -46,8 +46,8 @@ class SentencePieceBackend:
             self.eos_id = self.sp_model.piece_to_id(token)
             if self.sp_model.id_to_piece(self.eos_id) != token:
                 raise CheckpointError(
-                    f"{path}: eos_token {token!r} is not in {self.files[0].name}; transformers makes a tokenizer.json"
-                    " that holds it: AutoTokenizer, then save_pretrained"
+                    f"{path}: eos_token {token!r} is not in {self.files[0].name}; make a tokenizer.json that contains"
+                    " it with transformers: AutoTokenizer, save_pretrained"
                 )
             self.end_ids = frozenset([self.eos_id])
 
@@ -59,6 +59,6 @@ class SentencePieceBackend:
 
     def texts(self) -> list[str] | None:
         ids = range(self.n_words)
-        if not all(self.sp_model.get_score(token).is_integer() for token in ids):  # BPE's scores are ranks
+        if not all(self.sp_model.get_score(token).is_integer() for token in ids):  # not BPE, whose scores are ranks
             return None
         return [self.sp_model.id_to_piece(token).replace("▁", " ") for token in ids]

@@ -1,4 +1,4 @@
-"""Llama 3's tokenizer as Meta ships it: tiktoken's ranks, a line of base64 and a rank each."""
+"""Llama 3's tokenizer in Meta's files: tiktoken's ranks, lines of base64 and a rank."""
 
 import base64
 import re
@@ -14,7 +14,7 @@ SPLIT = (
     r"|\s+(?!\S)|\s+"
 )
 SPECIAL_TOKENS = 256  # their ids follow the ranks
-SPECIAL = {"begin_of_text": 0, "end_of_text": 1, "eom_id": 8, "eot_id": 9}  # those we need, counted from there
+SPECIAL = {"begin_of_text": 0, "end_of_text": 1, "eom_id": 8, "eot_id": 9}  # offsets of the ones we use
 LONGEST_TEXT = 400_000  # characters; tiktoken panics on longer ones
 LONGEST_RUN = 25_000  # characters without a change between space and non-space: tiktoken's time grows with the square
 RUN = re.compile(rf"\s{{1,{LONGEST_RUN}}}|\S{{1,{LONGEST_RUN}}}")
@@ -46,19 +46,19 @@ class TiktokenBackend:
         return self.encoding.decode([token for token in ids if token < self.ranks], errors="replace")
 
     def texts(self) -> list[str]:
-        found = [token.decode("utf-8", "replace") for token in self.encoding.token_byte_values()]
-        return found + [""] * SPECIAL_TOKENS
+        texts = [token.decode("utf-8", "replace") for token in self.encoding.token_byte_values()]
+        return texts + [""] * SPECIAL_TOKENS
 
 
 def read_ranks(path: Path) -> dict[bytes, int]:
-    """Token -> its rank, which is its id; the ranks are 0 to their number."""
+    """Token -> rank, which is its id; the ranks are consecutive from 0."""
     ranks = {}
     for number, line in enumerate(path.read_bytes().splitlines(), 1):
         try:
             token, rank = line.split()
             ranks[base64.b64decode(token, validate=True)] = int(rank)
         except ValueError:
-            raise CheckpointError(f"{path}: line {number}: expected base64 and a rank, tiktoken's form") from None
+            raise CheckpointError(f"{path}: line {number}: expected base64 and a rank, tiktoken's format") from None
     if sorted(ranks.values()) != list(range(len(ranks))):
         raise CheckpointError(f"{path}: the ranks are not 0 to {len(ranks) - 1}, each once: the file is damaged")
     absent = next((byte for byte in range(256) if bytes([byte]) not in ranks), None)
@@ -68,14 +68,14 @@ def read_ranks(path: Path) -> dict[bytes, int]:
 
 
 def parts(text: str) -> Iterator[str]:
-    """`text` in parts that tiktoken can take, cut as Meta's own tokenizer cuts: after 400,000 characters, and within
+    """`text` in parts that tiktoken can encode, cut as in Meta's own tokenizer: every 400,000 characters, and within
     runs of more than 25,000."""
     for start in range(0, len(text), LONGEST_TEXT):
         yield from cut_runs(text[start : start + LONGEST_TEXT])
 
 
 def cut_runs(text: str) -> Iterator[str]:
-    """`text` cut wherever a run of spaces, or of anything else, has its longest length."""
+    """`text` cut within runs of spaces, or of other characters, that exceed the maximum length."""
     start, ends = 0, [run.end() for run in RUN.finditer(text) if len(run[0]) == LONGEST_RUN]
     for end in ends:
         if end < len(text) and text[end].isspace() == text[end - 1].isspace():

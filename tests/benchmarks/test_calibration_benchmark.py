@@ -54,7 +54,7 @@ def test_the_more_uneven_the_better_is_the_true_prior(run_benchmark):
     ("flags", "message"),
     [
         (["--examples=200"], "error: --examples 200: class 0 has 26 examples, 50 are needed"),
-        (["--skews=2"], "error: --skews 2: expected numbers from 0 to 1, with commas"),
+        (["--skews=2"], "error: --skews 2: expected comma-separated numbers from 0 to 1"),
         (
             ["--direct=samples/outputs_generate_ag_news.json"],
             "error: samples/outputs_generate_ag_news.json: expected sc",

@@ -29,7 +29,7 @@ def test_nothing_is_scored_twice_and_cheap_steps_come_first(benchmark, tmp_path:
     news, layout, docbank = benchmark["tasks"](config, tmp_path)
     assert list(news.draws()) == [(0, 1), *((k, seed) for k in (1, 4) for seed in (1, 2, 3))]
     assert list(layout.draws()) == list(docbank.draws()) == [(0, 1), (1, 1), (1, 2), (1, 3)]
-    titles = [title for title, _ in benchmark["plan"](config, tmp_path, None)]
+    titles = [title for title, _ in benchmark["plan"](config, tmp_path, None, None)]
     assert titles == [
         "ag_news, calibrated, k = 0",
         "ag_news, calibrated, k = 1",
@@ -57,8 +57,8 @@ def test_nothing_is_scored_twice_and_cheap_steps_come_first(benchmark, tmp_path:
     [
         ({"dtype": "float16"}, "--dtype float16: expected float32, bfloat16"),
         ({"limit": -1}, "--limit -1: expected 0 or more"),
-        ({"k": "0,x"}, "--k 0,x: expected whole numbers"),
-        ({"seed": "one"}, "--seed one: expected whole numbers"),
+        ({"k": "0,x"}, "--k 0,x: expected comma-separated whole numbers"),
+        ({"seed": "one"}, "--seed one: expected comma-separated whole numbers"),
     ],
 )
 def test_flags(flags: dict[str, Any], message: str, benchmark) -> None:
@@ -113,14 +113,14 @@ def test_stopped_it_goes_on_and_ends_with_the_same_tables(root: Path, data: Path
     assert not list((tmp_path / "cut").glob("*/outputs_channel_*"))
     again = start("cut")
     assert again.wait(600) == 0
-    assert (again.stdout.read()).count("finished already") > 0
+    assert (again.stdout.read()).count("already finished") > 0
     first, second = (without_times(tmp_path / folder / "tables.md") for folder in ("whole", "cut"))
     assert first == second
     assert sum("means over the draws" in line for line in first) == 4
     twice = start("whole")
     printed, _ = twice.communicate(timeout=600)
     assert "accuracy" not in printed
-    assert printed.count("finished already") == sum(1 for _ in (tmp_path / "whole").glob("*/outputs_*.meta.json"))
+    assert printed.count("already finished") == sum(1 for _ in (tmp_path / "whole").glob("*/outputs_*.meta.json"))
 
 
 def without_times(path: Path) -> list[str]:

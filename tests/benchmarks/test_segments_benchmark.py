@@ -9,8 +9,9 @@ pytest.importorskip("transformers", reason="needs requirements-finetune.txt")
 pytest.importorskip("lightning", reason="needs requirements-finetune.txt")
 pytest.importorskip("PIL", reason="needs requirements-finetune.txt")
 
+
 from documents.forms import FUNSD_WORDS
-from finetune.layoutlmv3_model import load_layout
+from finetune.layoutlmv3.model import load_layout
 from tests.conftest import write_forms
 
 

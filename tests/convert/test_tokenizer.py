@@ -104,7 +104,7 @@ def test_whitespace_that_would_be_removed(converted: Make) -> None:
 def test_a_token_that_transformers_loses(converted: Make, tokenizer_keys: dict[str, Any]) -> None:
     """A special token in other letters than those of the bytes: transformers respells it and finds it in no text."""
     tokens = ["<｜end▁of▁text｜>", *tokenizer_keys["tokenizer.ggml.tokens"][1:]]
-    with pytest.raises(InputError, match="token 0, '<｜end▁of▁text｜>', gets lost"):
+    with pytest.raises(InputError, match="token 0, '<｜end▁of▁text｜>', is lost"):
         converted({"tokenizer.ggml.tokens": tokens})
 
 

@@ -11,7 +11,7 @@ pytest.importorskip("peft", reason="needs requirements-finetune.txt")
 import transformers
 
 from documents.chunks import IGNORED, NOWHERE, Encoded, chunk_layout, chunk_pages, collate, encode_page, windows
-from finetune.llama_model import converted_tokenizer
+from finetune.llama.model import converted_tokenizer
 from llama import Tokenizer
 from preprocess.blocks import LABEL_WORDS, Block, Page
 from preprocess.layout import row_blocks

@@ -324,11 +324,9 @@ def test_units_of_rows(boxes: list, unit: str, tmp_path: Path):
 
 
 def test_rows_in_another_unit(tmp_path: Path):
-    with pytest.raises(
-        InputError, match=r"train row 0: 1 of 1 boxes lie outside .*: they look like pixels; --box_unit"
-    ):
+    with pytest.raises(InputError, match=r"train row 0: 1 of 1 boxes are outside .*: they look like pixels; declare"):
         blocks_of([[50, 1100, 250, 1200]], ["a"], tmp_path / "pixels")
-    with pytest.raises(InputError, match=r"train row 0: all boxes \(1\) lie between 0 and 1: they look like 0\.\.1"):
+    with pytest.raises(InputError, match=r"train row 0: all boxes \(1\) are between 0 and 1: they look like 0\.\.1"):
         blocks_of([[0.1, 0.1, 0.5, 0.2]], ["a"], tmp_path / "shares")
 
 

@@ -256,12 +256,12 @@ WORD = word("a", 1, 2, 3, 4)
 @pytest.mark.parametrize(
     ("form", "message"),
     [
-        ({"forms": []}, "no form: expected an object with a list 'form'"),
-        ({"form": {}}, "no form: expected an object with a list 'form'"),
+        ({"forms": []}, "not a form: expected an object with a list 'form'"),
+        ({"form": {}}, "not a form: expected an object with a list 'form'"),
         ([FORM[1], {"label": "other", "text": "a"}], "entity 1: expected an object with label and a list of words"),
         (["a"], "entity 0: expected an object with label and a list of words"),
-        ([entity(" ", WORD)], "entity 0: label ' ' is none of header, question, answer, other"),
-        ([entity(["a"], WORD)], "entity 0: label ['a'] is none of header, question, answer, other"),
+        ([entity(" ", WORD)], "entity 0: label ' ', expected one of header, question, answer, other"),
+        ([entity(["a"], WORD)], "entity 0: label ['a'], expected one of header, question, answer, other"),
         ([entity("other", WORD, {"text": "b"})], "entity 0: word 1: box None, expected [x0, y0, x1, y1]"),
         ([entity("other", word("a", 1, 2, 3))], "entity 0: word 0: box [1, 2, 3], expected [x0, y0, x1, y1]"),
         ([entity("other", {"box": [1, 2, 3, 4]})], "entity 0: word 0: text None, expected a string"),
@@ -280,7 +280,7 @@ def test_the_image_of_a_form_is_needed(tmp_path):
     source = source_of("funsd", str(write_forms(tmp_path, training=[FORM])))
     image = tmp_path / "training_data/images/training0.png"
     image.write_text("no image")
-    with pytest.raises(InputError, match=r"training0\.json: the image cannot be read: .*images/training0\.png: of no"):
+    with pytest.raises(InputError, match=r"training0\.json: the image cannot be read: .*images/training0\.png: "):
         read(source, "train")
     image.unlink()
     with pytest.raises(InputError, match=r"training0\.json: no image of this page: no .*/images/training0, .*\.tiff$"):
@@ -296,7 +296,7 @@ def test_the_image_of_a_form_is_needed(tmp_path):
         ({"ner_tags": [None, 0, 1]}, "token 0: ner_tag None, expected 0 to 2"),
         ({"bboxes": [[0, 1, 2, 3], [4, 5, 6], [7, 8, 9, 9]]}, "token 1: box [4, 5, 6], expected [x0, y0, x1, y1]"),
         ({"tokens": ["a", None, "b"]}, "token 1: text None, expected a string"),
-        ({"image": None}, "no image of this page: nothing in the column image"),
+        ({"image": None}, "no image of this page: the column image is missing or empty"),
     ],
 )
 def test_every_defect_of_a_row_has_its_line(change, message, tmp_path):
@@ -314,17 +314,15 @@ def test_columns_and_classes_that_are_missing(tmp_path):
     ):
         read(source_of("annotations", str(tmp_path / "few")), "train")
     datasets.DatasetDict({"train": table.remove_columns("image")}).save_to_disk(tmp_path / "blind")
-    with pytest.raises(InputError, match="row 0: no image of this page: nothing in the column image"):
+    with pytest.raises(InputError, match="row 0: no image of this page: the column image is missing or empty"):
         read(source_of("annotations", str(tmp_path / "blind")), "train", images=True)
     for name, tags in (("numbers", datasets.Value("int64")), ("strings", datasets.Value("string"))):
         save(tmp_path / name, tags, train=[row()])
-        with pytest.raises(
-            InputError, match=rf"{name}/train: no names of the classes: .*ClassLabel, .*DocBank \({FLAG}\)"
-        ):
+        with pytest.raises(InputError, match=rf"{name}/train: no class names: .*ClassLabel, .*DocBank \({FLAG}\)"):
             source_of("annotations", str(tmp_path / name))
     (tmp_path / "json").mkdir()
     (tmp_path / "json/train.jsonl").write_text('{"id": "a", "ner_tags": [1]}\n')
-    with pytest.raises(InputError, match="json: no names of the classes"):
+    with pytest.raises(InputError, match="json: no class names"):
         source_of("annotations", str(tmp_path / "json"))
 
 
@@ -345,9 +343,9 @@ def test_train_path_with_other_classes(tmp_path):
     [
         ("docbank", "", "--dataset docbank: expected funsd, doclaynet or annotations"),
         ("annotations", "", "--dataset annotations: expected --dataset_path, a folder of `save_to_disk` or a hub id"),
-        ("annotations", "empty", "empty: no data set for --dataset annotations: expected dataset_dict.json as"),
+        ("annotations", "empty", "empty: no data set for --dataset annotations: expected dataset_dict.json"),
         ("funsd", "empty", "empty: no data set for --dataset funsd: expected training_data/ and testing_data/ or"),
-        ("funsd", "no/such/folder", "no/such/folder: no such file or folder, and no id of the hub (--dataset_path)"),
+        ("funsd", "no/such/folder", "no/such/folder: no such file or folder, and not a hub id (--dataset_path)"),
     ],
 )
 def test_what_is_no_data_set_is_named(dataset, path, message, tmp_path, monkeypatch):
@@ -361,5 +359,5 @@ def test_what_is_no_data_set_is_named(dataset, path, message, tmp_path, monkeypa
 def test_pages_without_words_and_without_a_split(tmp_path):
     source = source_of("funsd", str(write_forms(tmp_path, training=[FORM, [], FORM], testing=[FORM, FORM[3:]])))
     assert read_splits(PageOptions(), 0, source).blank == {"train": 1, "test": 1}
-    with pytest.raises(InputError, match=r"no validation split in it \(--validation_split\)"):
+    with pytest.raises(InputError, match=r"no validation split \(--validation_split\)"):
         read_splits(PageOptions(validation_split="validation"), 0, source)

@@ -205,7 +205,7 @@ def without_model(monkeypatch: pytest.MonkeyPatch) -> Callable[[], AbstractConte
     @contextmanager
     def forbid() -> Iterator[None]:
         with monkeypatch.context() as patch:
-            patch.setattr("evaluate.run.Run.load", lambda *_: pytest.fail("the model was loaded"))
+            patch.setattr("evaluate.session.Session.load", lambda *_: pytest.fail("the model was loaded"))
             yield
 
     return forbid

@@ -75,7 +75,10 @@ def test_other_checkpoint_than_that_of_the_direct_output(evaluate, direct, witho
 def test_output_of_another_method(evaluate, write_prompts, without_model, tmp_path, method):
     evaluate(method, tmp_path / "o.json", data_path=write_prompts("channel" if method == "channel" else "direct"))
     flags = {"direct_input_path": write_prompts("direct"), "direct_output_path": tmp_path / "o.json"}
-    with without_model(), pytest.raises(InputError, match=rf"o.json: is an output of {method}, expected one of direct"):
+    with (
+        without_model(),
+        pytest.raises(InputError, match=rf"o.json: predictions of {method}, expected those of"),
+    ):
         evaluate("direct_calibrate", tmp_path / "outputs.json", **flags)
 
 
@@ -83,9 +86,7 @@ def test_direct_output_of_another_version_of_the_inputs(evaluate, direct, withou
     """The ids are the same, a text is another: the hash tells."""
     inputs = direct["direct_input_path"]
     inputs.write_text(inputs.read_text().replace("stopped play", "stopped"))
-    message = (
-        r"direct.json: does not belong to .*inputs_direct_news.json: the hashes differ; it was made from .*news.json"
-    )
+    message = r"direct.json: does not match .*inputs_direct_news.json: the hashes differ; it was made from .*news.json"
     with without_model(), pytest.raises(InputError, match=message):
         evaluate("direct_calibrate", tmp_path / "outputs.json", **direct)
 
@@ -93,24 +94,27 @@ def test_direct_output_of_another_version_of_the_inputs(evaluate, direct, withou
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda rows: rows.pop(), "does not belong to .*: 14 rows for 15 examples"),
-        (lambda rows: rows[2].update(id="x"), r"does not belong to .*: row 2 is \('x', .*it is \('empty', "),
+        (lambda rows: rows.pop(), "does not match .*: 14 rows, but .* has 15 examples"),
+        (lambda rows: rows[2].update(id="x"), r"does not match .*: row 2 is \('x', .*but \('empty', "),
         (
             lambda rows: rows[0]["label_words"].reverse(),
-            r"does not belong to .*: row 0 has the label words \['Science and",
+            r"does not match .*: row 0 has the label words \['Science and",
         ),
-        (lambda rows: rows[1].pop("log_probs"), "row 1: expected 'log_probs', one a label word"),
-        (lambda rows: rows[1]["log_probs"].pop(), "row 1: expected 'log_probs', one a label word"),
-        (lambda rows: rows[3]["log_probs"].append(-1.0), "row 3: expected 'log_probs', one a label word"),
-        (lambda rows: rows[3].update(log_probs="-1.0"), "row 3: expected 'log_probs', one a label word"),
+        (lambda rows: rows[1].pop("log_probs"), "row 1: expected 'log_probs' with one number for each"),
+        (lambda rows: rows[1]["log_probs"].pop(), "row 1: expected 'log_probs' with one number for each"),
+        (lambda rows: rows[3]["log_probs"].append(-1.0), "row 3: expected 'log_probs' with one number for each"),
+        (lambda rows: rows[3].update(log_probs="-1.0"), "row 3: expected 'log_probs' with one number for each"),
         (
             lambda rows: rows[4]["log_probs"].__setitem__(1, math.nan),
-            "row 4: 'log_probs' holds something other than fin",
+            "row 4: 'log_probs' contains something other than fin",
         ),
-        (lambda rows: rows[4]["log_probs"].__setitem__(1, -math.inf), "row 4: 'log_probs' holds something other than"),
+        (
+            lambda rows: rows[4]["log_probs"].__setitem__(1, -math.inf),
+            "row 4: 'log_probs' contains something other than",
+        ),
         (
             lambda rows: rows[4]["log_probs"].__setitem__(1, "-1"),
-            "row 4: 'log_probs' holds something other than finite",
+            "row 4: 'log_probs' contains something other than finite",
         ),
     ],
 )
@@ -143,7 +147,7 @@ def test_no_room_for_the_content_free_text(evaluate, direct, without_model, defi
     """Cut away in silence, it would be another calibration."""
     row = json.loads(direct["direct_input_path"].read_text())[0]
     room = max(len(definition.tokens(*pair)) for pair in definition.pairs(row, ""))
-    message = r"inputs_direct_news.json: id '.*' leaves no room for 'N/A' \(--max_seq_len\)"
+    message = r"inputs_direct_news.json: id '.*' is too long: 'N/A' does not fit \(--max_seq_len\)"
     with without_model(), pytest.raises(InputError, match=message):
         evaluate("direct_calibrate", tmp_path / "outputs.json", **direct, max_seq_len=room)
 

@@ -116,7 +116,7 @@ def test_finished_without_a_model(evaluate, direct, capsys, tmp_path):
     evaluate("direct_calibrate", tmp_path / "outputs.json", **flags)
     capsys.readouterr()
     evaluate("direct_calibrate", tmp_path / "outputs.json", **flags)
-    assert "outputs.json: finished already" in capsys.readouterr().out
+    assert "outputs.json: already finished" in capsys.readouterr().out
     with pytest.raises(
         InputError, match=r"outputs.json: exists with settings .*'probability'.* now .*'log'.*--overwri"
     ):
@@ -171,9 +171,9 @@ def test_prior_of_the_train_split_and_of_a_file(evaluate, write_prompts, tmp_pat
         ({"normalize": "words"}, "--normalize words: expected none, tokens, characters"),
         ({"method": "batch", "batch_mean": "median"}, "--batch_mean median: expected probability, log"),
         ({"method": "batch", "batch_examples": -1}, "--batch_examples -1: expected 0 or more"),
-        ({"method": "none"}, "--method none: with --normalize none it is the direct output itself"),
-        ({"method": "pmi", "content_free": "x.json"}, "--content_free: belongs to --method contextual, not pmi"),
-        ({"premise": "Category:"}, "--premise: belongs to --method pmi, not contextual"),
+        ({"method": "none"}, "--method none: with --normalize none it changes nothing"),
+        ({"method": "pmi", "content_free": "x.json"}, "--content_free: only for --method contextual, not pmi"),
+        ({"premise": "Category:"}, "--premise: only for --method pmi, not contextual"),
     ],
 )
 def test_flags_that_do_not_go_together(flags, message):
@@ -215,10 +215,10 @@ def test_priors_that_are_none(evaluate, direct, without_model, tmp_path, shares,
 
 def test_channel_has_no_length_and_no_content_free_prompt(evaluate, write_prompts, without_model, tmp_path):
     paths, _ = outputs_of(evaluate, tmp_path / "scored.json", "channel", tmp_path, write_prompts)
-    message = "--normalize tokens: .*scored.json is of channel, where all label words score the same text: its length"
+    message = "--normalize tokens: has no effect on predictions of channel .*scored.json.*, where all label words"
     with without_model(), pytest.raises(InputError, match=message):
         evaluate("direct_calibrate", tmp_path / "o.json", **paths, method="batch", normalize="tokens")
-    message = r"scored.json: is an output of channel, expected one of direct \(--method batch and prior take channel's"
+    message = r"scored.json: predictions of channel, expected those of direct \(--method batch and prior also"
     with without_model(), pytest.raises(InputError, match=message):
         evaluate("direct_calibrate", tmp_path / "o.json", **paths, method="pmi")
 
@@ -232,7 +232,7 @@ def test_a_prompt_that_ends_with_its_text(evaluate, write_prompts, make_rows, wi
     flags = {"direct_input_path": inputs, "direct_output_path": tmp_path / "direct.json", "method": "pmi"}
     with (
         without_model(),
-        pytest.raises(InputError, match=r"id 'one': nothing follows {text} in its prompt; name a --prem"),
+        pytest.raises(InputError, match=r"id 'one': no text after {text} in its prompt; give a --prem"),
     ):
         evaluate("direct_calibrate", tmp_path / "o.json", **flags)
 

@@ -125,6 +125,6 @@ def test_interrupted(root, write_prompts, make_rows, checkpoint, tmp_path):
     assert (process.returncode, out) == (130, b"")
     *bar, kept, last = (seen + rest).decode().splitlines()
     assert last == "interrupted"
-    assert kept == f"{tmp_path / 'outputs.partial'}: what is computed is kept; the same command goes on from there"
-    assert all(line.startswith(("direct: ", "warning: a token's ")) for line in bar if line.strip())
+    assert kept == f"{tmp_path / 'outputs.partial'}: partial results are kept; the same command resumes from there"
+    assert all(line.startswith(("direct: ", "warning: the mean ")) for line in bar if line.strip())
     assert {path.name for path in tmp_path.iterdir()} == {inputs.name, "outputs.partial"}

@@ -144,7 +144,7 @@ def test_draws_of_a_method_are_one(write_outputs, printed):
     assert float(row["p"]) == pytest.approx(expected.p, rel=1e-4)
     assert row["test"] == "CR2 t, draws"
     assert printed.notes == [
-        "Fewer than 5 draws: too few to know their spread; intervals are wider, and p larger, for it."
+        "Fewer than 5 draws: their variance is poorly estimated, so intervals are wider and p-values larger."
     ]
     expected = compare(right("generate", 1), right("direct", 1, 2, 3), grouped(None, 100))
     assert float(rows["generate, k = 0", "direct, k = 1"]["p"]) == pytest.approx(expected.p, rel=1e-4)
@@ -184,7 +184,7 @@ def test_holm_against_a_baseline(write_outputs, printed, tmp_path):
     with pytest.raises(InputError, match="--baseline majority: expected one of direct; channel; generate"):
         printed("majority")
     write_outputs("d", 0.6, method="channel", prompt={"dataset": "news", "k": 4})
-    with pytest.raises(InputError, match="--baseline channel: is one of channel, k = 1; channel, k = 4"):
+    with pytest.raises(InputError, match="channel: ambiguous, expected one of channel, k = 1; channel, k = 4"):
         printed("channel")
     assert len(printed("channel, k = 4")) == 3
 
@@ -211,7 +211,7 @@ def test_signs_in_latex_and_markdown(write_outputs, tmp_path, capsys):
 
 def test_nothing_to_compare(write_outputs, tmp_path):
     write_outputs("a", 0.9)
-    with pytest.raises(InputError, match="no two methods of one data set to compare"):
+    with pytest.raises(InputError, match="no two methods on the same data set to compare"):
         print_comparison(CompareConfig((str(tmp_path),)))
     with pytest.raises(InputError, match="--format html: expected markdown, latex, csv"):
         CompareConfig(format="html")
@@ -219,7 +219,7 @@ def test_nothing_to_compare(write_outputs, tmp_path):
 
 def test_help_names_each_test_and_interval():
     for config in (CompareConfig, TableConfig):
-        said = help_text(config)
+        said = help_text(config).replace("Fewer", "fewer")
         for reference in (
             "Bell and McCaffrey (2002)",
             "Cameron, Gelbach and Miller 2011",

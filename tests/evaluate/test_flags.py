@@ -29,6 +29,7 @@ RUN = {
     "max_batch_size": [1, 3, 10**9],
     "max_batch_tokens": [1, 64, 10**9],
     "model_parallel_size": [1],
+    "threads": [1, 2],
     "overwrite": [True, False],
 }
 DTYPES = ["auto", "float32", "bfloat16", "float16"]

@@ -6,6 +6,7 @@ import random
 
 import numpy as np
 import pytest
+from sklearn.metrics import f1_score
 
 from evaluate import metrics
 from evaluate.intervals import estimate, grouped, mean_interval, proportion_interval
@@ -163,3 +164,24 @@ def test_a_thousand_classes_and_many_examples_are_quick(write_draw):
     for _ in range(4 + 6):
         assert mean_interval(right, grouped(None, 120_000)) is not None
     assert time.perf_counter() - began < 5
+
+
+def test_class_f1_is_the_mean_over_draws(write_draw, methods):
+    """Of one draw, its interval is as wide as that of the bootstrap (Efron 1979)."""
+    for seed in (1, 2, 3):
+        write_draw(seed, count=300)
+    write_draw(1, k=0, count=300)
+    alone, (method,) = methods()[0], methods()[1:]
+    for word in WORDS:
+        each = [
+            f1_score(draw.truths, [p or "" for p in draw.predicted], labels=[word], average="macro")
+            for draw in method.draws
+        ]
+        assert method.class_f1(word).value == pytest.approx(np.mean(each))
+    assert method.class_f1("absent") is None
+    truths, predicted = np.array(alone.first.truths), np.array([p or "" for p in alone.first.predicted])
+    picked = np.random.default_rng(0).integers(0, 300, (2000, 300))
+    hits = ((truths == "World") & (predicted == "World"))[picked].sum(1)
+    values = 2 * hits / ((truths == "World")[picked].sum(1) + (predicted == "World")[picked].sum(1))
+    low, high = alone.class_f1("World").interval
+    assert high - low == pytest.approx(2 * 1.96 * values.std(), rel=0.1)

@@ -24,7 +24,7 @@ def test_the_same_command_twice(run, without_model, tmp_path, capsys, method):
     capsys.readouterr()
     with without_model():
         run(method, max_batch_size=1)  # no part of what the result depends on
-    said = "finished already, same inputs, options and checkpoint; --overwrite repeats it"
+    said = "already finished with the same inputs, options and checkpoint; --overwrite repeats it"
     assert capsys.readouterr().out == f"{path}: {said}\n"
     assert before == (path.read_bytes(), path.stat().st_mtime_ns, path.with_suffix(".meta.json").read_bytes())
     _, again = run(method, overwrite=True)
@@ -87,10 +87,10 @@ def test_an_output_that_is_not_what_its_meta_file_says_is_no_finished_one(run, w
     path = tmp_path / "outputs.json"
     path.write_text(path.read_text().replace('"World"', '"world"'))
     with without_model():
-        with pytest.raises(InputError, match=r"is not the file that outputs.meta.json was written for: edited"):
+        with pytest.raises(InputError, match=r"does not match outputs.meta.json: it was edited"):
             run("direct")
         path.with_suffix(".meta.json").unlink()
-        with pytest.raises(InputError, match=r"outputs.json: exists, without a meta file .*; --overwrite replaces it"):
+        with pytest.raises(InputError, match=r"outputs.json: exists without a meta file; --overwrite replaces it"):
             run("direct")
     run("direct", overwrite=True)
 
@@ -110,35 +110,38 @@ def test_writing_that_is_cut_off_leaves_no_meta_file_of_another_run(tmp_path, mo
     assert finished(path, {}, overwrite=False, begun=False) is None  # it is ours: the same command goes on
 
 
+TYPES = "expected 'prediction' to be a string or null, and 'correct' to be true or false"
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         (None, "no such file (FILES)"),
-        ({}, "expected a list of predictions that is not empty (FILES)"),
-        ([], "expected a list of predictions that is not empty (FILES)"),
+        ({}, "expected a non-empty list of predictions (FILES)"),
+        ([], "expected a non-empty list of predictions (FILES)"),
         ([ROW, 3], "row 1: expected an object"),
         ([{"prediction": None}], "row 0: field 'correct' is missing"),
         ([{"correct": True}], "row 0: field 'prediction' is missing"),
-        ([ROW | {"prediction": 3}], "row 0: expected a string or null as 'prediction' and true or false as 'correct'"),
-        ([ROW | {"correct": 0}], "row 0: expected a string or null as 'prediction' and true or false as 'correct'"),
+        ([ROW | {"prediction": 3}], f"row 0: {TYPES}"),
+        ([ROW | {"correct": 0}], f"row 0: {TYPES}"),
         ([ROW | {"id": 3}], "row 0: 'id' is 3, expected a string"),
-        ([ROW, ROW | {"id": "b"}, ROW], "row 2: id 'a' stands there twice"),
-        ([ROW | {"label_words": None}], "row 0: 'label_words' is None, expected a list of strings that is not empty"),
-        ([ROW | {"label_words": []}], "row 0: 'label_words' is [], expected a list of strings that is not empty"),
+        ([ROW, ROW | {"id": "b"}, ROW], "row 2: duplicate id 'a'"),
+        ([ROW | {"label_words": None}], "row 0: 'label_words' is None, expected a non-empty list of strings"),
+        ([ROW | {"label_words": []}], "row 0: 'label_words' is [], expected a non-empty list of strings"),
         (
             [ROW | {"label_words": ["a", 1]}],
-            "row 0: 'label_words' is ['a', 1], expected a list of strings that is not empty",
+            "row 0: 'label_words' is ['a', 1], expected a non-empty list of strings",
         ),
         ([ROW | {"ground_truth": 3}], "row 0: 'ground_truth' is 3, expected a string"),
         ([ROW | {"generation": None}], "row 0: 'generation' is None, expected a string"),
-        ([ROW | {"log_probs": 3}], "row 0: expected 'log_probs', one a label word"),
-        ([ROW | {"log_probs": [-1.0, "x"]}], "row 0: 'log_probs' holds something other than finite numbers"),
-        ([WORDED | {"log_probs": [-1.0]}], "row 0: expected 'log_probs', one a label word"),
-        ([WORDED | {"score": [-1.0]}], "row 0: expected 'score', one a label word"),
-        ([WORDED | {"score": [-1.0, "x"]}], "row 0: 'score' holds something other than finite numbers"),
-        ([WORDED | {"score": [-1.0, float("nan")]}], "row 0: 'score' holds something other than finite numbers"),
-        ([ROW | {"correct": True}], "row 0: 'correct' is True, but prediction and ground_truth say otherwise"),
-        ([ROW | {"ground_truth": "Text"}], "row 0: 'correct' is False, but prediction and ground_truth say otherwise"),
+        ([ROW | {"log_probs": 3}], "row 0: expected 'log_probs' with one number for each label word"),
+        ([ROW | {"log_probs": [-1.0, "x"]}], "row 0: 'log_probs' contains something other than finite numbers"),
+        ([WORDED | {"log_probs": [-1.0]}], "row 0: expected 'log_probs' with one number for each label word"),
+        ([WORDED | {"score": [-1.0]}], "row 0: expected 'score' with one number for each label word"),
+        ([WORDED | {"score": [-1.0, "x"]}], "row 0: 'score' contains something other than finite numbers"),
+        ([WORDED | {"score": [-1.0, float("nan")]}], "row 0: 'score' contains something other than finite numbers"),
+        ([ROW | {"correct": True}], "row 0: 'correct' is True, which contradicts prediction and ground_truth"),
+        ([ROW | {"ground_truth": "Text"}], "row 0: 'correct' is False, which contradicts prediction and ground_truth"),
     ],
 )
 def test_files_that_are_no_predictions(tmp_path, content, message):

@@ -49,8 +49,7 @@ def work(jobs):
             if limit is not None:
                 raise Stopped
 
-        leaving = [patch(f"evaluate.{module}.finish") for module in ("calibration", "generation", "scoring")]
-        with patch.object(Launch, "claims", limited), leaving[0], leaving[1], leaving[2]:
+        with patch.object(Launch, "claims", limited), patch("evaluate.session.finish"):
             try:
                 function(parse(config, arguments))
             except Stopped:
@@ -235,7 +234,7 @@ def test_all_replicas_compute(made, name):
     assert [len(lines) for lines in made.of_two[name]] == [STOP[name]] * 2
     batches = [line["batch"] for lines in made.of_two[name] for line in lines]
     assert len(set(batches)) == len(batches)
-    before = re.search(rf"one-then-two-{name}.partial: goes on .*, (\d+) of (\d+) batches are there", made.stdout)
+    before = re.search(rf"one-then-two-{name}.partial: resuming, (\d+) of (\d+) batches are finished", made.stdout)
     assert int(before[1]) == STOP[name]
     assert int(before[2]) >= (15 if name != "calibrated" else 6)
 
@@ -329,7 +328,7 @@ def test_a_rank_that_dies(made, folder, job, worker, run_script, tmp_path, rank,
     assert batches >= 2
     done = run_script(worker, json.dumps([job("direct", name, model_parallel_size=size)]), processes=size)
     assert done.returncode == 0, done.stderr
-    assert f"goes on where it stopped, {batches} of" in done.stdout
+    assert f"resuming, {batches} of" in done.stdout
     if size == 1:
         assert output.read_bytes() == (folder / "one-direct.json").read_bytes()
     assert_same_within_rounding(folder, output.stem, "one-direct")

@@ -186,7 +186,7 @@ def test_goes_on_where_it_stopped(run, tmp_path, stopping_after, computed, capsy
     capsys.readouterr()
     run(method, max_batch_tokens=100)
     first, *_ = capsys.readouterr().out.splitlines()
-    assert first == (f"{tmp_path / 'outputs.partial'}: goes on where it stopped, {half} of {total} batches are there")
+    assert first == (f"{tmp_path / 'outputs.partial'}: resuming, {half} of {total} batches are finished")
     assert sorted(computed) == list(range(total))
     assert (tmp_path / "outputs.json").read_bytes() == (tmp_path / "expected.json").read_bytes()
     assert lasting(tmp_path / "outputs.json") == lasting(tmp_path / "expected.json")
@@ -255,7 +255,7 @@ def test_killed_between_the_two_files(run, tmp_path, monkeypatch, computed, caps
     computed.clear()
     capsys.readouterr()
     run("direct", max_batch_tokens=100)
-    assert f"goes on where it stopped, {total} of {total} batches are there" in capsys.readouterr().out
+    assert f"resuming, {total} of {total} batches are finished" in capsys.readouterr().out
     assert computed == []
     assert (tmp_path / "outputs.json").read_bytes() == (tmp_path / "expected.json").read_bytes()
     assert lasting(tmp_path / "outputs.json") == lasting(tmp_path / "expected.json")
@@ -271,7 +271,7 @@ def test_killed_before_its_journal_is_removed(run, tmp_path, monkeypatch, withou
     capsys.readouterr()
     with without_model():
         run("direct", max_batch_tokens=100)
-    assert "outputs.json: finished already" in capsys.readouterr().out
+    assert "outputs.json: already finished" in capsys.readouterr().out
     assert names(tmp_path) == {"inputs_direct_news.json", "inputs_direct_news.meta.json"} | {
         "outputs.json",
         "outputs.meta.json",
@@ -290,7 +290,7 @@ def test_overwrite_starts_anew(run, tmp_path, stopping_after, computed, capsys):
     computed.clear()
     capsys.readouterr()
     run("direct", max_batch_tokens=100, overwrite=True)
-    assert "goes on" not in capsys.readouterr().out
+    assert "resuming" not in capsys.readouterr().out
     assert len(computed) == total
     assert (tmp_path / "outputs.json").read_bytes() == complete
     assert not (tmp_path / "outputs.partial").exists()
@@ -305,7 +305,7 @@ def test_an_overwriting_run_goes_on(run, tmp_path, stopping_after, computed, cap
         run("direct", max_batch_tokens=100, overwrite=True)
     computed.clear()
     run("direct", max_batch_tokens=100)
-    assert "goes on" in capsys.readouterr().out
+    assert "resuming" in capsys.readouterr().out
     assert len(computed) == total - 3
     assert (tmp_path / "outputs.json").read_bytes() == (tmp_path / "expected.json").read_bytes()
     assert not (tmp_path / "outputs.partial").exists()
@@ -327,7 +327,7 @@ def test_begun_with_other_options(run, tmp_path, stopping_after, other, differen
     with pytest.raises(InputError) as refused:
         run("direct", **{"max_batch_tokens": 100} | other)
     assert refused.value.exit_status == 2
-    assert str(refused.value).startswith(f"{tmp_path / 'outputs.partial'}: begun with {difference}")
+    assert str(refused.value).startswith(f"{tmp_path / 'outputs.partial'}: started with {difference}")
     assert str(refused.value).endswith("; --overwrite replaces it, another --output_path keeps it")
     assert len(batches_of(tmp_path / "outputs.partial")) == 3
     assert not (tmp_path / "outputs.json").exists()
@@ -363,7 +363,7 @@ def test_a_finished_result_that_another_job_repeats(run, tmp_path, capsys):
     other.append({"batch": 0, "seconds": 0.0, "results": []})
     capsys.readouterr()
     run("direct")
-    assert "outputs.json: finished already" in capsys.readouterr().out
+    assert "outputs.json: already finished" in capsys.readouterr().out
     assert batches_of(other.folder) == [0]
     with pytest.raises(InputError, match="another run is writing it"):
         Journal(tmp_path / "outputs.json").lock()
@@ -384,7 +384,7 @@ def test_what_is_said_of_an_interrupted_run_is_so(run, tmp_path, monkeypatch, ca
     with pytest.raises(KeyboardInterrupt):
         run("direct", max_batch_tokens=100)
     assert (tmp_path / "outputs.partial").exists() == (batches > 0)
-    assert ("what is computed is kept" in capsys.readouterr().err) == (batches > 0)
+    assert ("partial results are kept" in capsys.readouterr().err) == (batches > 0)
 
 
 @pytest.fixture
@@ -428,7 +428,7 @@ def test_kill_9(start_job, evaluate, make_flags, computed, tmp_path, capsys):
     assert len(set(there)) == len(there) >= 60
     capsys.readouterr()
     evaluate("direct", output, **flags)
-    assert f"goes on where it stopped, {len(there)} of {total} batches are there" in capsys.readouterr().out
+    assert f"resuming, {len(there)} of {total} batches are finished" in capsys.readouterr().out
     assert_complete(output, expected)
 
 
@@ -465,7 +465,7 @@ def test_kill_9_twenty_times(start_job, evaluate, slow_flags, computed, tmp_path
     there = len(set(batches_of(partial)))
     status, out = start_job(*arguments(slow_flags), processes=2).end()
     assert status == 0
-    assert out.startswith(f"{partial}: goes on where it stopped, {there} of {total} batches are there\n")
+    assert out.startswith(f"{partial}: resuming, {there} of {total} batches are finished\n")
     assert_complete(output, expected)
 
 

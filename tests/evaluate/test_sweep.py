@@ -8,12 +8,12 @@ import statistics
 import pytest
 
 from options import parse
-from evaluate import run as run_module
+from evaluate import session as session_module
 from evaluate.methods import methods_of
 from evaluate.reading import read_checked, read_results
 from evaluate.result import Result
 from evaluate.scoring import ScoreConfig, evaluate_direct
-from evaluate.sweep import SweepConfig, sweep
+from evaluate.sweep import METHODS, SweepConfig, sweep
 from preprocess import ag_news
 from preprocess.build import ExampleOptions, PromptOptions
 from preprocess.errors import InputError
@@ -88,9 +88,8 @@ def test_more_seeds_later_cost_only_themselves(run_sweep, tmp_path, without_mode
 
 
 def test_one_model_for_all_draws(run_sweep, monkeypatch):
-    loads, load = [], run_module.load_model
-    monkeypatch.setattr(run_module, "LOADED", {})
-    monkeypatch.setattr(run_module, "load_model", lambda *arguments: loads.append(1) or load(*arguments))
+    loads, load = [], session_module.load_model
+    monkeypatch.setattr(session_module, "load_model", lambda *arguments: loads.append(1) or load(*arguments))
     run_sweep(methods="direct,channel", seed="1,2,3")
     assert len(loads) == 1
 
@@ -148,18 +147,18 @@ def test_examples_and_labels_as_in_preprocessing(run_sweep, tmp_path, root):
         ({"shuffle": -1}, "--shuffle -1: expected 0 or more"),
         (
             {"dataset": "doclaynet", "dataset_size": "small", "dataset_path": "x"},
-            "--dataset_size small: means pierreguillou/DocLayNet-small; expected no --dataset_path besides",
+            "--dataset_size small: cannot be combined with --dataset_path (it means pierreguillou/DocLayNet-small)",
         ),
         ({"dataset": "imdb"}, "--dataset imdb: expected ag_news, doclaynet or a YAML file"),
-        ({"methods": "direct,all"}, "--methods 'all': expected direct, calibrated, channel, generate, with commas"),
-        ({"k": "1,-2"}, "--k 1,-2: expected whole numbers from 0, with commas"),
-        ({"seed": "1,,2"}, "--seed 1,,2: expected whole numbers from 0, with commas"),
+        ({"methods": "direct,all"}, f"--methods 'all': expected a comma-separated list of {', '.join(METHODS)}"),
+        ({"k": "1,-2"}, "--k 1,-2: expected comma-separated whole numbers, 0 or more"),
+        ({"seed": "1,,2"}, "--seed 1,,2: expected comma-separated whole numbers, 0 or more"),
         ({"orders": "-1"}, "--orders -1: expected 0 to 1000"),
         ({"orders": 2**63 - 1}, f"--orders {2**63 - 1}: expected 0 to 1000"),
-        ({"seed": 2**63}, f"--seed {2**63}: expected whole numbers from 0, with commas"),
-        ({"k": "9" * 5000}, f"--k {'9' * 5000}: expected whole numbers from 0, with commas"),
+        ({"seed": 2**63}, f"--seed {2**63}: expected comma-separated whole numbers, 0 or more"),
+        ({"k": "9" * 5000}, f"--k {'9' * 5000}: expected comma-separated whole numbers, 0 or more"),
         ({"format": "html"}, "--format html: expected markdown, latex, csv"),
-        ({"output_path": "x.json"}, "--output_path: a sweep names its files itself; --output_dir is their folder"),
+        ({"output_path": "x.json"}, "--output_path: not supported by a sweep; use --output_dir for its folder"),
     ],
 )
 def test_flags_that_are_wrong(flags, message):

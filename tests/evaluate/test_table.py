@@ -120,7 +120,7 @@ def test_scores_that_are_no_probabilities(write_outputs, table):
 def test_columns_that_are_chosen(write_outputs, table):
     (row,) = table(write_outputs("o.json"), columns="accuracy, method,accuracy")
     assert list(row) == ["accuracy", "accuracy sd", "method"]
-    with pytest.raises(InputError, match=r"--columns 'f1': expected dataset, num_examples, .*, with commas, or all"):
+    with pytest.raises(InputError, match=r"--columns 'f1': expected a comma-separated list of dataset, .*, or all"):
         TableConfig(columns="accuracy,f1")
 
 
@@ -180,11 +180,11 @@ def test_rows_without_label_words_are_read_by_the_prompt_file(name, tmp_path, ta
     ]
     (tmp_path / "inputs_channel_news.json").write_text(json.dumps(prompts[1:]))  # another file of that name
     assert "label_words" not in read_checked(path).rows[0]
-    assert "no prompt file of its name fits: 4 rows for 3 examples" in capsys.readouterr().err
+    assert "no matching prompt file: 4 rows, but" in capsys.readouterr().err
     rows[1]["log_probs"] = [0.0]
     path.write_text(json.dumps(rows))
     (tmp_path / "inputs_channel_news.json").write_text(json.dumps(prompts))
-    with pytest.raises(InputError, match="row 1: expected 'log_probs', one a label word"):
+    with pytest.raises(InputError, match="row 1: expected 'log_probs' with one number for each"):
         read_checked(path)
 
 
@@ -219,8 +219,8 @@ def test_markdown(write_outputs, capsys, tmp_path):
     assert lines[3].startswith(r"| a\|b ")
     assert len(lines) == 4
     assert notes[0] == "All rows: news, k = 1, draws = 1, unanswered = 6."
-    assert notes[1].startswith("news: 20 examples; always naming the most frequent class is right in 0.")
-    assert notes[-1] == "One draw of demonstrations: its interval holds for these demonstrations alone."
+    assert notes[1].startswith("news: 20 examples; accuracy of the most frequent class 0.")
+    assert notes[-1] == "One draw of demonstrations: the interval is conditional on these demonstrations."
 
 
 def test_draws_of_demonstrations(write_outputs, table, tmp_path, capsys):
@@ -242,7 +242,9 @@ def test_draws_of_demonstrations(write_outputs, table, tmp_path, capsys):
     assert float(rows[0]["accuracy low"]) < min(shares) < max(shares) < float(rows[0]["accuracy high"])
     lines, notes = printed(capsys, tmp_path)
     assert f"{statistics.mean(shares):.4f} ± {statistics.stdev(shares):.4f}" in lines[2]
-    assert "Fewer than 5 draws: too few to know their spread; intervals are wider, and p larger, for it." in notes
+    assert (
+        "Fewer than 5 draws: their variance is poorly estimated, so intervals are wider and p-values larger." in notes
+    )
     lines, _ = printed(capsys, tmp_path, draws=True)
     assert [cell.strip() for cell in lines[0].split("|")[1:5]] == ["method", "k", "seed", "accuracy"]
     each = table(tmp_path, columns="seed,accuracy", draws=True)
@@ -271,7 +273,7 @@ def test_best_is_bold_and_what_is_like_it_is_marked(tmp_path, capsys):
     lines, notes = printed(capsys, tmp_path)
     cells = {line.split("|")[1].strip(): line.split("|")[2].strip() for line in lines[2:]}
     assert cells == {"direct": "**0.9000**", "channel": "0.8700 †", "generate": "0.5000"}
-    assert "†: not distinguishable from the best (p ≥ .05, Holm-adjusted)." in notes
+    assert "†: not significantly different from the best (p ≥ .05, Holm-adjusted)." in notes
     latex = TableConfig((str(tmp_path),), "latex")
     print_table(latex)
     said = capsys.readouterr().out
@@ -286,10 +288,7 @@ def test_three_pages_have_no_interval(tmp_path, table, capsys):
     write_predictions(tmp_path / "outputs_x.json", rows, {"method": "direct", "num_examples": 9})
     lines, notes = printed(capsys, tmp_path)
     assert "| 3 pages: too few |" in lines[2]
-    assert (
-        notes[1]
-        == "Data set without a name: 9 examples on 3 pages; always naming the most frequent class is right in 1.0000."
-    )
+    assert notes[1] == "Data set without a name: 9 examples on 3 pages; accuracy of the most frequent class 1.0000."
     (row,) = table(tmp_path, columns="interval")
     assert row == {"accuracy low": "-", "accuracy high": "-"}
 
@@ -317,7 +316,7 @@ def test_groups_and_order(write_outputs, table, tmp_path, capsys):
         "**k = 4, pages**",
     ]
     for option, message in (
-        ({"group_by": "method"}, "--group_by 'method': expected dataset, checkpoint, k, with commas"),
+        ({"group_by": "method"}, "--group_by 'method': expected a comma-separated list of dataset, checkpoint, k"),
         ({"sort": "f1"}, "--sort 'f1': expected one of dataset, num_examples, "),
     ):
         with pytest.raises(InputError, match=message):
@@ -394,7 +393,7 @@ def test_clock(seconds, shown):
 def test_paths_that_hold_no_predictions(tmp_path, write_outputs):
     (tmp_path / "empty").mkdir()
     write_outputs("empty/other.json")
-    with pytest.raises(InputError, match=r"empty: no outputs_\*.json in it"):
+    with pytest.raises(InputError, match=r"empty: contains no outputs_\*.json"):
         print_table(TableConfig((str(tmp_path / "empty"),)))
     with pytest.raises(InputError, match=r"absent: no such file or folder"):
         print_table(TableConfig((str(tmp_path / "absent"),)))
@@ -428,15 +427,15 @@ def rewrite(path, change):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda rows: rows.pop(), r"14 rows for 15 examples of .*inputs_direct_news.json"),
+        (lambda rows: rows.pop(), r"14 rows, but .*inputs_direct_news.json has 15 examples"),
         (
             lambda rows: rows.reverse(),
-            r"row 0 is \('page-4', 'of'\), in .*inputs_direct_news.json it is \('plain', ",
+            r"row 0 is \('page-4', 'of'\), but \('plain', .*\) in .*inputs_direct_news.json",
         ),
-        (lambda rows: rows[3].update(id="x"), r"row 3 is \('x', 'Science.*, in .*news.json it is \('braces', 'Science"),
-        (lambda rows: rows[1].update(ground_truth="World", correct=True), r"row 1 is .* 'World'\), in .* 'Sports'\)"),
-        (lambda rows: rows.append(rows[0]), "row 15: id 'plain' stands there twice"),
-        (lambda rows: rows[0].update(correct=not rows[0]["correct"]), "row 0: 'correct' is .*, but prediction and"),
+        (lambda rows: rows[3].update(id="x"), r"row 3 is \('x', 'Science.*, but \('braces', 'Science.* in .*news.json"),
+        (lambda rows: rows[1].update(ground_truth="World", correct=True), r"row 1 is .* 'World'\), but .* 'Sports'\)"),
+        (lambda rows: rows.append(rows[0]), "row 15: duplicate id 'plain'"),
+        (lambda rows: rows[0].update(correct=not rows[0]["correct"]), "row 0: 'correct' is .*, which contradicts"),
     ],
 )
 def test_rows_that_do_not_belong_to_their_input(outputs, change, message):
@@ -454,9 +453,9 @@ def test_files_that_were_changed_afterwards(outputs, tmp_path):
         read_checked(outputs)
     inputs.write_text(before[0])
     outputs.write_text(before[1].replace('"num_tokens"', '"tokens"'))
-    with pytest.raises(InputError, match=r"is not the file that outputs_direct_news.meta.json was written for: edited"):
+    with pytest.raises(InputError, match=r"does not match outputs_direct_news.meta.json: it was edited"):
         read_checked(outputs)
     outputs.write_text(before[1])
     meta.write_text(json.dumps(json.loads(before[2]) | {"num_examples": 7600}))
-    with pytest.raises(InputError, match=r"outputs_direct_news.json: 15 rows, its meta file says 7600"):
+    with pytest.raises(InputError, match=r"outputs_direct_news.json: 15 rows, but its meta file states 7600"):
         read_checked(outputs)

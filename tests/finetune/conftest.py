@@ -11,8 +11,8 @@ import pytest
 def quick(pages: Path, tmp_path: Path) -> Callable[..., Any]:
     """(folder, options of the run, of training as a dictionary) -> the options of a run of a few seconds."""
     from documents.pages import PageOptions
-    from finetune.llama_layout import LlamaLayoutConfig
-    from finetune.lora import LoraOptions
+    from finetune.llama.fine_tuning import LlamaLayoutConfig
+    from finetune.llama.lora import LoraOptions
     from finetune.training import TrainingOptions
 
     def options(
@@ -33,9 +33,9 @@ def quick(pages: Path, tmp_path: Path) -> Callable[..., Any]:
 def quick_layout(pages_with_images: Path, tmp_path: Path) -> Callable[..., Any]:
     """As `quick`, of LayoutLMv3: (folder, options of the run, of pages, training and Lightning as dictionaries)."""
     from documents.pages import PageOptions
-    from finetune.layoutlmv3 import LayoutLMv3Config
-    from finetune.lightning_training import LightningOptions
+    from finetune.layoutlmv3.fine_tuning import LayoutLMv3Config
     from finetune.training import TrainingOptions
+    from training.lightning import LightningOptions
 
     few = {"steps": 6, "eval_steps": 2, "logging_steps": 2, "learning_rate": 1e-3, "batch_size": 2, "schedule": None}
 

@@ -13,16 +13,17 @@ pytest.importorskip("PIL", reason="needs requirements-finetune.txt")
 import torch
 
 from finetune import hub
-from finetune.annotations import AnnotationsConfig, preprocess_annotations
-from finetune.layoutlmv3 import DEFAULTS, LayoutLMv3Config, finetune_layoutlmv3
-from finetune.layoutlmv3_model import load_layout
-from finetune.layoutlmv3_prediction import PredictionConfig, predict_layoutlmv3
-from finetune.llama_layout import LlamaLayoutConfig, finetune_llama
-from finetune.training import CHOSEN_BY, SCHEDULES
+from finetune.annotations.dataset import AnnotationsConfig, preprocess_annotations
+from finetune.layoutlmv3.fine_tuning import DEFAULTS, LayoutLMv3Config, finetune_layoutlmv3
+from finetune.layoutlmv3.model import load_layout
+from finetune.layoutlmv3.prediction import PredictionConfig, predict_layoutlmv3
+from finetune.llama.fine_tuning import LlamaLayoutConfig, finetune_llama
+from finetune.training import CHOSEN_BY
 from preprocess.blocks import LABEL_WORDS
 from tests.conftest import write_forms
 from tests.finetune.test_hub import Hub
 from tests.flags import Walk
+from training.options import SCHEDULES
 
 PAGES = {
     "dataset_path": ["pages"],
@@ -47,6 +48,9 @@ TRAINING = {
     "logging_steps": [1, 10**6],
     "best_by": CHOSEN_BY,
     "patience": [0, 1],
+    "warmup_steps": [0, 1],
+    "gradient_checkpointing": [True, False],
+    "logger": ["tensorboard", "csv"],
     "seed": [0, 2**32 - 1],
 }
 FORMS = {"dataset": "funsd", "dataset_path": "forms"}
@@ -68,6 +72,7 @@ LAYOUTLMV3 = Walk(
         "max_length": [64, 10**6],
         "stride": [0, 16],
         "boxes": ["segment", "word"],
+        "preview": ["{new}"],
         "overwrite": [True, False],
         "push_to_hub": ["me/forms"],
         "private": [True, False],
@@ -104,13 +109,14 @@ LORA = Walk(
         "dtype": ["auto", "float32", "bfloat16"],
         "merge": [True, False],
         "overwrite": [True, False],
-        "gradient_checkpointing": [True, False],
+        "push_to_hub": ["me/forms"],
+        "private": [True, False],
         "lora_r": [1, 8],
         "lora_alpha": [1, 64],
         "lora_dropout": [0, 0.9],
         "lora_modules": ["q_proj", "k_proj,o_proj", "all-linear"],
     },
-    needs={"max_length=64": {"stride": "16"}},
+    needs={"max_length=64": {"stride": "16"}, "private=True": {"push_to_hub": "me/forms"}},
     apart=[("steps", "epochs"), SAME_PAGES],
     elsewhere=ON_HUB,
 )

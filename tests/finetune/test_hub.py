@@ -58,7 +58,7 @@ def test_a_new_repository(use, capsys, kind, private, default):
         assert api is stand_in
         assert capsys.readouterr().out == ""
     assert stand_in.repositories == {("me/forms", kind): private or default}
-    assert capsys.readouterr().out == "run/model: is on the hub as me/forms\n"
+    assert capsys.readouterr().out == "run/model: uploaded to the hub as me/forms\n"
 
 
 @KINDS
@@ -75,9 +75,7 @@ def test_a_repository_that_exists(use, kind, private, found):
 def test_what_is_to_be_private_is_shown_to_nobody(use, capsys, kind):
     """The client says nothing where a repository that exists is public: then nothing is uploaded."""
     stand_in, filled = use(Hub({("me/forms", kind): False})), []
-    message = (
-        r"^--push_to_hub me/forms: not pushed: --private: it is there already, and public; .*; it is in run/model$"
-    )
+    message = r"^--push_to_hub me/forms: not uploaded: --private: the repository exists .*; it is in run/model$"
     with pytest.raises(InputError, match=message) as caught, repository("me/forms", kind, True, Path("run/model")):
         filled.append(True)
     assert "\n" not in str(caught.value)
@@ -101,7 +99,7 @@ def test_a_hub_that_fails(use, monkeypatch, capsys, step):
 
     use(Hub())
     monkeypatch.setattr(Hub, step, fail, raising=False)
-    message = "^--push_to_hub me/forms: not pushed: 401 Unauthorized; it is in run/model$"
+    message = "^--push_to_hub me/forms: not uploaded: 401 Unauthorized; it is in run/model$"
     with pytest.raises(InputError, match=message), repository("me/forms", "model", True, Path("run/model")) as api:
         api.upload()
     assert capsys.readouterr().out == ""
@@ -139,7 +137,7 @@ def test_the_real_client(use, monkeypatch, kind, found):
     client = httpx2.Client(transport=httpx2.MockTransport(answer))
     monkeypatch.setattr("huggingface_hub.hf_api.get_session", lambda: client)
     use(HfApi("https://hub.test", token=False))
-    public = pytest.raises(InputError, match="--private: it is there already, and public")
+    public = pytest.raises(InputError, match="--private: the repository exists and is public")
     with nullcontext() if found else public, repository("me/forms", kind, True, Path("run/model")):
         pass
     assert asked == ["/api/repos/create", f"/api/{kind}s/me/forms"]

@@ -14,8 +14,8 @@ from huggingface_hub import ModelCard
 from documents.pages import Source
 from finetune import hub
 from finetune.model_card import push, write_card
-from finetune.seals import SEAL
 from preprocess.errors import InputError
+from preprocess.seals import SEAL
 
 SOURCE = Source("funsd", ("O", "B-HEADER"), lambda *_: None, "nielsr/funsd-layoutlmv3", "funsd")
 TEST = {"accuracy": 0.5, "macro_f1": 0.25, "weighted_f1": 0.125}
@@ -80,11 +80,11 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> Hub:
 def test_push(tmp_path, stand_in, capsys):
     push(tmp_path, "me/forms", False)
     assert stand_in.calls == [("me/forms", "model"), ("me/forms", tmp_path / "model")]
-    assert capsys.readouterr().out == f"{tmp_path}/model: is on the hub as me/forms\n"
+    assert capsys.readouterr().out == f"{tmp_path}/model: uploaded to the hub as me/forms\n"
 
 
 def test_nothing_private_is_uploaded_to_a_public_repository(tmp_path, stand_in):
-    message = r"^--push_to_hub me/forms: not pushed: --private: .*; it is in .*/model$"
+    message = r"^--push_to_hub me/forms: not uploaded: --private: .*; it is in .*/model$"
     with pytest.raises(InputError, match=message):
         push(tmp_path, "me/forms", True)
     assert stand_in.calls == [("me/forms", "model")]

@@ -18,8 +18,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from transformers.modeling_outputs import TokenClassifierOutput
 
 from documents.chunks import Chunk, Encoded
-from finetune.llama_model import load_base
-from finetune.lora import LoraOptions, with_adapter
+from finetune.llama.lora import LoraOptions, with_adapter
+from finetune.llama.model import load_base
 from finetune.training import TrainingOptions, last_checkpoint, make_trainer, mean_loss, progress, train
 from preprocess.blocks import LABEL_WORDS, Block
 from preprocess.errors import InputError
@@ -149,7 +149,7 @@ def test_accumulated_batches_make_the_same_step(folder, tmp_path):
         {"learning_rate": math.nan},
         {"epochs": 0.0},
         {"best_by": "loss"},
-        {"schedule": "constant"},
+        {"schedule": "polynomial"},
         {"patience": -1},
         {"weight_decay": -0.1},
         {"seed": -1},

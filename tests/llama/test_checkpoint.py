@@ -24,7 +24,7 @@ def test_name_is_a_path_or_stands_below_checkpoints(tmp_path, monkeypatch) -> No
 
 def test_folder_missing_lists_the_candidates(tmp_path, monkeypatch, refusal) -> None:
     monkeypatch.chdir(tmp_path)
-    assert refusal("7B") == "--ckpt_dir 7B: no such folder; looked at 7B, checkpoints/7B, checkpoints/llama/7B"
+    assert refusal("7B") == "`ckpt_dir` 7B: no such folder; looked at 7B, checkpoints/7B, checkpoints/llama/7B"
 
 
 def test_tokenizer_given_or_in_the_folder_or_its_parent(folder, tmp_path, refusal) -> None:
@@ -34,8 +34,8 @@ def test_tokenizer_given_or_in_the_folder_or_its_parent(folder, tmp_path, refusa
     own.unlink()
     assert open_checkpoint(str(folder)).tokenizer.backend.files == (parents,)
     parents.unlink()
-    assert refusal(folder) == f"--tokenizer_path: not given, and neither {own} nor {parents} exists"
-    assert refusal(folder, tokenizer_path="else.model") == "else.model: no such tokenizer file (--tokenizer_path)"
+    assert refusal(folder) == f"`tokenizer_path`: not given, and neither {own} nor {parents} exists"
+    assert refusal(folder, tokenizer_path="else.model") == "else.model: no such tokenizer file (`tokenizer_path`)"
 
 
 def test_metas_own_extras_are_ignored(folder, change_weights, change_params) -> None:
@@ -56,7 +56,7 @@ def test_max_seq_len(folder, sharded, refusal) -> None:
     assert open_checkpoint(str(sharded)).args.max_seq_len == 1024
     assert open_checkpoint(str(sharded), max_seq_len=5000).args.max_seq_len == 5000
     message = refusal(folder, max_seq_len=65)
-    assert message == f"--max_seq_len 65: {folder / 'params.json'} allows at most 64"
+    assert message == f"`max_seq_len` 65: {folder / 'params.json'} allows at most 64"
 
 
 @pytest.mark.parametrize("joined", [0, 1])
@@ -89,7 +89,7 @@ def test_dtype(folder, change_weights) -> None:
     assert resolve_dtype("auto", checkpoint, torch.device("cpu")) == torch.float32
     assert resolve_dtype("auto", checkpoint, torch.device("cuda")) == torch.float16
     assert resolve_dtype("bfloat16", checkpoint, torch.device("cuda")) == torch.bfloat16
-    with pytest.raises(CheckpointError, match=r"^--dtype fp16: expected auto, float32, bfloat16, float16$"):
+    with pytest.raises(CheckpointError, match=r"^`dtype` fp16: expected auto, float32, bfloat16, float16$"):
         load(str(folder), dtype="fp16")
 
 

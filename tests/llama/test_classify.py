@@ -90,18 +90,18 @@ def test_a_long_text_loses_words_and_is_named(llama) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"texts": "rain"}, "texts 'rain': expected a list of strings, found one"),
-        ({"texts": [None]}, "texts: number 0 is None, expected a string"),
-        ({"label_words": "World"}, "label_words 'World': expected a list of strings, found one"),
+        ({"texts": "rain"}, "texts 'rain': expected a list of strings, found a single string"),
+        ({"texts": [None]}, "texts: item 0 is None, expected a string"),
+        ({"label_words": "World"}, "label_words 'World': expected a list of strings, found a single string"),
         ({"label_words": ["World", "World "]}, "expected at least two that read differently"),
         ({"label_words": ["World"]}, "label_words ['World']: expected at least two that read differently"),
         ({"label_words": ["World", "World"]}, "expected at least two that read differently"),
         ({"label_words": ["World", " "]}, "expected at least two that read differently"),
         ({"method": "generate"}, "method 'generate': expected direct or channel"),
-        ({"prompt": "Category:"}, "prompt 'Category:': expected {text} or {label_word} in it"),
+        ({"prompt": "Category:"}, "prompt 'Category:': expected it to contain {text} or {label_word}"),
         (
             {"prompt": "{text} is", "method": "channel"},
-            "the channel method needs the text and the label word on lines of their own",
+            "the channel method needs the text and the label word on separate lines",
         ),
         (
             {"demonstrations": [("rain", "Rain")]},
@@ -109,8 +109,11 @@ def test_a_long_text_loses_words_and_is_named(llama) -> None:
         ),
         ({"prompt": "{title}: {text}"}, "unknown field {title}"),
         ({"calibrate": "domain"}, "calibrate 'domain': expected None, 'contextual' or 'batch'"),
-        ({"calibrate": "contextual", "method": "channel"}, "belongs to the direct method; channel takes 'batch'"),
-        ({"prompt": "rain " * 200 + "{text}"}, "prompt: with the demonstrations it is longer than 160 tokens"),
+        (
+            {"calibrate": "contextual", "method": "channel"},
+            "supported only for the direct method; use 'batch' for channel",
+        ),
+        ({"prompt": "rain " * 200 + "{text}"}, "prompt: longer than 160 tokens with its demonstrations"),
     ],
 )
 def test_what_cannot_be_classified(llama, options, message) -> None:
@@ -138,5 +141,5 @@ def test_a_prompt_that_leaves_no_room_for_the_content_free_text(llama) -> None:
             llama.classify([""], WORDS, prompt, calibrate="contextual")
         except ValueError as error:
             refused.append(str(error))
-    assert "prompt: leaves no room for 'N/A' within 160 tokens" in refused
+    assert "prompt: too long; 'N/A' does not fit within 160 tokens" in refused
     assert len(refused) < len(prompts)

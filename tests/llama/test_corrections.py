@@ -93,5 +93,5 @@ def test_prior_of_examples_that_are_certain():
 
 def test_prior_that_is_not_reached(log_probs, monkeypatch):
     monkeypatch.setattr(corrections, "ITERATIONS", 2)
-    with pytest.raises(ValueError, match=r"^after 2 rounds a class still differs .* by a factor of 2\.\d"):
+    with pytest.raises(ValueError, match=r"^after 2 iterations a class still differs .* by a factor of 2\.\d"):
         match_prior(log_probs, np.array([0.1, 0.1, 0.8]))

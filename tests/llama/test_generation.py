@@ -157,7 +157,7 @@ def test_equal_probabilities_go_to_the_first(one_process) -> None:
 
 @pytest.mark.parametrize("damage", [float("nan"), float("inf")])
 def test_damaged_logits_are_refused(damage, one_process) -> None:
-    with pytest.raises(CheckpointError, match="a score is nan or infinite"):
+    with pytest.raises(CheckpointError, match="a score is NaN or infinite"):
         choose(torch.tensor([[0.0, damage]]), [torch.Generator()], Sampling(1, temperature=0, top_p=1.0))
 
 

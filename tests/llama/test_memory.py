@@ -119,7 +119,7 @@ def test_one_row_that_does_not_fit(kind, tokens, small, memory) -> None:
     assert refused.value.__suppress_context__  # no traceback behind it
     assert refused.match(
         r"^out of memory with 1 row\(s\) of \d+ tokens:"
-        r" try a smaller --max_batch_tokens or --max_seq_len, or another --dtype$"
+        r" try a smaller `max_batch_tokens` or `max_seq_len`, or another `dtype`$"
     )
 
 

@@ -97,7 +97,7 @@ def test_fifty_short_runs_end_cleanly(worker, make_checkpoint, run_script, tmp_p
 def test_world_size_must_divide_the_model(make_checkpoint, monkeypatch, tmp_path) -> None:
     folder = make_checkpoint(tmp_path, n_kv_heads=1)
     monkeypatch.setenv("WORLD_SIZE", "2")  # as torchrun says it
-    with pytest.raises(CheckpointError, match=r"^--model_parallel_size 2 does not divide n_kv_heads, 1$"):
+    with pytest.raises(CheckpointError, match=r"^`model_parallel_size` 2 does not divide n_kv_heads, 1$"):
         load(str(folder), model_parallel_size=2)
 
 
@@ -109,7 +109,7 @@ def test_model_parallel_size_is_the_number_of_shards_where_that_fits(make_checkp
 
 
 def test_model_parallel_size_must_divide_the_world_size() -> None:
-    with pytest.raises(CheckpointError, match=r"^--model_parallel_size 2: expected a divisor of the .* processes, 1 "):
+    with pytest.raises(CheckpointError, match=r"^`model_parallel_size` 2: expected a divisor of the .* processes, 1 "):
         start(2)
 
 
@@ -131,5 +131,5 @@ def test_a_process_without_a_device(monkeypatch) -> None:
     monkeypatch.setenv("LOCAL_RANK", "1")
     assert own_device() == torch.device("cuda", 1)
     monkeypatch.setenv("LOCAL_RANK", "2")
-    with pytest.raises(CheckpointError, match=r"^--nproc_per_node: process 2 has no CUDA device, .* has 2$"):
+    with pytest.raises(CheckpointError, match=r"^--nproc_per_node: no CUDA device for process 2, .* has 2 "):
         own_device()

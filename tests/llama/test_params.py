@@ -24,7 +24,7 @@ LEAST = {"dim": 32, "n_layers": 2, "n_heads": 4}
 def test_model_parallel_size_that_does_not_divide(size, params, message) -> None:
     args = Params(**LEAST | params).model_args(vocab_size=386 if size == 4 else 384)
     check_division(args, 1)
-    with pytest.raises(CheckpointError, match=f"^--model_parallel_size {size} does not divide {message}$"):
+    with pytest.raises(CheckpointError, match=f"^`model_parallel_size` {size} does not divide {message}$"):
         check_division(args, size)
 
 

@@ -73,6 +73,40 @@ def test_scores_are_their_definition(case, limits, small, definition) -> None:
         torch.testing.assert_close(log_probs.double(), definition[case][index], atol=TOLERANCE, rtol=0)
 
 
+@pytest.mark.parametrize("limits", LIMITS)
+@pytest.mark.parametrize("case", [name for name in CASES if name not in ("empty targets", "one token")])
+def test_scores_without_the_end(case, limits, small, definition) -> None:
+    """The same numbers but for EOS, which is neither scored nor makes the last target token one that is fed."""
+    requests = [request for request in CASES[case] if request.target]
+    expected = [scores for request, scores in zip(CASES[case], definition[case], strict=True) if request.target]
+    computation = Scoring(small.model, requests, None, LIMITS[limits])
+    scored = list(all_batches(computation))
+    assert sorted(index for index, _ in scored) == list(range(len(requests)))
+    for index, log_probs in scored:
+        torch.testing.assert_close(log_probs.double(), expected[index][:-1], atol=TOLERANCE, rtol=0)
+    assert computation.tree.size == count_prefixes((request.context + request.target)[:-1] for request in requests)
+
+
+def count_prefixes(sequences) -> int:
+    return len({sequence[:end] for sequence in sequences for end in range(1, len(sequence) + 1)})
+
+
+def test_whether_tokens_are_the_most_probable_ones(small, full_log_probs, monkeypatch) -> None:
+    """In the second column; the scores beside them are the same."""
+    monkeypatch.setitem(llama.scoring.LOGITS, "cpu", 4 * 384)
+    most_probable = int(full_log_probs(small.model, PREFIX)[-1].argmax())
+    requests = [Request(PREFIX, (most_probable,)), Request(PREFIX, (most_probable, 7)), *CASES["common prefix"]]
+    plain = dict(all_batches(Scoring(small.model, requests, EOS, Limits(80))))
+    flags = []
+    for index, scores in sorted(all_batches(Scoring(small.model, requests, EOS, Limits(80), greedy=True))):
+        ids = [*requests[index].context, *requests[index].target, EOS]
+        table, first = full_log_probs(small.model, ids[:-1]), len(requests[index].context)
+        assert scores[:, 0].equal(plain[index])
+        assert scores[:, 1].equal((table[first - 1 :].argmax(dim=-1) == torch.tensor(ids[first:])).float())
+        flags += scores[:, 1].tolist()
+    assert {0.0, 1.0} == set(flags)
+
+
 def test_no_requests(small) -> None:
     assert list(all_batches(Scoring(small.model, [], EOS, Limits(64)))) == []
 

@@ -82,12 +82,12 @@ def test_text_and_label_word_on_one_line() -> None:
     """Such a template cannot be turned round; a second one says how."""
     template = read_template("{text} It was {label_word}.", ["text"], WORDS)
     assert template.open("direct", [RAIN]) == ("Rain It was Sports.\n{text} It was", "{label_word}.", " ")
-    with pytest.raises(ValueError, match="the channel method needs the text and the label word on lines of their own"):
+    with pytest.raises(ValueError, match="the channel method needs the text and the label word on separate lines"):
         template.open("channel", [])
     both = with_channel(template, "It was {label_word}. {text}", ["text"], WORDS)
     assert both.open("channel", [RAIN]) == ("It was Sports. Rain\nIt was {label_word}.", "{text}", " ")
     assert both.direct == template.direct
-    with pytest.raises(ValueError, match="its text stands before its label word"):
+    with pytest.raises(ValueError, match="its text is before its label word"):
         with_channel(template, "{text}\n{label_word}", ["text"], WORDS)
     with pytest.raises(ValueError, match=r"its text is '{title}', that of the template '{text}'"):
         with_channel(template, "{label_word} {title}", ["title"], WORDS)
@@ -146,19 +146,19 @@ def test_the_instruction_comes_once_before_the_demonstrations(method: str) -> No
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("Review: {text}", "{label_word} is in it 0 times, expected once"),
-        ("{text} {label_word}\n{label_word}", "{label_word} is in it 2 times, expected once"),
+        ("Review: {text}", "found {label_word} 0 times, expected once"),
+        ("{text} {label_word}\n{label_word}", "found {label_word} 2 times, expected once"),
         (
             "Sentiment: {label_word}",
-            "no field of the text in it, expected {text} or the names of its columns in braces",
+            "no field for the text, expected {text} or the names of its columns in braces",
         ),
-        ("{text} {text}\n{label_word}", "{text} is in it twice, expected once"),
+        ("{text} {text}\n{label_word}", "found {text} twice, expected once"),
         ("{text} {title}\n{label_word}", "{text} stands for all columns: expected it alone"),
         (
             "{title}\n{label_word}",
-            "the column 'body' of the text is not in it, expected {text} or each column by its name",
+            "the text column 'body' is missing, expected {text} or each column by its name",
         ),
-        ("{title} {label_word} {body}", "{label_word} stands between fields of the text"),
+        ("{title} {label_word} {body}", "{label_word} is between fields of the text"),
         (
             "{text} {label}\n{label_word}",
             "unknown field {label}, expected {text}, {title}, {body}, {label_word}, {label_words}; braces",
@@ -175,10 +175,10 @@ def test_label_words_that_look_like_fields() -> None:
     """Where they are listed in a prompt, the field that is filled would be another."""
     words = ("a {text}", "b")
     assert read_template("{text}\n{label_word}", ["text"], words).open("direct", [])[0] == "{text}"
-    with pytest.raises(ValueError, match="a label word holds it"):
+    with pytest.raises(ValueError, match=r"a label word contains {text} or {label_word}"):
         read_template("{text}\nOne of {label_words}: {label_word}", ["text"], words)
     plain = read_template("{text}\n{label_word}", ["text"], words)
-    with pytest.raises(ValueError, match="a label word holds it"):
+    with pytest.raises(ValueError, match=r"a label word contains {text} or {label_word}"):
         with_instruction(plain, "One of {label_words}:", words)
     with pytest.raises(ValueError, match=r"unknown field {text}, expected {label_words}; braces"):
         with_instruction(plain, "Read the {text}:", words)

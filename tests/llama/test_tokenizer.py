@@ -160,7 +160,7 @@ def test_what_comes_again_is_encoded_once(tokenizer_path, monkeypatch) -> None:
 
 
 def test_missing_or_cut_off_file(tokenizer_path, tmp_path) -> None:
-    with pytest.raises(CheckpointError, match=r"nowhere\.model: no such tokenizer file \(--tokenizer_path\)"):
+    with pytest.raises(CheckpointError, match=r"nowhere\.model: no such tokenizer file \(`tokenizer_path`\)"):
         Tokenizer(tmp_path / "nowhere.model")
     with pytest.raises(CheckpointError, match="no such tokenizer file"):
         Tokenizer(tmp_path)  # a folder
@@ -181,7 +181,7 @@ def test_tokenizer_without_begin_and_end(tmp_path) -> None:
         minloglevel=2,
     )
     (tmp_path / "tokenizer.model").write_bytes(model.getvalue())
-    with pytest.raises(CheckpointError, match="has no begin- and end-of-sequence pieces"):
+    with pytest.raises(CheckpointError, match="has no beginning- and end-of-sequence pieces"):
         Tokenizer(tmp_path / "tokenizer.model")
 
 

@@ -143,9 +143,7 @@ def test_classes_that_may_count_from_0_or_from_1_are_refused(content: str, run_s
     ]
     done = run_script(*command)
     assert done.returncode == 2
-    assert (
-        "neither 0 nor 4: it may count from 0 or from 1; say which by --first_label 0 or --first_label 1" in done.stderr
-    )
+    assert "neither 0 nor 4: it may count from 0 or from 1; set --first_label 0 or --first_label 1" in done.stderr
     assert done.stderr.count("\n") == 1
     assert run_script(*command, "--first_label", "1").returncode == 0
 
@@ -281,16 +279,16 @@ def test_the_real_set_gets_the_prompt_of_the_original(data: Path, write_ag_news)
         (
             "test.csv",
             '"1","a","b"\n"2","c"\n',
-            "test.csv: line 2: 2 fields, expected 3: class, title, description; a field with",
+            "test.csv: line 2: 2 fields, expected 3: class, title, description; a field that",
         ),
         ("test.csv", "1,a\n", "test.csv: line 1: 2 fields, expected 3: class, title, description"),
         ("test.csv", "0,a,b\n", "test row 0 (line 1): class '0', expected one of 1, 2, 3, 4 or"),
         ("test.csv", "1,a,b\n\n2,a,b\n", "test.csv: line 2: an empty line between rows"),
-        ("test.csv", '"1","a","b"\n"2","c","d\n', "test.csv: line 2: not readable as csv: a quote that opens here"),
+        ("test.csv", '"1","a","b"\n"2","c","d\n', "test.csv: line 2: invalid csv: unclosed quote"),
         ("test.csv", b'"1","a","caf\xe9"\n', "test.csv: line 1: not utf-8: 0xe9 (invalid continuation byte)"),
         ("test.csv", "", "test.csv: is empty (--dataset_path)"),
-        ("test.csv", "text,label\n", "no test examples with text in it"),
-        ("test.csv", "text,label\na,0\nb,4\n", "test: label holds both 0 and 4, expected 4 numbers from 0 or"),
+        ("test.csv", "text,label\n", "no test examples with text"),
+        ("test.csv", "text,label\na,0\nb,4\n", "test: label contains both 0 and 4, expected 4 numbers from 0 or"),
         ("test.csv", "text,label\na,-1\n", "test row 0 (line 2): label '-1', expected one of 0, 1, 2, 3 or world"),
         (
             "test.csv",
@@ -306,16 +304,16 @@ def test_the_real_set_gets_the_prompt_of_the_original(data: Path, write_ag_news)
         ),
         ("test.csv", "text,label\na,1,2\nb\n\n,,,,\n", "test.csv: line 2: 3 fields, expected 2: text, label"),
         ("test.jsonl", '{"text": 7.5, "label": 0}\n', "test row 0 (line 1): the text is 7.5, expected a string"),
-        ("test.jsonl", '{"text": null, "label": 0}\n', "no test examples with text in it"),
+        ("test.jsonl", '{"text": null, "label": 0}\n', "no test examples with text"),
         ("test.jsonl", '{"text": "a", "label": true}\n', "test row 0 (line 1): label True, expected"),
         ("test.jsonl", '{"text": "a", "label": 1.5}\n', "test row 0 (line 1): label 1.5, expected"),
         ("test.jsonl", '{"text": "a"}\n', "a column label, Class Index or class; found text"),
-        ("test.csv", "text,Text,label\na,a,0\n", "columns that differ in case alone: text, Text, label"),
+        ("test.csv", "text,Text,label\na,a,0\n", "columns differ only in case: text, Text, label"),
         ("test.json", '[{"text": "a", "label": 1}', "test.json: not JSON: column 27: Expecting ',' delimiter"),
-        ("test.json", "[]", "no test examples with text in it"),
+        ("test.json", "[]", "no test examples with text"),
         ("test.parquet", b"PAR1 and no more of it", "test.parquet: not readable as parquet: "),
-        ("train.csv", "text,label\na,1\n", "no test split in it; found train (--dataset_path)"),
-        ("test.xml", "<a/>", "no test split in it (--dataset_path)"),
+        ("train.csv", "text,label\na,1\n", "no test split; found train (--dataset_path)"),
+        ("test.xml", "<a/>", "no test split (--dataset_path)"),
     ],
 )
 def test_every_defect_of_a_data_set_has_its_line(

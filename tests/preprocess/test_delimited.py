@@ -62,31 +62,31 @@ def test_lines_are_those_of_the_file(tmp_path: Path):
     [
         (
             "text,label\nStocks fall, oil rises,1\n",
-            "line 2: 3 fields, expected 2: text, label; a field with a delimiter",
+            "line 2: 3 fields, expected 2: text, label; a field that contains the delimiter",
         ),
         ("text,label\na,1\nb\n", "line 3: 1 fields, expected 2: text, label"),
         ('text,label\n"a\nb",1\nc\n', "line 4: 1 fields, expected 2"),
         ("text,label\na,1\n\nb,2\n", "line 3: an empty line between rows"),
-        ("text,label,text\n", "line 1: the header names the column 'text' twice"),
-        ("text, text\n", "line 1: the header names the column 'text' twice"),
+        ("text,label,text\n", "line 1: duplicate column 'text' in the header"),
+        ("text, text\n", "line 1: duplicate column 'text' in the header"),
         ("", "a.csv: is empty"),
         ("\n \n", "a.csv: is empty"),
-        ('text,label\na,1\n"b,2\nc,3\n', "line 3: not readable as csv: a quote that opens here never closes; double"),
-        ('text,label\n"a\nb","c\nd\n', "line 3: not readable as csv: a quote that opens here never closes"),
+        ('text,label\na,1\n"b,2\nc,3\n', "line 3: invalid csv: unclosed quote; double"),
+        ('text,label\n"a\nb","c\nd\n', "line 3: invalid csv: unclosed quote"),
         (
             'text,label\n"a ""b"" \nc","",,"d""\ne\n',
-            "line 3: not readable as csv: a quote that opens here never closes",
+            "line 3: invalid csv: unclosed quote",
         ),
-        ('text,label\na"b,"c\nd\n', "line 2: not readable as csv: a quote that opens here never closes"),
-        ('text,label\n"a" b,1\n', "line 2: not readable as csv: ',' expected after '\"'; double the quotes"),
-        ('text,label\n"a,1\nb,2\n"c",3\n', "line 4, in the row that begins in line 2: not readable as csv"),
+        ('text,label\na"b,"c\nd\n', "line 2: invalid csv: unclosed quote"),
+        ('text,label\n"a" b,1\n', "line 2: invalid csv: ',' expected after '\"'; double the quotes"),
+        ('text,label\n"a,1\nb,2\n"c",3\n', "line 4, in the row that begins in line 2: invalid csv"),
         (b"text,label\na,1\ncaf\xe9,2\n", "line 3: not utf-8: 0xe9 (invalid continuation byte); convert it to UTF-8"),
         (b'text,label\r\n"a\r\nb",1\rcaf\xe9,2\n', "line 4: not utf-8: 0xe9"),
         (
             "text,label\n".encode("utf-16"),
-            "line 1: not utf-8: it begins with the mark of UTF-16; convert it to UTF-8, or",
+            "line 1: not utf-8: it begins with the byte order mark of UTF-16; convert it to UTF-8, or",
         ),
-        ("text;more,label\n", "line 1: comma and semicolon may separate its columns; say `delimiter: ...`"),
+        ("text;more,label\n", "line 1: ambiguous delimiter (comma and semicolon); set `delimiter: ...`"),
     ],
 )
 def test_every_defect_has_its_line(content: str | bytes, message: str, tmp_path: Path):
@@ -150,8 +150,8 @@ def test_a_file_without_a_header_begins_with_a_number(first: str, expected: bool
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"text,label\na,1\n", "a.csv.gz: not readable as gzip: Not a gzipped file"),
-        (gzip.compress(b"text,label\na,1\n", mtime=0)[:-4], "a.csv.gz: not readable as gzip: Compressed file ended"),
+        (b"text,label\na,1\n", "a.csv.gz: invalid gzip: Not a gzipped file"),
+        (gzip.compress(b"text,label\na,1\n", mtime=0)[:-4], "a.csv.gz: invalid gzip: Compressed file ended"),
         (gzip.compress(b"", mtime=0), "a.csv.gz: is empty"),
         (gzip.compress(b"text,label\ncaf\xe9,1\n", mtime=0), "a.csv.gz: line 2: not utf-8: 0xe9"),
     ],

@@ -40,7 +40,7 @@ def test_the_stratified_draw_is_that_of_datasets(k: int, seed: int):
 @pytest.mark.parametrize(
     ("counts", "k", "message"),
     [
-        ((60, 50, 50, 4), 1, "has 0 of class Science and technology; its classes are too far from balance"),
+        ((60, 50, 50, 4), 1, "has 0 of class Science and technology; the classes are too imbalanced"),
         ((10, 10, 10, 1), 1, "--k 1: no stratified draw of 4 from 31 train examples"),
         ((3, 3, 3, 3), 3, "--k 3: no stratified draw of 12 from 12 train examples"),
         ((3, 3, 3, 3), 4, "--k 4: no stratified draw of 16 from 12 train examples"),
@@ -89,11 +89,11 @@ def test_a_test_example_never_is_its_own_demonstration(draw):
 def test_a_train_split_that_is_the_test_split_ends_in_a_line(draw):
     train = examples(4, 4, 4, 4)
     with pytest.raises(
-        InputError, match=r"--k 1: class World has 0 examples .*, the test examples left out \(16 of 16\)"
+        InputError, match=r"--k 1: class World has 0 examples .*, without the test examples \(16 of 16\)"
     ):
         draw_demonstrations(draw, train, train, WORDS, 1, 42)
     with pytest.raises(
-        InputError, match=r"--k 1: class Sports has 0 examples .*, the test examples left out \(15 of 16\)"
+        InputError, match=r"--k 1: class Sports has 0 examples .*, without the test examples \(15 of 16\)"
     ):
         draw_demonstrations(draw, train, train[1:], WORDS, 1, 42)
 

@@ -82,7 +82,7 @@ def test_figures_have_no_text_and_strokes_are_no_blocks(tmp_path: Path):
         ("a\t1\t2\t3\n", "page.txt: line 2: expected token, four numbers, R, G, B, font and label"),
         (line("a", 1, "paragraph").replace("\t1\t", "\t1.5\t"), "page.txt: line 2: expected token, four numbers"),
         (line("a", 1, "paragraph").replace("\t1\t", "\t²\t"), "page.txt: line 2: expected token, four numbers"),
-        (line("a", 1, "heading"), "page.txt: line 2: label 'heading' is none of caption, equation"),
+        (line("a", 1, "heading"), "page.txt: line 2: label 'heading', expected one of caption, equation"),
         ("\n", "page.txt: line 2: expected token"),
     ],
 )
@@ -199,7 +199,7 @@ def test_tokens_that_leave_the_page_are_clamped_and_counted(tmp_path: Path):
 
 def test_pixels_of_a_docbank_page_are_not_told(tmp_path: Path):
     (tmp_path / "page.txt").write_text(line("a", 10, "paragraph"))
-    with pytest.raises(InputError, match=r"page\.txt: --box_unit pixels: DocBank's files do not tell the size"):
+    with pytest.raises(InputError, match=r"page\.txt: --box_unit pixels: DocBank's files do not contain the page size"):
         list(read_pages(str(tmp_path), "test", box_unit="pixels"))
     (page,) = read_pages(str(tmp_path), "test", box_unit="0..1000")
     assert page.blocks[0].box[1] == 10

@@ -13,7 +13,7 @@ from preprocess.blocks import LABEL_WORDS
 from preprocess.docbank import page_files
 from preprocess.errors import InputError
 from preprocess.layout import row_blocks
-from preprocess.pages import docbank_page, read_pages
+from preprocess.pages import Reading, docbank_page, read_pages
 
 ABOUT = ("page_hash", "original_filename", "page_no", "num_pages", "original_width", "original_height")
 ABOUT += ("coco_width", "coco_height", "collection", "doc_category")
@@ -230,7 +230,7 @@ LENGTHS = "expected equally long lists texts, bboxes_block, bboxes_line, categor
     ("row", "message"),
     [
         ([GOOD], "expected an object for a page"),
-        ({"text": "a", "label": 1}, "neither DocLayNet form: no field 'texts' and none 'pdf_cells'"),
+        ({"text": "a", "label": 1}, "not a DocLayNet page, expected a field 'texts', 'pdf_cells'"),
         (GOOD | {"categories": [9]}, LENGTHS + "[2, 2, 2, 1]"),
         (GOOD | {"bboxes_line": None}, LENGTHS + "[2, 2, None, 2]"),
         (GOOD | {"categories": [9, 11]}, "cell 1: label 11, expected 0 to 10"),
@@ -240,7 +240,7 @@ LENGTHS = "expected equally long lists texts, bboxes_block, bboxes_line, categor
         (GOOD | {"texts": ["a", None]}, "cell 1: text None, expected a string"),
         (GOOD | {"bboxes_block": [[1, 2, 3], [5, 6, 7, 8]]}, "cell 0: box [1, 2, 3], expected [x, y, width, height]"),
         (GOOD | {"bboxes_line": [[1, 2, 3, 4], [1, 2, 3, "4"]]}, "cell 1: box [1, 2, 3, '4'], expected [x, y"),
-        (GOOD | {"bboxes_block": [[1, 2, 3, 10**400], [5, 6, 7, 8]]}, "cell 0: box [1, 2, 3, 1000"),
+        (GOOD | {"bboxes_block": [[1, 2, 3, 10**400], [5, 6, 7, 8]]}, "cell 0: box [1, 2, 3, inf]"),
         (GOOD | {"bboxes_block": [[1, 2, 3, float("nan")], [5, 6, 7, 8]]}, "cell 0: box [1, 2, 3, nan], expected"),
         (GOOD | {"coco_width": "wide"}, "page size ('wide', 1025), expected two numbers above 0"),
         (GOOD | {"coco_height": -1}, "page size (1025, -1), expected two numbers above 0"),
@@ -271,13 +271,13 @@ def test_what_is_no_set_of_pages_is_named(tmp_path: Path, write_doclaynet):
     twice = write_pages(tmp_path / "twice", test=[GOOD, GOOD])
     for path, options, message in (
         (folder, {}, "page_00.json: not JSON: line 1 column 12"),
-        (tmp_path / "empty", {}, "empty: no test split in it (--dataset_path)"),
-        (tmp_path / "blank", {"k": 0}, "blank: no test examples with text in it (--dataset_path)"),
-        (twice, {"k": 0}, "twice: 2 test examples have the id 'hash-0': a page stands there twice"),
+        (tmp_path / "empty", {}, "empty: no test split (--dataset_path)"),
+        (tmp_path / "blank", {"k": 0}, "blank: no test examples with text (--dataset_path)"),
+        (twice, {"k": 0}, "twice: 2 test examples have the id 'hash-0': a page occurs twice"),
         (twice, {}, "twice: no train split to draw demonstrations from; name one with --demonstrations, or --k 0"),
         (twice, {"demonstrations": str(tmp_path / "empty")}, "empty: no train split to draw demonstrations from"),
         (twice, {"demonstrations": str(twice)}, "--k 1: class Footnote has 0 examples to draw demonstrations from"),
-        ("/no/such", {}, "/no/such: no such file or folder, and no id of the hub (--dataset_path)"),
+        ("/no/such", {}, "/no/such: no such file or folder, and not a hub id (--dataset_path)"),
         (folder, {"train_pages": 0}, "--train_pages 0: expected 1 or more"),
         (folder, {"max_demo_words": -3}, "--max_demo_words -3: expected 1 or more"),
         (folder, {"seed": -1}, "--seed -1: expected 0 or more"),
@@ -302,12 +302,12 @@ def test_the_images_of_the_real_pages(data: Path):
     assert (len(images), len(files)) == (50, 100)
     for file in files:
         if f"{file.stem}_ori.jpg" in images:
-            found = docbank_page(file, images=True)
+            found = docbank_page(file, Reading(images=True))
             assert found.image == data / "docbank/ori_jpg" / f"{file.stem}_ori.jpg"
-            assert found.blocks == docbank_page(file, images=False).blocks
+            assert found.blocks == docbank_page(file, Reading(images=False)).blocks
         else:
             with pytest.raises(InputError) as error:
-                docbank_page(file, images=True)
+                docbank_page(file, Reading(images=True))
             assert str(error.value).startswith(
                 f"{file}: no image of this page: no {data}/docbank/ori_jpg/{file.stem}_ori"
             )
@@ -339,5 +339,5 @@ def test_a_row_without_an_image_is_named(tmp_path: Path):
     (tmp_path / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in (V12 | {"image": "a.png"}, V12)))
     pages = read_pages(str(tmp_path), "test", images=True)
     assert next(pages).image == "a.png"
-    with pytest.raises(InputError, match="test row 1: no image of this page: nothing in the column image"):
+    with pytest.raises(InputError, match="test row 1: no image of this page: the column image is missing or empty"):
         next(pages)

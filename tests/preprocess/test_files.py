@@ -60,7 +60,7 @@ def test_half_a_surrogate_pair_is_read_as_the_replacement_character(key: str, tm
         (b'{\n"a": 1,\n}', "x.json: not JSON: line 3 column 1"),
         (b'["caf\xe9"]', "x.json: not UTF-8 at byte 5 in line 1"),
         (b'[1,\n2,\n"caf\xe9"]', "x.json: not UTF-8 at byte 11 in line 3"),
-        (b"[" * 200_000, "x.json: not usable: maximum recursion depth"),
+        (b"[" * 200_000, "x.json: invalid: maximum recursion depth"),
     ],
 )
 def test_what_cannot_be_read_is_named(content: bytes, message: str, tmp_path: Path):
@@ -137,7 +137,7 @@ def test_only_regular_files_are_read(tmp_path: Path):
     reading, writing = os.pipe()  # what a shell makes of <(cat x)
     for path in (tmp_path / "pipe", Path("/dev/zero"), Path("/dev/null"), Path(f"/dev/fd/{reading}")):
         with pytest.raises(
-            InputError, match=rf"^{path}: is no regular file \(a pipe or a device\); save .* \(--words\)$"
+            InputError, match=rf"^{path}: not a regular file \(a pipe or a device\); save .* \(--words\)$"
         ):
             read_json(path, "--words")
     os.close(reading)

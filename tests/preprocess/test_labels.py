@@ -115,7 +115,7 @@ def test_names_that_are_known_go_beside_numbers():
             mapped(a="A", b="B"),
             ["a", {"name": "b", "id": 1}],
             None,
-            "set row 1: label {'name': 'b', 'id': 1}, expected a label; one in it is written with a dot, as in",
+            "set row 1: label {'name': 'b', 'id': 1}, expected a label; write a nested column with a dot, as in",
         ),
         (mapped(a="A", b="B"), [""], None, "set row 0: label '', expected one of a, b (films.yaml:5)"),
         (mapped(**{"1": "A", "2": "B"}), ["01"], None, "set row 0: label '01', expected one of 1, 2 (films.yaml:5)"),
@@ -126,11 +126,16 @@ def test_names_that_are_known_go_beside_numbers():
         (listed("A", "B"), [0, 3], None, "set row 1: label 3, expected one of 0, 1 (films.yaml:5)"),
         (listed("A", "B", first=1), [1, 0], None, "set row 1: label 0, expected one of 1, 2 (films.yaml:5)"),
         (listed("A", "B"), [0, "a"], None, "set row 1: label 'a', expected one of 0, 1 (films.yaml:5)"),
-        (listed("A", "B"), [0, 1, 2], None, "set: label holds both 0 and 2, expected 2 numbers from 0 or from 1"),
-        (listed("A", "B", "C"), [2, 1], None, "set: label holds 1, 2, neither 0 nor 3: it may count from 0 or from 1;"),
+        (listed("A", "B"), [0, 1, 2], None, "set: label contains both 0 and 2, expected 2 numbers from 0 or from 1"),
+        (
+            listed("A", "B", "C"),
+            [2, 1],
+            None,
+            "set: label contains 1, 2, neither 0 nor 3: it may count from 0 or from 1;",
+        ),
         (listed("A", "B"), [-1, -1], ["x", "y"], "set row 0: label -1, expected one of 0, 1 (films.yaml:5)"),
         (listed("A", "B"), [0, None], ["x", "y"], "set row 1: label None, expected one of 0, 1 (films.yaml:5)"),
-        (listed("A", "B", first=1), [0, 1], ["x", "y"], "the classes of the column are x, y, numbered from 0: first_l"),
+        (listed("A", "B", first=1), [0, 1], ["x", "y"], "the classes of the column are x, y, numbered from 0, which"),
     ],
 )
 def test_what_is_no_label_is_refused(labels: Labels, values: list[Any], names: list[str] | None, message: str):

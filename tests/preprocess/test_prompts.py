@@ -78,21 +78,21 @@ def without(field: str) -> dict[str, Any]:
         ([ROW | {"ground_truth": 1}], "row 0: 'ground_truth' is a number, expected a string"),
         ([ROW | {"separator": None}], "row 0: 'separator' is null, expected a string"),
         ([ROW | {"group": 3}], "row 0: 'group' is a number, expected a string"),
-        ([ROW, ROW | {"id": "x"}, ROW], "row 2: id 'test-0' stands at row 0 already"),
-        ([ROW | {"id": "1"}, without("id")], "row 1: id '1' stands at row 0 already"),
-        ([ROW | {"ground_truth": "Opinion"}], "row 0: ground_truth 'Opinion' is none of ['World', 'Sports']"),
-        ([ROW | {"ground_truth": "sports"}], "ground_truth 'sports' is none of"),
-        ([ROW | {"label_words": "World"}], "'label_words' is no list of strings"),
-        ([ROW | {"label_words": ["World", 1]}], "'label_words' is no list of strings"),
+        ([ROW, ROW | {"id": "x"}, ROW], "row 2: duplicate id 'test-0', first in row 0"),
+        ([ROW | {"id": "1"}, without("id")], "row 1: duplicate id '1', first in row 0"),
+        ([ROW | {"ground_truth": "Opinion"}], "row 0: ground_truth 'Opinion', expected one of ['World', 'Sports']"),
+        ([ROW | {"ground_truth": "sports"}], "ground_truth 'sports', expected one of"),
+        ([ROW | {"label_words": "World"}], "'label_words' is not a list of strings"),
+        ([ROW | {"label_words": ["World", 1]}], "'label_words' is not a list of strings"),
         ([ROW | {"label_words": []}], "'label_words' has 0, expected at least two"),
         ([ROW | {"label_words": ["Sports"]}], "'label_words' has 1, expected at least two"),
-        ([ROW | {"label_words": ["Sports", " "]}], "'label_words' holds an empty one"),
-        ([ROW | {"label_words": ["World", "Sports", "World"]}], "'label_words' holds 'World' twice"),
-        ([ROW | {"label_words": ["Sports", " Sports"]}], "holds 'Sports' and ' Sports', which read the same"),
-        ([ROW | {"label_words": ["Sports", "caf\u00e9", "cafe\u0301"]}], "which read the same"),
-        ([ROW | {"prompt": "Article: {texts}"}], "'prompt' has no {text}, which the direct method fills"),
-        ([ROW | CHANNEL], "'prompt' has no {text}, which the direct method fills"),
-        ([ROW | {"completion": "World"}], "'completion' has no {label_word}, which the direct method fills"),
+        ([ROW | {"label_words": ["Sports", " "]}], "'label_words' contains an empty string"),
+        ([ROW | {"label_words": ["World", "Sports", "World"]}], "'label_words' contains 'World' twice"),
+        ([ROW | {"label_words": ["Sports", " Sports"]}], "contains 'Sports' and ' Sports', which look the same"),
+        ([ROW | {"label_words": ["Sports", "caf\u00e9", "cafe\u0301"]}], "which look the same"),
+        ([ROW | {"prompt": "Article: {texts}"}], "'prompt' has no {text}, which the direct method requires"),
+        ([ROW | CHANNEL], "'prompt' has no {text}, which the direct method requires"),
+        ([ROW | {"completion": "World"}], "'completion' has no {label_word}, which the direct method requires"),
     ],
 )
 def test_every_defect_of_a_prompt_file_has_its_line(content: Any, message: str, read):
@@ -106,8 +106,8 @@ def test_every_defect_of_a_prompt_file_has_its_line(content: Any, message: str, 
 def test_the_channel_method_needs_its_own_fields(read):
     assert read([ROW | CHANNEL], "channel")[0].completion == "{text}"
     for row, message in (
-        (ROW, "'prompt' has no {label_word}, which the channel method fills"),
-        (ROW | CHANNEL | {"completion": ""}, "'completion' has no {text}, which the channel method fills"),
+        (ROW, "'prompt' has no {label_word}, which the channel method requires"),
+        (ROW | CHANNEL | {"completion": ""}, "'completion' has no {text}, which the channel method requires"),
     ):
         with pytest.raises(InputError) as error:
             read([row], "channel")

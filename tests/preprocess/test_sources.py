@@ -66,7 +66,7 @@ def test_what_a_script_made_is_read_as_parquet(hub: list, monkeypatch: pytest.Mo
 def test_the_hub_is_asked_for_the_pages_of_doclaynet(hub: list, tmp_path: Path):
     """Its rows are news here, and the error names the row: no more than the asking is held."""
     options = PromptOptions(str(tmp_path / "x.json"), examples=ExampleOptions(sample=False))
-    with pytest.raises(InputError, match=r"docling-project/DocLayNet-v1\.2: test row 0: neither DocLayNet form"):
+    with pytest.raises(InputError, match=r"docling-project/DocLayNet-v1\.2: test row 0: not a DocLayNet page"):
         preprocess_pages(DocLayNetConfig(prompts=options))
     assert hub == [("docling-project/DocLayNet-v1.2", {"split": "test", "streaming": True, "trust_remote_code": False})]
 
@@ -180,7 +180,7 @@ def test_a_configuration_is_a_folder_where_there_is_one(tmp_path: Path):
         (tmp_path / name / "test").mkdir(parents=True)
         (tmp_path / name / "test" / "0000.jsonl").write_text(f'{{"text": "{name}"}}\n')
     assert [row for _, row in find_table(str(tmp_path), "test", name="small").records()] == [{"text": "small"}]
-    with pytest.raises(InputError, match="more than one is called so: large/test"):
+    with pytest.raises(InputError, match="several files match: large/test"):
         find_table(str(tmp_path), "test")
 
 
@@ -196,7 +196,7 @@ def test_without_a_network_the_hub_ends_in_one_line(run_script, tmp_path: Path, 
     monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
     done = run_script("run_preprocess_direct_ag_news.py", "--sample=False", "--data_path", tmp_path / "out" / "x.json")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.splitlines()[-1].startswith("error: fancyzhx/ag_news: no such folder here; on the hub: ")
+    assert done.stderr.splitlines()[-1].startswith("error: fancyzhx/ag_news: no such folder; on the hub: ")
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "out").exists()
 
@@ -212,16 +212,16 @@ def test_one_file_is_the_split_that_is_asked_for(tmp_path: Path):
 @pytest.mark.parametrize(
     ("dataset_path", "message"),
     [
-        ("/no/such/folder", "/no/such/folder: no such file or folder, and no id of the hub (--dataset_path)"),
-        ("nosuch/test.csv", "nosuch/test.csv: no such file or folder, and no id of the hub (--dataset_path)"),
-        ("../nosuch", "../nosuch: no such file or folder, and no id of the hub (--dataset_path)"),
-        ("a/b/c", "a/b/c: no such file or folder, and no id of the hub (--dataset_path)"),
+        ("/no/such/folder", "/no/such/folder: no such file or folder, and not a hub id (--dataset_path)"),
+        ("nosuch/test.csv", "nosuch/test.csv: no such file or folder, and not a hub id (--dataset_path)"),
+        ("../nosuch", "../nosuch: no such file or folder, and not a hub id (--dataset_path)"),
+        ("a/b/c", "a/b/c: no such file or folder, and not a hub id (--dataset_path)"),
         (
             "README.md",
             "README.md: expected .csv, .tsv, .json, .jsonl, .parquet, .gz of these texts, or a folder; found '.md' "
             "(--dataset_path)",
         ),
-        (".", ".: no test split in it (--dataset_path)"),
+        (".", ".: no test split (--dataset_path)"),
     ],
 )
 def test_what_is_no_data_set_is_named(dataset_path: str, message: str, tmp_path: Path, monkeypatch, write_ag_news):
@@ -250,7 +250,7 @@ def test_forms_of_files_are_no_data_sets(name: str, tmp_path: Path, monkeypatch)
     """`datasets` would read whatever lies in the working directory."""
     (tmp_path / "test.csv").write_text("text,label\na,0\n")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match=rf"^{name}: is a form of files, expected a file, .*\(--x\)$"):
+    with pytest.raises(InputError, match=rf"^{name}: is a file format, expected a file, .*\(--x\)$"):
         next(load_rows(name, "test", "--x"))
 
 
@@ -258,7 +258,7 @@ def test_datasets_says_nothing_beside_our_line(tmp_path: Path, monkeypatch, capl
     (tmp_path / "test.jsonl").write_text('{"text": "a"}\n{"text": \n')
     load = datasets.load_dataset
     monkeypatch.setattr(datasets, "load_dataset", lambda path, **how: load(str(tmp_path), **how))
-    with pytest.raises(InputError, match=r"^owner/hub: no such folder here; on the hub: `datasets` cannot read it: "):
+    with pytest.raises(InputError, match=r"^owner/hub: no such folder; on the hub: `datasets` cannot read it: "):
         list(load_rows("owner/hub", "test"))
     assert caplog.records == []
     assert capfd.readouterr().err == ""

@@ -117,7 +117,7 @@ def test_rows_may_have_ids_and_groups(tmp_path: Path, write: Write):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ("7,p,a,0\n8,p,b,0\n7,p,c,0\n", "test row 2 (line 4): the id '7' stands at row 0 already ({config}:10)"),
+        ("7,p,a,0\n8,p,b,0\n7,p,c,0\n", "test row 2 (line 4): duplicate id '7', first in row 0 ({config}:10)"),
         (",p,a,0\n", "test row 0 (line 2): the id is '', expected a name or a whole number ({config}:10)"),
         ("7,,a,0\n", "test row 0 (line 2): the group is '', expected a name or a whole number ({config}:11)"),
     ],
@@ -160,10 +160,10 @@ def test_a_data_set_with_a_train_split_alone_is_divided(tmp_path: Path, write: W
     prompts, meta = write(config, "", k=1)
     assert (len(prompts), sum(meta["train_counts"].values())) == (4, 16)
     (tmp_path / "set" / "test.csv").write_text(content)
-    with pytest.raises(InputError, match=r"set: has a test split, so that test_size divides nothing \(.*yaml:10\)$"):
+    with pytest.raises(InputError, match=r"set: has a test split, so test_size cannot be used \(.*yaml:10\)$"):
         write(config, "")
     config.write_text(config.read_text().replace("test_size: 4", "train_split: fit\nsplit: dev\ntest_size: 4"))
-    with pytest.raises(InputError, match=r"set: no fit split in it for test_size to divide \(--dataset_path, .*:12\)$"):
+    with pytest.raises(InputError, match=r"set: no fit split for test_size to divide \(--dataset_path, .*:12\)$"):
         write(config, "")
 
 
@@ -196,7 +196,7 @@ def test_demonstrations_of_the_file_that_is_tested(tmp_path: Path, write: Write)
     _prompts, meta = write(config, lone, demonstrations=str(lone), k=3, limit=1990)
     assert all(int(name.removeprefix("train-")) >= 1990 for name in meta["demonstrations"])
     assert len(meta["demonstrations"]) == 6
-    with pytest.raises(InputError, match=r"class Bad has 0 examples .* left out \(2000 of 2000\); name others with"):
+    with pytest.raises(InputError, match=r"class Bad has 0 examples .* without the test examples \(2000 of 2000\)"):
         write(config, lone, demonstrations=str(lone), k=3)
 
 
@@ -215,9 +215,7 @@ SHUFFLES = ({"shuffle": 3}, {"shuffle": 3, "limit": 10}, {})
 
 def test_the_first_label_may_be_a_flag(tmp_path: Path, write: Write):
     config = write_films(tmp_path, "text,label\na,1\n")
-    with pytest.raises(
-        InputError, match="label holds 1, neither 0 nor 2: it may count from 0 or from 1; say which by --"
-    ):
+    with pytest.raises(InputError, match="label contains 1, neither 0 nor 2: it may count from 0 or from 1; set --"):
         write(config, "")
     for first, word in ((0, "Good"), (1, "Bad")):
         path = tmp_path / f"{first}.json"

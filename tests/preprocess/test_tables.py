@@ -211,7 +211,7 @@ def test_labels_are_matched_as_they_are_written(tmp_path: Path, write: Write):
         ('{"title": "a", "body": "b", "verdict": 2.5}', "verdict 2.5, expected one of bad, 2 ({config}:5)"),
         ('{"title": "a", "body": "b", "verdict": true}', "verdict True, expected one of bad, 2 ({config}:5)"),
         ('{"title": "a", "body": "b", "verdict": null}', "verdict None, expected one of bad, 2 ({config}:5)"),
-        ('{"title": "a", "body": "b", "verdict": {"a": 1}}', "verdict {{'a': 1}}, expected a label; one in it is"),
+        ('{"title": "a", "body": "b", "verdict": {"a": 1}}', "verdict {{'a': 1}}, expected a label; write"),
     ],
 )
 def test_a_row_that_does_not_fit_names_the_row_and_the_line(row: str, message: str, tmp_path: Path, write: Write):
@@ -228,9 +228,9 @@ def test_a_row_that_does_not_fit_names_the_row_and_the_line(row: str, message: s
 @pytest.mark.parametrize(
     ("more", "path", "message"),
     [
-        ("", "/no/such", "/no/such: no such file or folder, and no id of the hub (--dataset_path, {config}:2)"),
-        ("split: tset\n", "{folder}", "{folder}: no tset split in it (--dataset_path, {config}:2, {config}:10)"),
-        ("", "{folder}", "{folder}: no test split in it (--dataset_path, {config}:2)"),
+        ("", "/no/such", "/no/such: no such file or folder, and not a hub id (--dataset_path, {config}:2)"),
+        ("split: tset\n", "{folder}", "{folder}: no tset split (--dataset_path, {config}:2, {config}:10)"),
+        ("", "{folder}", "{folder}: no test split (--dataset_path, {config}:2)"),
     ],
 )
 def test_a_path_or_split_that_is_not_there_names_its_line(more: str, path: str, message: str, tmp_path: Path, write):

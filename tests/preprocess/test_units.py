@@ -70,21 +70,24 @@ def test_a_tenth():
     with pytest.raises(InputError, match="1 of 8 boxes"):  # off the page
         check_boxes(inside * 7 + [(101, 10, 130, 20)], Unit("percent"), None, "here")
     for boxes, declared in cases:
-        with pytest.raises(
-            InputError, match=r"of \d+ boxes lie outside the page, such as \[90, 90, 130, 95\], if they"
-        ):
+        with pytest.raises(InputError, match=r"of \d+ boxes are outside the page, such as \[90, 90, 130, 95\], in"):
             check_boxes(boxes, Unit("percent", declared), None, "here")
 
 
 @pytest.mark.parametrize(
     ("boxes", "unit", "pixels", "message"),
     [
-        ([(0, 0, 700, 900)], "percent", (1000, 1000), "they look like 0..1000 or pixels; --box_unit 0..1000 declares"),
-        ([(0, 0, 700, 900)], "percent", (600, 800), "they look like 0..1000; --box_unit 0..1000 declares that"),
-        ([(0, 0, 1700, 1900)], "percent", (2000, 2000), "they look like pixels; --box_unit pixels declares that"),
-        ([(0, 0, 1700, 1900)], "percent", None, "they look like pixels; --box_unit pixels declares that"),
-        ([(0, 0, 1700, 1900)], "pixels", (600, 800), "they look like none of the units; --box_unit declares their"),
-        ([(-80, 0, -20, 1900)], "percent", (600, 800), "they look like none of the units"),
+        (
+            [(0, 0, 700, 900)],
+            "percent",
+            (1000, 1000),
+            "they look like 0..1000 or pixels; declare that",
+        ),
+        ([(0, 0, 700, 900)], "percent", (600, 800), "they look like 0..1000; declare that with --box_unit 0..1000"),
+        ([(0, 0, 1700, 1900)], "percent", (2000, 2000), "they look like pixels; declare that with --box_unit pixels"),
+        ([(0, 0, 1700, 1900)], "percent", None, "they look like pixels; declare that with --box_unit pixels"),
+        ([(0, 0, 1700, 1900)], "pixels", (600, 800), "they fit no other unit; declare their"),
+        ([(-80, 0, -20, 1900)], "percent", (600, 800), "they fit no other unit"),
         ([(0, 0, 60, 90)], "0..1", (600, 800), "they look like percent or pixels"),
     ],
 )

@@ -1,7 +1,9 @@
 """What the tests of the report share: predictions files of random answers and attacks, and a report on them."""
 
+import base64
 import json
 import random
+import zlib
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -20,13 +22,22 @@ ATTACKS = [
     "<!-- <script> \u2028 \u2029 {{script}} ${document.title = 'attacked'} \\u003c &lt;",
     "]]></title></style><svg onload=\"document.title = 'attacked'\">",
 ]
+TEMPLATE = {"prompt": "Article: {text}\nCategory:", "completion": "{label_word}"}
 DEMONSTRATION = "Article: a demonstration with {text} in it\nCategory: Sports\n"
 
 
 def write_files(
-    folder: Path, methods=tuple(NAMES), count: int = 120, dataset: str = "news", k: int = 1, words: int = 20
+    folder: Path,
+    methods=tuple(NAMES),
+    count: int = 120,
+    dataset: str = "news",
+    k: int = 1,
+    words: int = 20,
+    seed: int | None = None,
+    order: int | None = None,
 ) -> list[Path]:
-    """A prompt file and random predictions of each method on it; the first texts are attacks, some answers null."""
+    """A prompt file and random predictions of each method on it; the first texts are attacks, some answers null. Each
+    seed, and each order of its demonstrations, has answers of its own to the same texts."""
     draw = random.Random(0)
     vocabulary = [f"word{n}" for n in range(1000)]
     prompts = []
@@ -38,11 +49,13 @@ def write_files(
     folder.mkdir(parents=True, exist_ok=True)
     inputs = folder / "inputs.json"
     inputs.write_text(json.dumps(prompts))
-    paths = []
+    paths, draw = [], random.Random(f"{seed} {order}")
+    about = {"dataset": dataset, "k": k, "template": TEMPLATE, "demonstrations": ["train-1"]}
+    about |= {key: value for key, value in (("seed", seed), ("order", order)) if value is not None}
     for method in methods:
         rows = [answer(draw, prompt, method) for prompt in prompts]
         meta = {"method": method, "seconds": 61.5, "tokens_computed": 1234, "checkpoint": "tiny", "num_examples": count}
-        meta |= {"prompt_path": str(inputs), "prompt_sha256": sha256(inputs), "prompt": {"dataset": dataset, "k": k}}
+        meta |= {"prompt_path": str(inputs), "prompt_sha256": sha256(inputs), "prompt": about}
         paths.append(folder / f"outputs_{method}.json")
         write_predictions(paths[-1], rows, meta)
     return paths
@@ -63,7 +76,8 @@ def answer(draw: random.Random, prompt: dict, method: str) -> dict:
 
 @pytest.fixture(scope="session")
 def write_results() -> Callable[..., list[Path]]:
-    """A function that writes predictions files: (folder, methods, count, dataset, k, words) -> their paths."""
+    """A function that writes predictions files: (folder, methods, count, dataset, k, words, seed, order) -> their
+    paths."""
     return write_files
 
 
@@ -79,6 +93,20 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     first = {name: json.loads((folder / f"results/first/{name}.json").read_text()) for name in file_names()}
     rows = {method: first[f"outputs_{method}"] for method in NAMES}
     return SimpleNamespace(folder=folder, path=path, page=page, read=Reader(page), rows=rows, prompts=first["inputs"])
+
+
+@pytest.fixture(scope="session")
+def with_draws(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """A report on direct and channel with k = 0, and with three draws and two more orders of one with k = 1."""
+    folder = tmp_path_factory.mktemp("draws")
+    write_files(folder / "results/k0", ["direct", "channel"], 60, k=0)
+    for seed in (1, 2, 3):
+        write_files(folder / f"results/{seed}", ["direct", "channel"], 60, seed=seed)
+    for order in (1, 2):
+        write_files(folder / f"results/order{order}", ["direct"], 60, seed=1, order=order)
+    path = folder / "report.html"
+    write_report(ReportConfig((str(folder / "results"),), str(path)))
+    return SimpleNamespace(folder=folder, path=path, read=Reader(path.read_text(encoding="utf-8")))
 
 
 def file_names() -> list[str]:
@@ -107,15 +135,23 @@ def demonstration() -> str:
 
 
 class Reader(HTMLParser):
-    """The tables of a page by their captions, and what its scripts and styles hold."""
+    """The tables of a page by their captions, confusion matrices by data set and method, and what its scripts and
+    styles hold."""
 
     def __init__(self, page: str):
         super().__init__()
         self.tables, self.blocks, self.policy, self.links, self.inside = {}, {}, "", [], None
+        self.set = ""
+        self.attributes, self.ids, self.references = set(), [], set()
         self.feed(page)
 
     def handle_starttag(self, tag, attrs):
         attrs = dict(attrs)
+        self.attributes |= attrs.keys()
+        self.ids += [attrs["id"]] if "id" in attrs else []
+        self.references |= {
+            ref[1:] for ref in (attrs.get("href"), attrs.get("aria-labelledby")) if ref and ref[0] == "#"
+        }
         if tag == "meta" and "http-equiv" in attrs:
             self.policy = attrs["content"]
         self.links += [attrs[name] for name in ("src", "href", "action", "data") if name in attrs]
@@ -123,8 +159,9 @@ class Reader(HTMLParser):
             self.inside = attrs.get("type", tag)
             assert self.inside not in self.blocks, f"a second {self.inside}"
             self.blocks[self.inside] = ""
+        self.set = attrs.get("data-set", self.set)
         if tag == "table":
-            self.rows = []
+            self.rows, self.kind = [], f"{self.set}: " if attrs.get("class") == "matrix" else ""
         if tag == "tr":
             self.rows.append([])
         if tag in ("th", "td", "caption"):
@@ -133,9 +170,14 @@ class Reader(HTMLParser):
     def handle_endtag(self, tag):
         self.inside = None if tag in ("script", "style") else self.inside
         if tag == "caption":
-            self.tables[self.text] = self.rows
+            self.tables[self.kind + self.text] = self.rows
         if tag in ("th", "td"):
             self.rows[-1].append(self.text)
+
+    @property
+    def examples(self):
+        """What the browser of examples shows."""
+        return json.loads(zlib.decompress(base64.b64decode(self.blocks["text/plain"]), -zlib.MAX_WBITS))
 
     def handle_data(self, data):
         if self.inside:

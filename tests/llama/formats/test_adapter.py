@@ -116,14 +116,14 @@ def change(folder: Path, **entries: object) -> None:
 
 
 REFUSED = {
-    "another method": ({"peft_type": "IA3"}, "peft_type 'IA3' is not merged, LORA is; merge it by peft"),
-    "a classifier": ({"task_type": "TOKEN_CLS"}, "task_type 'TOKEN_CLS': it makes a classifier, not a language model"),
-    "dora": ({"use_dora": True}, "use_dora is set, which is not merged here; merge it by peft"),
-    "biases": ({"bias": "all"}, "bias is 'all', which is not merged here"),
+    "another method": ({"peft_type": "IA3"}, "peft_type 'IA3' is not supported, expected LORA; merge it with peft"),
+    "a classifier": ({"task_type": "TOKEN_CLS"}, "task_type 'TOKEN_CLS' is a classifier, expected a language model"),
+    "dora": ({"use_dora": True}, "use_dora is set, which is not supported; merge it with peft"),
+    "biases": ({"bias": "all"}, "bias 'all' is not supported"),
     "single tokens": ({"trainable_token_indices": [1]}, "trainable_token_indices is set"),
     "a changed base": ({"init_lora_weights": "pissa"}, "init_lora_weights 'pissa' changes the base"),
     "no alpha": ({"lora_alpha": "x"}, "lora_alpha is 'x', expected a number"),
-    "no base": ({"base_model_name_or_path": None}, "base_model_name_or_path does not name the model"),
+    "no base": ({"base_model_name_or_path": None}, "base_model_name_or_path does not name the base model"),
 }
 
 
@@ -139,7 +139,7 @@ def test_the_base_is_not_there(save_adapter, refusal, tmp_path) -> None:
     change(tmp_path / "adapter", base_model_name_or_path="nowhere")
     line = refusal(tmp_path / "adapter")
     assert line.startswith(
-        f"{tmp_path / 'adapter'}: an adapter, whose base 'nowhere' (adapter_config.json) is not there"
+        f"{tmp_path / 'adapter'}: base model 'nowhere' of the adapter (adapter_config.json) is missing"
     )
     assert line.endswith(": no such folder; looked at nowhere, checkpoints/nowhere, checkpoints/llama/nowhere")
     change(tmp_path / "adapter", base_model_name_or_path=str(tmp_path / "adapter"))
@@ -148,12 +148,12 @@ def test_the_base_is_not_there(save_adapter, refusal, tmp_path) -> None:
 
 Q = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"
 MISFITS = {
-    "another base": ({Q: torch.ones(4, 30)}, "layers.0.self_attn.q_proj.weight is made for a weight of shape (32, 30)"),
+    "another base": ({Q: torch.ones(4, 30)}, "layers.0.self_attn.q_proj.weight fits a weight of shape (32, 30)"),
     "half of it": ({Q: None}, "model.layers.0.self_attn.q_proj.weight has no lora_A"),
     "no such weight": ({Q.replace("0", "7"): torch.ones(4, 32)}, "belongs to no weight of the base"),
     "something else": ({"base_model.model.prompt": torch.ones(4)}, "base_model.model.prompt belongs to no weight"),
     "rows": ({"base_model.model.lm_head.weight": torch.ones(400, 32)}, "embedding and output have 400 rows, those of"),
-    "width": ({"base_model.model.lm_head.weight": torch.ones(384, 30)}, "lm_head.weight has shape (384, 30), the base"),
+    "width": ({"base_model.model.lm_head.weight": torch.ones(384, 30)}, "lm_head.weight has shape (384, 30), expect"),
 }
 
 
@@ -171,4 +171,4 @@ def test_an_adapter_of_another_model(tensors, message, save_adapter, refusal, tm
 def test_no_weights(save_adapter, refusal, tmp_path) -> None:
     save_adapter(target_modules=["q_proj"])
     (tmp_path / "adapter/adapter_model.safetensors").unlink()
-    assert "adapter_config.json is there, but neither adapter_model.safetensors nor" in refusal(tmp_path / "adapter")
+    assert "contains adapter_config.json, but neither adapter_model.safetensors nor" in refusal(tmp_path / "adapter")

@@ -109,7 +109,7 @@ def test_only_what_is_read_is_fetched(opened, hub, save_model, tmp_path) -> None
     hub.fetched.clear()
     *found, absent = opened("owner/Tiny-1B", "owner/Tiny-1B@v1", "owner/Other", offline=True)
     assert found == [first] * 2
-    assert "the hub: is not reached, and nothing is in its cache (" in absent
+    assert "the hub: unreachable, and nothing is cached (" in absent
     assert hub.fetched == []
 
 
@@ -118,14 +118,14 @@ def test_what_the_hub_refuses(opened, save_model, tmp_path) -> None:
     save_model(tmp_path / "hub/owner/Tiny")
     (tmp_path / "hub/owner/Empty").mkdir()
     lines = {
-        "owner/Nothing": "the hub: it has no such model, or a private one: `hf auth login`",
-        "gated/Tiny": "the hub: its owner lets nobody in without asking: accept the terms on its page, then",
-        "owner/Tiny@v9": "the hub at revision v9: it has no such revision (--revision)",
+        "owner/Nothing": "the hub: no such model; if it is private, run `hf auth login`",
+        "gated/Tiny": "the hub: the model is gated: accept the terms on its page, then",
+        "owner/Tiny@v9": "the hub at revision v9: no such revision (`revision`)",
         "owner/Empty": "the hub: it has neither config.json nor adapter_config.json",
     }
     for found, (name, line) in zip(opened(*lines), lines.items(), strict=True):
         name = name.partition("@")[0]
-        looked = f"--ckpt_dir {name}: no such folder; looked at {name}, checkpoints/{name}, checkpoints/llama/{name}"
+        looked = f"`ckpt_dir` {name}: no such folder; looked at {name}, checkpoints/{name}, checkpoints/llama/{name}"
         assert found.startswith(f"{looked}; {line}")
 
 

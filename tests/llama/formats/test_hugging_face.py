@@ -130,45 +130,45 @@ def test_a_tied_model_that_stores_another_output(save_model, one_process, tmp_pa
 WRONG_CONFIGS = {
     "another architecture": (
         {"architectures": ["GPT2LMHeadModel"], "model_type": "gpt2"},
-        "architecture GPT2LMHeadModel (model_type gpt2) is not computed; those that are: LlamaForCausalLM, Mistral",
+        "architecture GPT2LMHeadModel (model_type gpt2) is not supported, expected one of LlamaForCausalLM, Mistral",
     ),
     "a classifier": (
         {"architectures": ["LlamaForSequenceClassification"]},
-        "architecture LlamaForSequenceClassification (model_type llama) is not computed",
+        "architecture LlamaForSequenceClassification (model_type llama) is not supported",
     ),
     "vision": (
         {"architectures": ["MllamaForConditionalGeneration"], "model_type": "mllama"},
         "architecture MllamaForConditionalGeneration",
     ),
-    "no architecture": ({"architectures": None, "model_type": "gpt2"}, "architecture not stated (model_type gpt2)"),
+    "no architecture": ({"architectures": None, "model_type": "gpt2"}, "architecture unset (model_type gpt2)"),
     "quantized": (
         {"quantization_config": {"quant_method": "awq"}},
-        "quantized weights (quantization_config: awq) are not computed",
+        "quantized weights (quantization_config: awq) are not supported",
     ),
-    "mlx": ({"quantization": {"group_size": 64, "bits": 4}}, "quantized weights (quantization: 4) are not computed"),
+    "mlx": ({"quantization": {"group_size": 64, "bits": 4}}, "quantized weights (quantization: 4) are not supported"),
     "yarn": (
         {"rope_parameters": {"rope_type": "yarn", "factor": 4.0, "rope_theta": 1e4}},
-        "rotary scaling 'yarn' is not computed; default, linear and llama3 are",
+        "rotary scaling 'yarn' is not supported, expected default, linear or llama3",
     ),
     "longrope": (
         {"rope_parameters": None, "rope_scaling": {"type": "longrope"}},
-        "rotary scaling 'longrope' is not computed",
+        "rotary scaling 'longrope' is not supported",
     ),
     "dynamic": (
         {"rope_parameters": {"rope_type": "dynamic", "factor": 2.0}},
-        "rotary scaling 'dynamic' is not computed; default, linear and llama3 are; within the first 96 tokens it"
-        " changes nothing: --max_seq_len 96",
+        "rotary scaling 'dynamic' is not supported, expected default, linear or llama3; it has no effect within the"
+        " first 96 tokens: use `max_seq_len` 96",
     ),
-    "part of a head": ({"partial_rotary_factor": 0.5}, "partial_rotary_factor is not computed"),
+    "part of a head": ({"partial_rotary_factor": 0.5}, "partial_rotary_factor is not supported"),
     "no factor": (
         {"rope_parameters": {"rope_type": "llama3", "factor": 8.0}},
         "rotary scaling 'llama3' without low_freq_factor",
     ),
-    "activation": ({"hidden_act": "gelu"}, "hidden_act 'gelu' is not computed, silu is"),
+    "activation": ({"hidden_act": "gelu"}, "hidden_act 'gelu' is not supported, expected silu"),
     "a key of another type": ({"hidden_size": "32"}, "hidden_size is '32', expected a whole number"),
     "a key is missing": ({"num_hidden_layers": None}, "key 'num_hidden_layers' is missing"),
     "heads": ({"num_key_value_heads": 3}, "3 key-value heads do not divide 4 heads"),
-    "width": ({"head_dim": None, "hidden_size": 33}, "hidden_size 33 is no multiple of 4 heads"),
+    "width": ({"head_dim": None, "hidden_size": 33}, "hidden_size 33 is not a multiple of 4 heads"),
 }
 
 
@@ -184,7 +184,7 @@ def test_lengths(save_model, refusal, one_process, tmp_path) -> None:
     path = tmp_path / "config.json"
     theirs = save_model(tmp_path, "Mistral", sliding_window=50)
     assert refusal(tmp_path).startswith(f"{path}: sliding_window 50 is shorter than sequences of 96 tokens")
-    assert refusal(tmp_path, max_seq_len=97) == f"--max_seq_len 97: {path} allows at most 96"
+    assert refusal(tmp_path, max_seq_len=97) == f"`max_seq_len` 97: {path} allows at most 96"
     assert_same(load(str(tmp_path), max_seq_len=50), theirs, length=34)
     change(tmp_path, sliding_window=None, rope_parameters={"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e4})
     assert open_checkpoint(str(tmp_path), max_seq_len=96).args.rope_scaling is None
@@ -195,8 +195,8 @@ def test_lengths(save_model, refusal, one_process, tmp_path) -> None:
 W = "model.layers.0.mlp.gate_proj.weight"
 WRONG_WEIGHTS = {
     "missing": (lambda weights: weights.pop(W), f"weight {W} is missing"),
-    "extra": (lambda weights: weights.update(visual=torch.ones(1)), "weight visual is in no model of this config.json"),
-    "shape": (lambda weights: weights.update({W: torch.ones(3, 2)}), f"{W} has shape (3, 2), config.json makes it (56"),
+    "extra": (lambda weights: weights.update(visual=torch.ones(1)), "unexpected weight visual for this config.json"),
+    "shape": (lambda weights: weights.update({W: torch.ones(3, 2)}), f"{W} has shape (3, 2), expected (56"),
     "integers": (lambda weights: weights.update({W: torch.ones(3).int()}), f"{W} is torch.int32, expected floating"),
     "eight bits": (lambda weights: weights.update({W: torch.ones(3).to(torch.float8_e4m3fn)}), f"{W} is torch.float8"),
 }
@@ -216,7 +216,7 @@ def test_damaged_files(save_model, refusal, tmp_path) -> None:
     save_model(tmp_path)
     path = tmp_path / "model.safetensors"
     path.write_bytes(path.read_bytes()[:1000])
-    assert refusal(tmp_path).startswith(f"{path}: damaged or cut off: ")
+    assert refusal(tmp_path).startswith(f"{path}: damaged or truncated: ")
     path.write_text("version https://git-lfs.github.com/spec/v1\n")
     assert refusal(tmp_path).startswith(f"{path}: is a Git LFS pointer")
     (tmp_path / "config.json").write_text("[]")
@@ -237,7 +237,7 @@ def test_index_of_shards(save_model, refusal, tmp_path) -> None:
     lost.unlink()
     assert refusal(tmp_path) == f"{tmp_path}: {lost.name} is missing, which {index.name} names"
     index.write_text(json.dumps({"weight_map": {W: "../elsewhere.safetensors"}}))
-    assert refusal(tmp_path) == f"{index}: expected files beside it, found ../elsewhere.safetensors"
+    assert refusal(tmp_path) == f"{index}: expected files in the same folder, found ../elsewhere.safetensors"
     index.write_text("{}")
     assert re.match(f"{index}: expected a weight_map", refusal(tmp_path))
 
@@ -274,7 +274,7 @@ def test_a_tokenizer_of_another_model(save_model, refusal, tmp_path) -> None:
     save_model(tmp_path, vocab_size=400)
     assert open_checkpoint(str(tmp_path)).args.vocab_size == 400  # rows without a token are common
     save_model(tmp_path, vocab_size=380)
-    expected = f"{tmp_path / 'tokenizer.json'}: has ids up to 383, {tmp_path / 'config.json'} an embedding of 380 rows"
+    expected = f"{tmp_path / 'tokenizer.json'}: has ids up to 383, but {tmp_path / 'config.json'} has an embedding of"
     assert refusal(tmp_path).startswith(expected)
 
 
@@ -282,10 +282,10 @@ def test_no_tokenizer(save_model, refusal, tmp_path) -> None:
     save_model(tmp_path)
     path = tmp_path / "tokenizer.json"
     path.unlink()
-    line = f"--tokenizer_path: not given, and neither {path} nor {tmp_path / 'tokenizer.model'} exists"
+    line = f"`tokenizer_path`: not given, and neither {path} nor {tmp_path / 'tokenizer.model'} exists"
     assert refusal(tmp_path) == line
     (tmp_path / "vocab.json").touch()
     (tmp_path / "merges.txt").touch()
-    assert refusal(tmp_path).startswith(f"{line}; transformers makes a tokenizer.json of vocab.json and merges.txt")
+    assert refusal(tmp_path).startswith(f"{line}; make tokenizer.json from vocab.json and merges.txt")
     (tmp_path / "trainer_state.json").touch()
-    assert refusal(tmp_path).startswith(f"{line}; a Trainer's checkpoint holds none")
+    assert refusal(tmp_path).startswith(f"{line}; a Trainer checkpoint has no tokenizer")

@@ -100,4 +100,4 @@ def test_the_embedding_must_fit_the_tokenizer(save_model, to_meta, refusal, tmp_
     weights = torch.load(folder / "consolidated.00.pth", weights_only=True)
     weights["tok_embeddings.weight"] = weights["tok_embeddings.weight"][:64000]
     torch.save(weights, folder / "consolidated.00.pth")
-    assert refusal(folder).endswith("the embedding's 64000 rows do not belong together")
+    assert refusal(folder).endswith("the embedding 64000 rows: they do not match")

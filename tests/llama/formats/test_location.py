@@ -8,39 +8,42 @@ from llama.formats.appearance import EXPECTED
 from llama.formats.location import locate
 
 LOOKS = {
-    "nothing": ([], f"it is empty; {EXPECTED}"),
-    "anything": (["readme.txt"], f"nothing in it is known; {EXPECTED}"),
+    "nothing": ([], f"the folder is empty; {EXPECTED}"),
+    "anything": (["readme.txt"], f"unknown format; {EXPECTED}"),
     "gguf": (
         ["SmolLM2.Q4_1.gguf"],
-        "holds a GGUF file (SmolLM2.Q4_1.gguf): `python run_convert_gguf.py --gguf FILE --output_dir DIR`",
+        "contains a GGUF file (SmolLM2.Q4_1.gguf): convert it with `python run_convert_gguf.py --gguf FILE",
     ),
     "onnx": (
         ["config.json", "onnx/model.onnx"],
-        "an ONNX model (onnx/model.onnx): take the folder that it was exported",
+        "an ONNX model (onnx/model.onnx): use the folder that it was exported",
     ),
-    "mlx": (["config.json", "weights.00.npz"], "MLX weights (weights.00.npz): take the Hugging Face folder"),
+    "mlx": (["config.json", "weights.00.npz"], "MLX weights (weights.00.npz): use the Hugging Face folder"),
     "tensorflow": (
         ["config.json", "tf_model.h5"],
-        "TensorFlow weights (tf_model.h5): take the folder with *.safetensors",
+        "TensorFlow weights (tf_model.h5): use a folder with *.safetensors",
     ),
     "flax": (["config.json", "flax_model.msgpack"], "Flax weights (flax_model.msgpack)"),
-    "mistral": (["consolidated.safetensors", "tekken.json"], "Mistral's own form (consolidated.safetensors): take"),
-    "deepspeed": (["global_step100/mp_rank_00.pt", "zero_to_fp32.py"], "a DeepSpeed checkpoint (global_step100): its"),
-    "fsdp": (["__0_0.distcp"], "a sharded checkpoint of FSDP (__0_0.distcp): merge it"),
+    "mistral": (["consolidated.safetensors", "tekken.json"], "Mistral's own format (consolidated.safetensors): use"),
+    "deepspeed": (
+        ["global_step100/mp_rank_00.pt", "zero_to_fp32.py"],
+        "a DeepSpeed checkpoint (global_step100): merge",
+    ),
+    "fsdp": (["__0_0.distcp"], "a sharded FSDP checkpoint (__0_0.distcp): merge it"),
     "a Trainer's folder": (
         ["checkpoint-500/config.json"],
-        "a folder of a Trainer's checkpoints: name one of them, such as",
+        "a folder of Trainer checkpoints: use one of them, such as",
     ),
     "a folder too high": (
         ["7B/params.json"],
-        "no checkpoint itself, but below it lies 7B/params.json: name that folder",
+        "not a checkpoint, but it contains 7B/params.json: use that folder",
     ),
-    "no configuration": (["model.safetensors"], "weights (model.safetensors), but no config.json beside them"),
-    "names": (["model.pth"], "weights (model.pth) that are not called consolidated.NN.pth"),
-    "unfinished": (["model.safetensors.part"], "a download that is not finished (model.safetensors.part)"),
+    "no configuration": (["model.safetensors"], "weights (model.safetensors) without config.json"),
+    "names": (["model.pth"], "weights (model.pth) that are not named consolidated.NN.pth"),
+    "unfinished": (["model.safetensors.part"], "an unfinished download (model.safetensors.part)"),
     "no weights": (
         ["config.json"],
-        "config.json is there, but no weights: neither model.safetensors nor pytorch_model",
+        "contains config.json but no weights: neither model.safetensors nor pytorch_model",
     ),
 }
 
@@ -59,16 +62,16 @@ def test_what_a_folder_looks_like(files, line, refusal, tmp_path) -> None:
 def test_a_file_is_no_folder(refusal, tmp_path) -> None:
     path = tmp_path / "model.pth"
     path.touch()
-    assert refusal(path) == f"--ckpt_dir {path}: is a file, expected a folder"
+    assert refusal(path) == f"`ckpt_dir` {path}: is a file, expected a folder"
     path = tmp_path / "model.gguf"
     path.touch()
     assert refusal(path).endswith(
-        "expected a folder; `python run_convert_gguf.py --gguf FILE --output_dir DIR` makes a folder of it"
+        "expected a folder; convert it with `python run_convert_gguf.py --gguf FILE --output_dir DIR`"
     )
 
 
 def test_a_revision_is_of_the_hub(folder, refusal) -> None:
-    assert refusal(folder, revision="main") == f"--revision main: of a model on the hub; {folder} is a folder"
+    assert refusal(folder, revision="main") == f"`revision` main: only for models on the hub, but {folder} is a folder"
 
 
 def test_names(tmp_path, monkeypatch) -> None:

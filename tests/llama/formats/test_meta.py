@@ -20,19 +20,22 @@ NARROW = {EMBEDDING: torch.ones(384, 30)}
 HIGH = {EMBEDDING: torch.ones(400, 32), "output.weight": torch.ones(400, 32)}
 BROKEN_WEIGHTS: dict[str, tuple[Change, str]] = {
     "missing": (lambda weights: weights.pop(W1), rf"weight {W1} is missing \(1 in all\)"),
-    "extra": (lambda weights: weights.update(bias=weights[NORM]), r"weight bias is in no LLaMA .* \(1 in all\)"),
+    "extra": (lambda weights: weights.update(bias=weights[NORM]), r"unexpected weight bias .* \(1 in all\)"),
     "layer too many": (lambda weights: weights.update({W1.replace("0", "2"): weights[W1]}), r"weight layers\.2\.feed"),
     "other shape": (
         lambda weights: weights.update({W1: weights[W1][:-1]}),
-        rf"{W1} has shape \(87, 32\), params\.json and 1 shard\(s\) make it \(88, 32\)$",
+        rf"{W1} has shape \(87, 32\), expected \(88, 32\) from params\.json and 1 shard\(s\)$",
     ),
     "other rank": (lambda weights: weights.update({NORM: weights[NORM][None]}), r"norm\.weight has shape \(1, 32\), "),
     "integers": (lambda weights: weights.update({W1: weights[W1].int()}), rf"{W1} is torch\.int32, expected floating"),
-    "narrow embedding": (lambda weights: weights.update(NARROW), r"has shape \(384, 30\), .* make it \(384, 32\)$"),
+    "narrow embedding": (
+        lambda weights: weights.update(NARROW),
+        r"has shape \(384, 30\), expected \(384, 32\) from .*$",
+    ),
     "other vocabulary": (
         lambda weights: weights.update(HIGH),
-        r"tok_embeddings\.weight has shape \(400, 32\), .* make it \(384, 32\);"
-        r" the tokenizer's 384 pieces and the embedding's 400 rows do not belong together",
+        r"tok_embeddings\.weight has shape \(400, 32\), expected \(384, 32\) from .*;"
+        r" the tokenizer has 384 pieces, the embedding 400 rows: they do not match",
     ),
     "no tensor": (lambda weights: weights.update({NORM: 1.0}), "expected a dictionary of tensors"),
     "no name": (lambda weights: weights.update({1: weights[NORM]}), "expected a dictionary of tensors"),
@@ -49,12 +52,12 @@ def test_each_shard_is_checked(sharded, change_weights, refusal) -> None:
     change_weights(sharded, lambda weights: weights.update({W1: weights[W1][:-1]}), shard=1)
     message = refusal(sharded)
     assert message.startswith(f"{sharded}/consolidated.01.pth: {W1} has shape (43, 32), ")
-    assert message.endswith("2 shard(s) make it (44, 32)")
+    assert message.endswith("expected (44, 32) from params.json and 2 shard(s)")
 
 
 def test_shards_that_cannot_be_equal(sharded, refusal) -> None:
     shutil.copy(sharded / "consolidated.01.pth", sharded / "consolidated.02.pth")
-    assert f"{EMBEDDING} (384, 32) cannot be in 3 equal shards" in refusal(sharded)
+    assert f"{EMBEDDING} (384, 32) cannot be split into 3 equal shards" in refusal(sharded)
 
 
 @pytest.mark.parametrize(("shard", "absent"), [(0, "00"), (1, "01")])
@@ -66,12 +69,12 @@ def test_missing_shard(shard, absent, sharded, refusal) -> None:
 
 def test_last_shard_missing(sharded, refusal) -> None:
     (sharded / "consolidated.01.pth").unlink()  # no number tells, the shapes do
-    assert "has shape (384, 16), params.json and 1 shard(s) make it (384, 32)" in refusal(sharded)
+    assert "has shape (384, 16), expected (384, 32) from params.json and 1 shard(s)" in refusal(sharded)
 
 
 def test_folder_without_weights(folder, refusal) -> None:
     (folder / "consolidated.00.pth").unlink()
-    assert refusal(folder) == f"{folder}: no consolidated.NN.pth in it"
+    assert refusal(folder) == f"{folder}: contains no consolidated.NN.pth"
 
 
 def test_params_are_checked(folder, change_params, refusal) -> None:
@@ -112,18 +115,18 @@ def test_damaged_files(folder, refusal) -> None:
     whole = path.read_bytes()
     for length in (4, 5000, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:length])
-        assert refusal(folder).startswith(f"{path}: damaged or cut off: ")
+        assert refusal(folder).startswith(f"{path}: damaged or truncated: ")
     path.write_bytes(whole.replace(b"norm.weight", b"norm\xff\xffeight", 1))  # no text any more: another exception
-    assert refusal(folder).startswith(f"{path}: damaged or cut off: ")
+    assert refusal(folder).startswith(f"{path}: damaged or truncated: ")
     for other in (b"", b"PK"):
         path.write_bytes(other)
-        assert refusal(folder).startswith(f"{path}: no archive of torch.save")
+        assert refusal(folder).startswith(f"{path}: not a torch.save archive")
 
 
 @pytest.mark.parametrize("name", ["consolidated.00.pth", "tokenizer.model", "params.json"])
 def test_git_lfs_pointers(name, folder, refusal) -> None:
     (folder / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
-    expected = f"{folder / name}: is a Git LFS pointer, not the file itself; `git lfs pull` fetches it"
+    expected = f"{folder / name}: is a Git LFS pointer, not the file itself; run `git lfs pull`"
     assert refusal(folder) == expected
 
 
@@ -137,13 +140,13 @@ def test_git_lfs_pointers(name, folder, refusal) -> None:
 )
 def test_model_parallel_size_is_checked(params, size, message, make_checkpoint, tmp_path) -> None:
     folder = make_checkpoint(tmp_path, **params)
-    with pytest.raises(CheckpointError, match=f"^--model_parallel_size {size} does not divide {message}$"):
+    with pytest.raises(CheckpointError, match=f"^`model_parallel_size` {size} does not divide {message}$"):
         open_checkpoint(str(folder)).model_parallel_size(size, size)
 
 
 def test_vocabulary_that_no_rank_can_share(make_checkpoint, tmp_path) -> None:
     folder = make_checkpoint(tmp_path, n_heads=5, dim=40, multiple_of=5)
-    with pytest.raises(CheckpointError, match=r"^--model_parallel_size 5 does not divide the vocabulary, 384$"):
+    with pytest.raises(CheckpointError, match=r"^`model_parallel_size` 5 does not divide the vocabulary, 384$"):
         open_checkpoint(str(folder)).model_parallel_size(5, 5)
 
 
@@ -176,7 +179,7 @@ def test_an_archive_that_unpacks_to_more_is_refused(make_checkpoint, tmp_path) -
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in parts.items():
             archive.writestr(name, content)
-    with pytest.raises(CheckpointError, match=r"\.pth: is compressed, which a file of torch\.save is not$"):
+    with pytest.raises(CheckpointError, match=r"\.pth: is compressed, expected an uncompressed torch\.save archive$"):
         open_checkpoint(str(folder))
 
 

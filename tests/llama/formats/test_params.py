@@ -47,13 +47,13 @@ def test_what_may_be_left_out(path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"n_head": 4}, r"unknown key 'n_head'; known are dim, n_layers, .*, max_batch_size"),
+        ({"n_head": 4}, r"unknown key 'n_head', expected dim, n_layers, .*, max_batch_size"),
         ({"use_scaled_rope": 1}, r"use_scaled_rope is 1, expected true or false$"),
-        ({"vision_chunk_size": 560}, r"unknown key 'vision_chunk_size'; it is a vision model's; known are"),
-        ({"lora_args": {"rank": 8}}, r"unknown key 'lora_args'; it is of an adapter"),
-        ({"quantization_args": {}}, r"unknown key 'quantization_args'; it is of quantized weights"),
-        ({"moe_args": {}}, r"unknown key 'moe_args'; it is of a mixture of experts"),
-        ({"head_dim": 7}, r"head_dim 7 is odd; rotary embeddings turn pairs$"),
+        ({"vision_chunk_size": 560}, r"unknown key 'vision_chunk_size' of a vision model, expected"),
+        ({"lora_args": {"rank": 8}}, r"unknown key 'lora_args' of a LoRA adapter"),
+        ({"quantization_args": {}}, r"unknown key 'quantization_args' of quantized weights"),
+        ({"moe_args": {}}, r"unknown key 'moe_args' of a mixture of experts"),
+        ({"head_dim": 7}, r"head_dim 7 is odd, expected an even number"),
         ({"dim": "32"}, r"dim is '32', expected a whole number$"),
         ({"dim": 32.0}, r"dim is 32\.0, expected a whole number$"),
         ({"n_layers": None}, r"n_layers is None, expected a whole number$"),
@@ -65,8 +65,8 @@ def test_what_may_be_left_out(path) -> None:
         ({"norm_eps": float("nan")}, r"norm_eps is nan, expected a number above 0$"),
         ({"vocab_size": -2}, r"vocab_size is -2, expected a number above 0$"),
         ({"multiple_of": -1}, r"multiple_of is -1, expected a number above 0$"),
-        ({"dim": 30}, r"dim 30 over n_heads 4 is no even width of a head"),
-        ({"dim": 12}, r"dim 12 over n_heads 4 is no even width of a head"),
+        ({"dim": 30}, r"dim 30 / n_heads 4 is not an even whole number"),
+        ({"dim": 12}, r"dim 12 / n_heads 4 is not an even whole number"),
         ({"n_kv_heads": 3}, r"3 key-value heads do not divide 4 heads"),
     ],
 )
@@ -86,10 +86,10 @@ def test_missing_key(key, path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b'{"dim": 32,', "not readable as JSON"),
-        (b'{"dim": "\xff"}', "not readable as JSON"),
+        (b'{"dim": 32,', "invalid JSON"),
+        (b'{"dim": "\xff"}', "invalid JSON"),
         (b"[1, 2]", "expected a JSON object, found list"),
-        (None, "no such file; a checkpoint in Meta's format has one"),
+        (None, "no such file; a checkpoint in Meta's format needs it"),
     ],
 )
 def test_wrong_file(content, message, path) -> None:

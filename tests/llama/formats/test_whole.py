@@ -34,7 +34,7 @@ def test_one_flipped_bit_anywhere(folder, tmp_path, kind) -> None:
         flipped[place] ^= 1 << int(generator.integers(8))
         path.write_bytes(flipped)
         if kind == "archive":
-            with pytest.raises(CheckpointError, match=rf"^{path}: damaged: Bad CRC-32 .*; fetch it again$"):
+            with pytest.raises(CheckpointError, match=rf"^{path}: damaged: Bad CRC-32 .*; download it again$"):
                 whole_hash(path)
         else:
             assert whole_hash(path) != first
@@ -89,7 +89,7 @@ def test_one_flipped_bit_in_a_model_that_is_imported(folder, tmp_path, kind, one
     if kind == "safetensors":
         assert load(str(folder)).fingerprint not in (first, None)
     else:
-        with pytest.raises(CheckpointError, match=rf"^{path}: damaged: Bad CRC-32 .*; fetch it again$"):
+        with pytest.raises(CheckpointError, match=rf"^{path}: damaged: Bad CRC-32 .*; download it again$"):
             load(str(folder))
 
 

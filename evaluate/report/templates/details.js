@@ -1,0 +1,102 @@
+// The details of an example: its text, the prediction of each method, scores and prompts of the selected methods.
+const FIELD = "{text}", FEW = 6;
+
+function chosenDraws(set, state) {
+  const chosen = set.methods[state.method].draws.map((draw) => [set.methods[state.method], draw]);
+  const kept = state.draw === "" ? chosen : [chosen[state.draw]];
+  return state.other === "" ? kept : [...kept, ...set.methods[state.other].draws.map((draw) => [set.methods[state.other], draw])];
+}
+
+function nameOf([method, draw]) {
+  return method.draws.length > 1 ? `${method.name}, ${draw.name}` : method.name;
+}
+
+function detail(set, state, n) {
+  const draws = chosenDraws(set, state);
+  const text = set.texts
+    ? make("p", { class: "whole" }, set.texts[n])
+    : make("p", {}, "The text is not shown: the prompt file was missing when this page was made.");
+  const cut = draws.filter(([, draw]) => draw.cut.includes(n)).map(nameOf);
+  const note = cut.length ? make("p", { class: "note" }, `Text truncated for: ${cut.join("; ")}.`) : null;
+  const parts = [text, note, answers(set, n), scores(set, state, draws, n), generated(draws, n), ...prompts(set, draws, n)];
+  return make("div", {}, ...parts.filter((part) => part !== null));
+}
+
+function grid(caption, header, rows) {
+  const head = make("tr", {}, ...header.map((text) => make("th", { scope: "col" }, text)));
+  const body = rows.map((row) => make("tr", {}, make("th", { scope: "row" }, row[0]), ...row.slice(1).map((cell) => make("td", {}, cell))));
+  const inside = make("table", { class: "data" }, make("caption", {}, caption), make("thead", {}, head), make("tbody", {}, ...body));
+  return make("div", { class: "scroll", role: "group", tabindex: 0, "aria-label": caption }, inside);
+}
+
+function answers(set, n) {
+  const rows = set.methods.map((method) => {
+    const said = [...set.answers(method, n)].flatMap(([place, count]) => [verdict(set, place, n), `${share(method, count)}  `]);
+    return [method.name, make("span", {}, ...said)];
+  });
+  return make("details", set.methods.length > FEW ? {} : { open: "" }, make("summary", {}, "Predictions of all methods"), grid("Predictions", ["Method", "Prediction"], rows));
+}
+
+function scores(set, state, draws, n) {
+  const scoring = draws.filter(([, draw]) => draw.scores);
+  if (scoring.length === 0) return null;
+  const found = scoring.map(([, draw]) => new Map(set.scores(draw, n).map(([place, nats, p]) => [place, [nats, p]])));
+  const places = [...new Set(found.flatMap((column) => [...column.keys()]))];
+  const rows = places.map((place) => [
+    set.truths && set.truths[n] === place ? make("b", {}, `${set.label(place)} (ground truth)`) : set.label(place),
+    ...found.map((column, k) => scoreCell(column.get(place), scoring[k][1].predictions[n] === place, state.nats)),
+  ]);
+  const caption = `${state.nats ? "Scores in nats" : "Probabilities"}; ← prediction`;
+  return grid(caption, ["Label word", ...scoring.map(nameOf)], rows);
+}
+
+function scoreCell(found, isPrediction, inNats) {
+  if (!found) return "";
+  const [nats, p] = found;
+  const text = inNats ? nats.toFixed(3) : `${(100 * p).toFixed(1)} %`;
+  const bar = make("span", { class: "bar" });
+  bar.style.width = `${4 * p}rem`;
+  const number = make(isPrediction ? "b" : "span", { class: "score" }, text, isPrediction ? " ←" : "");
+  return make("span", {}, number, inNats ? null : bar);
+}
+
+function generated(draws, n) {
+  const writing = draws.filter(([, draw]) => draw.generations);
+  if (writing.length === 0) return null;
+  return grid("Generated text", ["Method", "Text"], writing.map((pair) => [nameOf(pair), JSON.stringify(pair[1].generations[n])]));
+}
+
+function prompts(set, draws, n) {
+  const users = new Map();
+  for (const pair of draws) {
+    const place = at(pair[1].prompts, n);
+    if (place !== null && place !== undefined) users.set(place, [...(users.get(place) || []), nameOf(pair)]);
+  }
+  if (!set.texts) return [];
+  return [...users].map(([place, names]) => make("details", {}, make("summary", {}, `Prompt of ${names.join("; ")}`),
+    promptText(set, set.prompts[place], n)));
+}
+
+function promptText(set, [parts, completion, separator], n) {
+  let demonstrations = 0;
+  const answer = set.parts[completion];
+  const scored = answer.includes(FIELD); // then {text} in the prompt is text of a demonstration
+  const shown = parts.map(([kind, place]) => {
+    const text = set.parts[place];
+    if (kind !== "demonstration") return make("span", { class: kind }, ...(scored || kind !== "own" ? [text] : filled(text, set.texts[n])));
+    demonstrations += 1;
+    return make("span", { class: kind, "data-name": `demonstration ${demonstrations}` }, text);
+  });
+  return make("pre", {}, ...shown, arrow(separator < 0 ? null : set.parts[separator]), ...filled(answer, set.texts[n]));
+}
+
+function arrow(separator) { // one space is the default
+  return separator === null ? "\n\n→ " : `\n\n→ (joined by ${JSON.stringify(separator)}) `;
+}
+
+// Fills the last {text}, as llama/templates.py does. {label_word} stays: each label word is scored there.
+function filled(template, text) {
+  const place = template.lastIndexOf(FIELD);
+  if (place < 0) return [template];
+  return [template.slice(0, place), make("mark", {}, text), template.slice(place + FIELD.length)];
+}

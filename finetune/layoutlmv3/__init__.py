@@ -1,0 +1,1 @@
+"""LayoutLMv3 as a classifier of words or blocks."""

@@ -1,0 +1,1 @@
+"""LLaMA with LoRA as a classifier of page blocks."""

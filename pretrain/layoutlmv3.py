@@ -1,0 +1,291 @@
+"""LayoutLMv3 pre-trained on unlabelled pages: from pages to a model that fine-tuning opens, in one run folder."""
+
+import os
+import sys
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import seed_everything
+from safetensors.torch import load_file, save_file
+from transformers import LayoutLMv3Config as ModelConfig
+from transformers import LayoutLMv3Model, LayoutLMv3Processor
+
+from documents.boxes import SEGMENT, check_boxes_flag
+from documents.chunks import SPECIAL_TOKENS, Chunk, chunk_layout
+from documents.images import ImageFile
+from documents.layoutlmv3 import (
+    checkpoint_gradients,
+    chunk_length,
+    load_image_processor,
+    load_processor,
+    make_random,
+    train_biases,
+)
+from documents.pages import Splits, flat
+from documents.prepared import prepare
+from documents.pretrained import RANDOM, check_weights, one_line
+from documents.unlabelled import UnlabelledOptions, read_unlabelled
+from preprocess.errors import InputError
+from preprocess.files import PathFlag, check_writable, write_bytes, write_json
+from preprocess.seals import check_seal
+from pretrain.codebook import FILE, KMEANS, Codebook, CodebookOptions, KMeansCodebook, prepared_codes
+from pretrain.examples import Masker
+from pretrain.initial import shape_of_roberta, take_weights, tokenizer_of_roberta
+from pretrain.model import PretrainingModel
+from pretrain.model_card import write_card
+from pretrain.modules import Pretraining, PretrainingData, PretrainingOptions
+from pretrain.objectives import MIM, ObjectiveOptions
+from pretrain.preview import draw_preview
+from training import lightning as by_lightning
+from training.figures import write_curves
+from training.lightning import LightningOptions
+from training.run_folder import base_folder, begin, circumstances, is_first_process, quiet_libraries
+
+STEPS = 500_000
+PREVIEWED = 2  # pages that are read, one of which is held out
+HEADS = "heads.safetensors"  # beside the model
+
+
+@dataclass(frozen=True)
+class LayoutLMv3PretrainingConfig:
+    """Pre-train LayoutLMv3 on unlabelled pages, or continue its pre-training.
+
+    Args:
+        model: A hub id, a folder in transformers' form, or random (small, with a tokenizer of its own; with
+            --init_text of that model's shape, with its tokenizer).
+        output_dir: The run folder: configuration, logs, checkpoints, metrics; in model/ the model with its processor
+            and its card, the heads and the codebook.
+        image_tokenizer: kmeans (trained on the train pages), a folder with codebook.safetensors, or a
+            FlavaImageCodebook as a folder or a hub id; it tells the codes of mim.
+        codebook_size: Codes of kmeans.
+        init_text: Take embeddings and layers from this RoBERTa, a folder or a hub id.
+        init_image: Take the projection of patches from this DiT or BEiT, a folder or a hub id.
+        visual: The model reads images; False: texts and boxes alone, of --model random.
+        max_length: Tokens of a chunk, at most those of the model.
+        stride: Tokens that a chunk shares with the one before.
+        boxes: Whose box a word has: that of its segment (segment) or its own (word).
+        preview: Draw the masks of the first train page into this PNG file, and stop there.
+        overwrite: Begin anew where the run folder holds a run.
+        pages: Where pages come from.
+        hidden: What is hidden.
+        training: How the model is trained.
+        lightning: Where it computes.
+    """
+
+    model: PathFlag = "microsoft/layoutlmv3-base"
+    output_dir: PathFlag = "runs/pretrain"
+    image_tokenizer: PathFlag = KMEANS
+    codebook_size: int = 512
+    init_text: PathFlag = ""
+    init_image: PathFlag = ""
+    visual: bool = True
+    max_length: int = 512
+    stride: int = 0
+    boxes: str = SEGMENT
+    preview: PathFlag = ""
+    overwrite: bool = False
+    pages: UnlabelledOptions = field(default_factory=UnlabelledOptions)
+    hidden: ObjectiveOptions = field(default_factory=ObjectiveOptions)
+    training: PretrainingOptions = field(default_factory=PretrainingOptions)
+    lightning: LightningOptions = field(default_factory=LightningOptions)
+
+    def __post_init__(self) -> None:
+        check_boxes_flag(self.boxes)
+        if self.stride < 0 or self.max_length < self.stride + SPECIAL_TOKENS + 1:
+            raise InputError(
+                f"--stride {self.stride}: expected 0 to less than --max_length {self.max_length} without special tokens"
+            )
+        if self.codebook_size < 2:
+            raise InputError(f"--codebook_size {self.codebook_size}: expected 2 or more")
+        if not self.visual and (MIM in self.hidden.chosen or self.model != RANDOM or self.init_image):
+            raise InputError("--visual False: expected --model random, no --init_image, and --objectives without mim")
+        if self.preview:
+            check_writable(self.preview, "--preview")
+
+
+@dataclass(frozen=True)
+class Base:
+    """A model to pre-train, with its processor.
+
+    Args:
+        name: As cards call it.
+        processor: Without OCR: words and boxes are given.
+        notes: What was taken from where.
+    """
+
+    name: str
+    model: LayoutLMv3Model
+    processor: LayoutLMv3Processor
+    notes: list[str]
+
+
+def pretrain_layoutlmv3(config: LayoutLMv3PretrainingConfig) -> None:
+    """Train, or go on with it, then save the model that tells best what is hidden on the held-out pages."""
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        raise InputError("torchrun: run it as plain python; --devices says on how many devices Lightning trains")
+    config = replace(config, training=config.training.filled(steps=STEPS))
+    folder, seed = Path(config.output_dir), config.training.seed
+    quiet_libraries()
+    by_lightning.quiet_lightning()
+    if config.preview:
+        show(config)
+        return
+    leads = is_first_process()
+    if leads and begin(config):
+        return
+    read = partial(read_unlabelled, config.pages, config.boxes, seed)
+    splits, images = prepare(read, load_image_processor(config.model), folder)
+    seed_everything(seed, verbose=False)
+    base = load_base(config, splits, folder)
+    length = chunk_length(base.model, base.processor, config.max_length)
+    if length < config.stride + SPECIAL_TOKENS + 1:
+        raise InputError(f"--stride {config.stride}: {config.model} takes only {length} tokens")
+    chunked = partial(chunk_layout, tokenizer=base.processor.tokenizer, max_length=length, stride=config.stride)
+    train, held_out = chunked(splits.train), chunked(splits.validation)
+    codebook, codes = image_codes(config, base.model.config, splits, images, folder)
+    side = base.model.config.input_size // base.model.config.patch_size
+    masker = Masker(config.hidden, base.processor, side, codes, seed)
+    data = PretrainingData(
+        *(train, held_out, masker, base.processor, images, config.training, config.lightning.num_workers, config.visual)
+    )
+    seed_everything(seed, verbose=False)  # dropout is the same whether the model was made or found
+    codes_of_head = 0 if codebook is None else codebook.size
+    model = PretrainingModel(base.model, config.hidden.chosen, codes_of_head, config.hidden.cpc_areas)
+    notes = [*base.notes, *take_heads(model, Path(config.model))]
+    if leads:
+        print("\n".join(notes))
+    trained = trained_model(config, model, data)
+    if leads:
+        save(config, base, model, codebook, trained | {"data": counts(splits, train, held_out)})
+
+
+def show(config: LayoutLMv3PretrainingConfig) -> None:
+    """Draw the masks of the first train page into `--preview`; the run folder is left alone."""
+    pages, seed = replace(config.pages, train_pages=PREVIEWED), config.training.seed
+    with TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        read = partial(read_unlabelled, pages, config.boxes, seed)
+        splits, images = prepare(read, load_image_processor(config.model), folder)
+        base = load_base(config, splits, folder)
+        side = base.model.config.input_size // base.model.config.patch_size
+        codes = np.zeros((len(images), side * side), int)  # which they are is not drawn
+        length = chunk_length(base.model, base.processor, config.max_length)
+        chunk = chunk_layout(splits.train, base.processor.tokenizer, length, config.stride)[0]
+        masker = Masker(config.hidden, base.processor, side, codes, seed)
+        write_bytes(config.preview, draw_preview(images[chunk.image], chunk, masker))
+    print(f"written to {config.preview}: {splits.train[0].place}")
+
+
+def load_base(config: LayoutLMv3PretrainingConfig, splits: Splits, folder: Path) -> Base:
+    """The model that `--model` names, in float32, with what `--init_text` and `--init_image` give it.
+
+    Raises:
+        InputError: Not there, damaged, not a LayoutLMv3.
+    """
+    place, name = config.model, Path(config.model).name
+    if config.model == RANDOM:
+        kept = base_folder(folder, RANDOM)
+        if not (kept / "config.json").is_file():
+            shape = shape_of_roberta(config.init_text) if config.init_text else None
+            tokenizer = tokenizer_of_roberta(config.init_text) if config.init_text else None
+            texts = [block.text for block in flat(splits.train)]
+            make_random(LayoutLMv3Model, texts, kept, shape, tokenizer, visual_embed=config.visual)
+        check_seal(kept)
+        place = str(kept)
+    processor = load_processor(place)
+    with one_line(place):
+        model, report = LayoutLMv3Model.from_pretrained(place, dtype=torch.float32, output_loading_info=True)
+    check_weights(place, report["missing_keys"], "")
+    train_biases(model)
+    taken = take_weights(model, config.init_text, config.init_image)
+    return Base(name, model, processor, taken.lines(config.init_text, config.init_image, config.model))
+
+
+def take_heads(model: PretrainingModel, folder: Path) -> list[str]:
+    """Put the heads of an earlier pre-training into a model, those that fit; what was taken and what is random."""
+    own, path = model.own_state(), folder / HEADS
+    found = load_file(path) if path.is_file() else {}
+    fitting = {name: weight for name, weight in found.items() if name in own and own[name].shape == weight.shape}
+    model.load_state_dict(fitting, strict=False)
+    names = sorted({name.removeprefix("heads.").partition(".")[0] for name in own.keys() - fitting.keys()})
+    taken = [f"{len(fitting)} weights of heads from {path}"] if fitting else []
+    return [*taken, *([f"random heads: {', '.join(names)}"] if names else [])]
+
+
+def image_codes(
+    config: LayoutLMv3PretrainingConfig, shape: ModelConfig, splits: Splits, images: ImageFile, folder: Path
+) -> tuple[Codebook | None, np.ndarray | None]:
+    """The image tokenizer and the codes of all images, (N, P); None where nothing is asked of patches."""
+    if MIM not in config.hidden.chosen:
+        return None, None
+    asked = CodebookOptions(config.image_tokenizer, config.codebook_size, config.training.seed)
+    return prepared_codes(asked, shape, [page.image for page in splits.train], images, folder)
+
+
+def trained_model(
+    config: LayoutLMv3PretrainingConfig, model: PretrainingModel, data: PretrainingData
+) -> dict[str, Any]:
+    """Train the model, or go on with it; it has the best weights then. For the metrics: steps and seconds."""
+    folder = Path(config.output_dir)
+    if config.training.gradient_checkpointing:
+        checkpoint_gradients(model.backbone)
+    module = Pretraining(model, config.training, data.shares())
+    trainer = by_lightning.make_trainer(config.training, config.lightning, folder, sys.stderr.isatty())
+    if is_first_process():
+        write_json(folder / "configuration.json", {"configuration": asdict(config)} | circumstances())
+    trained = by_lightning.train(trainer, module, data, folder)
+    entries = by_lightning.history_of(trainer)
+    best = next(entry for entry in entries if entry["step"] == trained["best_step"] and "eval_loss" in entry)
+    figures = {name.removeprefix("eval_"): value for name, value in best.items() if name.startswith("eval_")}
+    return trained | {"held_out": figures}
+
+
+def counts(splits: Splits, train: list[Chunk], held_out: list[Chunk]) -> dict[str, Any]:
+    """How much of what there was."""
+    return {
+        "train": {"pages": len(splits.train), "chunks": len(train), "words": len(flat(splits.train))},
+        "held_out": {"pages": len(splits.validation), "chunks": len(held_out), "words": len(flat(splits.validation))},
+        "pages_without_text": splits.blank["train"],
+        "repaired": splits.repairs,
+    }
+
+
+def save(
+    config: LayoutLMv3PretrainingConfig,
+    base: Base,
+    model: PretrainingModel,
+    codebook: Codebook | None,
+    metrics: dict[str, Any],
+) -> None:
+    """Write model, heads, codebook and card; the metrics, which say that the run is finished, last."""
+    folder = Path(config.output_dir)
+    place = folder / "model"
+    model.backbone.config.architectures = [LayoutLMv3Model.__name__]
+    model.backbone.save_pretrained(place)
+    base.processor.save_pretrained(place)
+    save_file({name: weight.contiguous().cpu() for name, weight in model.own_state().items()}, place / HEADS)
+    if isinstance(codebook, KMeansCodebook):
+        codebook.save(place / FILE)
+    write_card(config, base.name, base.notes, metrics, place)
+    write_curves(folder)
+    write_json(folder / "metrics.json", metrics)
+    print(summary(metrics, folder))
+
+
+def summary(metrics: dict[str, Any], folder: Path) -> str:
+    """One screen: what was mended, which checkpoint, how well each objective is told."""
+    data, found = metrics["data"], metrics["held_out"]
+    lines = [f"{what.replace('_', ' ')}: {number}" for what, number in data["repaired"].items() if number]
+    lines.append(f"best checkpoint: step {metrics['best_step']} of {metrics['steps']}")
+    names = [name.removesuffix("_accuracy") for name in found if name.endswith("_accuracy")]
+    for name in names:
+        lines.append(
+            f"held out, {name}: loss {found[f'{name}_loss']:.4f}, accuracy {found[f'{name}_accuracy']:.4f}, "
+            f"most frequent answer {found[f'{name}_most_frequent']:.4f}"
+        )
+    return "\n".join([*lines, f"written to {folder}"])

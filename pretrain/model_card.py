@@ -1,0 +1,48 @@
+"""The card of a pre-trained model: from what, on what, what it tells of hidden words and patches."""
+
+from pathlib import Path
+from typing import Any
+
+from documents.pretrained import LICENCE, LICENCE_NOTE, RANDOM
+from preprocess.files import write_bytes
+from training.card import training_section
+
+NAMES = {
+    "mlm": "masked words",
+    "mim": "masked patches",
+    "wpa": "word-patch alignment",
+    "cpc": "cell positions",
+}
+
+
+def write_card(config: Any, name: str, notes: list[str], metrics: dict[str, Any], folder: Path) -> None:
+    """`folder`/README.md.
+
+    Args:
+        config: Of the run.
+        name: Of the model that it began with.
+        notes: What was taken from where.
+    """
+    heading = ["library_name: transformers", "tags: [layoutlmv3, pre-training]"]
+    if name != RANDOM:
+        heading.append(f"license: {LICENCE}")
+        heading += [] if Path(config.model).exists() else [f"base_model: {config.model}"]
+    found, data = metrics["held_out"], metrics["data"]
+    rows = [
+        f"| {NAMES[objective]} | {found[f'{objective}_loss']:.4f} | {found[f'{objective}_accuracy']:.4f} "
+        f"| {found[f'{objective}_most_frequent']:.4f} |"
+        for objective in config.hidden.chosen
+    ]
+    kept = f"{data['train']['pages']} pages of {config.pages.dataset}, without labels"
+    lines = [
+        *("---", *heading, "---", "", "# LayoutLMv3, pre-trained", ""),
+        f"Pre-trained on {kept}; step {metrics['best_step']} of {metrics['steps']}. {'; '.join(notes)}.",
+        *("", f"| held out, {data['held_out']['pages']} pages | loss | accuracy | most frequent answer |"),
+        *("|---|---:|---:|---:|", *rows, ""),
+        "`LayoutLMv3Model.from_pretrained` opens this folder, and so does `run_finetune_layoutlmv3.py --model`.",
+        "`heads.safetensors` holds the heads of the objectives, `codebook.safetensors` the image tokenizer.",
+        "",
+        *([LICENCE_NOTE, ""] if name != RANDOM else []),
+        *training_section(Path(config.output_dir)),
+    ]
+    write_bytes(folder / "README.md", "\n".join(lines).encode())

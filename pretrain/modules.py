@@ -1,0 +1,172 @@
+"""Pre-training and its chunks as PyTorch Lightning wants them: a LightningModule and a LightningDataModule."""
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from transformers import LayoutLMv3Processor
+
+from documents.chunks import IGNORED, Chunk
+from documents.images import ImageFile
+from preprocess.errors import InputError
+from pretrain.examples import Example, Masker, collate
+from pretrain.model import PretrainingModel
+from training.modules import Batches, TrainData, TrainedModule
+from training.options import StepOptions
+
+PAGES_A_STEP = 2048  # of the paper
+
+
+@dataclass(frozen=True)
+class PretrainingOptions(StepOptions):
+    """How the model is trained. The defaults are those of the paper's base model: 2,048 pages a step.
+
+    Args:
+        steps: Steps of the optimizer; default 500000.
+        adam_beta1: Of AdamW.
+        adam_beta2: Of AdamW.
+    """
+
+    batch_size: int | None = 8
+    gradient_accumulation_steps: int = PAGES_A_STEP // 8
+    warmup: float = 0.048
+    weight_decay: float = 0.01
+    eval_steps: int | None = 1000
+    adam_beta1: float = 0.9
+    adam_beta2: float = 0.98
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for flag in ("adam_beta1", "adam_beta2"):
+            if not 0 <= getattr(self, flag) < 1:
+                raise InputError(f"--{flag} {getattr(self, flag)}: expected a number from 0 to below 1")
+
+
+class Pretraining(TrainedModule):
+    """The model with its loss, its optimizer, and its figures on the held-out pages.
+
+    Args:
+        model: To train.
+        shares: Of each objective, how often the most frequent answer is right on the held-out pages.
+    """
+
+    def __init__(self, model: PretrainingModel, options: PretrainingOptions, shares: dict[str, float]):
+        super().__init__(options)
+        self.model, self.shares = model, shares
+        self.betas = (options.adam_beta1, options.adam_beta2)
+        self.seen: dict[int, dict[str, tuple[float, int, int]]] = {}  # chunk -> objective -> loss, right, asked
+
+    def training_step(self, batch: dict[str, Any], number: int) -> Tensor:
+        """The loss is that of the whole step: the sum over the objectives of the mean over all targets, on all devices
+        and in all batches that accumulate. Lightning takes the mean over batches and devices, so it gets this batch's
+        part as often."""
+        trainer, accumulated = self.trainer, self.options.gradient_accumulation_steps
+        batch.pop("chunk")
+        asked = trainer.datamodule.targets_of_step(trainer.global_step)
+        found = self.model(batch)
+        part = sum(losses.sum() / max(asked[name], 1) for name, (losses, _, _) in found.items())
+        self.note_loss(part, number)
+        return part * accumulated * trainer.world_size
+
+    def validation_step(self, batch: dict[str, Any], _: int) -> None:
+        chunks = batch.pop("chunk").tolist()
+        found = self.model(batch)
+        for place, chunk in enumerate(chunks):
+            self.seen[chunk] = {}
+            for name, (losses, right, rows) in found.items():
+                mine = rows == place
+                figures = (math.fsum(losses[mine].tolist()), int(right[mine].sum()), int(mine.sum()))
+                self.seen[chunk][name] = figures
+
+    def on_validation_epoch_end(self) -> None:
+        seen = {chunk: figures for part in self.of_all_processes(self.seen) for chunk, figures in part.items()}
+        self.seen = {}
+        figures = {"loss": 0.0}
+        for name in self.model.objectives:
+            parts = [seen[chunk][name] for chunk in sorted(seen)]
+            asked = max(sum(count for _, _, count in parts), 1)
+            figures[f"{name}_loss"] = math.fsum(loss for loss, _, _ in parts) / asked
+            figures[f"{name}_accuracy"] = sum(right for _, right, _ in parts) / asked
+            figures[f"{name}_most_frequent"] = self.shares[name]
+            figures["loss"] += figures[f"{name}_loss"]
+        self.log_dict({f"eval/{name}": value for name, value in figures.items()}, rank_zero_only=False)
+
+
+class Turns(Batches):
+    """Batches of (pass, chunk): the masks of a chunk are others in each pass."""
+
+    def drawn(self, number: int) -> list[tuple[int, int]]:
+        return [(self.turn(number), chunk) for chunk in super().drawn(number)]
+
+
+class TrainExamples(Dataset):
+    """The examples of (pass, chunk)."""
+
+    def __init__(self, chunks: Sequence[Chunk], masker: Masker):
+        self.chunks, self.masker = chunks, masker
+
+    def __getitem__(self, key: tuple[int, int]) -> tuple[int, Example]:
+        turn, number = key
+        return number, self.masker.of_training(self.chunks[number], number, turn)
+
+
+class PretrainingData(TrainData):
+    """The chunks of the train pages and of the held-out pages, masked, in batches.
+
+    Args:
+        images: Of the numbers that chunks have.
+        visual: Whether the model reads them.
+    """
+
+    def __init__(
+        self,
+        train: Sequence[Chunk],
+        held_out: Sequence[Chunk],
+        masker: Masker,
+        processor: LayoutLMv3Processor,
+        images: ImageFile,
+        options: PretrainingOptions,
+        num_workers: int,
+        visual: bool = True,
+    ):
+        super().__init__(list(range(len(train))), options, num_workers)
+        self.examples = TrainExamples(train, masker)
+        self.held_out = [(number, masker.held_out(chunk, number)) for number, chunk in enumerate(held_out)]
+        self.collator = partial(collate, processor=processor, images=images, visual=visual)
+        self.targets_of_step = lru_cache(maxsize=1)(self.count_targets)  # each batch of a step asks
+
+    def collate(self, rows: list[tuple[int, Example]]) -> dict[str, Any]:
+        return self.collator([example for _, example in rows]) | {"chunk": torch.tensor([number for number, _ in rows])}
+
+    def train_dataloader(self) -> DataLoader:
+        return self.loader(self.examples, self.make_batches(Turns), self.collate)
+
+    def val_dataloader(self) -> DataLoader:
+        return self.loader(self.held_out, self.turns(len(self.held_out)), self.collate)
+
+    def count_targets(self, step: int) -> dict[str, int]:
+        """How often each objective asks in a step of the optimizer, in all batches of all processes."""
+        counts: Counter[str] = Counter()
+        for example in self.examples_of_step(step):
+            counts.update(example.targets())
+        return counts
+
+    def examples_of_step(self, step: int) -> Iterator[Example]:
+        for number in self.numbers_of_step(step):
+            for key in self.batches.drawn(number):
+                yield self.examples[key][1]
+
+    def shares(self) -> dict[str, float]:
+        """Of each objective, the share of the most frequent answer on the held-out pages."""
+        found = {}
+        for name in self.held_out[0][1].labels:
+            labels = (label for _, example in self.held_out for label in example.labels[name])
+            counts = Counter(label for label in labels if label != IGNORED)
+            found[name] = max(counts.values(), default=0) / max(sum(counts.values()), 1)
+        return found

@@ -1,0 +1,34 @@
+"""Masked image modelling: blocks of patches, as in BEiT (Bao et al. 2022, algorithm 1)."""
+
+import math
+
+import numpy as np
+
+TRIES = 1000  # to place a block; what is left then stays unmasked
+
+
+def draw_blocks(side: int, ratio: float, least: int, aspect: float, generator: np.random.Generator) -> np.ndarray:
+    """Which patches of a page are masked, bool (side, side): int(ratio * side * side) of them.
+
+    Blocks of at least `least` patches, of a height by width between `aspect` and 1 / `aspect`, are placed anywhere.
+    They may overlap; one that would mask more than are left to mask is drawn again.
+
+    Args:
+        side: Patches in a row, and rows.
+    """
+    masked = np.zeros((side, side), bool)
+    left, tries = int(ratio * side * side), 0
+    while left and tries < TRIES:
+        tries += 1
+        area = generator.uniform(min(least, left), max(least, left))
+        form = math.exp(generator.uniform(math.log(aspect), math.log(1 / aspect)))
+        height, width = round(math.sqrt(area * form)), round(math.sqrt(area / form))
+        if not (1 <= height <= side and 1 <= width <= side):
+            continue
+        top, start = int(generator.integers(side - height + 1)), int(generator.integers(side - width + 1))
+        block = masked[top : top + height, start : start + width]
+        new = block.size - int(block.sum())
+        if new <= left:
+            block[:] = True
+            left -= new
+    return masked

@@ -1,0 +1,49 @@
+"""What the tests of pretrain/ share: a small random LayoutLMv3 with its processor, runs of a few seconds."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random LayoutLMv3 without dropout, with its processor."""
+    from transformers import LayoutLMv3Model
+
+    from documents.layoutlmv3 import make_random
+
+    folder = tmp_path_factory.mktemp("small")
+    texts = ["figure note equals item page chapter photo overview rows rain market play today"] * 50
+    make_random(LayoutLMv3Model, texts, folder, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    return folder
+
+
+@pytest.fixture
+def quick(pages_with_images: Path, tmp_path: Path) -> Callable[..., Any]:
+    """(folder, training, hidden, lightning as dictionaries, options of the run) -> the options of a run of seconds."""
+    from documents.unlabelled import UnlabelledOptions
+    from pretrain.layoutlmv3 import LayoutLMv3PretrainingConfig
+    from pretrain.modules import PretrainingOptions
+    from pretrain.objectives import ObjectiveOptions
+    from training.lightning import LightningOptions
+
+    few = {"steps": 4, "eval_steps": 2, "logging_steps": 1, "batch_size": 2, "gradient_accumulation_steps": 1}
+
+    def options(
+        folder: str = "run",
+        training: dict | None = None,
+        hidden: dict | None = None,
+        lightning: dict | None = None,
+        **more: Any,
+    ) -> Any:
+        return LayoutLMv3PretrainingConfig(
+            **{"model": "random", "output_dir": str(tmp_path / folder), "codebook_size": 16} | more,
+            pages=UnlabelledOptions(dataset_path=str(pages_with_images), validation_fraction=0.3),
+            hidden=ObjectiveOptions(**hidden or {}),
+            training=PretrainingOptions(**few | {"learning_rate": 1e-3} | (training or {})),
+            lightning=LightningOptions(**{"accelerator": "cpu"} | (lightning or {})),
+        )
+
+    return options

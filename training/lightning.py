@@ -1,0 +1,254 @@
+"""Training with PyTorch Lightning: Trainer, evaluation, logs, checkpoints, resuming."""
+
+import contextlib
+import logging
+import os
+import re
+import signal
+import sys
+import time
+import warnings
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
+from preprocess.errors import InputError, first_line
+from training.modules import TrainData, TrainedModule
+from training.options import CSV, TENSORBOARD, StepOptions
+from training.run_folder import seconds_of, write_log
+from training.state import read_state
+
+LAST, BEST = "last.ckpt", "best.ckpt"
+STATE = ("global_step", "state_dict", "optimizer_states", "lr_schedulers", "loops", "callbacks", "rng")
+PROCESSES = 4 * max(os.cpu_count() or 1, 4)  # each has a copy of the model
+DEVICES = re.compile(r"auto|-1|\d+(,\d+)*")
+STRATEGIES = ("auto", "ddp")  # those whose checkpoints are one file
+
+
+@dataclass(frozen=True)
+class LightningOptions:
+    """Where and in which precision Lightning computes, by its own names.
+
+    Args:
+        accelerator: auto, cpu, gpu, ...
+        devices: Number of devices (2), their indices (0,1), -1 for all, or auto.
+        strategy: Strategy for several devices: auto or ddp.
+        precision: 32-true, bf16-mixed, 16-mixed, ...
+        num_workers: Processes that load batches; 0 loads them in the main process.
+    """
+
+    accelerator: str = "auto"
+    devices: str = "1"
+    strategy: str = "auto"
+    precision: str = "32-true"
+    num_workers: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.num_workers <= PROCESSES:
+            raise InputError(f"--num_workers {self.num_workers}: expected 0 to {PROCESSES} on this machine")
+        numbers = self.devices.split(",")
+        too_many = numbers[0].isdecimal() and len(numbers) == 1 and not 1 <= int(numbers[0][:9]) <= PROCESSES
+        if not DEVICES.fullmatch(self.devices) or len(set(numbers)) < len(numbers) or too_many:
+            expected = f"how many (1 to {PROCESSES} on this machine), which (0,1), -1 for all, or auto"
+            raise InputError(f"--devices {self.devices:.40}: expected {expected}")
+        if self.strategy not in STRATEGIES:
+            raise InputError(f"--strategy {self.strategy}: expected {' or '.join(STRATEGIES)}")
+
+
+class LogCsv(Callback):
+    """Writes the log to a CSV file. Checkpoints contain its history, so that a resumed run loses or repeats no row."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.history: list[dict[str, float]] = []
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"history": self.history}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.history = state["history"]
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        self.began = time.perf_counter() - seconds_of(self.history)
+
+    def note(self, trainer: Trainer, kind: str, prefix: str) -> None:
+        found = {name: value.item() for name, value in trainer.callback_metrics.items() if name.startswith(kind)}
+        entry = {"step": trainer.global_step, "seconds": round(time.perf_counter() - self.began, 3)}
+        self.history.append(entry | {prefix + name.removeprefix(kind): found[name] for name in found})
+        if trainer.is_global_zero:
+            write_log(self.path, self.history)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, number: int
+    ) -> None:
+        stepped = (number + 1) % trainer.accumulate_grad_batches == 0
+        if stepped and trainer.global_step % trainer.log_every_n_steps == 0:
+            self.note(trainer, "train/", "")
+
+    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
+        self.note(trainer, "eval/", "eval_")
+
+
+class Evaluate(Callback):
+    """Evaluates every --eval_steps, by default after each epoch, and always after the last step."""
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        options = module.options
+        steps = options.eval_steps or replace(options, steps=None, epochs=1).steps_of(
+            len(trainer.datamodule.read), trainer.world_size
+        )
+        trainer.val_check_batch = steps * trainer.accumulate_grad_batches
+
+    def on_train_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, number: int
+    ) -> None:
+        if number + 1 == trainer.num_training_batches:
+            trainer.val_check_batch = number + 1
+
+
+class BestAndLast(ModelCheckpoint):
+    """Keeps the best and the last checkpoint, and finds the best one in a run folder that was moved."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        best = str(Path(self.dirpath, BEST))
+        moved = {"dirpath": self.dirpath, "best_model_path": best, "kth_best_model_path": best}
+        super().load_state_dict(state | moved | {"best_k_models": {best: state["best_model_score"]}})
+
+
+def make_trainer(
+    options: StepOptions,
+    where: LightningOptions,
+    folder: Path,
+    show_progress: bool = False,
+    chosen_by: str = "loss",
+    mode: str = "min",
+) -> Trainer:
+    """Lightning's Trainer with its logs: TensorBoard's in `folder`/tensorboard, `folder`/log.csv.
+
+    Args:
+        chosen_by: What is looked at for the best checkpoint.
+        mode: Whether its least (min) or its greatest (max) is the best.
+
+    Raises:
+        InputError: Lightning knows no such device, strategy or precision.
+    """
+    last = folder / "checkpoints" / LAST
+    purge = read_state(last, STATE)["global_step"] + 1 if last.exists() else None
+    monitored = {"monitor": f"eval/{chosen_by}", "mode": mode}
+    best = BestAndLast(
+        last.parent, "best", save_last=True, enable_version_counter=False, save_on_train_epoch_end=False, **monitored
+    )
+    patient = EarlyStopping(patience=options.patience, check_on_train_epoch_end=False, **monitored)
+    callbacks = [best, LogCsv(folder / "log.csv"), Evaluate()]
+    callbacks += [patient] if options.patience else []
+    callbacks += [TQDMProgressBar()] if show_progress else []
+    return plain_trainer(
+        where,
+        max_epochs=1,
+        accumulate_grad_batches=options.gradient_accumulation_steps,
+        log_every_n_steps=options.logging_steps,
+        logger=logger_of(options.logger, folder, purge),
+        callbacks=callbacks,
+        gradient_clip_val=1.0,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        enable_progress_bar=show_progress,
+        enable_model_summary=False,
+    )
+
+
+def plain_trainer(where: LightningOptions, **options: Any) -> Trainer:
+    """A Trainer with these options.
+
+    Raises:
+        InputError: Lightning knows no such device, strategy or precision.
+    """
+    try:
+        return Trainer(
+            accelerator=where.accelerator,
+            devices=where.devices,
+            strategy=where.strategy,
+            precision=where.precision,
+            **options,
+        )
+    except (TypeError, ValueError, ImportError, MisconfigurationException) as error:
+        raise InputError(f"--accelerator, --devices, --strategy or --precision: {first_line(error)}") from None
+
+
+def check(where: LightningOptions) -> None:
+    """Check the options before anything is read or written.
+
+    Raises:
+        InputError: See `plain_trainer`.
+    """
+    plain_trainer(where, logger=False, enable_checkpointing=False, enable_progress_bar=False)
+
+
+def logger_of(name: str, folder: Path, purge: int | None) -> Logger | bool:
+    """The logger besides the CSV file; False for none.
+
+    Args:
+        purge: The step from which TensorBoard discards entries logged before a resume.
+    """
+    if name == TENSORBOARD:
+        return TensorBoardLogger(folder, name="", version="tensorboard", purge_step=purge)
+    if name == CSV:
+        return False
+    made = {
+        "mlflow": lambda: MLFlowLogger(experiment_name=folder.name, tracking_uri=f"file:{folder.resolve() / 'mlflow'}"),
+        "wandb": lambda: WandbLogger(name=folder.name, save_dir=folder),
+    }
+    return made[name]()
+
+
+def train(trainer: Trainer, module: TrainedModule, data: TrainData, folder: Path) -> dict[str, Any]:
+    """Train, from the last checkpoint if there is one, and load the best checkpoint into the module.
+
+    Returns:
+        Entries of the metrics: the best step, the number of steps, the seconds of training.
+    """
+    last, best = folder / "checkpoints" / LAST, folder / "checkpoints" / BEST
+    if last.exists() and trainer.is_global_zero:
+        print(f"{last}: goes on from there")
+    module.train()  # transformers loads models without dropout, and Lightning leaves them so
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # where bars belong
+            trainer.fit(module, data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
+    except SystemExit:  # that is what Lightning makes of Ctrl-C
+        if not trainer.is_global_zero:
+            raise  # the first process says it for all
+        if last.exists():
+            print(f"{last}: is kept; the same command goes on from there", file=sys.stderr)
+        raise KeyboardInterrupt from None
+    except Exception:
+        if trainer.strategy.launcher is not None:  # the other processes would wait for this one
+            trainer.strategy.launcher.kill(signal.SIGKILL)
+        raise
+    kept = read_state(best, STATE)
+    module.load_state_dict(kept["state_dict"])
+    module.to(trainer.strategy.root_device, torch.float32)  # Lightning leaves it on the CPU, in --precision
+    return {
+        "best_step": kept["global_step"],
+        "steps": trainer.global_step,
+        "training_seconds": seconds_of(history_of(trainer)),
+    }
+
+
+def history_of(trainer: Trainer) -> list[dict[str, float]]:
+    """What was logged in the whole run."""
+    (log,) = [callback for callback in trainer.callbacks if isinstance(callback, LogCsv)]
+    return log.history
+
+
+def quiet_lightning() -> None:
+    """Silence Lightning's messages; our own report errors."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning")
+    warnings.filterwarnings("ignore", message="Grad strides do not match")  # of an axis of one, on several devices

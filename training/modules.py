@@ -1,0 +1,174 @@
+"""The base of modules that Lightning trains: optimizer, logged loss, random state in checkpoints, batches of a run."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import asdict
+from functools import lru_cache
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningDataModule, LightningModule
+from torch import Tensor
+from torch.utils.data import DataLoader
+from transformers import get_scheduler
+
+from training.options import StepOptions
+
+SEED_OF_LOADERS = 0  # they draw one from the global generator else, and a resumed run would draw once more
+
+
+class TrainedModule(LightningModule):
+    """A LightningModule whose runs resume bit-identically.
+
+    Args:
+        options: The training options.
+    """
+
+    betas = (0.9, 0.999)  # of AdamW
+
+    def __init__(self, options: StepOptions):
+        super().__init__()
+        self.save_hyperparameters(asdict(options))
+        self.options = options
+        self.lost: list[float] = []  # of each step since the last row of the log
+        self.resumed_rng: list[dict[str, Tensor]] = []  # of each process
+
+    def note_loss(self, part: Tensor, number: int) -> None:
+        """Add a batch's part of the loss of its step, and log what the step has lost, once all its batches are there.
+
+        Args:
+            part: The parts of all batches on all devices sum up to the loss of the step.
+            number: Of the batch, in the run.
+        """
+        trainer, accumulated = self.trainer, self.options.gradient_accumulation_steps
+        if number % accumulated == 0:
+            self.lost = self.lost[len(self.lost) if trainer.global_step % trainer.log_every_n_steps == 0 else 0 :]
+            self.lost.append(0.0)
+        self.lost[-1] += part.item() * trainer.world_size
+        if (number + 1) % accumulated == 0:
+            rate = trainer.lr_scheduler_configs[0].scheduler.get_last_lr()[0]
+            mean = math.fsum(self.lost) / len(self.lost)
+            self.log("train/loss", mean, prog_bar=True, batch_size=1, sync_dist=trainer.world_size > 1)
+            self.log("train/learning_rate", rate)
+
+    def of_all_processes(self, found: Any) -> list[Any]:
+        """`found` of each process, in each."""
+        parts = [found] * self.trainer.world_size
+        if len(parts) > 1:
+            torch.distributed.all_gather_object(parts, found)
+        return parts
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        groups = [
+            {"params": [parameter for parameter in trained if parameter.ndim > 1]},
+            {"params": [parameter for parameter in trained if parameter.ndim <= 1], "weight_decay": 0.0},
+        ]
+        rate, decay = self.options.learning_rate, self.options.weight_decay
+        optimizer = torch.optim.AdamW(groups, lr=rate, betas=self.betas, weight_decay=decay)
+        # estimated_stepping_batches would have the train batches made before it is known which were computed already
+        steps = self.trainer.datamodule.steps
+        scheduler = get_scheduler(self.options.transformers_schedule, optimizer, self.options.warmup_of(steps), steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        states = {"cpu": torch.get_rng_state()}  # of dropout: a resumed run goes on as one that was not stopped
+        if self.device.type == "cuda":
+            states["cuda"] = torch.cuda.get_rng_state(self.device)
+        states["lost"] = torch.tensor(self.lost, dtype=torch.float64)
+        checkpoint["rng"] = self.of_all_processes(states)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.resumed_rng = checkpoint["rng"]
+
+    def on_train_start(self) -> None:
+        if self.resumed_rng:
+            states = self.resumed_rng[self.trainer.global_rank]
+            torch.set_rng_state(states["cpu"].cpu())
+            self.lost = states["lost"].tolist()
+            if "cuda" in states:
+                torch.cuda.set_rng_state(states["cuda"].cpu(), self.device)
+
+
+class Batches:
+    """The batches of a whole run, one pass over the chunks after another, each in an order of its own.
+
+    Lightning sees one epoch, so it can evaluate, stop and go on at any step.
+
+    Args:
+        chunks: Those to draw from.
+        size: Chunks in a batch.
+        count: Batches of this process.
+        rank, world: This process takes every `world`-th batch.
+        done: So many of this process have been computed before the run was stopped.
+    """
+
+    def __init__(self, chunks: list[int], size: int, count: int, seed: int, rank: int, world: int, done: int):
+        self.chunks, self.size, self.count, self.seed = chunks, size, count, seed
+        self.rank, self.world, self.done = rank, world, done
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for number in range(self.done, self.count):
+            yield self.drawn(number * self.world + self.rank)
+
+    def turn(self, number: int) -> int:
+        """The pass over the chunks that a batch is part of."""
+        return number // math.ceil(len(self.chunks) / self.size)
+
+    def drawn(self, number: int) -> list[int]:
+        """The chunks of a batch, numbered over all processes."""
+        turn, place = self.turn(number), number % math.ceil(len(self.chunks) / self.size)
+        order = shuffled(len(self.chunks), self.seed + turn)
+        return [self.chunks[n] for n in order[place * self.size : (place + 1) * self.size]]
+
+
+@lru_cache(maxsize=2)  # a step may end one turn and begin the next
+def shuffled(count: int, seed: int) -> list[int]:
+    return torch.randperm(count, generator=torch.Generator().manual_seed(seed)).tolist()
+
+
+class TrainData(LightningDataModule):
+    """Chunks in batches, drawn for a whole run.
+
+    Args:
+        read: The numbers of the train chunks to draw from.
+    """
+
+    def __init__(self, read: list[int], options: StepOptions, num_workers: int):
+        super().__init__()
+        self.read, self.options, self.num_workers = read, options, num_workers
+
+    def loader(self, rows: Any, batches: Any, collate: Any) -> DataLoader:
+        """Batches of rows; it draws nothing from the global generator."""
+        generator = torch.Generator().manual_seed(SEED_OF_LOADERS)
+        return DataLoader(
+            rows, batch_sampler=batches, collate_fn=collate, num_workers=self.num_workers, generator=generator
+        )
+
+    @property
+    def steps(self) -> int:
+        """Of the optimizer, in the whole run."""
+        return self.options.steps_of(len(self.read), self.trainer.world_size)
+
+    def make_batches(self, kind: type[Batches] = Batches) -> Batches:
+        """Those of this process that are still to be computed."""
+        trainer, accumulated = self.trainer, self.options.gradient_accumulation_steps
+        count, done = self.steps * accumulated, trainer.global_step * accumulated
+        where = (trainer.global_rank, trainer.world_size, done)
+        self.batches = kind(self.read, self.options.batch_size, count, self.options.seed, *where)
+        return self.batches
+
+    def numbers_of_step(self, step: int) -> range:
+        """The batches that make a step of the optimizer, of all processes, numbered over all of them."""
+        each = self.options.gradient_accumulation_steps * self.trainer.world_size
+        return range(step * each, (step + 1) * each)
+
+    def turns(self, count: int) -> list[list[int]]:
+        """All of `count` chunks in batches, as many in each process, since all take part in each; a few chunks come
+        twice for that."""
+        world, size = self.trainer.world_size, self.options.batch_size
+        numbers = [(self.trainer.global_rank + turn * world) % count for turn in range(math.ceil(count / world))]
+        return [numbers[n : n + size] for n in range(0, len(numbers), size)]
