@@ -10,12 +10,14 @@ from preprocess.errors import InputError
 from preprocess.files import read_json, write_json
 
 SEAL = "sha256.json"  # in the folder
+CARD = "README.md"  # written when results are known
 MEND = "is not what was saved there; --overwrite begins anew (--output_dir)"
 
 
 def seal(folder: Path) -> None:
-    """Write down the hashes of the files that are there; what is written later is not looked at."""
-    write_json(folder / SEAL, {path.name: hash_of(path) for path in sorted(folder.iterdir()) if path.is_file()})
+    """Write down the hashes of the files that are there but the card; what is written later is not looked at."""
+    files = [path for path in sorted(folder.iterdir()) if path.is_file() and path.name not in (SEAL, CARD)]
+    write_json(folder / SEAL, {path.name: hash_of(path) for path in files})
 
 
 def check_seal(folder: Path) -> None:

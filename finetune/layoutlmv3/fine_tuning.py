@@ -29,7 +29,7 @@ from finetune.outputs import Results, device_name, finish, settings_of, write_re
 from finetune.predicting import predict_scores
 from finetune.training import Collator, TrainingOptions
 from preprocess.errors import InputError
-from preprocess.files import PathFlag, read_json, write_json
+from preprocess.files import PathFlag, names_full_disk, read_json, write_json
 from preprocess.schema import TRAINED, check
 from preprocess.seals import check_seal, hash_of, seal
 from training import lightning as by_pytorch_lightning
@@ -102,6 +102,7 @@ class LayoutLMv3Config:
             raise InputError("--trainer hf: takes no --accelerator, --devices, --strategy and --num_workers")
 
 
+@names_full_disk
 def finetune_layoutlmv3(config: LayoutLMv3Config) -> None:
     """Train, or go on with it, then predict the test blocks with the best checkpoint."""
     if "TORCHELASTIC_RUN_ID" in os.environ:

@@ -24,7 +24,7 @@ from finetune.outputs import Results, device_name, finish, settings_of, write_re
 from finetune.predicting import predict_scores
 from finetune.training import TrainingOptions, make_trainer, progress, train
 from preprocess.errors import InputError
-from preprocess.files import PathFlag, read_json, write_json
+from preprocess.files import PathFlag, names_full_disk, read_json, write_json
 from preprocess.schema import TRAINED, check
 from preprocess.seals import check_seal, hash_of, seal
 from training.run_folder import base_folder, begin, circumstances, quiet_libraries, save_whole
@@ -76,6 +76,7 @@ class LlamaLayoutConfig:
             )
 
 
+@names_full_disk
 def finetune_llama(config: LlamaLayoutConfig) -> None:
     """Train, or go on with it, then predict the test blocks with the best checkpoint."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:

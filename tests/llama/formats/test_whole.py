@@ -104,9 +104,9 @@ def test_archives_that_are_no_archives(tmp_path) -> None:
     header = content.index(b"PK\x03\x04", 4)
     for broken in (content[:-1000], content[:header] + b"xx" + content[header + 2 :], b"PK\x03\x04"):
         path.write_bytes(broken)
-        with pytest.raises(CheckpointError, match=rf"^{path}: damaged: .*; fetch it again$"):
+        with pytest.raises(CheckpointError, match=rf"^{path}: damaged: .*; download it again$"):
             whole_hash(path)
-    with pytest.raises(CheckpointError, match=r"damaged: 'a' is compressed; fetch it again$"):
+    with pytest.raises(CheckpointError, match=r"damaged: 'a' is compressed; download it again$"):
         whole_hash(tmp_path / "packed.pth")
 
 
