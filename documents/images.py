@@ -1,6 +1,7 @@
 """Page images: opened as RGB from any source, and cached on disk as arrays at model size."""
 
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -68,7 +69,7 @@ def decoded(image: Any, place: str, use: Callable[[Image.Image], T]) -> T:
             name and Path(image).exists() and not (Path(image).is_file() or Path(image).is_dir())
         ):  # reading a pipe would block
             raise InputError(f"{place}: the image cannot be read{name}: not a regular file")
-        with Image.open(BytesIO(image) if isinstance(image, bytes) else image) as opened:
+        with quiet_open(BytesIO(image) if isinstance(image, bytes) else image) as opened:
             if opened.width * opened.height > LARGEST_IMAGE:
                 size = f"{opened.width} x {opened.height} pixels, expected at most {LARGEST_IMAGE:,}"
                 raise InputError(f"{place}: the image cannot be read{name}: {size}")
@@ -81,6 +82,13 @@ def decoded(image: Any, place: str, use: Callable[[Image.Image], T]) -> T:
         raise InputError(f"{place}: the image cannot be read{name}: unknown format") from None
     except Exception as error:  # decoders raise many types; the cause is the file
         raise InputError(f"{place}: the image cannot be read{name}: {first_line(error)}") from None
+
+
+def quiet_open(file: Any) -> Image.Image:
+    """Without Pillow's warning of many pixels, for which there is a line of our own."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return Image.open(file)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

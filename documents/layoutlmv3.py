@@ -20,6 +20,7 @@ from transformers.models.layoutlmv3.modeling_layoutlmv3 import LayoutLMv3Encoder
 from documents.images import to_rgb
 from documents.pretrained import RANDOM, one_line, read_config
 from preprocess.errors import InputError
+from preprocess.seals import seal
 
 KIND = "layoutlmv3"
 RANDOM_SHAPE = {
@@ -143,6 +144,7 @@ def make_random(
     with tempfile.TemporaryDirectory(dir=folder, prefix=".") as scratch:
         LayoutLMv3Processor(load_image_processor(RANDOM), tokenizer).save_pretrained(scratch)
         make(config).save_pretrained(scratch)
+        seal(Path(scratch))
         # config.json last: where it is, the folder is whole
         for path in sorted(Path(scratch).iterdir(), key=lambda path: path.name == "config.json"):
             os.replace(path, folder / path.name)

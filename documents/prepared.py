@@ -1,9 +1,11 @@
 """Caches the pages and resized images of a run on disk, for resumed runs and all devices."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from transformers.models.layoutlmv3.image_processing_pil_layoutlmv3 import LayoutLMv3ImageProcessorPil
 
@@ -11,7 +13,9 @@ from documents.images import ImageFile, open_image
 from documents.layoutlmv3 import pixels
 from documents.pages import Keep, Splits
 from preprocess.blocks import Block, Page
+from preprocess.errors import InputError
 from preprocess.files import read_json, write_bytes
+from preprocess.seals import MEND, hash_of
 
 
 def prepare(
@@ -32,13 +36,33 @@ def prepare(
 
         with images:
             splits = read(keep)
-        write_bytes(path, json.dumps(asdict(splits), ensure_ascii=False).encode())
-    return read_prepared(path), images
+        stored = {"images_sha256": hash_of(images.path), "splits": asdict(splits)}
+        write_bytes(path, encoded(stored | {"sha256": sha256(stored)}))
+    return read_prepared(path, images), images
 
 
-def read_prepared(path: Path) -> Splits:
-    """The pages that `prepare` wrote."""
-    stored = read_json(path, "--output_dir")
+def encoded(content: dict[str, Any]) -> bytes:
+    return json.dumps(content, ensure_ascii=False).encode("utf-8", "surrogatepass")
+
+
+def sha256(content: dict[str, Any]) -> str:
+    return hashlib.sha256(encoded(content)).hexdigest()
+
+
+def read_prepared(path: Path, images: ImageFile) -> Splits:
+    """The pages that `prepare` wrote.
+
+    Raises:
+        InputError: One of the two files is another one.
+    """
+    whole = read_json(path, "--output_dir")
+    keys = ("images_sha256", "splits")
+    content = {key: whole[key] for key in keys if key in whole} if isinstance(whole, dict) else {}
+    if not content or sha256(content) != whole.get("sha256"):
+        raise InputError(f"{path}: {MEND}")
+    if not images.path.is_file() or hash_of(images.path) != content["images_sha256"]:
+        raise InputError(f"{images.path}: {MEND}")
+    stored = content["splits"]
     for split in ("train", "validation", "test"):
         stored[split] = [
             Page(

@@ -8,6 +8,7 @@ from documents.pages import Source
 from documents.pretrained import LICENCE, LICENCE_NOTE, RANDOM
 from finetune.hub import repository
 from preprocess.files import write_bytes
+from preprocess.seals import SEAL
 from training.card import training_section
 
 LICENSED_BY_META = "The weights of LLaMA are Meta's: its licence holds for this model too."
@@ -81,4 +82,4 @@ def push(folder: Path, name: str, private: bool, inside: str = "model") -> None:
         InputError: As for `repository`.
     """
     with repository(name, "model", private, folder / inside) as api:
-        api.upload_folder(repo_id=name, folder_path=folder / inside)
+        api.upload_folder(repo_id=name, folder_path=folder / inside, ignore_patterns=[SEAL])

@@ -1,6 +1,5 @@
 """The results of a run: predictions files, their meta files, baselines, metrics, summary."""
 
-import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -188,9 +187,3 @@ def summary(metrics: dict[str, Any], folder: Path) -> str:
     for name, found in metrics["baselines"].items():
         lines.append(f"test, {name}: accuracy {found['accuracy']:.4f}, macro-F1 {found['macro_f1']:.4f}")
     return "\n".join([*lines, f"written to {folder}"])
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file of any size."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

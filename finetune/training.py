@@ -28,7 +28,7 @@ from transformers.modeling_outputs import TokenClassifierOutput
 from documents.chunks import IGNORED, Encoded, collate
 from finetune.block_metrics import block_metrics, block_scores, decisions, is_iob
 from preprocess.errors import InputError
-from preprocess.files import read_json, write_json
+from preprocess.seals import check_seal, seal
 from training.options import CSV, TENSORBOARD, StepOptions
 from training.run_folder import seconds_of, write_log
 
@@ -97,6 +97,19 @@ class CsvCallback(TrainerCallback):
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         state.log_history[-1]["seconds"] = round(time.perf_counter() - self.began, 3)
         write_log(self.path, state.log_history)
+
+
+class Sealed(TrainerCallback):
+    """Seals each checkpoint when all of it is there, and knows the best one again in a run folder that was moved."""
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
+        seal(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+    ) -> None:
+        if state.best_global_step:
+            state.best_model_checkpoint = str(Path(args.output_dir) / f"checkpoint-{state.best_global_step}")
 
 
 class EvaluateLast(TrainerCallback):
@@ -186,6 +199,7 @@ def make_trainer(
             *logged(options.logger, folder, purge),
             CsvCallback(folder / "log.csv"),
             EvaluateLast(),
+            Sealed(),
             *([EarlyStoppingCallback(options.patience)] if options.patience else []),
         ],
     )
@@ -207,11 +221,16 @@ def logged(logger: str, folder: Path, purge: int | None) -> list[TrainerCallback
 
 
 def train(trainer: Trainer, folder: Path) -> None:
-    """Train from the last complete checkpoint, if there is one; the best one is in use then."""
+    """Train from the last complete checkpoint, if there is one; the best one is in use then.
+
+    Raises:
+        InputError: It is damaged, or another one that is there.
+    """
     last = last_checkpoint(folder / "checkpoints")
     if last is not None:
+        for checkpoint in sorted((folder / "checkpoints").glob("checkpoint-*/")):
+            check_seal(checkpoint)
         print(f"{last}: goes on from there")
-        mend_best(last)
     try:
         trainer.train(resume_from_checkpoint=str(last) if last else None)
     except KeyboardInterrupt:
@@ -219,14 +238,6 @@ def train(trainer: Trainer, folder: Path) -> None:
         if kept is not None:
             print(f"{kept}: is kept; the same command goes on from there", file=sys.stderr)
         raise
-
-
-def mend_best(last: Path) -> None:
-    """Have a checkpoint name the best one where it lies now: the run folder may have been moved."""
-    path = last / "trainer_state.json"
-    state = read_json(path, "--output_dir")
-    best = last.with_name(f"checkpoint-{state['best_global_step']}")
-    write_json(path, state | {"best_model_checkpoint": str(best)})
 
 
 def progress(trainer: Trainer) -> dict[str, Any]:

@@ -10,8 +10,9 @@ import re
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +20,7 @@ from preprocess.errors import InputError
 
 BYTE_ORDER_MARK = "\ufeff"
 LONG = re.compile(r"\d{19}")
+SPARE = 2**20  # bytes: with less a disk is full
 LARGEST = 2**63  # of whole numbers
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
@@ -153,6 +155,29 @@ def scratch_folder(path: Path) -> Iterator[Path]:
     finally:
         os.close(descriptor)
         shutil.rmtree(made, ignore_errors=True)
+
+
+def names_full_disk(function: Callable[[Any], None]) -> Callable[[Any], None]:
+    """For a function of options with an `output_dir`: what libraries raise of a full disk becomes an OSError that names
+    that folder."""
+
+    @wraps(function)
+    def named(config: Any) -> None:
+        try:
+            function(config)
+        except Exception as error:
+            if getattr(error, "filename", None) is None and is_full(error, Path(config.output_dir)):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), config.output_dir) from None
+            raise
+
+    return named
+
+
+def is_full(error: Exception, folder: Path) -> bool:
+    """Whether an error is that of a full disk, by what it says or, where it says nothing, by what is left of it."""
+    if os.strerror(errno.ENOSPC) in str(error):
+        return True
+    return "failed writing file" in str(error) and folder.exists() and shutil.disk_usage(folder).free < SPARE
 
 
 def remove_leftovers(path: Path) -> None:

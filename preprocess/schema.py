@@ -85,6 +85,7 @@ RUN: Schema = {
     "git_commit": TEXT,
     "threads": COUNT,
 }
+TRAINED: Schema = {"best_step": COUNT, "steps": COUNT, "training_seconds": AMOUNT}
 BATCHES_BEGUN: Schema = {**IDENTITY, "plan": OBJECT}
 SESSION: Schema = {"session": COUNT}
 BATCH: Schema = {

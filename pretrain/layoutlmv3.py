@@ -31,7 +31,8 @@ from documents.prepared import prepare
 from documents.pretrained import RANDOM, check_weights, one_line
 from documents.unlabelled import UnlabelledOptions, read_unlabelled
 from preprocess.errors import InputError
-from preprocess.files import PathFlag, check_writable, write_bytes, write_json
+from preprocess.files import PathFlag, check_writable, names_full_disk, write_bytes, write_json
+from preprocess.seals import check_seal
 from pretrain.codebook import FILE, KMEANS, Codebook, CodebookOptions, KMeansCodebook, prepared_codes
 from pretrain.examples import Masker
 from pretrain.initial import shape_of_roberta, take_weights, tokenizer_of_roberta
@@ -123,6 +124,7 @@ class Base:
     notes: list[str]
 
 
+@names_full_disk
 def pretrain_layoutlmv3(config: LayoutLMv3PretrainingConfig) -> None:
     """Train, or go on with it, then save the model that tells best what is hidden on the held-out pages."""
     if "TORCHELASTIC_RUN_ID" in os.environ:
@@ -194,6 +196,7 @@ def load_base(config: LayoutLMv3PretrainingConfig, splits: Splits, folder: Path)
             tokenizer = tokenizer_of_roberta(config.init_text) if config.init_text else None
             texts = [block.text for block in flat(splits.train)]
             make_random(LayoutLMv3Model, texts, kept, shape, tokenizer, visual_embed=config.visual)
+        check_seal(kept)
         place = str(kept)
     processor = load_processor(place)
     with one_line(place):

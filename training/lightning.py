@@ -22,8 +22,10 @@ from preprocess.errors import InputError, first_line
 from training.modules import TrainData, TrainedModule
 from training.options import CSV, TENSORBOARD, StepOptions
 from training.run_folder import seconds_of, write_log
+from training.state import read_state
 
 LAST, BEST = "last.ckpt", "best.ckpt"
+STATE = ("global_step", "state_dict", "optimizer_states", "lr_schedulers", "loops", "callbacks", "rng")
 PROCESSES = 4 * max(os.cpu_count() or 1, 4)  # each has a copy of the model
 DEVICES = re.compile(r"auto|-1|\d+(,\d+)*")
 STRATEGIES = ("auto", "ddp")  # those whose checkpoints are one file
@@ -137,7 +139,7 @@ def make_trainer(
         InputError: Lightning knows no such device, strategy or precision.
     """
     last = folder / "checkpoints" / LAST
-    purge = torch.load(last, weights_only=True)["global_step"] + 1 if last.exists() else None
+    purge = read_state(last, STATE)["global_step"] + 1 if last.exists() else None
     monitored = {"monitor": f"eval/{chosen_by}", "mode": mode}
     best = BestAndLast(
         last.parent, "best", save_last=True, enable_version_counter=False, save_on_train_epoch_end=False, **monitored
@@ -175,7 +177,7 @@ def plain_trainer(where: LightningOptions, **options: Any) -> Trainer:
             precision=where.precision,
             **options,
         )
-    except (TypeError, ValueError, MisconfigurationException) as error:
+    except (TypeError, ValueError, ImportError, MisconfigurationException) as error:
         raise InputError(f"--accelerator, --devices, --strategy or --precision: {first_line(error)}") from None
 
 
@@ -228,7 +230,7 @@ def train(trainer: Trainer, module: TrainedModule, data: TrainData, folder: Path
         if trainer.strategy.launcher is not None:  # the other processes would wait for this one
             trainer.strategy.launcher.kill(signal.SIGKILL)
         raise
-    kept = torch.load(best, weights_only=True, map_location="cpu")
+    kept = read_state(best, STATE)
     module.load_state_dict(kept["state_dict"])
     module.to(trainer.strategy.root_device, torch.float32)  # Lightning leaves it on the CPU, in --precision
     return {

@@ -21,7 +21,15 @@ from finetune.annotations.label_studio import Notes
 from finetune.annotations.labelled_pages import NO_TEXT, ExportReading, LabelledPage, read_pages
 from finetune.hub import check_push, repository
 from preprocess.errors import InputError
-from preprocess.files import PathFlag, check_writable, read_json, remove_leftovers, scratch_folder, write_json
+from preprocess.files import (
+    PathFlag,
+    check_writable,
+    names_full_disk,
+    read_json,
+    remove_leftovers,
+    scratch_folder,
+    write_json,
+)
 from preprocess.units import PERCENT, check_unit, unit_of
 
 RECORD = "made_from.json"  # in the folder: what it is a function of
@@ -106,6 +114,7 @@ class AnnotationsConfig:
         return [name.strip() for name in self.labels.split(",")]
 
 
+@names_full_disk
 def preprocess_annotations(config: AnnotationsConfig) -> None:
     """Convert annotated images to a data set, and upload it if requested."""
     for flag, expected in (("annotations", "the file to read"), ("output_dir", "the folder to write")):

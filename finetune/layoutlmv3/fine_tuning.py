@@ -25,11 +25,13 @@ from finetune.layoutlmv3.model import READING, LayoutBase, PageReading, load_lay
 from finetune.layoutlmv3.modules import ChunkData, TokenClassifier
 from finetune.layoutlmv3.preview import show
 from finetune.model_card import push, write_card
-from finetune.outputs import Results, device_name, finish, settings_of, sha256_of, write_results
+from finetune.outputs import Results, device_name, finish, settings_of, write_results
 from finetune.predicting import predict_scores
 from finetune.training import Collator, TrainingOptions
 from preprocess.errors import InputError
-from preprocess.files import PathFlag, read_json, write_json
+from preprocess.files import PathFlag, names_full_disk, read_json, write_json
+from preprocess.schema import TRAINED, check
+from preprocess.seals import check_seal, hash_of, seal
 from training import lightning as by_pytorch_lightning
 from training.lightning import LightningOptions
 from training.run_folder import base_folder, begin, circumstances, is_first_process, quiet_libraries
@@ -100,6 +102,7 @@ class LayoutLMv3Config:
             raise InputError("--trainer hf: takes no --accelerator, --devices, --strategy and --num_workers")
 
 
+@names_full_disk
 def finetune_layoutlmv3(config: LayoutLMv3Config) -> None:
     """Train, or go on with it, then predict the test blocks with the best checkpoint."""
     if "TORCHELASTIC_RUN_ID" in os.environ:
@@ -131,7 +134,7 @@ def finetune_layoutlmv3(config: LayoutLMv3Config) -> None:
     if not leads:
         return
     about = {
-        "model_sha256": sha256_of(folder / "model/model.safetensors"),
+        "model_sha256": hash_of(folder / "model/model.safetensors"),
         "settings": settings_of(config),
         "configuration": asdict(config),
         "checkpoint": base.name,
@@ -155,9 +158,11 @@ def fine_tuned(
     folder = Path(config.output_dir)
     trained = folder / "training.json"
     if trained.exists():
+        check_seal(folder / "model")
         model, _ = load_transformers(str(folder / "model"), encoded["train"].label_words)
         on_gpu = torch.cuda.is_available() and config.lightning.accelerator != "cpu"
-        return replace(base, model=model.to("cuda" if on_gpu else "cpu")), read_json(trained, "--output_dir")
+        told = check(read_json(trained, "--output_dir"), TRAINED, str(trained), needed=True)
+        return replace(base, model=model.to("cuda" if on_gpu else "cpu")), told
     if config.training.gradient_checkpointing:
         checkpoint_gradients(base.model)
     seed_everything(config.training.seed, verbose=False)  # dropout is the same whether `base` was made or found
@@ -167,6 +172,7 @@ def fine_tuned(
         setattr(base.model.config, READING, asdict(kept))
         base.model.save_pretrained(folder / "model")
         base.processor.save_pretrained(folder / "model")
+        seal(folder / "model")
         write_json(trained, progress)
     return base, progress
 

@@ -11,6 +11,7 @@ from documents.boxes import BOXES, WORD
 from documents.layoutlmv3 import KIND, load_processor, make_random, train_biases
 from documents.pretrained import RANDOM, check_weights, is_classifier, label_options, labels_of, one_line, read_config
 from preprocess.errors import InputError
+from preprocess.seals import check_seal
 
 ARCHITECTURE = LayoutLMv3ForTokenClassification.__name__
 READING = "page_reading"  # in config.json
@@ -76,6 +77,7 @@ def load_layout(model: str, label_words: Sequence[str], texts: Sequence[str], fo
     if model == RANDOM:
         if not (folder / "config.json").is_file():
             make_random(LayoutLMv3ForTokenClassification, texts, folder, **label_options(label_words))
+        check_seal(folder)
         return LayoutBase(RANDOM, *load_transformers(str(folder), label_words))
     return LayoutBase(Path(model).name, *load_transformers(model, label_words))
 

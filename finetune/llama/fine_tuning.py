@@ -20,11 +20,13 @@ from finetune.hub import check_push
 from finetune.llama.lora import LoraOptions, with_adapter
 from finetune.llama.model import Base, load_base
 from finetune.model_card import push, write_llama_card
-from finetune.outputs import Results, device_name, finish, settings_of, sha256_of, write_results
+from finetune.outputs import Results, device_name, finish, settings_of, write_results
 from finetune.predicting import predict_scores
 from finetune.training import TrainingOptions, make_trainer, progress, train
 from preprocess.errors import InputError
-from preprocess.files import PathFlag, read_json, write_json
+from preprocess.files import PathFlag, names_full_disk, read_json, write_json
+from preprocess.schema import TRAINED, check
+from preprocess.seals import check_seal, hash_of, seal
 from training.run_folder import base_folder, begin, circumstances, quiet_libraries, save_whole
 
 STEPS = 9000
@@ -74,6 +76,7 @@ class LlamaLayoutConfig:
             )
 
 
+@names_full_disk
 def finetune_llama(config: LlamaLayoutConfig) -> None:
     """Train, or go on with it, then predict the test blocks with the best checkpoint."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
@@ -95,7 +98,7 @@ def finetune_llama(config: LlamaLayoutConfig) -> None:
     model, trained = adapted(config, base, encoded, bf16)
     about = {
         "fingerprint": base.fingerprint,
-        "adapter_sha256": sha256_of(folder / "adapter/adapter_model.safetensors"),
+        "adapter_sha256": hash_of(folder / "adapter/adapter_model.safetensors"),
         "settings": settings_of(config) | {"dtype": dtype_name(dtype)},
         "configuration": asdict(config),
         "checkpoint": base.name,
@@ -125,8 +128,10 @@ def adapted(
     folder = Path(config.output_dir)
     trained = folder / "training.json"
     if trained.exists():
+        check_seal(folder / "adapter")
+        told = check(read_json(trained, "--output_dir"), TRAINED, str(trained), needed=True)
         model = PeftModel.from_pretrained(base.model, folder / "adapter")
-        return model.to("cuda" if torch.cuda.is_available() else "cpu"), read_json(trained, "--output_dir")
+        return model.to("cuda" if torch.cuda.is_available() else "cpu"), told
     set_seed(config.training.seed)  # the adapter and the order are the same however the model was loaded
     model = with_adapter(base.model, config.lora)
     write_json(folder / "configuration.json", {"configuration": asdict(config)} | circumstances())
@@ -144,6 +149,7 @@ def adapted(
     adapter.base_model_name_or_path = str(folder / "base") if config.model == RANDOM else config.model
     model.save_pretrained(folder / "adapter", save_embedding_layers=False)  # else peft looks for that model's config
     base.tokenizer.save_pretrained(folder / "adapter")
+    seal(folder / "adapter")
     write_json(trained, progress(trainer))
     return model, progress(trainer)
 

@@ -22,6 +22,7 @@ from llama.checkpoint import load_weights
 from llama.formats.names import to_hugging_face
 from llama.tokenizers.sentencepiece import SentencePieceBackend
 from preprocess.errors import InputError
+from preprocess.seals import check_seal, seal
 
 RANDOM_SHAPE = {"hidden_size": 64, "intermediate_size": 176, "num_hidden_layers": 2, "num_attention_heads": 4}
 RANDOM_VOCABULARY = 1000
@@ -56,6 +57,7 @@ def load_base(model: str, label_words: Sequence[str], dtype: torch.dtype, texts:
     if model == RANDOM:
         if not (folder / "config.json").is_file():
             make_random(label_words, texts, folder)
+        check_seal(folder)
         return Base(RANDOM, *load_transformers(str(folder), label_words, dtype))
     local = Path(model)
     if is_meta(local):
@@ -175,3 +177,4 @@ def make_random(label_words: Sequence[str], texts: Sequence[str], folder: Path) 
         **label_options(label_words),
     )
     LlamaForTokenClassification(config).save_pretrained(folder)
+    seal(folder)

@@ -6,6 +6,7 @@ Hashes are cached in the user's cache folder, by path, size, time stamps and ino
 import hashlib
 import json
 import os
+import struct
 import tempfile
 import time
 import zipfile
@@ -14,6 +15,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from llama.errors import CheckpointError
 from llama.formats.files import ZIP_MAGIC
@@ -22,6 +24,7 @@ CHUNK = 1 << 22  # bytes in a read
 THREADS = 4  # hashing releases Python's lock
 SETTLED = 2.0  # seconds: a younger file may change again with the same time stamp
 FORM = 1  # version of the cache entries
+HEADER = struct.Struct("<26sHH")  # of an entry of a zip archive: the lengths of its name and of what follows that
 
 
 class Hashing:
@@ -57,33 +60,68 @@ def whole_hash(path: Path) -> str:
         entry = json.loads(kept.read_bytes())
         if entry["about"] == about and len(entry["sha256"]) == 64:
             return entry["sha256"]
-    with ThreadPoolExecutor(1) as pool, path.open("rb") as file:
-        checked = pool.submit(check_archive, path)
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        checked.result()
+    sha256 = checked_hash(path)
     if time.time() - max(status.st_mtime, status.st_ctime) > SETTLED:
         keep(kept, {"path": str(path.resolve()), "about": about, "sha256": sha256})
     return sha256
 
 
-def check_archive(path: Path) -> None:
-    """Raises CheckpointError if a torch.save file, which is a zip archive, is damaged."""
+class Entry(NamedTuple):
+    """What an archive says of the bytes from `begin` to `end`."""
+
+    name: str
+    begin: int
+    end: int
+    crc: int
+
+
+def checked_hash(path: Path) -> str:
+    """The SHA-256 of a file that is read once, entries of an archive compared with their checksums on the way.
+
+    Raises:
+        CheckpointError: A file of torch.save, a zip archive, holds other bytes than were written.
+    """
+    sha256, entries, place = hashlib.sha256(), entries_of(path), 0
+    found = [0] * len(entries)
+    chunk = memoryview(bytearray(CHUNK))
+    with path.open("rb", buffering=0) as file:
+        while size := file.readinto(chunk):
+            sha256.update(chunk[:size])
+            for number, (_, begin, end, _) in enumerate(entries):
+                if begin < place + size and place < end:
+                    part = chunk[max(begin - place, 0) : min(end - place, size)]
+                    found[number] = zlib.crc32(part, found[number])
+            place += size
+    wrong = next((entry.name for entry, crc in zip(entries, found, strict=True) if crc != entry.crc), None)
+    if wrong is not None:
+        raise damaged(path, f"Bad CRC-32 for file {wrong!r}")
+    return sha256.hexdigest()
+
+
+def entries_of(path: Path) -> list[Entry]:
+    """The entries of an archive, which torch.save stores as they are; none of another file."""
+    entries = []
     with path.open("rb") as file:
         if file.read(len(ZIP_MAGIC)) != ZIP_MAGIC:
-            return
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for entry in archive.infolist():
-                check_entry(archive, entry)
-    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
-        raise CheckpointError(f"{path}: damaged: {' '.join(str(error).split())}; download it again") from None
+            return []
+        try:
+            with zipfile.ZipFile(path) as archive:
+                for entry in archive.infolist():
+                    file.seek(entry.header_offset)
+                    header = file.read(HEADER.size)
+                    if len(header) < HEADER.size or not header.startswith(ZIP_MAGIC):
+                        raise zipfile.BadZipFile(f"Bad magic number for file {entry.filename!r}")
+                    begin = entry.header_offset + HEADER.size + sum(HEADER.unpack(header)[1:])
+                    entries.append(Entry(entry.filename, begin, begin + entry.compress_size, entry.CRC))
+                    if entry.compress_type != zipfile.ZIP_STORED:
+                        raise zipfile.BadZipFile(f"{entry.filename!r} is compressed")
+        except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile) as error:
+            raise damaged(path, " ".join(str(error).split())) from None
+    return entries
 
 
-def check_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> None:
-    """Read an entry to its end, where zipfile compares the checksum."""
-    with archive.open(entry) as file:
-        while file.read(CHUNK):
-            pass
+def damaged(path: Path, reason: str) -> CheckpointError:
+    return CheckpointError(f"{path}: damaged: {reason}; download it again")
 
 
 def kept_at(path: Path) -> Path:

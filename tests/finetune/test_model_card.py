@@ -15,6 +15,7 @@ from documents.pages import Source
 from finetune import hub
 from finetune.model_card import push, write_card
 from preprocess.errors import InputError
+from preprocess.seals import SEAL
 
 SOURCE = Source("funsd", ("O", "B-HEADER"), lambda *_: None, "nielsr/funsd-layoutlmv3", "funsd")
 TEST = {"accuracy": 0.5, "macro_f1": 0.25, "weighted_f1": 0.125}
@@ -64,7 +65,8 @@ class Hub:
     def repo_info(self, name: str, repo_type: str) -> SimpleNamespace:
         return SimpleNamespace(private=False)
 
-    def upload_folder(self, repo_id: str, folder_path: Path) -> None:
+    def upload_folder(self, repo_id: str, folder_path: Path, ignore_patterns: list[str]) -> None:
+        assert ignore_patterns == [SEAL]
         self.calls.append((repo_id, folder_path))
 
 

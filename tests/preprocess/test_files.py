@@ -5,6 +5,7 @@ import json
 import math
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,6 +15,7 @@ from preprocess.files import (
     encode_json,
     is_unfinished,
     meta_path,
+    names_full_disk,
     read_hashed_json,
     read_json,
     write_bytes,
@@ -208,6 +210,27 @@ def test_a_pair_that_is_there_is_not_touched(tmp_path: Path):
     before = path.stat().st_ino, meta_path(path).stat().st_ino
     write_pair(path, b"a", b"b")
     assert (path.stat().st_ino, meta_path(path).stat().st_ino) == before
+
+
+@pytest.mark.parametrize(
+    ("error", "free", "named"),
+    [
+        (OSError(28, "No space left on device"), 10**9, True),
+        (RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"), 10**9, True),
+        (RuntimeError("PytorchStreamWriter failed writing file data/3: file write failed"), 1000, True),
+        (RuntimeError("PytorchStreamWriter failed writing file data/3: file write failed"), 10**9, False),
+        (RuntimeError("something else"), 1000, False),
+        (OSError(28, "No space left on device", "elsewhere"), 1000, False),
+    ],
+)
+def test_a_full_disk_of_libraries_is_named_with_its_folder(error, free, named, tmp_path: Path, monkeypatch):
+    def work(_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=free))
+    with pytest.raises(type(error) if not named else OSError) as raised:
+        names_full_disk(work)(SimpleNamespace(output_dir=str(tmp_path)))
+    assert (getattr(raised.value, "filename", None) == str(tmp_path)) == named
 
 
 def test_a_full_disk_is_named_with_its_file(tmp_path: Path, monkeypatch):

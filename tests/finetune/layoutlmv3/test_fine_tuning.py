@@ -39,6 +39,7 @@ from preprocess.build import ExampleOptions, PromptOptions
 from preprocess.doclaynet import DocLayNetConfig, preprocess_direct
 from preprocess.errors import InputError
 from preprocess.pages import read_pages
+from preprocess.seals import SEAL
 from training import lightning as by_pytorch_lightning
 from training.lightning import LightningOptions
 
@@ -61,8 +62,9 @@ class Hub:
     def repo_info(self, name, repo_type):
         return SimpleNamespace(private=True)
 
-    def upload_folder(self, repo_id, folder_path):
-        self.calls.append((repo_id, sorted(path.name for path in folder_path.iterdir())))
+    def upload_folder(self, repo_id, folder_path, ignore_patterns):
+        names = {path.name for path in folder_path.iterdir()} - {*ignore_patterns}
+        self.calls.append((repo_id, sorted(names)))
 
 
 @pytest.fixture(autouse=True)
@@ -337,7 +339,7 @@ def test_the_hub(quick_layout, hub):
     before = (Path(config.output_dir) / "metrics.json").stat().st_mtime_ns
     hub.fails = False
     finetune_layoutlmv3(config)
-    files = sorted(path.name for path in (Path(config.output_dir) / "model").iterdir())
+    files = sorted({path.name for path in (Path(config.output_dir) / "model").iterdir()} - {SEAL})
     assert {"README.md", "config.json", "model.safetensors", "processor_config.json", "tokenizer.json"} <= set(files)
     assert hub.calls == [("me/forms", True), ("me/forms", files)]
     assert (Path(config.output_dir) / "metrics.json").stat().st_mtime_ns == before

@@ -160,15 +160,16 @@ def test_an_interrupted_random_is_made_anew(tmp_path, monkeypatch, made):
     names = []
 
     def replace(source: Path, target: Path) -> None:
-        names.append(target.name)
-        if len(names) == len(list(made.iterdir())):
+        names.append(Path(target).name)
+        if names[-1] == "config.json":
             raise KeyboardInterrupt
-        source.rename(target)
+        Path(source).rename(target)
 
     with monkeypatch.context() as patch:
         patch.setattr("documents.layoutlmv3.os.replace", replace)
         with pytest.raises(KeyboardInterrupt):
             make(tmp_path / "random")
+    assert {*names} == {path.name for path in made.iterdir()}
     again = make(tmp_path / "random")
     assert {path.name: path.read_bytes() for path in (tmp_path / "random").iterdir()} == {
         path.name: path.read_bytes() for path in made.iterdir()

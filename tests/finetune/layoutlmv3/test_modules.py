@@ -271,7 +271,7 @@ def test_dropout_is_at_work(tmp_path, monkeypatch):
     assert seen == {True: 9, False: 3 * 4}
 
 
-@pytest.mark.parametrize("options", [{"precision": "3-bits"}, {"accelerator": "abacus"}])
+@pytest.mark.parametrize("options", [{"precision": "3-bits"}, {"accelerator": "abacus"}, {"accelerator": "tpu"}])
 def test_refused_devices(tmp_path, options):
     with pytest.raises(InputError, match="--accelerator, --devices, --strategy or --precision: "):
         make_trainer(OPTIONS, LightningOptions(**options), tmp_path)

@@ -70,7 +70,7 @@ def test_cards_are_filled_and_both_are_pushed(run, tmp_path, monkeypatch):
         def create_repo(self, name, **_):
             calls.append(name)
 
-        def upload_folder(self, repo_id, folder_path):
+        def upload_folder(self, repo_id, folder_path, ignore_patterns):
             calls.append((repo_id, Path(folder_path).name))
 
     monkeypatch.setattr(hub, "HfApi", Hub)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import time
+import zipfile
 
 import numpy as np
 import pytest
@@ -51,7 +52,7 @@ def test_a_hash_is_kept_until_the_file_changes(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("llama.formats.whole.SETTLED", -1.0)
     assert whole_hash(path) == first
     (kept,) = (tmp_path / "cache").rglob("*.json")
-    monkeypatch.setattr("llama.formats.whole.check_archive", lambda _: pytest.fail("read again"))
+    monkeypatch.setattr("llama.formats.whole.checked_hash", lambda _: pytest.fail("read again"))
     assert whole_hash(path) == first
     monkeypatch.undo()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -90,6 +91,23 @@ def test_one_flipped_bit_in_a_model_that_is_imported(folder, tmp_path, kind, one
     else:
         with pytest.raises(CheckpointError, match=rf"^{path}: damaged: Bad CRC-32 .*; download it again$"):
             load(str(folder))
+
+
+def test_archives_that_are_no_archives(tmp_path) -> None:
+    """Cut off, of compressed entries, with a place of an entry that is none."""
+    path = tmp_path / "x.pth"
+    torch.save({"a": torch.arange(40_000.0)}, path)
+    content = path.read_bytes()
+    assert whole_hash(path) == hashlib.sha256(content).hexdigest()
+    with zipfile.ZipFile(tmp_path / "packed.pth", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a", b"a" * 1000)
+    header = content.index(b"PK\x03\x04", 4)
+    for broken in (content[:-1000], content[:header] + b"xx" + content[header + 2 :], b"PK\x03\x04"):
+        path.write_bytes(broken)
+        with pytest.raises(CheckpointError, match=rf"^{path}: damaged: .*; download it again$"):
+            whole_hash(path)
+    with pytest.raises(CheckpointError, match=r"damaged: 'a' is compressed; download it again$"):
+        whole_hash(tmp_path / "packed.pth")
 
 
 def test_hashes_are_waited_for_when_they_are_asked_for(tmp_path, monkeypatch) -> None:
