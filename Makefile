@@ -20,7 +20,7 @@ test: .venv/dev
 	$(TESTS) -m "not slow"
 
 proof: .venv/dev
-	$(TESTS) -m slow --durations 10
+	$(TESTS) -m slow --durations 10 --show-capture no --tb short
 
 check: .venv/dev
 	$(BIN)/ruff check .

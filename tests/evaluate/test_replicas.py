@@ -268,7 +268,7 @@ def test_two_copies_of_two_ranks(made, folder, job, worker, in_this_process, run
     for name, files in lines_of(folder, "two-copies").items():
         assert [len(lines) for lines in files] == [STOP[name]] * 2  # the first rank of a copy writes
     with pytest.raises(
-        InputError, match=r"begun with plan \{'model_parallel_size': 2\}, now \{'model_parallel_size': 1\}"
+        InputError, match=r"started with plan \{'model_parallel_size': 2\}, now \{'model_parallel_size': 1\}"
     ):
         in_this_process([job("direct", "two-copies")])
     jobs = [job(name, "two-copies", model_parallel_size=2) for name in METHODS]
