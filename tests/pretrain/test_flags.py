@@ -68,7 +68,8 @@ WALK = Walk(
         "num_workers": [0, 1],
     },
     DATA
-    | {"init_image=image": {"init_text": "text"}, "init_text=text": {"model": "random"}, "box_unit": {"dataset": "doclaynet"}}
+    | {"init_image=image": {"init_text": "text"}, "init_text=text": {"model": "random"}}
+    | {"box_unit": {"dataset": "doclaynet"}}
     | {"visual=False": {"objectives": "mlm", "model": "random"}, "mask_share=1": {"random_share": "0"}},
     [("steps", "epochs"), ("visual=False", "init_image=image"), *(("visual=False", item) for item in WITH_IMAGES)],
     {"dataset_size": "reads the hub: tests/preprocess/test_pages.py"},
