@@ -23,7 +23,7 @@ from preprocess.blocks import Block
 from preprocess.files import write_bytes, write_json
 from preprocess.prompts import Prompt
 from training.figures import write_curves
-from training.run_folder import circumstances, comparable
+from training.run_folder import comparable, environment
 
 
 def device_name(model: nn.Module) -> str:
@@ -62,7 +62,7 @@ def write_rows(
     seed = meta["configuration"]["training"]["seed"]
     data = {"dataset": source.table_name, "dataset_path": source.path, "split": split, "seed": seed}
     path = folder / f"outputs_{method}_{source.name}.json"
-    write_predictions(path, rows, about | circumstances() | meta | {"prompt": data})
+    write_predictions(path, rows, about | environment() | meta | {"prompt": data})
 
 
 @dataclass(frozen=True)

@@ -230,13 +230,13 @@ def train(trainer: Trainer, folder: Path) -> None:
     if last is not None:
         for checkpoint in sorted((folder / "checkpoints").glob("checkpoint-*/")):
             check_seal(checkpoint)
-        print(f"{last}: goes on from there")
+        print(f"{last}: resuming from this checkpoint")
     try:
         trainer.train(resume_from_checkpoint=str(last) if last else None)
     except KeyboardInterrupt:
         kept = last_checkpoint(folder / "checkpoints")
         if kept is not None:
-            print(f"{kept}: is kept; the same command goes on from there", file=sys.stderr)
+            print(f"{kept}: saved; the same command resumes from it", file=sys.stderr)
         raise
 
 

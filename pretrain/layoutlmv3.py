@@ -44,7 +44,7 @@ from pretrain.preview import draw_preview
 from training import lightning as by_lightning
 from training.figures import write_curves
 from training.lightning import LightningOptions
-from training.run_folder import base_folder, begin, circumstances, is_first_process, quiet_libraries
+from training.run_folder import base_folder, begin, environment, is_first_process, quiet_libraries
 
 STEPS = 500_000
 PREVIEWED = 2  # pages that are read, one of which is held out
@@ -238,7 +238,7 @@ def trained_model(
     module = Pretraining(model, config.training, data.shares())
     trainer = by_lightning.make_trainer(config.training, config.lightning, folder, sys.stderr.isatty())
     if is_first_process():
-        write_json(folder / "configuration.json", {"configuration": asdict(config)} | circumstances())
+        write_json(folder / "configuration.json", {"configuration": asdict(config)} | environment())
     trained = by_lightning.train(trainer, module, data, folder)
     entries = by_lightning.history_of(trainer)
     best = next(entry for entry in entries if entry["step"] == trained["best_step"] and "eval_loss" in entry)

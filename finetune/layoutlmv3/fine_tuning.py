@@ -34,7 +34,7 @@ from preprocess.schema import TRAINED, check
 from preprocess.seals import check_seal, hash_of, seal
 from training import lightning as by_pytorch_lightning
 from training.lightning import LightningOptions
-from training.run_folder import base_folder, begin, circumstances, is_first_process, quiet_libraries
+from training.run_folder import base_folder, begin, environment, is_first_process, quiet_libraries
 
 DEFAULTS = {  # those of the systems that used the one and the other
     "lightning": {"epochs": 5.0, "batch_size": 2, "learning_rate": 1e-4, "schedule": "linear"},
@@ -180,7 +180,7 @@ def fine_tuned(
 def record(config: LayoutLMv3Config) -> None:
     """Write whose run the folder holds, once it is known that it can begin."""
     if is_first_process():
-        about = {"configuration": asdict(config)} | circumstances()
+        about = {"configuration": asdict(config)} | environment()
         write_json(Path(config.output_dir) / "configuration.json", about)
 
 

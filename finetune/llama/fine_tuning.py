@@ -27,7 +27,7 @@ from preprocess.errors import InputError
 from preprocess.files import PathFlag, names_full_disk, read_json, write_json
 from preprocess.schema import TRAINED, check
 from preprocess.seals import check_seal, hash_of, seal
-from training.run_folder import base_folder, begin, circumstances, quiet_libraries, save_whole
+from training.run_folder import base_folder, begin, environment, quiet_libraries, save_whole
 
 STEPS = 9000
 DATASET = "doclaynet"  # DocBank's pages are read as such too
@@ -134,7 +134,7 @@ def adapted(
         return model.to("cuda" if torch.cuda.is_available() else "cpu"), told
     set_seed(config.training.seed)  # the adapter and the order are the same however the model was loaded
     model = with_adapter(base.model, config.lora)
-    write_json(folder / "configuration.json", {"configuration": asdict(config)} | circumstances())
+    write_json(folder / "configuration.json", {"configuration": asdict(config)} | environment())
     trainer = make_trainer(
         model,
         config.training,

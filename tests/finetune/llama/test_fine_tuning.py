@@ -53,9 +53,9 @@ def test_a_run_and_its_files(quick, capsys):
 
     before = (folder / "metrics.json").stat().st_mtime_ns
     finetune_llama(config)
-    assert "finished already" in capsys.readouterr().out
+    assert "already finished" in capsys.readouterr().out
     assert (folder / "metrics.json").stat().st_mtime_ns == before
-    with pytest.raises(InputError, match=r"holds a run with .*'steps': 12.* now .*'steps': 13.*--overwrite"):
+    with pytest.raises(InputError, match=r"contains a run with .*'steps': 12.* now .*'steps': 13.*--overwrite"):
         finetune_llama(replace(config, training=replace(config.training, steps=13)))
     (folder / "outputs_of_another_set.json").write_text("[]")
     finetune_llama(replace(config, training=replace(config.training, steps=13), overwrite=True))
@@ -79,10 +79,10 @@ def test_a_resumed_run_equals_one_that_was_not_stopped(quick, monkeypatch, root,
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(training.CsvCallback, "on_log", stop)
         finetune_llama(stopped)
-    assert "checkpoint-8: is kept; the same command goes on" in capsys.readouterr().err
+    assert "checkpoint-8: saved; the same command resumes" in capsys.readouterr().err
     assert not (Path(stopped.output_dir) / "metrics.json").exists()
     finetune_llama(stopped)
-    assert "checkpoint-8: goes on from there" in capsys.readouterr().out
+    assert "checkpoint-8: resuming from" in capsys.readouterr().out
     one, other = Path(whole.output_dir), Path(stopped.output_dir)
     name = "outputs_llama_lora_doclaynet.json"
     assert (one / name).read_bytes() == (other / name).read_bytes()
