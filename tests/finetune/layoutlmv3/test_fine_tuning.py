@@ -475,7 +475,7 @@ def test_refused_options(options, message):
 
 def test_torchrun_is_refused(quick_layout, monkeypatch):
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")  # as torchrun sets it in each process
-    with pytest.raises(InputError, match="torchrun: run it as plain python; --devices"):
+    with pytest.raises(InputError, match="torchrun: run this script with plain python; --devices"):
         finetune_layoutlmv3(quick_layout())
     assert not Path(quick_layout().output_dir).exists()
 

@@ -297,7 +297,7 @@ def test_needed_options(flag, make):
 
 
 def test_chunks_of_no_length(make):
-    message = "--stride 128: expected 0 to less than --max_length 130 without special tokens"
+    message = "--stride 128: expected 0 or more, and less than --max_length 130 minus 2 special tokens"
     assert refused(make(max_length=130)) == message
     assert refused(make(max_length=900, stride=600)).startswith("--stride 600: ")  # more than the model takes
 
