@@ -26,7 +26,7 @@ HEADINGS = ("tokens", "distinct", "seconds", "slowest", "examples/s", "of limit"
 
 @dataclass(frozen=True)
 class ScalingConfig:
-    """Measure the product alone while one variable grows.
+    """Measure only the product while one variable grows.
 
     Args:
         by: Variable: examples, labels or k.
@@ -52,7 +52,7 @@ class ScalingConfig:
 
 
 def scale(config: ScalingConfig) -> None:
-    """A row for each value, and all of it as one line of JSON."""
+    """Print a row for each value, and all results as one line of JSON."""
     results = []
     print(f"{config.by:>8}" + "".join(f"{heading:>12}" for heading in HEADINGS))
     for setting in config.settings():

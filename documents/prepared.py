@@ -24,7 +24,7 @@ def prepare(
     """Read the pages, or their cached copy; returns pages whose `image` is an index, and the images.
 
     Args:
-        read: Reads the pages, each converted by the given function.
+        read: Reads the pages and converts each with the function that it is given.
     """
     images = ImageFile(folder / "prepared.images", image_processor.size["height"])
     path = folder / "prepared.json"

@@ -92,7 +92,7 @@ def draw_loss(log: Path, path: Path) -> None:
     window = min(50, len(losses))
     smooth = np.convolve(losses[:, 1], np.ones(window) / window, mode="valid")
     left.plot(losses[window - 1 :, 0], smooth, color="C0")
-    left.set(xlabel="step", ylabel="loss, nats a token (labels weighted)")
+    left.set(xlabel="step", ylabel="loss, nats per token (labels weighted)")
     for method in METHODS:
         accuracies = [line[method] for line in evaluations]
         right.plot([line["step"] for line in evaluations], accuracies, marker=".", label=method)

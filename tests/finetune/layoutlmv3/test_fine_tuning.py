@@ -455,7 +455,7 @@ def test_other_options_are_not_another_draw(quick_layout):
     "options, message",
     [
         ({"trainer": "keras"}, "--trainer keras: expected lightning or hf"),
-        ({"stride": 510}, "--stride 510: expected 0 to less than --max_length 512"),
+        ({"stride": 510}, "--stride 510: expected 0 or more, and less than --max_length 512 minus 2 special tokens"),
         ({"stride": -1}, "--stride -1"),
         ({"max_length": 100}, "--stride 128: .*--max_length 100"),
         ({"push_to_hub": "a b"}, "--push_to_hub a b: expected USER/NAME"),
