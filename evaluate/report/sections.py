@@ -50,10 +50,14 @@ class Section:
         return max(range(len(self.methods)), key=lambda place: self.methods[place].accuracy)
 
     @cached_property
+    def against(self) -> dict[int, float | None]:
+        """See `against_best`."""
+        return against_best(self.methods)
+
+    @cached_property
     def p_values(self) -> list[float | None]:
-        """Adjusted p-value of the difference from the best; None for the best, and if there is only one method."""
-        found = against_best(self.methods)
-        return [found.get(id(method)) for method in self.methods]
+        """Adjusted p-value of the difference from the best; None for the best and for methods that cannot be tested."""
+        return [self.against.get(id(method)) for method in self.methods]
 
     @property
     def as_good(self) -> list[int]:
@@ -78,10 +82,6 @@ class Section:
     def from_best(self) -> list[Comparison | None]:
         """Comparison of each method with the best; None without a common draw."""
         return [compare_methods(method, self.methods[self.best], self.order) for method in self.methods]
-
-    def can_be_told(self, place: int) -> bool:
-        """Whether the difference from the best has a test."""
-        return self.from_best[place] is not None and self.from_best[place].p is not None
 
     @cached_property
     def shown(self) -> list[int]:

@@ -77,7 +77,7 @@ def summary(section: Section) -> Table:
     keys = list(dict.fromkeys([*(key for key in (*FIRST, *OF_DRAWS) if key in keys), *keys]))
     columns = [of_place(section, COLUMNS[key]) for key in keys]
     if len(methods) > 1:
-        columns.insert(keys.index("interval") + 1, Column("p vs. best", against(section), text_or(probability)))
+        columns.insert(keys.index("interval") + 1, Column("p vs. best method", against(section), text_or(probability)))
     named = Column("method", lambda place: names[place], is_number=False)
     made = table(f"Methods on {section.title}", [named, *columns], range(len(methods)), 2 if "k" in keys else 1)
     kinds = dict.fromkeys(section.like_best, "like-best") | dict.fromkeys(section.as_good, "best")
@@ -96,7 +96,7 @@ def against(section: Section) -> Callable[[int], float | str | None]:
     def p_value(place: int) -> float | str | None:
         if place in section.as_good:
             return "best"
-        return section.p_values[place] if section.can_be_told(place) else None
+        return section.p_values[place]
 
     return p_value
 
@@ -114,11 +114,11 @@ def differences(section: Section) -> Table | None:
         number("difference", lambda place: compared[place].difference, signed),
         ends("95 % interval", lambda place: compared[place].interval, signed, between=" to "),
         number("p", lambda place: compared[place].p, probability),
-        number("Holm", lambda place: section.p_values[place] if section.can_be_told(place) else None, probability),
+        number("Holm", lambda place: section.p_values[place], probability),
         Column("test", lambda place: compared[place].test, is_number=False),
         Column("draws", lambda place: compared[place].draws),
     ]
-    return table(f"Accuracy less that of {section.names[section.best]}", columns, places) if places else None
+    return table(f"Accuracy minus that of {section.names[section.best]}", columns, places) if places else None
 
 
 def draws(section: Section) -> Table:
