@@ -116,16 +116,19 @@ def write_results(config: ReportBenchmarkConfig, folder: Path) -> None:
 def example(
     draw: random.Random, number: int, vocabulary: list[str], classes: list[str], own_words: int
 ) -> dict[str, Any]:
+    """A random example, without its prompt."""
     words = draw.sample(classes, own_words) if own_words else classes
     text = " ".join(draw.choices(vocabulary, k=WORDS))
     return {"id": f"test-{number}", "text": text, "label_words": words, "ground_truth": draw.choice(words)}
 
 
 def demonstration(draw: random.Random, vocabulary: list[str], word: str) -> str:
+    """A demonstration of random words."""
     return f"Article: {' '.join(draw.choices(vocabulary, k=WORDS))}\nCategory: {word}\n"
 
 
 def fields(kind: str, shown: str) -> dict[str, str]:
+    """Prompt and completion of a method, after the demonstrations `shown`."""
     if kind == "direct":
         return {"prompt": f"{shown}Article: {{text}}\nCategory:", "completion": "{label_word}"}
     return {"prompt": f"{shown}Category: {{label_word}}\nArticle:", "completion": "{text}"}
@@ -148,6 +151,7 @@ def write_draw(folder: Path, kind: str, seed: int, prompts: list[dict[str, Any]]
 
 
 def answer(draw: random.Random, prompt: dict[str, Any], method: str) -> dict[str, Any]:
+    """A random row of a predictions file."""
     row = {key: prompt[key] for key in ("id", "label_words", "ground_truth")}
     scores = [draw.gauss(-150 if method == "channel" else -8, 3) for _ in row["label_words"]]
     best = row["label_words"][scores.index(max(scores))]

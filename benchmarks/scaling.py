@@ -47,6 +47,7 @@ class ScalingConfig:
         self.settings()
 
     def settings(self) -> list[Setting]:
+        """The setting of each measurement."""
         values = map(int, self.values.split(",")) if self.values else DEFAULTS[self.by]
         return [replace(self.setting, **{self.by: value}) for value in values]
 

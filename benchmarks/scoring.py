@@ -60,6 +60,7 @@ class ScoringConfig:
             raise InputError(f"--sample {self.sample}: expected 0 or more")
 
     def chosen(self) -> list[str]:
+        """The systems to measure."""
         if self.systems:
             return self.systems.split(",")
         peers = IN_PEER_PYTHON if self.peer_python and self.setting.method != "generate" else ()

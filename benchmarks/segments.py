@@ -72,6 +72,7 @@ def measure(config: SegmentsConfig) -> None:
 
 
 def read(config: SegmentsConfig, boxes: str) -> list[Page]:
+    """The pages of the split, with segment boxes or word boxes."""
     source = source_of("funsd", config.dataset_path, boxes=boxes)
     return list(source.read(config.dataset_path, config.split, "--dataset_path", True))
 

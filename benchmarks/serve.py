@@ -45,6 +45,7 @@ class Process:
         return getattr(torch, self.workload["dtype"])
 
     def answer(self, **facts: Any) -> None:
+        """Write an answer, one line of JSON."""
         print(json.dumps(facts), file=self.answers, flush=True)
 
     def serve(

@@ -28,6 +28,7 @@ def hidden_dim(shape: dict[str, int]) -> int:
 
 
 def kv_dim(shape: dict[str, int]) -> int:
+    """Width of all keys, or of all values, of a token."""
     return shape["dim"] // shape["n_heads"] * shape.get("n_kv_heads", shape["n_heads"])
 
 

@@ -76,6 +76,7 @@ class KMeansCodebook:
         return distances.argmin(1).reshape(patches.shape[:2]).astype(np.int32)
 
     def save(self, path: Path) -> None:
+        """Write a file that `read_kmeans` reads."""
         part = path.with_name(f".{path.name}")
         save_file({"centres": torch.from_numpy(self.centres), "patch": torch.tensor(self.patch)}, part)
         os.replace(part, path)

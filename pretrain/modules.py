@@ -77,6 +77,7 @@ class Pretraining(TrainedModule):
         return part * accumulated * trainer.world_size
 
     def validation_step(self, batch: dict[str, Any], _: int) -> None:
+        """Store the summed loss, the correct predictions and the targets of each chunk."""
         chunks = batch.pop("chunk").tolist()
         results = self.model(batch)
         for place, chunk in enumerate(chunks):
@@ -87,6 +88,7 @@ class Pretraining(TrainedModule):
                 self.seen[chunk][name] = figures
 
     def on_validation_epoch_end(self) -> None:
+        """Log the metrics over the chunks of all processes."""
         seen = {chunk: figures for part in self.of_all_processes(self.seen) for chunk, figures in part.items()}
         self.seen = {}
         figures = {"loss": 0.0}
@@ -144,6 +146,7 @@ class PretrainingData(TrainData):
         self.targets_of_step = lru_cache(maxsize=1)(self.count_targets)  # all batches of a step need it
 
     def collate(self, rows: list[tuple[int, Example]]) -> dict[str, Any]:
+        """Examples as a batch, with the indices of their chunks."""
         return self.collator([example for _, example in rows]) | {"chunk": torch.tensor([number for number, _ in rows])}
 
     def train_dataloader(self) -> DataLoader:
@@ -160,6 +163,7 @@ class PretrainingData(TrainData):
         return counts
 
     def examples_of_step(self, step: int) -> Iterator[Example]:
+        """The examples of an optimizer step, over all processes."""
         for number in self.numbers_of_step(step):
             for key in self.batches.drawn(number):
                 yield self.examples[key][1]

@@ -27,6 +27,7 @@ class Log:
             write_bytes(path, "".join(json.dumps(line) + "\n" for line in lines).encode())
 
     def write(self, line: dict) -> None:
+        """Append a line."""
         if self.rank == 0:
             with self.path.open("a") as file:
                 file.write(json.dumps(line) + "\n")

@@ -78,6 +78,7 @@ class LogCsv(Callback):
         self.began = time.perf_counter() - seconds_of(self.history)
 
     def note(self, trainer: Trainer, kind: str, prefix: str) -> None:
+        """Add the logged values of a kind (train/ or eval/) as a row, with `prefix` before their names."""
         logged = {name: value.item() for name, value in trainer.callback_metrics.items() if name.startswith(kind)}
         entry = {"step": trainer.global_step, "seconds": round(time.perf_counter() - self.began, 3)}
         self.history.append(entry | {prefix + name.removeprefix(kind): value for name, value in logged.items()})
@@ -116,6 +117,7 @@ class BestAndLast(ModelCheckpoint):
     """Keeps the best and the last checkpoint, and finds the best one even if the run folder was moved."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Load the state with the paths of the current run folder."""
         best = str(Path(self.dirpath, BEST))
         moved = {"dirpath": self.dirpath, "best_model_path": best, "kth_best_model_path": best}
         super().load_state_dict(state | moved | {"best_k_models": {best: state["best_model_score"]}})

@@ -59,6 +59,7 @@ class TrainedModule(LightningModule):
         return parts
 
     def configure_optimizers(self) -> dict[str, Any]:
+        """AdamW without weight decay on biases and norms, and the schedule."""
         trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
         groups = [
             {"params": [parameter for parameter in trained if parameter.ndim > 1]},

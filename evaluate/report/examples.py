@@ -28,6 +28,7 @@ class Places(dict):
     """Numbers things in the order in which they are looked up."""
 
     def of(self, thing: Hashable) -> int:
+        """The number of a thing; a new thing gets the next number."""
         return self.setdefault(thing, len(self))
 
 
@@ -144,6 +145,7 @@ def to_scores(draw: Result, places: Sequence[int], shared: Shared) -> dict[str, 
 
 
 def units(values: np.ndarray) -> list[int]:
+    """Scores in nats as whole numbers of thousandths."""
     return np.rint(values * UNITS).astype(int).tolist()
 
 
@@ -156,6 +158,7 @@ def worth_showing(values: np.ndarray, truth: int | None) -> list[int]:
 
 
 def generations(rows: Sequence[dict[str, Any]]) -> list[str] | None:
+    """The generated texts; None if the method does not generate."""
     texts = [row.get("generation") for row in rows]
     return texts if all(isinstance(text, str) for text in texts) else None
 

@@ -140,6 +140,7 @@ def facts(section: Section) -> list[tuple[str, str, str]]:
 
 
 def counted(number: int, name: str) -> str:
+    """A number with a noun, in the plural if needed."""
     return f"{number:,} {name}{'s' * (number != 1)}"
 
 

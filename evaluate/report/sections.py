@@ -33,6 +33,7 @@ class Section:
 
     @property
     def groups(self) -> Groups:
+        """The pages of the examples, in the order of `order`."""
         return self.order.groups
 
     @property
@@ -42,6 +43,7 @@ class Section:
 
     @property
     def majority(self) -> float | None:
+        """The accuracy of the most frequent class."""
         return self.first.first.majority
 
     @cached_property
@@ -71,6 +73,7 @@ class Section:
 
     @property
     def draws(self) -> list[Result]:
+        """The draws of all methods."""
         return [draw for method in self.methods for draw in method.draws]
 
     @property
@@ -148,10 +151,12 @@ class Section:
 
 
 def checkpoint_of(method: Method) -> str:
+    """The checkpoint of a method, as text."""
     return method.checkpoint or "no checkpoint"
 
 
 def k_of(method: Method) -> str:
+    """k of a method, as text."""
     return "no k" if method.k is None else f"k = {method.k}"
 
 

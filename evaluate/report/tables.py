@@ -54,6 +54,7 @@ class Table(NamedTuple):
 
 
 def cell(column: Column, about: Any) -> Cell:
+    """The cell of a column for the object of a row."""
     value = column.value(about)
     first = value[0] if isinstance(value, tuple) else value
     is_known = column.is_number and isinstance(first, int | float | np.number)
@@ -87,6 +88,7 @@ def summary(section: Section) -> Table:
 
 
 def of_place(section: Section, column: Column) -> Column:
+    """The column for the index of a method instead of the method."""
     return column._replace(value=lambda place: column.value(section.methods[place]))
 
 
@@ -102,6 +104,7 @@ def against(section: Section) -> Callable[[int], float | str | None]:
 
 
 def text_or(show: Callable[[float], str]) -> Callable[[float | str], str]:
+    """Formats numbers with `show` and leaves texts unchanged."""
     return lambda value: value if isinstance(value, str) else show(value)
 
 
@@ -136,6 +139,7 @@ def draws(section: Section) -> Table:
 
 
 def of_pair(column: Column) -> Callable[[tuple[str, Method]], Any]:
+    """The value of a column for a pair (name, method)."""
     return lambda pair: column.value(pair[1])
 
 
@@ -150,6 +154,7 @@ def class_f1(section: Section) -> Table | None:
 
 
 def f1_of(section: Section, word: str) -> Callable[[int], float | None]:
+    """A function from the index of a method to its F1 of a class."""
     found = [method.class_f1(word) for method in section.methods]
     return lambda place: None if found[place] is None else found[place].value
 

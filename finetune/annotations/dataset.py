@@ -94,6 +94,7 @@ class AnnotationsConfig:
 
     @property
     def images_folder(self) -> Path:
+        """The folder of the images."""
         return Path(self.images) if self.images else Path(self.annotations).parent
 
     def reading(self) -> ExportReading:
@@ -111,6 +112,7 @@ class AnnotationsConfig:
 
     @property
     def names(self) -> list[str]:
+        """The names of the classes."""
         return [name.strip() for name in self.labels.split(",")]
 
 

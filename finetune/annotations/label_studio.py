@@ -98,6 +98,7 @@ def names_of_writer(entry: dict[str, Any]) -> set[str]:
 
 
 def writer_of(entry: dict[str, Any]) -> str:
+    """The names of an annotation's author, as text."""
     return " ".join(sorted(names_of_writer(entry))) or "an unknown annotator"
 
 
@@ -167,6 +168,7 @@ def join(
 
 
 def has_box(value: dict[str, Any]) -> bool:
+    """Whether a shape has a bounding box."""
     return any(all(key in value for key in keys) for keys in (("width", "height"), ("points",), ("radiusX", "radiusY")))
 
 

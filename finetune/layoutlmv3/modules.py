@@ -40,6 +40,7 @@ class TokenClassifier(TrainedModule):
         return part * accumulated * trainer.world_size
 
     def validation_step(self, batch: dict[str, Tensor], _: int) -> None:
+        """Store prediction and loss of each block."""
         numbers, labels = batch.pop("chunk").tolist(), batch.pop("labels")
         logits = self.model(**batch).logits.float()
         places = logits.argmax(-1).tolist()
@@ -49,6 +50,7 @@ class TokenClassifier(TrainedModule):
                 self.read[block] = (self.validation.label_words[predicted[position]], lost[position])
 
     def on_validation_epoch_end(self) -> None:
+        """Log the metrics over the blocks of all processes."""
         read = {block: value for part in self.of_all_processes(self.read) for block, value in part.items()}
         self.read = {}
         blocks, label_words = self.validation.blocks, self.validation.label_words
@@ -68,9 +70,11 @@ class ChunkData(TrainData):
         self.train, self.validation, self.collator = train, validation, collator
 
     def collate(self, rows: list[dict[str, Any]]) -> dict[str, Tensor]:
+        """Rows as a batch, with the indices of their chunks."""
         return self.collator(rows) | {"chunk": torch.tensor([row["chunk"] for row in rows])}
 
     def loader_of(self, encoded: Encoded, batches: Any) -> DataLoader:
+        """A loader of a split."""
         rows = [row | {"chunk": number} for number, row in enumerate(encoded.rows())]
         return self.loader(rows, batches, self.collate)
 
