@@ -54,6 +54,7 @@ class Harmless:
             stream.reconfigure(errors="backslashreplace")
 
     def write(self, text: str) -> int:
+        """Write a text without control characters, except those of progress bars if `bars`."""
         parts = re.split(f"({PROGRESS_BAR_CODES.pattern})", text) if self.bars else [text]
         self.stream.write(
             "".join(part if self.bars and PROGRESS_BAR_CODES.fullmatch(part) else harmless(part) for part in parts)

@@ -38,8 +38,7 @@ def count_work(requests: Iterable[tuple[Sequence[int], Sequence[int]]]) -> tuple
 
 @torch.inference_mode()
 def best_rate(matrices: Sequence[Tensor]) -> tuple[float, int]:
-    """The highest rate in FLOP/s of one pass through all matrices, one after the other, and the rows it was reached
-    with."""
+    """The highest rate, in FLOP/s, of one pass through all matrices, one after the other, and its number of rows."""
     weights = sum(matrix.numel() for matrix in matrices)
     dtype, device = matrices[0].dtype, matrices[0].device
     best = (0.0, 0)

@@ -28,7 +28,7 @@ def measure(setting: Setting, systems: Sequence[str], peer_python: str = "", sam
 
     Args:
         systems: Some of product, naive, transformers, lm_eval, cappr, including product.
-        peer_python: The interpreter with the last two.
+        peer_python: The Python interpreter with the last two.
         sample: Number of examples for the systems other than the product; 0: all.
 
     Raises:
@@ -93,7 +93,7 @@ def compute_limit(
 ) -> dict[str, Any]:
     """The work of the requests, and its time at the best of `rates`; `new` are the generated tokens."""
     pairs = workload["requests"]
-    if workload["method"] == "generate":  # the last token that is drawn is not fed
+    if workload["method"] == "generate":  # the last generated token is not fed to the model
         pairs = [(context, tokens[: MAX_GEN_LEN - 1]) for (context, _), tokens in zip(pairs, new, strict=True)]
     tokens, positions = count_work(pairs)
     numbers = {key: math.prod(size) for key, size in sizes(workload["shape"]) if len(size) == 2}

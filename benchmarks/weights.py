@@ -1,6 +1,6 @@
 """Random weights of a named LLaMA shape, the same in every process with the same seed.
 
-Each process draws them itself, so no files are needed. It imports nothing of the project, because the peers'
+Each process draws them itself, so no files are needed. This module imports nothing of the project, because the peers'
 interpreter imports it too.
 """
 
@@ -28,6 +28,7 @@ def hidden_dim(shape: dict[str, int]) -> int:
 
 
 def kv_dim(shape: dict[str, int]) -> int:
+    """Width of all keys, or of all values, of a token."""
     return shape["dim"] // shape["n_heads"] * shape.get("n_kv_heads", shape["n_heads"])
 
 
@@ -51,9 +52,9 @@ def sizes(shape: dict[str, int]) -> Iterator[tuple[str, tuple[int, ...]]]:
 
 
 def random_weights(shape: dict[str, int], seed: int, dtype: torch.dtype, device: str) -> dict[str, Tensor]:
-    """Weights under Hugging Face's keys, which all systems read.
+    """Weights with Hugging Face's keys, which all systems read.
 
-    What a matrix gives has the variance of what it takes, so scores differ visibly.
+    A matrix preserves the variance of its input, so that scores differ visibly.
     """
     generator = torch.Generator(device).manual_seed(seed)
     weights = {}
@@ -68,7 +69,7 @@ def random_weights(shape: dict[str, int], seed: int, dtype: torch.dtype, device:
 
 
 def matrices(weights: dict[str, Tensor]) -> list[Tensor]:
-    """Of all blocks and of the output layer, in the order in which a token passes them."""
+    """The matrices of all blocks and of the output layer, in the order of computation."""
     return [weight for key, weight in weights.items() if weight.dim() == 2 and key != "model.embed_tokens.weight"]
 
 

@@ -25,7 +25,7 @@ from llama.shared import all_batches
 
 
 def read_requests(pairs: Sequence[Sequence[Sequence[int]]]) -> list[Request]:
-    """Requests that hold one object an id and one context an example, as those that the product encodes."""
+    """Requests that share objects for equal ids and contexts, like those that the product encodes."""
     ids = tuple(range(VOCABULARY))
     contexts: dict[tuple[int, ...], tuple[int, ...]] = {}
     requests = []
@@ -36,7 +36,7 @@ def read_requests(pairs: Sequence[Sequence[Sequence[int]]]) -> list[Request]:
 
 
 def run_product(llama: LLaMA, requests: Sequence[Request], method: str, max_gen_len: int) -> list:
-    """All requests, the planning included."""
+    """The results of all requests, including the planning of batches."""
     if method == "generate":
         contexts = [request.context for request in requests]
         work = llama.generation(contexts, range(len(contexts)), Sampling(max_gen_len, 0.0, 1.0))

@@ -116,6 +116,7 @@ class Splits:
     repairs: dict[str, int]
 
     def by_name(self) -> dict[str, list[Page]]:
+        """The pages of each split."""
         return {"train": self.train, "validation": self.validation, "test": self.test}
 
 

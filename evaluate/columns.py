@@ -55,13 +55,13 @@ COLUMNS: dict[str, Column] = {
     "interval": ends(
         "95 % interval", interval_or_why(lambda method: method.accuracy_interval), four_digits, "accuracy "
     ),
-    "worst": number("worst", lambda method: float(method.accuracies.min())),
-    "best": number("best", lambda method: float(method.accuracies.max())),
+    "worst": number("worst draw", lambda method: float(method.accuracies.min())),
+    "best": number("best draw", lambda method: float(method.accuracies.max())),
     "macro_f1": mean_and_sd("macro-F1", macro_f1, lambda method: deviation(method.macro_f1s), four_digits),
     "macro_f1_interval": ends(
-        "of macro-F1", interval_or_why(lambda method: method.macro_f1_interval), four_digits, "macro-F1 "
+        "macro-F1 interval", interval_or_why(lambda method: method.macro_f1_interval), four_digits, "macro-F1 "
     ),
-    "macro_f1_all": number("macro-F1 of all", of_draws(lambda result: result.macro_f1_of_all)),
+    "macro_f1_all": number("macro-F1, all labels", of_draws(lambda result: result.macro_f1_of_all)),
     "weighted_f1": number("weighted F1", of_draws(lambda result: result.of_confusion(metrics.weighted_f1))),
     "mcc": number("MCC", of_draws(lambda result: result.of_confusion(metrics.matthews_correlation))),
     "ece": number("ECE", of_draws(lambda result: result.calibration_error)),

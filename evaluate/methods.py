@@ -58,6 +58,7 @@ class Method:
 
     @property
     def seeds(self) -> list[int | None]:
+        """The seed of each draw."""
         return [draw.seed for draw in self.draws]
 
     @property
@@ -67,10 +68,12 @@ class Method:
 
     @property
     def ids(self) -> list[str]:
+        """The ids of the examples, in the order of the first draw."""
         return self.first.ids
 
     @property
     def groups(self) -> Groups:
+        """The pages of the examples, if they are blocks of pages."""
         return self.first.grouping
 
     @cached_property

@@ -35,6 +35,7 @@ class Drawn(NamedTuple):
     words: str
 
     def title(self, section: Section) -> str:
+        """The title of the figure in a file of its own."""
         return f"{self.kind}: {self.about or section.title}"
 
 
@@ -50,6 +51,7 @@ def draw(section: Section, styles: dict[str | None, Style], with_matrices: bool)
 
 
 def overview(section: Section, styles: dict[str | None, Style]) -> Iterator[Drawn]:
+    """The figures that show all methods."""
     yield Drawn("Accuracy", "", None, charts.accuracy(section, styles), words(section, ("accuracy", "interval")))
     for checkpoint, lines in section.curves().items():
         name = (checkpoint or "no checkpoint") if len(section.curves()) > 1 else ""
@@ -62,6 +64,7 @@ def overview(section: Section, styles: dict[str | None, Style]) -> Iterator[Draw
 
 
 def of_methods(section: Section, styles: dict[str | None, Style], with_matrices: bool) -> Iterator[Drawn]:
+    """The figures of each method."""
     for place, (method, name) in enumerate(zip(section.methods, section.names, strict=True)):
         diagram = panels.reliability(method, styles[method.name])
         yield Drawn("Reliability", name, place, diagram, reliability_words(method))
@@ -71,6 +74,7 @@ def of_methods(section: Section, styles: dict[str | None, Style], with_matrices:
 
 
 def at_k(method: Method) -> str:
+    """k and accuracy of a method, as text."""
     return f"k = {method.k} {COLUMNS['accuracy'].cell(method)}"
 
 
@@ -85,6 +89,7 @@ def words(section: Section, keys: Sequence[str]) -> str:
 
 
 def reliability_words(method: Method) -> str:
+    """The numbers of a reliability diagram, as text."""
     bins = [one for one in panels.bins_of(method) or () if one.count]
     told = (f"{one.confidence:.2f}, {one.accuracy:.2f}, {one.count}" for one in bins)
     return f"Confidence, accuracy, examples: {'; '.join(told)}"

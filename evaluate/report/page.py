@@ -107,7 +107,7 @@ def part(number: int, section: Section, drawn: Sequence[Drawn]) -> dict[str, Any
         "several": any(len(method.draws) > 1 for method in section.methods),
         "facts": facts(section),
         "summary": tables.summary(section),
-        "notes": explanations(section.methods, bool(section.like_best))[1:],  # the facts have the first
+        "notes": explanations(section.methods, section.against)[1:],  # the facts have the first
         "overview": [one for one in shown if one["kind"] in OVERVIEW],
         "reliability": [one for one in shown if one["kind"] == "Reliability"],
         "f1": [one for one in shown if one["kind"] == "F1 of each class"],
@@ -140,6 +140,7 @@ def facts(section: Section) -> list[tuple[str, str, str]]:
 
 
 def counted(number: int, name: str) -> str:
+    """A number with a noun, in the plural if needed."""
     return f"{number:,} {name}{'s' * (number != 1)}"
 
 

@@ -27,10 +27,10 @@ from preprocess.errors import InputError
 from preprocess.files import PathFlag, names_full_disk, read_json, write_json
 from preprocess.schema import TRAINED, check
 from preprocess.seals import check_seal, hash_of, seal
-from training.run_folder import base_folder, begin, circumstances, quiet_libraries, save_whole
+from training.run_folder import base_folder, begin, environment, quiet_libraries, save_whole
 
 STEPS = 9000
-DATASET = "doclaynet"  # DocBank's pages are read as such too
+DATASET = "doclaynet"  # this reader also reads DocBank
 
 
 @dataclass(frozen=True)
@@ -72,15 +72,15 @@ class LlamaLayoutConfig:
             raise InputError(f"--dtype {self.dtype}: expected auto, float32 or bfloat16")
         if self.stride < 0 or self.max_length < self.stride + 2:
             raise InputError(
-                f"--stride {self.stride}: expected 0 to less than --max_length {self.max_length} without BOS"
+                f"--stride {self.stride}: expected 0 or more, and less than --max_length {self.max_length} minus BOS"
             )
 
 
 @names_full_disk
 def finetune_llama(config: LlamaLayoutConfig) -> None:
-    """Train, or go on with it, then predict the test blocks with the best checkpoint."""
+    """Train or resume, then predict the test blocks with the best checkpoint."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise InputError("more than one process: training takes one, run it as plain python")
+        raise InputError("torchrun: training uses one process; run this script with plain python")
     config, folder = replace(config, training=config.training.filled(steps=STEPS)), Path(config.output_dir)
     if begin(config, ("metrics.json", "merged") if config.merge else ("metrics.json",)):
         push_both(config)
@@ -124,17 +124,17 @@ def finetune_llama(config: LlamaLayoutConfig) -> None:
 def adapted(
     config: LlamaLayoutConfig, base: Base, encoded: dict[str, Encoded], bf16: bool
 ) -> tuple[PeftModel, dict[str, Any]]:
-    """The model with its best adapter, and how it was trained: now, or in a session before that came to its end."""
+    """The model with its best adapter, and entries of the metrics; loaded if an earlier session finished training."""
     folder = Path(config.output_dir)
     trained = folder / "training.json"
     if trained.exists():
         check_seal(folder / "adapter")
-        told = check(read_json(trained, "--output_dir"), TRAINED, str(trained), needed=True)
+        entries = check(read_json(trained, "--output_dir"), TRAINED, str(trained), needed=True)
         model = PeftModel.from_pretrained(base.model, folder / "adapter")
-        return model.to("cuda" if torch.cuda.is_available() else "cpu"), told
-    set_seed(config.training.seed)  # the adapter and the order are the same however the model was loaded
+        return model.to("cuda" if torch.cuda.is_available() else "cpu"), entries
+    set_seed(config.training.seed)  # the same adapter and order, whether the model was created or loaded
     model = with_adapter(base.model, config.lora)
-    write_json(folder / "configuration.json", {"configuration": asdict(config)} | circumstances())
+    write_json(folder / "configuration.json", {"configuration": asdict(config)} | environment())
     trainer = make_trainer(
         model,
         config.training,
@@ -155,7 +155,7 @@ def adapted(
 
 
 def push_both(config: LlamaLayoutConfig) -> None:
-    """Upload adapter and merged model, where that is asked for."""
+    """Upload the adapter and the merged model, if requested."""
     folder, name = Path(config.output_dir), config.push_to_hub
     if name:
         push(folder, name, config.private, "adapter")
@@ -164,20 +164,21 @@ def push_both(config: LlamaLayoutConfig) -> None:
 
 
 def save_merged(model: PeftModel, base: Base, folder: Path) -> None:
-    """Save the model with the adapter merged into its weights. The model is changed by it."""
+    """Save the model with the adapter merged into its weights. This modifies the model."""
     model.merge_and_unload().save_pretrained(folder)
     base.tokenizer.save_pretrained(folder)
 
 
 def use_bf16(dtype: str) -> bool:
+    """Whether `--dtype` means bfloat16 on this machine."""
     return dtype == "bfloat16" or (dtype == "auto" and torch.cuda.is_available() and torch.cuda.is_bf16_supported())
 
 
 def encode(config: LlamaLayoutConfig, splits: Splits, base: Base, source: Source) -> dict[str, Encoded]:
-    """Each split in chunks no longer than the model takes.
+    """Each split in chunks that fit the model.
 
     Raises:
-        InputError: It does not take more than the stride.
+        InputError: The model's maximum length is not above the stride.
     """
     length = min(config.max_length, base.model.config.max_position_embeddings)
     if length < config.stride + 2:

@@ -121,6 +121,7 @@ def entries_of(path: Path) -> list[Entry]:
 
 
 def damaged(path: Path, reason: str) -> CheckpointError:
+    """The error for a damaged file."""
     return CheckpointError(f"{path}: damaged: {reason}; download it again")
 
 

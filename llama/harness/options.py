@@ -68,6 +68,7 @@ def read_options(model_args: dict[str, Any]) -> ModelOptions:
 
 
 def read_value(name: str, value: Any, kind: type) -> Any:
+    """A value of type `kind`; raises CheckpointError if it has another type."""
     if kind is str and isinstance(value, str | int | float) and not isinstance(value, bool):
         return str(value)
     if type(value) is not kind or (kind is int and value < 1):

@@ -93,7 +93,7 @@ def test_verdict_on_the_naive_reference(runs: dict) -> None:
     times = [result["systems"][system]["seconds"] for system in ("naive", "transformers")]
     assert result["naive_over_transformers"] == pytest.approx(times[0] / times[1])
     assert result["naive_is_fair"] == (times[0] <= 1.3 * times[1])
-    verdict = "fair" if result["naive_is_fair"] else "a straw man"
+    verdict = "fair" if result["naive_is_fair"] else "unfair"
     assert f"x the time of transformers: {verdict}\n" in runs["direct"].stdout
 
 
@@ -101,7 +101,7 @@ def test_verdict_on_the_naive_reference(runs: dict) -> None:
     ("name", "line"),
     [
         ("unknown shape", "error: --params 2M: expected 1M, 15M, 134M, 1B, 7B, 13B"),
-        ("no data", "error: missing/ag_news: not there; AG News and LLaMA's tokenizer are needed (--data)"),
+        ("no data", "error: missing/ag_news: missing; AG News and LLaMA's tokenizer are needed (--data)"),
     ],
 )
 def test_refusals(runs: dict, name: str, line: str) -> None:

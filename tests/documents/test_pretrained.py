@@ -45,6 +45,6 @@ def test_code_of_a_model_is_refused(tmp_path: Path, kind: str, file: str, load: 
     (folder / "config.json").write_text(json.dumps({"model_type": kind}))
     names = dict.fromkeys(("AutoConfig", "AutoTokenizer", "AutoImageProcessor", "AutoModel"), "made.Made")
     (folder / file).write_text(json.dumps({"model_type": kind, "auto_map": names}))
-    with pytest.raises(InputError, match=rf"^--model .*model: {file} names Python code of its own \(auto_map\); no "):
+    with pytest.raises(InputError, match=rf"^--model .*model: {file} names Python code \(auto_map\), which is "):
         load(str(folder))
     assert not touched.exists()

@@ -167,7 +167,7 @@ def test_several_data_sets_and_held_out_pages(tmp_path):
     "options, said",
     [
         ({"dataset": "x"}, "--dataset x: expected doclaynet, docbank, funsd, annotations, pages"),
-        ({"dataset": "pages"}, "--dataset pages: expected the path of it"),
+        ({"dataset": "pages"}, "--dataset pages: expected its path in --dataset_path"),
         ({"dataset": "funsd,docbank", "dataset_path": "a"}, "--dataset_path: 1 paths for 2 data sets"),
         ({"train_pages": -1}, "--train_pages -1: expected 0 or more"),
         ({"validation_fraction": 1.0}, "--validation_fraction 1.0: expected"),

@@ -125,9 +125,9 @@ def test_only_what_is_asked_is_masked(processor, chunk):
 @pytest.mark.parametrize(
     "options, said",
     [
-        ({"objectives": "mlm,wpa"}, "wpa expects mim"),
-        ({"objectives": "mlm,x"}, "'x' is none of mlm, mim, wpa, cpc"),
-        ({"objectives": ""}, "'' is none of"),
+        ({"objectives": "mlm,wpa"}, "wpa requires mim"),
+        ({"objectives": "mlm,x"}, "'x' is not one of mlm, mim, wpa, cpc"),
+        ({"objectives": ""}, "'' is not one of"),
         ({"mlm_ratio": 1.0}, "--mlm_ratio 1.0: expected a number between 0 and 1"),
         ({"span_length": 0.5}, "--span_length 0.5: expected"),
         ({"span_unit": "page"}, "--span_unit page: expected token or word"),

@@ -64,7 +64,7 @@ def test_a_run(quick, tmp_path, capsys):
     assert model.config.architectures == ["LayoutLMv3Model"]
     assert "| masked words |" in (folder / "model/README.md").read_text()
     pretrain_layoutlmv3(config)
-    assert "finished already" in capsys.readouterr().out
+    assert "already finished" in capsys.readouterr().out
     few = TrainingOptions(steps=2, batch_size=2, eval_steps=2, learning_rate=1e-3, schedule="linear")
     pages = PageOptions(dataset_path=config.pages.dataset_path)
     tuned = LayoutLMv3Config(

@@ -47,7 +47,7 @@ def test_warmup_of():
 
 def test_a_missing_package_is_one_line(monkeypatch):
     monkeypatch.setattr(training_options, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match="--logger mlflow: the package mlflow is not there: pip install mlflow"):
+    with pytest.raises(InputError, match="--logger mlflow: the package mlflow is not installed: pip install mlflow"):
         StepOptions(logger="mlflow")
     with pytest.raises(InputError, match="--logger comet: expected tensorboard, csv, mlflow, wandb"):
         StepOptions(logger="comet")

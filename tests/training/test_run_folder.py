@@ -69,7 +69,7 @@ def test_a_folder_that_is_not_there(config):
 def test_a_finished_run(config, run, capsys):
     before = content(run)
     assert begin(config)
-    assert capsys.readouterr().out == f"{run}: finished already, same options; --overwrite repeats it\n"
+    assert capsys.readouterr().out == f"{run}: already finished with the same options; --overwrite repeats it\n"
     assert begin(replace(config, where=Where(2)))  # it changes no result
     assert not begin(config, ("metrics.json", "merged"))
     (run / "metrics.json").unlink()
@@ -79,7 +79,7 @@ def test_a_finished_run(config, run, capsys):
 
 def test_another_run(config, run):
     before = content(run)
-    with pytest.raises(InputError, match=r"run: holds a run with \{'steps': 3\}, now \{'steps': 4\}; --overwrite"):
+    with pytest.raises(InputError, match=r"run: contains a run with \{'steps': 3\}, now \{'steps': 4\}; --overwrite"):
         begin(replace(config, steps=4))
     assert content(run) == before
 
@@ -96,7 +96,7 @@ def test_overwriting_keeps_what_is_the_users(config, run):
 def test_a_folder_that_is_no_run(config, name, overwrite):
     """A run would write over what lies there, and the next --overwrite remove it."""
     folder = write(config, "notes.txt", name)
-    with pytest.raises(InputError, match=rf"run: holds {Path(name).parts[0]}, but no configuration\.json"):
+    with pytest.raises(InputError, match=rf"run: contains {Path(name).parts[0]}, but no configuration\.json"):
         begin(replace(config, overwrite=overwrite))
     assert content(folder) == sorted(["notes.txt", name])
 
@@ -106,7 +106,7 @@ def test_a_configuration_of_something_else(config, found):
     folder = write(config, "model/weights")
     (folder / "configuration.json").write_text(found)
     for overwrite in (False, True):
-        with pytest.raises(InputError, match=r"configuration\.json: is not that of a run"):
+        with pytest.raises(InputError, match=r"configuration\.json: not the configuration of a run"):
             begin(replace(config, overwrite=overwrite))
     assert content(folder) == ["configuration.json", "model/weights"]
 

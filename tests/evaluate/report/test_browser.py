@@ -177,7 +177,7 @@ def test_a_cell_opens_its_examples(opened, made):
 
 
 def test_draws(load, with_draws):
-    """Right is right in all draws; what draws disagree on can be listed; one draw can be chosen."""
+    """Right means right in all draws; examples on which draws disagree, one draw, or one order can be selected."""
     page = load(with_draws.path, "#examples?method=direct, k = 1")
     folder = with_draws.folder / "results"
     rows = [json.loads((folder / f"{seed}/outputs_direct.json").read_text()) for seed in (1, 2, 3)]
@@ -193,6 +193,10 @@ def test_draws(load, with_draws):
     choose(page, "outcome", "right")
     page.find_element(By.ID, "unstable").click()
     assert count(page)[0] == sum(row["correct"] for row in rows[1])
+    for order in (1, 2):
+        choose(page, "draw", f"seed 1, order {order}")
+        ordered = json.loads((folder / f"order{order}/outputs_direct.json").read_text())
+        assert count(page)[0] == sum(row["correct"] for row in ordered)
 
 
 def test_pages_and_sets(opened):

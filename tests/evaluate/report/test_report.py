@@ -38,7 +38,7 @@ def test_table_is_computed_from_the_files(made, names):
         assert row["macro-F1"] == f"{f1_score(truths, answers, labels=WORDS, average='macro', zero_division=0):.4f}"
         assert row["unanswered"] == str(answers.count("none"))
         assert row["tokens"] == "1234"
-        assert not {"draws", "worst", "disagreement", "k", "checkpoint"} & row.keys()  # one draw, the same for all
+        assert not {"draws", "worst draw", "disagreement", "k", "checkpoint"} & row.keys()  # one draw, the same for all
     assert "<dt>Checkpoint</dt><dd>tiny</dd>" in made.page
 
 
@@ -51,7 +51,7 @@ def test_table_of_draws_is_that_of_the_methods(with_draws):
         for key in ("draws", "accuracy", "interval", "worst", "best", "disagreement", "orders", "macro_f1", "ece"):
             assert row[COLUMNS[key].header] == COLUMNS[key].cell(method), key
     against = against_best(methods)
-    assert [row["p vs. best"] == "best" for row in table] == [against[id(method)] is None for method in methods]
+    assert [row["p vs. best method"] == "best" for row in table] == [against[id(method)] is None for method in methods]
     draws = cells(with_draws.read.tables["Draws on news"])
     assert len(draws) == 2 + 3 + 3 + 2
     assert [row["seed"] for row in draws if row["method"] == "direct, k = 1"] == [
@@ -65,7 +65,7 @@ def test_table_of_draws_is_that_of_the_methods(with_draws):
 
 
 def test_differences_are_those_of_the_statistics(made, names):
-    table = cells(made.read.tables["Accuracy less that of " + best_of(made, names)])
+    table = cells(made.read.tables["Accuracy minus that of " + best_of(made, names)])
     right = {names[method]: np.array([[row["correct"] for row in rows]]) for method, rows in made.rows.items()}
     best = best_of(made, names)
     others = [name for name in names.values() if name != best]

@@ -111,7 +111,7 @@ def test_a_region_without_label_or_text_shifts_none(read):
     assert places[0].endswith("export.json: row 0: region b")
     (page,), notes = read([task(annotation(NUMBER, bare, TOTAL))], unlabelled="Autre")
     assert content(page) == [ALL[0], ("1 May", "Autre", ALL[1][2]), ALL[2]]
-    assert list(notes) == ["regions without a label, taken as Autre"]
+    assert list(notes) == ["regions without a label, read as Autre"]
     for text in (None, [], [" \n"], ""):
         (page,), notes = read([task(annotation(NUMBER, results("b", [50, 20, 20, 5], text, "InvDate"), TOTAL))])
         assert content(page) == [ALL[0], ALL[2]]
@@ -138,7 +138,7 @@ def test_several_annotations(read):
     pages, notes = read(rows)
     assert [sorted(content(page)) for page in pages] == [ALL[2:], ALL[2:], sorted(ALL[:2]), sorted(ALL[:2])]
     assert {what: [place[-1] for place in places] for what, places in notes.items() if "left out" not in what} == {
-        "tasks with several equal annotations, one of which was taken": ["3"]
+        "tasks with several equal annotations, one of which is used": ["3"]
     }
 
 
@@ -148,7 +148,7 @@ def test_several_annotations(read):
 )
 def test_annotators_who_differ(writers, name, read):
     rows = [task(*(annotation(made, completed_by=who) for made, who in zip((NUMBER, TOTAL), writers, strict=True)))]
-    with pytest.raises(InputError, match=r"row 0: 2 annotations differ, by .*; select one with --annotator"):
+    with pytest.raises(InputError, match=r"row 0: 2 annotations by .* differ; select one with --annotator"):
         read(rows)
     (page,), _ = read(rows, annotator=name)
     assert content(page) == ALL[2:]
@@ -164,11 +164,11 @@ def test_predictions(read):
     alone, both = task() | {"predictions": [guessed]}, task(annotation(NUMBER)) | {"predictions": [guessed]}
     pages, notes = read([alone, both])
     assert [content(page) for page in pages] == [ALL[:1]]
-    assert any(what.startswith("tasks with predictions alone, left out (--predictions") for what in notes)
+    assert any(what.startswith("tasks with predictions only, left out (--predictions") for what in notes)
     pages, _ = read([alone, both], predictions=True)
     assert [content(page) for page in pages] == [ALL[2:], ALL[:1]]
     without = {"data": alone["data"], "predictions": [guessed, guessed | {"model_version": "v2", "result": NUMBER}]}
-    with pytest.raises(InputError, match="2 annotations differ, by v1, v2"):
+    with pytest.raises(InputError, match="2 annotations by v1, v2 differ"):
         read([without], predictions=True)
     (page,), _ = read([without], predictions=True, annotator="v2")
     assert content(page) == ALL[:1]
@@ -197,8 +197,8 @@ def test_what_is_told_of(read):
     (page,), notes = read([task(annotation(NUMBER, [brush], shown, twice)), task()])
     assert content(page) == ALL
     assert {what.partition(",")[0]: len(places) for what, places in notes.items()} == {
-        "regions of a shape that has no box": 1,
-        "regions of an image that was shown turned": 1,
+        "regions whose shape has no box": 1,
+        "regions of an image that was displayed rotated": 1,
         "regions with several labels": 1,
         "pages without a region": 1,
     }
@@ -368,7 +368,7 @@ def test_the_compact_export_does_not_tell_whose_texts_are(read, scanned):
 def test_the_compact_export_of_two_annotators(read):
     """A row each; the task has one id."""
     other = compact((BOXES[2], "TTC"), transcription="42,00") | {"annotator": "b@x.org", "annotation_id": 2}
-    with pytest.raises(InputError, match=r"row 0: 2 annotations differ, by 1, b@x\.org; select one with --annotator"):
+    with pytest.raises(InputError, match=r"row 0: 2 annotations by 1, b@x\.org differ; select one with --annotator"):
         read([COMPACT, other])
     (page,), _ = read([COMPACT, other], annotator="b@x.org")
     assert content(page) == ALL[2:]
@@ -381,7 +381,7 @@ def test_boxes_are_rounded_put_in_order_and_clamped(read):
     (page,), notes = read([plain(*({"box": box, "text": "x", "label": 0} for box in boxes))])
     assert page.bboxes == [[100, 0, 200, 1000], [100, 300, 200, 400], [0, 500, 500, 1000], [0, 0, 1000, 0]]
     found = {what.partition(",")[0]: [place[-1] for place in places] for what, places in notes.items()}
-    assert found == {"boxes that leave the page": ["2", "3"], "boxes with corners exchanged": ["1", "3"]}
+    assert found == {"boxes that exceed the page": ["2", "3"], "boxes with swapped corners": ["1", "3"]}
 
 
 def test_the_plain_form(read):

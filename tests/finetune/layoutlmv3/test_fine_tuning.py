@@ -193,8 +193,8 @@ def test_the_same_command_again(whole, trainer, capsys):
     written = Path(config.output_dir) / "metrics.json"
     before = written.stat().st_mtime_ns
     finetune_layoutlmv3(config)
-    assert "finished already" in capsys.readouterr().out
-    with pytest.raises(InputError, match=r"holds a run with .*'seed': 42.* now .*'seed': 43.*--overwrite"):
+    assert "already finished" in capsys.readouterr().out
+    with pytest.raises(InputError, match=r"contains a run with .*'seed': 42.* now .*'seed': 43.*--overwrite"):
         finetune_layoutlmv3(replace(config, training=replace(config.training, seed=43)))
     assert written.stat().st_mtime_ns == before
 
@@ -246,10 +246,10 @@ def test_a_resumed_run_equals_one_that_was_not_stopped(quick_layout, whole, monk
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         interrupt(patch, 5)
         finetune_layoutlmv3(config)
-    assert f"{kept}: is kept; the same command goes on" in capsys.readouterr().err
+    assert f"{kept}: saved; the same command resumes" in capsys.readouterr().err
     assert not (Path(config.output_dir) / "metrics.json").exists()
     finetune_layoutlmv3(config)
-    assert f"{kept}: goes on from there" in capsys.readouterr().out
+    assert f"{kept}: resuming from" in capsys.readouterr().out
     same(config, whole(trainer))
 
 
@@ -261,7 +261,7 @@ def test_a_run_that_is_stopped_before_its_first_checkpoint(quick_layout, whole, 
         interrupt(patch, 1)
         finetune_layoutlmv3(config)
     finetune_layoutlmv3(config)
-    assert "goes on" not in capsys.readouterr().out
+    assert "resuming" not in capsys.readouterr().out
     same(config, whole(trainer))
 
 
@@ -455,7 +455,7 @@ def test_other_options_are_not_another_draw(quick_layout):
     "options, message",
     [
         ({"trainer": "keras"}, "--trainer keras: expected lightning or hf"),
-        ({"stride": 510}, "--stride 510: expected 0 to less than --max_length 512"),
+        ({"stride": 510}, "--stride 510: expected 0 or more, and less than --max_length 512 minus 2 special tokens"),
         ({"stride": -1}, "--stride -1"),
         ({"max_length": 100}, "--stride 128: .*--max_length 100"),
         ({"push_to_hub": "a b"}, "--push_to_hub a b: expected USER/NAME"),
@@ -475,7 +475,7 @@ def test_refused_options(options, message):
 
 def test_torchrun_is_refused(quick_layout, monkeypatch):
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")  # as torchrun sets it in each process
-    with pytest.raises(InputError, match="torchrun: run it as plain python; --devices"):
+    with pytest.raises(InputError, match="torchrun: run this script with plain python; --devices"):
         finetune_layoutlmv3(quick_layout())
     assert not Path(quick_layout().output_dir).exists()
 
@@ -535,7 +535,7 @@ def test_ctrl_c_with_two_devices(root, run_script, pages_with_images, tmp_path, 
             (os.killpg if to_all else os.kill)(running.pid, signal.SIGINT)
             out, err = running.communicate(timeout=60)
             assert running.returncode == 130
-            assert err == f"{last}: is kept; the same command goes on from there\ninterrupted\n"
+            assert err == f"{last}: saved; the same command resumes from it\ninterrupted\n"
             assert out == ""
             until = time.monotonic() + 10
             with pytest.raises(ProcessLookupError):
@@ -547,7 +547,7 @@ def test_ctrl_c_with_two_devices(root, run_script, pages_with_images, tmp_path, 
                 os.killpg(running.pid, signal.SIGKILL)
     done = run_script(*command(pages_with_images, tmp_path / "run", *options))
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith(f"{last}: goes on from there\n")
+    assert done.stdout.startswith(f"{last}: resuming from this checkpoint\n")
     run_script(*command(pages_with_images, tmp_path / "whole", *options))
     assert (tmp_path / "run" / NAME).read_bytes() == (tmp_path / "whole" / NAME).read_bytes()
 

@@ -177,9 +177,9 @@ def test_a_resumed_run_equals_one_that_was_not_stopped(tmp_path, capsys, stop, a
     whole, first, _ = run(tmp_path / "whole", options)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "stopped", options, Stop(stop))
-    assert "last.ckpt: is kept; the same command goes on from there" in capsys.readouterr().err
+    assert "last.ckpt: saved; the same command resumes from it" in capsys.readouterr().err
     resumed, second, _ = run(tmp_path / "stopped", options)
-    assert "last.ckpt: goes on from there" in capsys.readouterr().out
+    assert "last.ckpt: resuming from" in capsys.readouterr().out
     rows, again = log_of(tmp_path / "whole"), log_of(tmp_path / "stopped")
     assert [row | {"seconds": ""} for row in rows.values()] == [row | {"seconds": ""} for row in again.values()]
     assert first | {"training_seconds": 0} == second | {"training_seconds": 0}

@@ -197,7 +197,7 @@ def test_the_screen(make, capsys):
         scores = [row["score"] for row in rows if row["label"] in (LABELS if label == "all" else (label,))]
         shown = [line.split() for line in lines if line.split()[0] == label]
         assert shown == ([[label, str(len(scores)), "mean", "score", f"{np.mean(scores):.4f}"]] if scores else [])
-    assert lines[-2:] == ["without text, no label: 1", f"written to {config.output_path}"]
+    assert lines[-2:] == ["without text, not labelled: 1", f"written to {config.output_path}"]
 
 
 def test_the_preview(make, tmp_path, capsys):
@@ -297,7 +297,7 @@ def test_needed_options(flag, make):
 
 
 def test_chunks_of_no_length(make):
-    message = "--stride 128: expected 0 to less than --max_length 130 without special tokens"
+    message = "--stride 128: expected 0 or more, and less than --max_length 130 minus 2 special tokens"
     assert refused(make(max_length=130)) == message
     assert refused(make(max_length=900, stride=600)).startswith("--stride 600: ")  # more than the model takes
 
@@ -365,14 +365,14 @@ def without_weights(run: Path, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda run, folder: None, "{}: no such folder, and no id of the hub (--model)"),
+        (lambda run, folder: None, "{}: neither a folder nor an id of the hub (--model)"),
         (lambda run, folder: folder.mkdir(), "{}: no config.json in it (--model)"),
         (lambda run, folder: shutil.copytree(run / "model", folder / "base"), "{}: no config.json in it (--model)"),
         (
             lambda run, folder: transformers.BertConfig().save_pretrained(folder),
             "--model {}: is a bert, expected a layoutlmv3",
         ),
-        (without_head, "--model {}: is not trained to classify tokens; run_finetune_layoutlmv3.py does that"),
+        (without_head, "--model {}: not trained to classify tokens; train it with run_finetune_layoutlmv3.py"),
         (without_weights, "--model {}: transformers cannot load it: "),
     ],
 )
@@ -386,7 +386,7 @@ def test_no_model_to_predict_with(change, message, make, run, tmp_path):
 
 
 def test_random_is_no_model_to_predict_with(make):
-    assert refused(make(model="random")) == "--model random: expected one that is trained"
+    assert refused(make(model="random")) == "--model random: expected a trained model"
 
 
 def test_the_script(make, run_script):

@@ -76,7 +76,7 @@ def test_refusals(tmp_path, make_checkpoint):
         base(tmp_path, tmp_path)
     config = transformers.LlamaConfig(num_labels=2, architectures=["LlamaForTokenClassification"])
     config.save_pretrained(tmp_path / "two")
-    with pytest.raises(InputError, match=r"classifies LABEL_0, LABEL_1; the data have Caption, "):
+    with pytest.raises(InputError, match=r"classifies LABEL_0, LABEL_1; the data set has Caption, "):
         base(tmp_path / "two", tmp_path)
     (make_checkpoint(tmp_path / "meta") / "consolidated.00.pth").unlink()
     with pytest.raises(CheckpointError, match=r"no consolidated\.NN\.pth"):
@@ -112,5 +112,5 @@ def test_a_weight_that_is_not_there(tmp_path):
     weights = load_file(path)
     lost = next(name for name in weights if name.endswith("q_proj.weight"))
     save_file({name: weight for name, weight in weights.items() if name != lost}, path, {"format": "pt"})
-    with pytest.raises(InputError, match=f"base: 1 weights are not there, such as {lost}"):
+    with pytest.raises(InputError, match=f"base: 1 weights are missing, such as {lost}"):
         base(tmp_path / "base", tmp_path)

@@ -53,7 +53,7 @@ def test_predictions_are_those_of_the_run(run, tmp_path, capsys):
         assert [row["label"] for row in found] == [*(row["prediction"] for row in reversed(expected)), None]
         assert [row["text"] for row in found] == [row["text"] for row in rows]
         assert all(0 < row["score"] <= 1 for row in found[:-1])
-    assert "without text, no label: 1" in capsys.readouterr().out
+    assert "without text, not labelled: 1" in capsys.readouterr().out
     shutil.move(folder / "adapter", tmp_path / "alone")
     with_base = predict(tmp_path / "alone", blocks, tmp_path / "alone.json", base=str(folder / "base"))
     assert [row["label"] for row in with_base] == [row["label"] for row in found]
