@@ -155,7 +155,7 @@ def join(
             notes["regions whose shape has no box, left out"].append(place)
         return None
     if any(result.get("image_rotation") for result in results):
-        notes["regions of an image that was displayed rotated; their boxes refer to the unrotated file"].append(place)
+        notes["regions of an image that was displayed rotated, with boxes of the unrotated file"].append(place)
     if len(labels) > 1:
         notes["regions with several labels, the first of which is used"].append(place)
     rotation = shape.get("rotation") or 0

@@ -1,4 +1,4 @@
-"""What the tests of pretrain/ share: a small random LayoutLMv3 with its processor, runs of a few seconds."""
+"""Shared by the tests of pretrain/: a small random LayoutLMv3 with its processor, runs of a few seconds."""
 
 from collections.abc import Callable
 from pathlib import Path

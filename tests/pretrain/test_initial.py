@@ -1,4 +1,4 @@
-"""Weights of RoBERTa and BEiT in a LayoutLMv3: on random folders of these classes."""
+"""Weights of RoBERTa and BEiT in a LayoutLMv3, with random models of these classes."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ SMALL = {"hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "i
 
 @pytest.fixture(scope="module")
 def roberta(tmp_path_factory) -> Path:
-    """As the hub has it: a language model with vocab.json and merges.txt."""
+    """A RoBERTa in the hub's format: a language model with vocab.json and merges.txt."""
     folder = tmp_path_factory.mktemp("roberta")
     tokenizer = ByteLevelBPETokenizer()
     tokenizer.train_from_iterator(["figure note rain market play"] * 20, 300, special_tokens=list(SPECIAL_TOKENS))
@@ -42,7 +42,7 @@ def layout(shape: dict) -> LayoutLMv3Model:
     return LayoutLMv3Model(LayoutLMv3Config(**shape))
 
 
-def test_weights_are_taken(roberta, beit):
+def test_weights_are_copied(roberta, beit):
     shape = shape_of_roberta(str(roberta))
     assert 4 * shape["coordinate_size"] + 2 * shape["shape_size"] == 48
     model = layout(shape)
@@ -76,8 +76,8 @@ def test_refused(roberta, beit, small):
         take_weights(layout(shape_of_roberta(str(roberta))), "no/such/folder", "")
 
 
-def test_a_run_begins_with_them(quick, roberta, beit, tmp_path, capsys):
-    """In the shape of the RoBERTa and with its tokenizer; a smaller length than the default follows from it."""
+def test_a_run_starts_with_them(quick, roberta, beit, tmp_path, capsys):
+    """With the shape and the tokenizer of the RoBERTa, which limits the length to less than the default."""
     config = quick(init_text=str(roberta), init_image=str(beit), training={"learning_rate": 1e-12})
     pretrain_layoutlmv3(config)
     said = capsys.readouterr().out
