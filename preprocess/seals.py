@@ -20,13 +20,18 @@ def seal(folder: Path) -> None:
     write_json(folder / SEAL, {path.name: hash_of(path) for path in files})
 
 
+def is_sealed(folder: Path) -> bool:
+    """Whether the folder has a seal."""
+    return (folder / SEAL).exists()
+
+
 def check_seal(folder: Path) -> None:
     """Check the files of a folder against its seal; a folder without one, from an earlier version, is accepted.
 
     Raises:
         InputError: A file has changed or is missing.
     """
-    if not (folder / SEAL).exists():
+    if not is_sealed(folder):
         return
     sealed = read_json(folder / SEAL, "--output_dir")
     if not isinstance(sealed, dict) or not sealed:
