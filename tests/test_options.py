@@ -265,7 +265,7 @@ Nothing = dataclass(type("Nothing", (), {{}}))
 {torch}
 run(Nothing, lambda config: (print("half"), os.kill(os.getpid(), signal.SIGINT), time.sleep(60)), [])
 """
-    command = [sys.executable, "-E", "-c", code]  # -E: streams are buffered, whatever the environment says
+    command = [sys.executable, "-E", "-c", code]  # -E: streams are buffered in any environment
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=30)
     assert (done.returncode, done.stdout, done.stderr) == (130, "half\n", "interrupted\n")
 

@@ -130,7 +130,7 @@ def test_the_data_that_is_kept_of_a_page(with_images):
     assert [page.image for page in limited.test] == [0, 1]
     source = source_of("doclaynet", str(with_images))
     read = read_split(source, source.path, "test", "--dataset_path", lambda page: page, limit=9)
-    assert [page.image is None for page in read.pages] == [False, False, True, True]  # none waits in memory
+    assert [page.image is None for page in read.pages] == [False, False, True, True]  # images are not kept in memory
 
 
 def test_pages_without_text_are_counted(with_images):

@@ -29,7 +29,7 @@ def write_draw(tmp_path):
             row |= {"group": f"p{n % pages}"} if pages else {}
             row["prediction"] = draw.choice([row["ground_truth"], draw.choice(WORDS), None])
             row["correct"] = row["prediction"] == row["ground_truth"]
-        rows.sort(key=lambda row: draw.random())  # each file in an order of its own
+        rows.sort(key=lambda row: draw.random())  # each file has its own order
         prompt = {"dataset": "news", "k": k, "seed": seed} | ({"order": order} if order else {})
         known = {
             "method": method,

@@ -107,7 +107,7 @@ def test_interrupted_writing_leaves_no_meta_file_of_another_run(tmp_path, monkey
     with pytest.raises(pytest.fail.Exception, match="no space left"):
         write_predictions(path, [ROW], {"method": "generate"})
     assert {file.name for file in tmp_path.iterdir()} == {"outputs.json", ".outputs.json.unfinished"}
-    assert finished(path, {}, overwrite=False, begun=False) is None  # it is ours: the same command goes on
+    assert finished(path, {}, overwrite=False, begun=False) is None  # it belongs to this run: the same command resumes
 
 
 TYPES = "expected 'prediction' to be a string or null, and 'correct' to be true or false"

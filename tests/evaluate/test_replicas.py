@@ -263,7 +263,7 @@ def test_two_copies_of_two_ranks(made, folder, job, worker, in_this_process, run
         meta = read(folder, f"four-{name}")[1]
         assert (meta["world_size"], meta["model_parallel_size"]) == (4, 2)
         assert_same_within_rounding(folder, f"four-{name}", f"one-{name}")
-        # The same sums in the same order, whatever the number of copies.
+        # The same sums in the same order for any number of copies.
         assert (folder / f"four-{name}.json").read_bytes() == (folder / f"mp-{name}.json").read_bytes()
     for name, files in lines_of(folder, "two-copies").items():
         assert [len(lines) for lines in files] == [STOP[name]] * 2  # the first rank of a copy writes

@@ -209,7 +209,7 @@ def test_killed_again_and_again(run, tmp_path, stopping_after, computed):
 
 def test_seconds_of_all_sessions(run, stopping_after, computed, monkeypatch):
     """The meta file states the total time, for any number of interruptions."""
-    # A clock that goes on when it is read: at the beginning, after each batch, at the end.
+    # A clock that advances when it is read: at the beginning, after each batch, at the end.
     clock = SimpleNamespace(perf_counter=itertools.count(step=100).__next__)
     monkeypatch.setattr("evaluate.runner.time", clock)
     for batches in (1, 2, 3):

@@ -97,7 +97,7 @@ def test_entities_by_hand():
     truth = tagged(["bh ih o ba ia ba", "ia ba o"])
     said = [block.label_word for block in tagged(["bh ih o ba o ba", "ia ba o"])]
     found = block_metrics(said, truth, IOB)
-    # true: header 0-1, answers 3-4, 5, 7; said: header 0-1, answers 3, 5, 7; what I- begins is no entity
+    # true: header 0-1, answers 3-4, 5, 7; predicted: header 0-1, answers 3, 5, 7; a lone I- starts no entity
     assert (found["entity_precision"], found["entity_recall"], found["entity_f1"]) == (0.75, 0.75, 0.75)
     assert found["accuracy"] == 8 / 9
     unanswered = block_metrics([None, *said[1:]], truth, IOB)

@@ -46,7 +46,7 @@ def test_the_exact_format_of_the_original(method: str, prompt: str, completion: 
             ("Q: Rain\nAnswer: (Sports).\n###\n\nQ: {text}\nAnswer: (", "{label_word}).", ""),
             ("Answer: (Sports).\nQ: Rain\n###\n\nAnswer: ({label_word}).\nQ:", "{text}", " "),
         ),
-        (  # on a line of its own
+        (  # on a separate line
             "Text:\n{text}\nClass:\n{label_word}",
             ("Text:\nRain\nClass:\nSports\nText:\n{text}\nClass:", "{label_word}", "\n"),
             ("Class:\nSports\nText:\nRain\nClass:\n{label_word}\nText:", "{text}", "\n"),

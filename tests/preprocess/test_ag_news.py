@@ -92,7 +92,7 @@ def test_demonstrations_of_another_data_set(tmp_path: Path, write_ag_news):
     ids = write_ag_news(tmp_path / "tested", demonstrations=str(tmp_path / "both")).meta["demonstrations"]
     assert all(name.startswith("train-") for name in ids)
     again = write_ag_news(tmp_path / "tested", demonstrations=str(tmp_path / "one")).meta["demonstrations"]
-    assert again == ids  # a lone file is read as `test`, but these are no test examples
+    assert again == ids  # a single file is read as `test`, but not for test examples
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="empty: no train split to draw demonstrations from"):
         write_ag_news(tmp_path / "tested", demonstrations=str(tmp_path / "empty"))

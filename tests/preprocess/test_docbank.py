@@ -53,7 +53,7 @@ def test_labels_become_those_of_doclaynet(label: str, word: str, tmp_path: Path)
         ((10, 35, 60), ["a b c"]),  # of 1.5 line heights: not more
         ((10, 36, 61), ["a", "b c"]),  # of 1.6
         ((500, 515, 20), ["c", "a b"]),  # y jumps up: a second column; blocks are sorted by y
-        ((500, 512, 507), ["a c b"]),  # a step back within a line is none: c begins before b ends
+        ((500, 512, 507), ["a c b"]),  # a small step back is no line break: c starts before b ends
     ],
 )
 def test_a_run_is_split_at_gaps_and_where_y_jumps_up(tops: tuple[int, ...], expected: list[str], tmp_path: Path):

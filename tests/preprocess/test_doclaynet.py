@@ -93,7 +93,7 @@ def test_the_three_real_pages(data: Path, write_doclaynet):
     first = next(row for row in done.prompts if row["group"] == rows[1]["page_hash"])
     assert first["text"] == "270 Notes to the consolidated financial statements of Aegon N.V. Note 50"
     assert (first["id"], first["ground_truth"]) == (f"{rows[1]['page_hash']}-0", "Page-header")
-    for row in rows:  # no word is lost and none comes twice, but for exact duplicates of cells
+    for row in rows:  # each word occurs once, except exact duplicates of cells
         cells = set(zip(row["texts"], map(tuple, row["bboxes_block"]), map(tuple, row["bboxes_line"]), strict=True))
         words = Counter(word for text, _, _ in cells for word in text.split())
         found = [prompt["text"] for prompt in done.prompts if prompt["group"] == row["page_hash"]]

@@ -115,7 +115,7 @@ def test_files_of_a_failed_start(config):
     """The start may have had other options, so none of its files are used."""
     left = write(config, "notes.txt", "prepared.json", "prepared.images", "base/config.json", f"base/{MARK}")
     assert not begin(config)
-    assert content(left) == ["notes.txt", "prepared.images"]  # images that no prepared.json names are written anew
+    assert content(left) == ["notes.txt", "prepared.images"]  # images without prepared.json are rewritten
     assert not begin(config)
 
 

@@ -49,7 +49,7 @@ def load(browser, chromium):
     def load_page(path, fragment="", width=1200, scheme="light"):
         chromium.set_screen(browser, width, scheme)
         browser.get_log("browser")
-        browser.get("about:blank")  # else another fragment is no load
+        browser.get("about:blank")  # else a new fragment does not load the page
         browser.get(path.as_uri() + fragment)
         WebDriverWait(browser, 20).until(lambda page: "of" in page.find_element(By.ID, "count").text)
         return browser

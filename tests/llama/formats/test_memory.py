@@ -20,7 +20,7 @@ def memory(name):
 
 load_model(open_checkpoint(sys.argv[2]), start(), torch.float32)  # what is loaded once: code, threads
 checkpoint = open_checkpoint(sys.argv[1])
-open("/proc/self/clear_refs", "w").write("5")  # the peak starts anew
+open("/proc/self/clear_refs", "w").write("5")  # resets the peak
 before = memory("VmRSS")
 model = load_model(checkpoint, start(), getattr(torch, sys.argv[3]))
 held = sum({weight.data_ptr(): weight.nbytes for weight in model.parameters()}.values())

@@ -68,7 +68,7 @@ def test_missing_shard(shard, absent, sharded, refusal) -> None:
 
 
 def test_last_shard_missing(sharded, refusal) -> None:
-    (sharded / "consolidated.01.pth").unlink()  # no number tells, the shapes do
+    (sharded / "consolidated.01.pth").unlink()  # only the shapes reveal it
     assert "has shape (384, 16), expected (384, 32) from params.json and 1 shard(s)" in refusal(sharded)
 
 

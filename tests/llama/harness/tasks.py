@@ -61,7 +61,7 @@ CHOICE = {
 TASKS: dict[str, tuple[Callable[..., Iterator[dict[str, Any]]], dict[str, Any]]] = {
     "towns_0": (questions, CHOICE | {"num_fewshot": 0}),
     "towns_5": (questions, CHOICE | {"num_fewshot": 5, "fewshot_config": {"sampler": "first_n"}}),
-    "towns_25": (questions, CHOICE | {"num_fewshot": 25}),  # drawn anew for each question
+    "towns_25": (questions, CHOICE | {"num_fewshot": 25}),  # different shots for each question
     "towns_chinese": (
         chinese_questions,
         CHOICE | {"num_fewshot": 2, "doc_to_text": "问题：{{question}}\n答案：", "target_delimiter": ""},

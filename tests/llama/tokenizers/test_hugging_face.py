@@ -65,7 +65,7 @@ def folder(tmp_path_factory) -> Callable[..., Path]:
         )
         pieces = [WORDS * 5, WORDS.replace("\n", " "), "12 " * 50] * 20
         made.train_from_iterator([word for text in pieces for word in text.split(" ")] if bytes_ else pieces, trainer)
-        if bytes_:  # they are no special tokens, but pieces
+        if bytes_:  # they are ordinary tokens, not special ones
             state = json.loads(made.to_str())
             state["added_tokens"] = state["added_tokens"][:3]
             made = tokenizers.Tokenizer.from_str(json.dumps(state))
@@ -119,7 +119,7 @@ def test_prompt_and_completion(form, folder) -> None:
         (True, {}, 1),
         (False, {}, None),
         (False, {"add_bos_token": False}, None),  # Qwen2's
-        (True, {"add_bos_token": False}, 1),  # which transformers does not read where there is a tokenizer.json
+        (True, {"add_bos_token": False}, 1),  # transformers ignores it if there is a tokenizer.json
         (False, {"add_bos_token": True}, None),
     ],
 )
