@@ -238,7 +238,7 @@ def gather_positional(argv: list[str], flags: dict[str, dataclasses.Field]) -> l
             continue
         name, equals, _ = argument[2:].partition("=")
         field = flags.get(name.replace("-", "_"))
-        negated = flags.get(name.removeprefix("no"))  # --noflag, of True or False alone
+        negated = flags.get(name.removeprefix("no"))  # --noflag, only for booleans
         if field is None and (negated is None or negated.type is not bool):
             raise FlagError(f"--{name}: unknown flag; --help lists them all")
         kept.append(argument)

@@ -236,7 +236,7 @@ def train(trainer: Trainer, folder: Path) -> None:
         for checkpoint in complete_checkpoints(folder / "checkpoints"):
             if is_sealed(checkpoint):
                 check_seal(checkpoint)
-            else:  # the process was killed between the two
+            else:  # the process was killed between checkpoint and seal
                 seal(checkpoint)
         print(f"{last}: resuming from this checkpoint")
     try:

@@ -61,7 +61,7 @@ class Checkpoint:
 
     @property
     def all_files(self) -> list[Path]:
-        """Those of shape, tokenizer and weights, in this order."""
+        """The files of shape, tokenizer and weights, in this order."""
         return [*self.files, *self.tokenizer.backend.files, *self.weights.paths]
 
     @cached_property
@@ -69,11 +69,11 @@ class Checkpoint:
         return Hashing(self.all_files)
 
     def start_hashing(self) -> None:
-        """Have threads read the files meanwhile: what is called before loading has its fingerprint soon after."""
+        """Start hashing the files in threads, so that the fingerprint is ready soon after loading."""
         _ = self.hashing
 
     def stamp(self) -> tuple[Any, ...]:
-        """What tells these files from others before they are read: paths, sizes, times, inodes."""
+        """What distinguishes these files from others without reading them: paths, sizes, times, inodes."""
         found = ((path.resolve(), path.stat()) for path in self.all_files)
         return tuple((path, status.st_size, status.st_mtime_ns, status.st_ino) for path, status in found)
 

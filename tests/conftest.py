@@ -39,7 +39,7 @@ def root() -> Path:
 
 @pytest.fixture(scope="session")
 def data() -> Path:
-    """The folder of third-party data; it is no part of the project."""
+    """The folder of third-party data, which is not part of the project."""
     if not DATA.is_dir():
         pytest.skip(f"needs the data sets, which are no part of the project, at {DATA} (LLAMA_CLASSIFICATION_DATA)")
     return DATA
@@ -47,13 +47,13 @@ def data() -> Path:
 
 @pytest.fixture(scope="session")
 def one_process() -> None:
-    """The process group of one that fairscale's layers need."""
+    """The process group of one process, which fairscale's layers need."""
     start()
 
 
 @pytest.fixture(scope="session")
 def tokenizer_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small sentencepiece model of LLaMA's kind: byte-pair encoding, byte fallback, pad id -1."""
+    """A small sentencepiece model like LLaMA's: byte-pair encoding, byte fallback, pad id -1."""
     words = (
         "Article Block Category World Sports Business Science and technology the a of rain stopped play today market"
     )
@@ -103,7 +103,7 @@ def make_checkpoint(tokenizer_path: Path) -> Callable[..., Path]:
 def run_script() -> Callable[..., subprocess.CompletedProcess]:
     """A function that runs a script of the project as a user does: (*arguments, processes=None) -> finished process.
 
-    `processes` runs it under torchrun with so many; else it is plain python.
+    With `processes`, it runs under torchrun with this many processes, otherwise as plain python.
     """
 
     def run(
@@ -123,7 +123,7 @@ def run_script() -> Callable[..., subprocess.CompletedProcess]:
 
 
 def generated_page(name: str, generator: np.random.Generator, blocks: int) -> dict[str, Any]:
-    """A row in DocLayNet v1.2's form; the first word of a block tells its class."""
+    """A row in DocLayNet v1.2's format; the first word of a block determines its class."""
     labels = generator.integers(len(LABEL_WORDS), size=blocks).tolist()
     step = min(30, 1000 / blocks)  # all stand on the page
     boxes = [[50.0, 10.0 + step * number, 900.0, 2 / 3 * step] for number in range(blocks)]
@@ -140,7 +140,7 @@ def generated_page(name: str, generator: np.random.Generator, blocks: int) -> di
 
 
 def draw(row: dict[str, Any], path: Path) -> None:
-    """The image of a page, a fifth as large: the words in their boxes."""
+    """The image of a page at a fifth of its size, with the words in their boxes."""
     from PIL import Image, ImageDraw
 
     image = Image.new("RGB", (205, 205), "white")
@@ -152,7 +152,7 @@ def draw(row: dict[str, Any], path: Path) -> None:
 
 
 def write_forms(folder: Path) -> None:
-    """FUNSD's form: three forms to train on and two to test."""
+    """Data in FUNSD's format: three train forms and two test forms."""
     from PIL import Image
 
     for split, count in (("training_data", 3), ("testing_data", 2)):
@@ -169,7 +169,7 @@ def write_forms(folder: Path) -> None:
 
 @pytest.fixture(scope="session")
 def write_pages(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """(train=12, test=4, blocks=8, seed=0, images=False) -> a folder with pages to train and to test on."""
+    """(train=12, test=4, blocks=8, seed=0, images=False) -> a folder with train and test pages."""
 
     def write(train: int = 12, test: int = 4, blocks: int = 8, seed: int = 0, images: bool = False) -> Path:
         folder = tmp_path_factory.mktemp("pages")
@@ -189,7 +189,7 @@ def write_pages(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
 
 @pytest.fixture(scope="session")
 def pages(write_pages: Callable[..., Path]) -> Path:
-    """A small data set. Tests leave it as it is."""
+    """A small data set, which tests do not change."""
     return write_pages()
 
 

@@ -186,9 +186,9 @@ def prompts_of(draw: Result, files: dict[str, Prompts]) -> Prompts | None:
     if path not in files:
         rows = read_json(path, "prompt_path")
         texts = [row.get("text") for row in rows]
-        told = all(isinstance(text, str) for text in texts)
+        complete = all(isinstance(text, str) for text in texts)
         fields = [tuple(map(row.get, ("prompt", "completion", "separator"))) for row in rows]
-        files[path] = Prompts(texts if told else None, fields)
+        files[path] = Prompts(texts if complete else None, fields)
     return files[path]
 
 

@@ -55,8 +55,8 @@ def overview(section: Section, styles: dict[str | None, Style]) -> Iterator[Draw
     yield Drawn("Accuracy", "", None, charts.accuracy(section, styles), words(section, ("accuracy", "interval")))
     for checkpoint, lines in section.curves().items():
         name = (checkpoint or "no checkpoint") if len(section.curves()) > 1 else ""
-        told = "; ".join(f"{line[0].name}: {', '.join(map(at_k, line))}" for line in lines)
-        yield Drawn("Accuracy over k", name, None, charts.over_k(section, lines, styles), told)
+        numbers = "; ".join(f"{line[0].name}: {', '.join(map(at_k, line))}" for line in lines)
+        yield Drawn("Accuracy over k", name, None, charts.over_k(section, lines, styles), numbers)
     of_draws = ("worst", "best", "disagreement", "orders", "order_sd")
     yield Drawn("Sensitivity to the draw", "", None, charts.sensitivity(section, styles), words(section, of_draws))
     yield Drawn("Cost", "", None, charts.cost(section, styles), words(section, ("tokens", "time")))
@@ -83,16 +83,16 @@ def words(section: Section, keys: Sequence[str]) -> str:
     lines = []
     for name, method in zip(section.names, section.methods, strict=True):
         columns = [COLUMNS[key] for key in keys if COLUMNS[key].value(method) is not None]
-        told = [f"{column.header} {column.cell(method)}" for column in columns]
-        lines += [f"{name}: {', '.join(told)}"] if told else []
+        values = [f"{column.header} {column.cell(method)}" for column in columns]
+        lines += [f"{name}: {', '.join(values)}"] if values else []
     return "; ".join(lines)
 
 
 def reliability_words(method: Method) -> str:
     """The numbers of a reliability diagram, as text."""
     bins = [one for one in panels.bins_of(method) or () if one.count]
-    told = (f"{one.confidence:.2f}, {one.accuracy:.2f}, {one.count}" for one in bins)
-    return f"Confidence, accuracy, examples: {'; '.join(told)}"
+    numbers = (f"{one.confidence:.2f}, {one.accuracy:.2f}, {one.count}" for one in bins)
+    return f"Confidence, accuracy, examples: {'; '.join(numbers)}"
 
 
 def on_page(section: Section, drawn: Sequence[Drawn], name: str) -> list[str]:

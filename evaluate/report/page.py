@@ -133,9 +133,9 @@ def facts(section: Section) -> list[tuple[str, str, str]]:
         ("Methods", str(len(section.methods)), counted(len(section.draws), "draw")),
     ]
     for key, name, detail in (("k", "k", "demonstrations of each class"), ("checkpoint", "Checkpoint", "")):
-        told = {COLUMNS[key].cell(method) for method in section.methods}
-        if len(told) == 1 and COLUMNS[key].value(section.first) is not None:
-            found.append((name, told.pop(), detail))
+        values = {COLUMNS[key].cell(method) for method in section.methods}
+        if len(values) == 1 and COLUMNS[key].value(section.first) is not None:
+            found.append((name, values.pop(), detail))
     return [fact for fact in found if fact]
 
 

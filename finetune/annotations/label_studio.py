@@ -66,8 +66,8 @@ def content_of(regions: Sequence[dict[str, Any]]) -> list[Any]:
 
 def chosen(task: dict[str, Any], place: str, notes: Notes, reading: TaskReading) -> list[dict[str, Any]]:
     """The annotations to use: not cancelled, with results; the ground truth, if any, else the annotator's."""
-    made = entries_of(task, "annotations" if "annotations" in task else "completions", place)
-    valid = [entry for entry in made if not entry.get("was_cancelled") and entry["result"]]
+    entries = entries_of(task, "annotations" if "annotations" in task else "completions", place)
+    valid = [entry for entry in entries if not entry.get("was_cancelled") and entry["result"]]
     if not valid:
         guessed = [entry for entry in entries_of(task, "predictions", place) if entry["result"]]
         if guessed and not reading.predictions:
@@ -155,7 +155,7 @@ def join(
             notes["regions whose shape has no box, left out"].append(place)
         return None
     if any(result.get("image_rotation") for result in results):
-        notes["regions of an image that was displayed rotated; their boxes refer to the unrotated file"].append(place)
+        notes["regions of an image that was displayed rotated, with boxes of the unrotated file"].append(place)
     if len(labels) > 1:
         notes["regions with several labels, the first of which is used"].append(place)
     rotation = shape.get("rotation") or 0

@@ -45,9 +45,9 @@ class TokenClassifier(TrainedModule):
         logits = self.model(**batch).logits.float()
         places = logits.argmax(-1).tolist()
         losses = cross_entropy(logits.transpose(1, 2), labels, ignore_index=IGNORED, reduction="none").tolist()
-        for number, predicted, lost in zip(numbers, places, losses, strict=True):
+        for number, predicted, loss in zip(numbers, places, losses, strict=True):
             for position, block in self.validation.chunks[number].reads:
-                self.read[block] = (self.validation.label_words[predicted[position]], lost[position])
+                self.read[block] = (self.validation.label_words[predicted[position]], loss[position])
 
     def on_validation_epoch_end(self) -> None:
         """Log the metrics over the blocks of all processes."""

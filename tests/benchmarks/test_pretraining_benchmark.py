@@ -1,4 +1,4 @@
-"""benchmarks/pretraining.py: what it runs, in which order, and what its table shows."""
+"""benchmarks/pretraining.py: its commands, their order, and its table."""
 
 import json
 import runpy
@@ -18,7 +18,7 @@ from pretrain.layoutlmv3 import LayoutLMv3PretrainingConfig
 
 @pytest.fixture(scope="module")
 def benchmark(root: Path) -> dict[str, Any]:
-    """What the file defines: benchmarks/ is no package, and its files import each other as scripts do."""
+    """The names that the file defines: benchmarks/ is not a package, and its files import each other like scripts."""
     sys.path.insert(0, str(root / "benchmarks"))
     try:
         return runpy.run_path(str(root / "benchmarks/pretraining.py"))
@@ -26,7 +26,7 @@ def benchmark(root: Path) -> dict[str, Any]:
         sys.path.remove(str(root / "benchmarks"))
 
 
-def test_each_run_once_and_pretraining_before_what_needs_it(benchmark, tmp_path):
+def test_each_run_once_and_pretraining_before_fine_tuning(benchmark, tmp_path):
     config = benchmark["PretrainingBenchmark"](output_dir=str(tmp_path), seeds=2)
     commands = list(benchmark["commands"](config, tmp_path))
     assert len({tuple(command) for command in commands}) == len(commands)
@@ -47,7 +47,7 @@ def test_each_run_once_and_pretraining_before_what_needs_it(benchmark, tmp_path)
     assert len(commands) == len(made) + 2 * len(rows)
 
 
-def test_fewer_forms_are_seen_as_often(benchmark, tmp_path):
+def test_fewer_forms_get_more_epochs(benchmark, tmp_path):
     config = benchmark["PretrainingBenchmark"](output_dir=str(tmp_path), parts="few")
     runs = [
         parse(LayoutLMv3Config, command[1:])

@@ -1,4 +1,4 @@
-"""Every flag of the scripts that score and of those that show results, alone and in pairs, on the smallest data."""
+"""Every flag of the scripts that score or show results, alone and in pairs, on minimal data."""
 
 import json
 from collections.abc import Callable
@@ -159,7 +159,7 @@ SHOWING = pytest.mark.parametrize("walk", [FEW, COMPARE, REPORT], ids=lambda wal
 
 @pytest.fixture
 def folder(tmp_path: Path, checkpoint: Path, make_rows: Callable, root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What the flags name, as the working directory."""
+    """The files that the flags name, in the working directory."""
     for name, place in (("tiny", checkpoint), ("samples", root / "samples")):
         (tmp_path / name).symlink_to(place)
     monkeypatch.chdir(tmp_path)
@@ -211,7 +211,7 @@ def test_every_value_alone(walk: Walk, folder: Path, results: None):
 
 
 @SHOWING
-def test_every_pair_of_what_shows_results(walk: Walk, folder: Path, results: None):
+def test_every_pair_of_scripts_that_show_results(walk: Walk, folder: Path, results: None):
     walk.check()
     walk.run(walk.covering())
 

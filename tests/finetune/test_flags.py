@@ -1,4 +1,4 @@
-"""Every flag of the scripts of fine-tuning, alone and in pairs, on the smallest data."""
+"""Every flag of the fine-tuning scripts, alone and in pairs, on minimal data."""
 
 import json
 import shutil
@@ -166,7 +166,7 @@ OTHERS = pytest.mark.parametrize("walk", [PREDICT, ANNOTATIONS], ids=lambda walk
 
 @pytest.fixture
 def folder(tmp_path: Path, root: Path, write_pages, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What the flags name, as the working directory; the hub is a stand-in."""
+    """The files that the flags name, in the working directory; the hub is a stand-in."""
     (tmp_path / "pages").symlink_to(write_pages(train=4, test=2, blocks=3, images=True))
     (tmp_path / "invoices").symlink_to(root / "samples/invoices")
     monkeypatch.chdir(tmp_path)
@@ -187,7 +187,7 @@ def folder(tmp_path: Path, root: Path, write_pages, monkeypatch: pytest.MonkeyPa
 
 
 class Pushing(Hub):
-    """A hub that takes folders."""
+    """A hub that accepts folders."""
 
     def upload_folder(self, **_: object) -> None:
         pass
@@ -205,6 +205,6 @@ def test_every_pair(walk: Walk, folder: Path):
 
 
 @OTHERS
-def test_every_pair_of_what_takes_no_training(walk: Walk, folder: Path):
+def test_every_pair_of_scripts_without_training(walk: Walk, folder: Path):
     walk.check()
     walk.run(walk.covering())

@@ -1,4 +1,4 @@
-"""Attention and the other layers against their definitions in float64; the model's ways to compute the same."""
+"""Attention and the other layers against their definitions in float64; equivalent ways of the model to compute."""
 
 import copy
 import random
@@ -34,7 +34,7 @@ def random_tensor(*shape: int, seed: int = 0) -> Tensor:
 
 
 def definition(q: Tensor, k: Tensor, v: Tensor, visible: Tensor, shared: tuple[Tensor, Tensor] | None) -> Tensor:
-    """softmax(q k / sqrt(E)) v over the shared keys, which all see, and the row's own that are visible, in float64.
+    """softmax(q k / sqrt(E)) v, in float64, over the shared keys and the visible keys of the row.
 
     Args:
         q, k, v: (B, T, H, E), (B, S, G, E) twice.
@@ -63,7 +63,7 @@ def causal(rows: int, length: int) -> Tensor:
 
 
 def branches(rows: int, length: int) -> Tensor:
-    """Trees: each token follows one of those before it, at random."""
+    """Random trees: each token follows one of the previous ones."""
     source, visible = random.Random(0), torch.zeros(rows, length, length, dtype=torch.bool)
     for row in visible:
         for token in range(length):
@@ -100,7 +100,7 @@ def test_attention(heads, with_shared, mask, dtype, device) -> None:
 
 
 def packing(lengths: Sequence[int]) -> Packing:
-    """Rows of these lengths behind each other."""
+    """Rows of these lengths, concatenated."""
     longest, begins = max(lengths), np.cumsum([0, *lengths[:-1]])
     slots = [
         [begin + min(slot, length - 1) for slot in range(longest)]
@@ -111,7 +111,7 @@ def packing(lengths: Sequence[int]) -> Packing:
 
 
 def packed(x: Tensor, lengths: Sequence[int]) -> Tensor:
-    """The first tokens of each row, as many as it has, behind each other: (1, N, ...)."""
+    """The tokens of each row without padding, concatenated: (1, N, ...)."""
     return torch.cat([row[:length] for row, length in zip(x, lengths, strict=True)])[None]
 
 
@@ -119,7 +119,7 @@ def packed(x: Tensor, lengths: Sequence[int]) -> Tensor:
 @pytest.mark.parametrize("with_shared", [False, True], ids=["alone", "shared"])
 @pytest.mark.parametrize("heads", HEADS)
 def test_packed_rows(heads, with_shared, mask) -> None:
-    """Queries and keys are packed; then only some of each row's queries are asked for."""
+    """Queries and keys are packed; then only some of each row's queries are selected."""
     q, k, v, shared = inputs(heads)
     shared = shared if with_shared else None
     lengths, asked = (3, LENGTH, 1), [(2,), (0, 3, 6), (0,)]
@@ -145,8 +145,8 @@ def test_packed_rows(heads, with_shared, mask) -> None:
 
 @pytest.mark.parametrize("dtype", TOLERANCES)
 @pytest.mark.parametrize("heads", HEADS)
-def test_normaliser_of_what_is_shared(heads, dtype) -> None:
-    """The logarithm of the sum that the softmax divides by, float32 whatever the inputs are."""
+def test_normaliser_of_shared_keys(heads, dtype) -> None:
+    """The logarithm of the softmax's denominator, in float32 for all inputs."""
     q, _, _, (k, v) = inputs(heads, dtype)
     _, normaliser = attend_shared(q, k, v)
     group = q.shape[2] // k.shape[2]
@@ -159,7 +159,7 @@ def test_normaliser_of_what_is_shared(heads, dtype) -> None:
 @pytest.mark.parametrize("factor", [1.0, -1.0], ids=["the shared keys win", "the own keys win"])
 @pytest.mark.parametrize("size", [10.0, 60.0])
 def test_normalisers_hundreds_apart(size, factor, dtype) -> None:
-    """e to their power is infinite or 0; the larger one takes all."""
+    """Their exponentials are infinite or 0; the larger one has all the weight."""
     q, k, v, (shared_k, shared_v) = inputs("grouped-query", dtype)
     q = torch.full_like(q, size)
     k, shared_k = torch.full_like(k, -factor * 5), torch.full_like(shared_k, factor * 5)
@@ -172,7 +172,7 @@ def test_normalisers_hundreds_apart(size, factor, dtype) -> None:
 @pytest.mark.parametrize("dtype", TOLERANCES)
 @pytest.mark.parametrize("keys", [1, 15, 16, 17, 40])
 def test_bias(keys, dtype) -> None:
-    """0 where visible, else -inf; rows begin at multiples of 16 numbers, which the CUDA kernel asks for."""
+    """0 if visible, else -inf; rows start at multiples of 16 numbers, as the CUDA kernel requires."""
     visible = torch.rand(ROWS, 5, keys, generator=torch.Generator().manual_seed(keys)) < 0.5
     bias = make_bias(visible, dtype)
     assert (bias.shape, bias.dtype) == ((ROWS, 1, 5, keys), dtype)
@@ -183,7 +183,7 @@ def test_bias(keys, dtype) -> None:
 
 
 class Slices(TorchFunctionMode):
-    """x[:, :n] by PyTorch's operators: Python's own way asks for the device, which a build for CPUs does not know."""
+    """x[:, :n] by PyTorch's operators, because Python's indexing needs the device, which a CPU build does not know."""
 
     def __torch_function__(self, function: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         if function is not torch.Tensor.__getitem__:
@@ -197,7 +197,7 @@ class Slices(TorchFunctionMode):
 
 
 class Calls(TorchDispatchMode):
-    """Remembers what the CUDA kernel is called with."""
+    """Records the arguments of the CUDA kernel."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -213,7 +213,7 @@ class Calls(TorchDispatchMode):
 @pytest.mark.parametrize("tree", [False, True], ids=["causal", "tree"])
 @pytest.mark.parametrize("heads", HEADS)
 def test_shapes_on_cuda(heads, tree, dtype) -> None:
-    """PyTorch's own account of the CUDA kernel, without a GPU: shapes and dtypes, no numbers."""
+    """PyTorch's meta function of the CUDA kernel, without a GPU: shapes and dtypes, no numbers."""
     count, kv_heads = HEADS[heads]
     stored = make_bias(branches(ROWS, LENGTH), dtype)
     with FakeTensorMode(), Slices(), Calls() as calls:
@@ -251,7 +251,7 @@ def model(request, one_process) -> Transformer:
 
 
 def prefix(model: Transformer, length: int) -> KeyValueCache | None:
-    """Keys and values of so many tokens."""
+    """Keys and values of a number of tokens."""
     if not length:
         return None
     cache = model.new_cache(1, length)
@@ -281,7 +281,7 @@ def test_places_are_those_of_all_hidden_states(tree, before, model) -> None:
 @torch.inference_mode()
 @pytest.mark.parametrize("before", [0, 9])
 def test_places_with_a_cache(before, model) -> None:
-    """As generation asks for them: the last of each row, and the cache is complete nevertheless."""
+    """As in generation: the last place of each row; the cache is complete nevertheless."""
     tokens, shared = random_ids(ROWS, LENGTH), prefix(model, before)
     complete, cache = model.new_cache(ROWS, LENGTH), model.new_cache(ROWS, LENGTH)
     every = model(tokens, shared=shared, cache=complete)
@@ -299,7 +299,7 @@ TREES = {
 
 
 def packed_rows(name: str, before: int) -> PackedRows:
-    """Sequences 0, 1, 2 ... of `TREES`, a row a list; each row after a head of its own."""
+    """Sequences 0, 1, 2, ... of `TREES`, one list per row; each row has its own head."""
     rows = []
     for number, sequences in enumerate(TREES[name]):
         tree, first = build_tree(sequences).children[9], sum(map(len, TREES[name][:number]))
@@ -327,7 +327,7 @@ def test_packed_hidden_states_are_those_of_each_sequence_alone(trees, before, mo
 @pytest.mark.parametrize("before", [0, 9])
 @pytest.mark.parametrize("trees", TREES)
 def test_packed_places_are_those_of_all_hidden_states(trees, before, model) -> None:
-    """From one place to all; few of them leave a row without any."""
+    """From one place to all; with few places, some rows have none."""
     rows, shared = packed_rows(trees, before), prefix(model, before)
     every = rows.forward(model, shared, np.arange(len(rows)))
     source = np.random.default_rng(0)
@@ -351,7 +351,7 @@ def test_rms_norm(size, dtype) -> None:
 
 
 def test_feed_forward(one_process) -> None:
-    """Shazeer 2020, equation 6; the same numbers where memory is used again and where gradients are kept."""
+    """Shazeer 2020, equation 6; the same numbers with reused memory and with gradients."""
     layer = FeedForward(16, 24)
     for seed, weight in enumerate(layer.parameters()):
         weight.data = random_tensor(*weight.shape, seed=seed) * 0.3
@@ -375,7 +375,7 @@ def test_feed_forward(one_process) -> None:
 
 
 def test_the_model_can_be_trained(model) -> None:
-    """As pretraining does: no cache, no packing; every weight has a gradient, and a step along it lowers the loss."""
+    """As in pretraining, without cache and packing: all weights have gradients, and a step lowers the loss."""
     trained, tokens = copy.deepcopy(model), random_ids(ROWS, LENGTH)
 
     def loss() -> Tensor:

@@ -1,4 +1,4 @@
-"""What is held in memory, and what happens when it runs out."""
+"""Memory: its contents, and running out of it."""
 
 import json
 import os
@@ -29,7 +29,7 @@ LABEL_WORDS = [(40,), (41, 42), (41, 43)]
 
 
 def requests(count: int, seed: int = 0) -> list[Request]:
-    """Few-shot prompts: texts of 3 to 30 tokens after what all share, each with every label word."""
+    """Few-shot prompts: texts of 3 to 30 tokens after a shared prefix, each with every label word."""
     source = random.Random(seed)
     texts = [tuple(source.choices(range(50, 384), k=source.randint(3, 30))) for _ in range(count)]
     return [Request(SHARED + text, word) for text in texts for word in LABEL_WORDS]
@@ -49,9 +49,9 @@ COMPUTATIONS = {"scoring": scoring, "generation": generation}
 
 @pytest.fixture
 def memory(monkeypatch) -> Callable[..., list[int]]:
-    """A function: (tokens, error) lets the model run out of memory above so many tokens a call, padding included.
+    """A function: (tokens, error) makes the model run out of memory with more tokens per call, including padding.
 
-    Returns the tokens of each call so far that fitted.
+    Returns the tokens of each successful call so far.
     """
     forward, fitted = Transformer.forward, []
 
@@ -77,7 +77,7 @@ def same(found: Tensor | list[int], expected: Tensor | list[int], exactly: bool)
 
 
 def computed(computation: Scoring | Generation, fitted: list[int]) -> Iterator[tuple[list, list[int]]]:
-    """Of each batch its results, and the tokens of each call of the model."""
+    """The results of each batch, and the tokens of each call of the model."""
     for number in range(len(computation.batches)):
         fitted.clear()
         yield computation.compute(number), list(fitted)
@@ -86,7 +86,7 @@ def computed(computation: Scoring | Generation, fitted: list[int]) -> Iterator[t
 @pytest.mark.parametrize("tokens", [150, 90, 40])
 @pytest.mark.parametrize("kind", COMPUTATIONS)
 def test_a_batch_that_does_not_fit_is_computed_in_halves(kind, tokens, small, memory) -> None:
-    """And halves of halves; the results are of the same batch, and all other batches stay what they are."""
+    """And in halves of halves; the results are the same, and other batches are unchanged."""
     computation, again = COMPUTATIONS[kind](small), COMPUTATIONS[kind](small)
     plan = digest(computation.batches)
     enough = list(computed(computation, memory(10**6)))
@@ -124,8 +124,8 @@ def test_one_row_that_does_not_fit(kind, tokens, small, memory) -> None:
 
 
 @pytest.mark.parametrize("kind", COMPUTATIONS)
-def test_ranks_of_one_model_are_not_halved_apart(kind, small, memory, monkeypatch) -> None:
-    """The others would wait for the one that ran out."""
+def test_batches_of_several_ranks_are_not_halved(kind, small, memory, monkeypatch) -> None:
+    """The other ranks would wait for the one that ran out of memory."""
     monkeypatch.setattr(llama.shared, "get_model_parallel_world_size", lambda: 2)
     fitted = memory(90)
     with pytest.raises(CheckpointError, match=r"^out of memory with [2-9]\d* row\(s\) of \d+ tokens: "):
@@ -204,7 +204,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="/proc and RLIMIT_AS 
 
 
 def run(code: str, *arguments: object) -> Any:
-    """What a process of its own prints, as JSON."""
+    """The output of a separate process, as JSON."""
     root = Path(llama.__file__).parent.parent
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)}
     command = [sys.executable, "-c", code, *map(str, arguments)]
@@ -215,7 +215,7 @@ def run(code: str, *arguments: object) -> Any:
 
 @linux
 def test_a_limited_address_space(make_checkpoint, tmp_path) -> None:
-    """PyTorch's own errors, from wherever in the model they come."""
+    """PyTorch's own errors, from any part of the model."""
     folder = make_checkpoint(tmp_path / "wide", dim=256, n_heads=8, max_seq_len=256)
     found = run(ADDRESS_SPACE, folder, 48)
     assert len(found["halved"]) > len(found["whole"]) == 1
@@ -232,8 +232,8 @@ def logits(small) -> Iterator[list[int]]:
 
 
 @pytest.mark.parametrize("positions", [1, 5, 2**25 // 384])
-def test_logits_of_so_many_positions_and_of_those_that_are_scored(positions, small, logits, monkeypatch) -> None:
-    """Each scored position once, however many label words are scored from it; no other position at all."""
+def test_logits_only_of_scored_positions(positions, small, logits, monkeypatch) -> None:
+    """Each scored position once, for any number of label words, and no other positions."""
     monkeypatch.setitem(llama.scoring.LOGITS, "cpu", positions * 384)
     list(all_batches(scoring(small)))
     scored = {
@@ -254,7 +254,7 @@ def test_generation_has_logits_of_one_position_a_row(small, logits) -> None:
 
 
 class Largest(TorchDispatchMode):
-    """The most numbers that any tensor holds which an operator gives back."""
+    """The number of elements of the largest tensor that an operator returns."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -269,7 +269,7 @@ class Largest(TorchDispatchMode):
 
 
 @pytest.mark.parametrize("kind", COMPUTATIONS)
-def test_what_rows_share_is_not_copied_to_each(kind, make_checkpoint, one_process, tmp_path) -> None:
+def test_shared_keys_are_not_copied_to_each_row(kind, make_checkpoint, one_process, tmp_path) -> None:
     """The keys of 500 shared tokens for each of 64 rows would be by far the largest tensor of all."""
     model = load(str(make_checkpoint(tmp_path, max_seq_len=512))).model
     shared = (1, *([5] * 499))

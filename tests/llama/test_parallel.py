@@ -1,4 +1,4 @@
-"""Real processes on gloo: any shards onto any ranks give the numbers of one shard in one process; runs end cleanly."""
+"""Real processes on gloo: any shards on any ranks give the numbers of one shard in one process; runs end cleanly."""
 
 import json
 import runpy
@@ -86,7 +86,7 @@ def test_shards_on_two_ranks(worker, make_checkpoint, run_script, one_process, t
 
 @pytest.mark.slow
 def test_fifty_short_runs_end_cleanly(worker, make_checkpoint, run_script, tmp_path) -> None:
-    """On gloo, a process that leaves without the barrier aborts in some of them."""
+    """On gloo, a process that ends without a barrier would abort in some of them."""
     folder = make_checkpoint(tmp_path / "random")
     for _ in range(50):
         run = run_script(worker, folder, processes=2)
@@ -114,7 +114,7 @@ def test_model_parallel_size_must_divide_the_world_size() -> None:
 
 
 def test_start_and_finish_in_one_process(capfd) -> None:
-    """Neither says a word or opens a port, and both can be repeated."""
+    """Neither prints anything or opens a port, and both can be repeated."""
     finish()
     finish()
     assert not dist.is_initialized()

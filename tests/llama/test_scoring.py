@@ -76,7 +76,7 @@ def test_scores_are_their_definition(case, limits, small, definition) -> None:
 @pytest.mark.parametrize("limits", LIMITS)
 @pytest.mark.parametrize("case", [name for name in CASES if name not in ("empty targets", "one token")])
 def test_scores_without_the_end(case, limits, small, definition) -> None:
-    """The same numbers but for EOS, which is neither scored nor makes the last target token one that is fed."""
+    """The same numbers without EOS, for which the last target token need not be computed."""
     requests = [request for request in CASES[case] if request.target]
     expected = [scores for request, scores in zip(CASES[case], definition[case], strict=True) if request.target]
     computation = Scoring(small.model, requests, None, LIMITS[limits])
@@ -92,7 +92,7 @@ def count_prefixes(sequences) -> int:
 
 
 def test_whether_tokens_are_the_most_probable_ones(small, full_log_probs, monkeypatch) -> None:
-    """In the second column; the scores beside them are the same."""
+    """In the second column; the scores are unchanged."""
     monkeypatch.setitem(llama.scoring.LOGITS, "cpu", 4 * 384)
     most_probable = int(full_log_probs(small.model, PREFIX)[-1].argmax())
     requests = [Request(PREFIX, (most_probable,)), Request(PREFIX, (most_probable, 7)), *CASES["common prefix"]]

@@ -1,4 +1,4 @@
-"""A folder that is sealed: every byte of its files counts, and of the seal."""
+"""Sealed folders: every byte of the files and of the seal matters."""
 
 import shutil
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Image tokenizers: k-means against a slow search, DALL-E's dVAE on random weights, what is refused."""
+"""Image tokenizers: k-means against a slow search, DALL-E's dVAE with random weights, refusals."""
 
 from pathlib import Path
 
@@ -67,7 +67,7 @@ def test_refused(images, tmp_path):
 
 
 def test_flava(images, tmp_path):
-    """Its codes are those of the model itself, on images of 8 pixels a code."""
+    """Its codes equal those of the model on images with 8 pixels per code."""
     torch.manual_seed(0)
     model = FlavaImageCodebook(FlavaImageCodebookConfig(hidden_size=8, vocab_size=64))
     model.save_pretrained(tmp_path / "flava")

@@ -1,4 +1,4 @@
-"""Weights of RoBERTa and BEiT in a LayoutLMv3: on random folders of these classes."""
+"""Weights of RoBERTa and BEiT in a LayoutLMv3, with random models of these classes."""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ def layout(shape: dict) -> LayoutLMv3Model:
     return LayoutLMv3Model(LayoutLMv3Config(**shape))
 
 
-def test_weights_are_taken(roberta, beit):
+def test_weights_are_copied(roberta, beit):
     shape = shape_of_roberta(str(roberta))
     assert 4 * shape["coordinate_size"] + 2 * shape["shape_size"] == 48
     model = layout(shape)
@@ -50,8 +50,8 @@ def test_refused(roberta, beit, small):
         take_weights(layout(shape_of_roberta(str(roberta))), "no/such/folder", "")
 
 
-def test_a_run_begins_with_them(quick, roberta, beit, tmp_path, capsys):
-    """In the shape of the RoBERTa and with its tokenizer; a smaller length than the default follows from it."""
+def test_a_run_starts_with_them(quick, roberta, beit, tmp_path, capsys):
+    """With the shape and the tokenizer of the RoBERTa, which limits the length to less than the default."""
     config = quick(init_text=str(roberta), init_image=str(beit), training={"learning_rate": 1e-12})
     pretrain_layoutlmv3(config)
     said = capsys.readouterr().out

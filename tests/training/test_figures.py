@@ -48,7 +48,7 @@ def test_an_empty_log(tmp_path):
     assert write_curves(tmp_path) == []
 
 
-def test_card_tells_options_log_and_versions(folder):
+def test_card_has_options_log_and_versions(folder):
     assert training_section(folder) == []
     record = {"configuration": {"training": {"steps": 4, "epochs": None}}, "versions": {"torch": "2"}}
     (folder / "configuration.json").write_text(json.dumps(record))

@@ -1,4 +1,4 @@
-"""The state of a training, damaged in every way: one line, and nothing of it is run."""
+"""Training states that are damaged in every way: a one-line error, and no code in them is run."""
 
 from collections.abc import Callable
 from pathlib import Path

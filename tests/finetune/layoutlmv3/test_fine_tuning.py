@@ -1,4 +1,4 @@
-"""Whole runs of LayoutLMv3 with both trainers: what they leave behind, how they go on, what they refuse."""
+"""Whole runs of LayoutLMv3 with both trainers: output, resuming, refusals."""
 
 import csv
 import json
@@ -48,7 +48,7 @@ NAME = "outputs_layoutlmv3_doclaynet.json"
 
 
 class Hub:
-    """In place of HfApi."""
+    """A stand-in for HfApi."""
 
     def __init__(self):
         self.calls = []
@@ -69,7 +69,7 @@ class Hub:
 
 @pytest.fixture(autouse=True)
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    """The hub, which is never reached. Then logs are as they were, and Ctrl-C, which Lightning ends by ignoring."""
+    """A stand-in for the hub. Restores logging and the handler of Ctrl-C, which Lightning sets to ignore."""
     stand_in = Hub()
     monkeypatch.setattr(hub_module, "HfApi", lambda: stand_in)
     yield stand_in
@@ -85,7 +85,7 @@ def runs() -> dict[str, LayoutLMv3Config]:
 
 @pytest.fixture
 def whole(runs, quick_layout, tmp_path_factory) -> Callable[[str], LayoutLMv3Config]:
-    """(trainer) -> the options of a run that is finished and was never stopped. Tests leave it as it is."""
+    """(trainer) -> the options of a finished, uninterrupted run, which tests do not change."""
 
     def find(trainer: str) -> LayoutLMv3Config:
         if trainer not in runs:
@@ -106,16 +106,16 @@ def log_of(config: LayoutLMv3Config) -> list[dict[str, str]]:
 
 
 def scores_of(config: LayoutLMv3Config) -> np.ndarray:
-    """The log-probabilities in the predictions, (blocks, classes)."""
+    """The log-probabilities in the predictions file, (blocks, classes)."""
     return np.array([row["log_probs"] for row in content(config, NAME)])
 
 
 @torch.inference_mode()
 def plain_scores(config: LayoutLMv3Config, blank: bool = False) -> np.ndarray:
-    """What the saved model says of the test pages through transformers alone, (blocks, classes).
+    """Log-probabilities of the test pages by the saved model with transformers alone, (blocks, classes).
 
     Args:
-        blank: Of white pages.
+        blank: Use white pages.
     """
     folder = Path(config.output_dir) / "model"
     model, processor = (
@@ -170,7 +170,7 @@ def test_a_run_and_its_files(whole, hub, capsys, trainer, tmp_path):
 
 @pytest.mark.parametrize("trainer", TRAINERS)
 def test_the_saved_model_is_transformers_own(whole, trainer):
-    """Loaded without this project, from the page to the score of a block; and it looks at the page."""
+    """Loaded without this project, it gives the same scores; and they depend on the image."""
     config = whole(trainer)
     np.testing.assert_allclose(plain_scores(config), scores_of(config), atol=1e-4)
     assert np.abs(plain_scores(config, blank=True) - scores_of(config)).max() > 1e-3
@@ -212,7 +212,7 @@ def test_overwriting(quick_layout):
 
 
 def same(config: LayoutLMv3Config, whole: LayoutLMv3Config) -> None:
-    """Assert that two runs came to the same, to the bit."""
+    """Assert that two runs are bit-identical."""
     first, second = Path(config.output_dir), Path(whole.output_dir)
     assert (first / NAME).read_bytes() == (second / NAME).read_bytes()
     assert (first / "model/model.safetensors").read_bytes() == (second / "model/model.safetensors").read_bytes()
@@ -225,7 +225,7 @@ def same(config: LayoutLMv3Config, whole: LayoutLMv3Config) -> None:
 
 
 def interrupt(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
-    """Ctrl-C as soon as `step` is computed."""
+    """Ctrl-C after step `step`."""
 
     def by_lightning(self, trainer, module, outputs, batch, number):
         if trainer.global_step == step:
@@ -255,7 +255,7 @@ def test_a_resumed_run_equals_one_that_was_not_stopped(quick_layout, whole, monk
 
 @pytest.mark.parametrize("trainer", TRAINERS)
 def test_a_run_that_is_stopped_before_its_first_checkpoint(quick_layout, whole, monkeypatch, capsys, trainer):
-    """It begins again, with the model that it had made: other random numbers have been drawn until then."""
+    """It starts again with the model that it created, although other random numbers have been drawn since."""
     config = quick_layout("stopped", trainer=trainer)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         interrupt(patch, 1)
@@ -266,8 +266,8 @@ def test_a_run_that_is_stopped_before_its_first_checkpoint(quick_layout, whole, 
 
 
 @pytest.mark.parametrize("place, function", [(prepared, "write_bytes"), (layoutlmv3, "encode")])
-def test_what_a_failed_beginning_leaves_is_not_used(quick_layout, whole, monkeypatch, place, function):
-    """Stopped while pages are prepared, or once they and the model are there; then called with other options."""
+def test_files_of_a_failed_start_are_not_used(quick_layout, whole, monkeypatch, place, function):
+    """Interrupted while pages are prepared, or after they and the model are written; then run with other options."""
 
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
@@ -282,7 +282,7 @@ def test_what_a_failed_beginning_leaves_is_not_used(quick_layout, whole, monkeyp
 
 
 def test_limit_changes_no_score(quick_layout, whole):
-    """The model sees what follows a block: the last page is read whole, and only its first blocks are written."""
+    """The model sees the text after a block, so the last page is read whole, but only its first blocks are written."""
     limit = 11  # of pages of eight
     config = quick_layout(page_options={"limit": limit})
     finetune_layoutlmv3(config)
@@ -317,7 +317,7 @@ def test_the_length_is_that_of_the_model(quick_layout, monkeypatch):
 
 @pytest.mark.parametrize("trainer", TRAINERS)
 def test_a_bar_on_a_terminal(quick_layout, monkeypatch, capsys, trainer):
-    """On standard error, where messages go; without a terminal there is none."""
+    """On standard error; without a terminal there is no bar."""
     config = quick_layout(trainer=trainer, training={"steps": 2})
     finetune_layoutlmv3(config)
     plain = capsys.readouterr()
@@ -331,7 +331,7 @@ def test_a_bar_on_a_terminal(quick_layout, monkeypatch, capsys, trainer):
 
 
 def test_the_hub(quick_layout, hub):
-    """Where it fails the model is kept; then the finished run is pushed, and not trained again."""
+    """If it fails, the model is kept; then the finished run is pushed without training again."""
     config = quick_layout(training={"steps": 1}, push_to_hub="me/forms", private=True)
     hub.fails = True
     with pytest.raises(InputError, match=r"^--push_to_hub me/forms: .*401 Unauthorized; it is in .*/model$"):
@@ -357,7 +357,7 @@ def test_precision(quick_layout, whole, precision):
 
 
 def test_forms(data, tmp_path, quick_layout):
-    """A few of FUNSD: words are blocks, and their labels IOB tags."""
+    """A few forms of FUNSD: words are blocks with IOB tags as labels."""
     for folder, count in (("training_data", 4), ("testing_data", 2)):
         for file in sorted((data / "funsd/dataset" / folder / "annotations").glob("*.json"))[:count]:
             for kind, name in (("annotations", file.name), ("images", f"{file.stem}.png")):
@@ -393,8 +393,8 @@ def test_defaults_are_those_of_the_trainer():
 
 
 @pytest.mark.parametrize("trainer", ["lightning", "hf"])
-def test_a_folder_that_is_moved_in_mid_run_knows_its_best_checkpoint(quick_layout, monkeypatch, trainer):
-    """The second half learns nothing: the best checkpoint is one of the first."""
+def test_a_folder_that_is_moved_during_a_run_keeps_its_best_checkpoint(quick_layout, monkeypatch, trainer):
+    """The second half learns nothing, so the best checkpoint is from the first half."""
     training = {"steps": 6, "eval_steps": 2, "learning_rate": 1e-12}
     whole = quick_layout("whole", trainer=trainer, training=training)
     finetune_layoutlmv3(whole)
@@ -412,7 +412,7 @@ def test_a_folder_that_is_moved_in_mid_run_knows_its_best_checkpoint(quick_layou
 
 
 def test_a_run_that_is_moved_after_its_last_checkpoint(quick_layout):
-    """Killed before it saved the model: nothing is left to train, and the best checkpoint is found where it lies."""
+    """Killed before it saved the model: no steps remain, and the best checkpoint is found in the new place."""
     config = quick_layout(trainer="hf")
     finetune_layoutlmv3(config)
     moved = replace(config, output_dir=f"{config.output_dir}_elsewhere")
@@ -426,8 +426,8 @@ def test_a_run_that_is_moved_after_its_last_checkpoint(quick_layout):
     assert content(moved, "metrics.json")["best_step"] == best_step
 
 
-def test_what_is_trained_is_not_trained_again(quick_layout, monkeypatch):
-    """A run that was stopped while it predicted, and moved, goes on with the weights that it saved."""
+def test_a_trained_model_is_not_trained_again(quick_layout, monkeypatch):
+    """A run that was interrupted while predicting, and moved, resumes with its saved weights."""
     config = quick_layout()
     finetune_layoutlmv3(config)
     name, recorded = "outputs_layoutlmv3_doclaynet.json", content(config, "configuration.json")["configuration"]
@@ -445,7 +445,7 @@ def test_what_is_trained_is_not_trained_again(quick_layout, monkeypatch):
 
 
 def test_other_options_are_not_another_draw(quick_layout):
-    """`run_results_table.py --draws` makes one row of results with the same settings and other seeds."""
+    """The results table combines results with the same settings and other seeds."""
     one = settings_of(quick_layout())
     assert settings_of(quick_layout("elsewhere", training={"seed": 7}, overwrite=True)) == one
     assert settings_of(quick_layout(training={"learning_rate": 0.5})) != one
@@ -489,7 +489,7 @@ def command(pages: Path, folder: Path, *more: object) -> list[str]:
 
 
 def test_two_devices(run_script, pages_with_images, tmp_path):
-    """Three validation pages: one more for one process than for the other. Each block counts once, and one speaks."""
+    """Three validation pages, an unequal number per process. Each block counts once, and one process prints."""
     options = (*TWO, "--steps", 4, "--eval_steps", 2, "--validation_fraction", 0.25, "--overwrite")
     done = run_script(*command(pages_with_images, tmp_path / "run", *options))
     assert (done.returncode, done.stderr) == (0, "")
@@ -506,7 +506,7 @@ def test_two_devices(run_script, pages_with_images, tmp_path):
 
 
 def test_wrong_input_with_two_devices(write_pages, quick_layout, monkeypatch):
-    """It is found before there is a second process."""
+    """It is reported before the second process starts."""
     folder = write_pages(train=3, test=1, images=True)
     (folder / "train/001.png").write_bytes(b"no image")
     monkeypatch.setattr(by_pytorch_lightning, "make_trainer", None)
@@ -519,7 +519,7 @@ def test_wrong_input_with_two_devices(write_pages, quick_layout, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize("to_all", [True, False])
 def test_ctrl_c_with_two_devices(root, run_script, pages_with_images, tmp_path, to_all):
-    """A terminal interrupts all processes, `kill` the first; no process is left, and one speaks. Then it goes on."""
+    """A terminal interrupts all processes, `kill` only one; no process remains, one prints, and the run resumes."""
     options = (*TWO, "--steps", 30, "--eval_steps", 2)
     arguments = [sys.executable, *command(pages_with_images, tmp_path / "run", *options)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -555,7 +555,7 @@ def test_ctrl_c_with_two_devices(root, run_script, pages_with_images, tmp_path, 
 @pytest.mark.slow
 @pytest.mark.parametrize("trainer", TRAINERS)
 def test_it_learns(write_pages, quick_layout, trainer):
-    """From nothing, on held-out pages: over .95 of the blocks."""
+    """From random weights, on held-out pages: more than .95 of the blocks are correct."""
     config = quick_layout(
         trainer=trainer,
         page_options={"dataset_path": str(write_pages(train=60, test=10, blocks=10, seed=5, images=True))},

@@ -1,4 +1,4 @@
-"""Whole runs: what they leave behind, how they go on, what they refuse."""
+"""Whole runs: output, resuming, refusals."""
 
 import json
 from dataclasses import replace
@@ -95,7 +95,7 @@ def test_a_resumed_run_equals_one_that_was_not_stopped(quick, monkeypatch, root,
 
 
 def test_merging_later_trains_nothing(quick, monkeypatch):
-    """Wherever the run folder lies then; and a merge that is cut off leaves no half of a model."""
+    """Even if the run folder was moved; an interrupted merge leaves no partial model."""
     config = quick()
     finetune_llama(config)
     name = "outputs_llama_lora_doclaynet.json"
@@ -117,15 +117,15 @@ def test_merging_later_trains_nothing(quick, monkeypatch):
     assert (Path(moved.output_dir) / name).read_bytes() == before
 
 
-def test_a_run_that_never_began_leaves_the_folder_to_another(quick, make_checkpoint, tmp_path):
-    """Of a wrong option that only shows once the model is there."""
+def test_a_failed_start_leaves_the_folder_to_another_run(quick, make_checkpoint, tmp_path):
+    """With an invalid option that is found only after the model is loaded."""
     with pytest.raises(InputError, match="--lora_modules nothing"):
         finetune_llama(replace(quick(), lora=LoraOptions(lora_modules="nothing")))
     finetune_llama(quick(training={"steps": 1}))
     assert content(tmp_path / "run", "configuration.json")["configuration"]["lora"]["lora_r"] == 4
 
 
-def test_a_checkpoint_chosen_on_the_pages_it_is_tested_on_is_told(quick, capsys):
+def test_a_checkpoint_selected_on_the_test_pages_is_reported(quick, capsys):
     finetune_llama(quick(training={"steps": 1}))
     assert "warning" not in capsys.readouterr().out
     splits = {"test_split": "train", "validation_split": "train"}
@@ -140,8 +140,8 @@ def test_a_run_shorter_than_its_evaluations(quick, training):
     assert content(Path(config.output_dir), "metrics.json")["best_step"] == 3
 
 
-def test_blocks_that_no_token_is_left_of_are_unanswered(quick, monkeypatch):
-    """They are wrong and counted; no log-probabilities are made up for them."""
+def test_blocks_without_tokens_are_unanswered(quick, monkeypatch):
+    """They count as wrong, and have no log-probabilities."""
     from documents import chunks
 
     encode = chunks.encode_page
@@ -191,7 +191,7 @@ def test_refused_length(quick, make_checkpoint, tmp_path):
 
 
 def test_the_command(run_script, pages, tmp_path):
-    """As a user runs it; then the table shows its rows."""
+    """Run as by a user; then the table shows its rows."""
     command = ("run_finetune_llama_layout.py", "--model", "checkpoints/tiny", "--dataset_path", pages)
     bad = run_script(*command, "--output_dir", tmp_path / "run", "--train_path", tmp_path / "nothing")
     assert bad.returncode == 2
@@ -208,7 +208,7 @@ def test_the_command(run_script, pages, tmp_path):
 
 @pytest.mark.slow
 def test_it_learns(write_pages, quick):
-    """From the tiny checkpoint, on held-out pages: over .95 of the blocks."""
+    """From the tiny checkpoint, on held-out pages: more than .95 of the blocks are correct."""
     config = quick(
         model="checkpoints/tiny",
         page_options={"dataset_path": str(write_pages(train=60, test=10, blocks=10, seed=5))},

@@ -1,4 +1,4 @@
-"""Blocks of pages without labels, labelled by a fine-tuned LLaMA: merged, by its adapter, and what is refused."""
+"""Unlabelled blocks, labelled by a fine-tuned LLaMA: merged or as an adapter; refusals."""
 
 import json
 import shutil
@@ -37,7 +37,7 @@ def predict(model: Path, blocks: Path, output: Path, **more) -> list[dict]:
 
 
 def test_predictions_are_those_of_the_run(run, tmp_path, capsys):
-    """The same page with its labels taken away: adapter and merged model say what the run said, in the file's order."""
+    """The same page without labels: adapter and merged model predict the same as the run, in the file's order."""
     folder = Path(run.output_dir)
     told = json.loads((folder / "outputs_llama_lora_doclaynet.json").read_text())
     source = json.loads((Path(run.pages.dataset_path) / "test/000.json").read_text())
@@ -63,7 +63,7 @@ def test_predictions_are_those_of_the_run(run, tmp_path, capsys):
 
 
 def test_cards_are_filled_and_both_are_pushed(run, tmp_path, monkeypatch):
-    """None of peft's questions; the base has its name; the hub is never reached."""
+    """No placeholders of peft's template; the base is named; the hub is never reached."""
     folder, calls = Path(run.output_dir), []
 
     class Hub:

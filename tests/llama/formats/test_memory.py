@@ -1,4 +1,4 @@
-"""What loading costs: no second copy of the weights, whatever they are stored as and loaded as."""
+"""The memory of loading: no second copy of the weights, for any stored and loaded dtype."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ def memory(name):
 
 load_model(open_checkpoint(sys.argv[2]), start(), torch.float32)  # what is loaded once: code, threads
 checkpoint = open_checkpoint(sys.argv[1])
-open("/proc/self/clear_refs", "w").write("5")  # the peak starts anew
+open("/proc/self/clear_refs", "w").write("5")  # resets the peak
 before = memory("VmRSS")
 model = load_model(checkpoint, start(), getattr(torch, sys.argv[3]))
 held = sum({weight.data_ptr(): weight.nbytes for weight in model.parameters()}.values())
@@ -30,8 +30,8 @@ print((memory("VmHWM") - before) / held, held)
 
 @pytest.fixture
 def peak(root: Path, make_checkpoint: Callable[..., Path], tmp_path: Path) -> Callable[[Path, str], float]:
-    """A function: (folder, dtype) -> the highest memory of loading it, mapped files included, as a multiple of what the
-    model then holds."""
+    """A function: (folder, dtype) -> the peak memory of loading it, including mapped files, as a multiple of the
+    loaded model's size."""
     small = make_checkpoint(tmp_path / "small")
 
     def measure(folder: Path, dtype: str) -> float:
@@ -45,7 +45,7 @@ def peak(root: Path, make_checkpoint: Callable[..., Path], tmp_path: Path) -> Ca
 
 @pytest.fixture
 def make_large(save_model, make_checkpoint, tmp_path) -> Callable[..., Path]:
-    """A function: (form, dtype, layers) -> a folder of random weights, 15 MB a layer in 16 bits."""
+    """A function: (form, dtype, layers) -> a folder of random weights, 15 MB per layer in 16 bits."""
 
     def make(form: str, dtype: torch.dtype, layers: int) -> Path:
         folder = tmp_path / "large"
@@ -76,7 +76,7 @@ KINDS = [
 @pytest.mark.skipif(sys.platform != "linux", reason="measured by /proc")
 @pytest.mark.parametrize(("form", "stored", "dtype"), KINDS)
 def test_no_second_copy(form, stored, dtype, make_large, peak) -> None:
-    """The largest matrix stands beside what is loaded already, and so does a 32nd of the files."""
+    """Beside the loaded weights, memory holds the largest matrix and a 32nd of the files."""
     assert peak(make_large(form, stored, layers=8), dtype) < 1.1
 
 

@@ -1,4 +1,4 @@
-"""benchmarks/harness.py on a small random model, as a user runs it. It stands here, where its environment is made."""
+"""benchmarks/harness.py on a small random model, run as by a user. It is here because it needs this environment."""
 
 import importlib.util
 import json
