@@ -86,7 +86,7 @@ class Int8Config:
         output_dir: Folder for prompts, predictions and tables.
         methods: Comma-separated list of direct, generate, channel.
         limit: Keep only the first N rows.
-        few: Rows for timing and for small batches.
+        few: Rows for timing and for small batches; 0 leaves both out.
     """
 
     ckpt_dir: PathFlag = "checkpoints/smollm2-135m"
@@ -100,9 +100,9 @@ class Int8Config:
         for method in names(self.methods):
             if method not in METHODS:
                 raise InputError(f"--methods {method!r}: expected a comma-separated list of {', '.join(METHODS)}")
-        for flag in ("limit", "few"):
-            if getattr(self, flag) < 1:
-                raise InputError(f"--{flag} {getattr(self, flag)}: expected 1 or more")
+        for flag, least in (("limit", 1), ("few", 0)):
+            if getattr(self, flag) < least:
+                raise InputError(f"--{flag} {getattr(self, flag)}: expected {least} or more")
 
 
 def measure(config: Int8Config) -> None:
@@ -121,12 +121,13 @@ def measure(config: Int8Config) -> None:
             for variant in VARIANTS[:4]:
                 results.append(score(config, session, variant, method, config.limit))
                 add(f"{method}, {config.limit} rows", compare(results))
-        pairs = [
-            [score(config, session, variant, "direct", config.few, small) for small in (False, True)]
-            for variant in VARIANTS
-        ]
-        add(f"direct, {config.few} rows, batches of {SMALL_BATCH} tokens and of the default size", batches(pairs))
-    add(f"memory and time, direct, {config.few} rows", costs(config))
+        if config.few:
+            pairs = [
+                [score(config, session, variant, "direct", config.few, small) for small in (False, True)]
+                for variant in VARIANTS
+            ]
+            add(f"direct, {config.few} rows, batches of {SMALL_BATCH} tokens and of the default size", batches(pairs))
+            add(f"memory and time, direct, {config.few} rows", costs(config))
     print(f"written to {Path(config.output_dir) / 'tables.md'}")
 
 

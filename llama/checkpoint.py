@@ -18,7 +18,7 @@ from llama.formats.folder import open_folder
 from llama.formats.location import locate
 from llama.formats.weights import Weights
 from llama.formats.whole import Hashing
-from llama.int8 import check_package, quantize_weight
+from llama.int8 import Quantizer, check_package
 from llama.params import POSITIONS, ModelArgs, check_division, weight_shapes
 from llama.tokenizer import Tokenizer
 
@@ -126,25 +126,23 @@ def load_weights(
             under the key of its module, and all others are bfloat16.
     """
     shapes = weight_shapes(checkpoint.args)
-    is_quantized = {
-        key: dtype == torch.int8 and key.startswith("layers.") and len(whole) == 2 for key, (whole, _) in shapes.items()
-    }
-    # All are allocated first: temporary copies between them would leave gaps of freed memory.
+    matrices = {key for key, (whole, _) in shapes.items() if key.startswith("layers.") and len(whole) == 2}
+    quantized = matrices if dtype == torch.int8 else set()
     weights: dict[str, Tensor] = {}
     for key, (whole, cut) in shapes.items():
         shape = [size // ranks if dim == cut else size for dim, size in enumerate(whole)]
-        stored = torch.int8 if is_quantized[key] else compute_dtype(dtype)
+        stored = torch.int8 if key in quantized else compute_dtype(dtype)
         weights[key] = torch.empty(shape, dtype=stored, device=device)
-        if is_quantized[key]:
+        if key in quantized:
             weights[scales_of(key)] = torch.empty(shape[0], dtype=torch.float32, device=device)
-    largest = max((weights[key].numel() for key in shapes if is_quantized[key]), default=0)
-    copy = torch.empty(largest, dtype=torch.float16, device=device)
+    quantizer = Quantizer([weights[key].shape for key in quantized], device)
     for key, (_, cut) in shapes.items():
-        target = copy[: weights[key].numel()].view_as(weights[key]) if is_quantized[key] else weights[key]
-        # Copied even if dtype and device are unchanged: a mapped tensor would read the disk during the run.
-        checkpoint.weights.read(key, cut, rank, ranks).copy_to(target)
-        if is_quantized[key]:
-            quantize_weight(target, cut == 1, weights[key], weights[scales_of(key)])
+        if key in quantized:
+            found = weights[key], weights[scales_of(key)]
+            quantizer.quantize(checkpoint.weights.read(key, cut, rank, ranks), cut == 1, *found)
+        else:
+            # Copied even if dtype and device are unchanged: a mapped tensor would read the disk during the run.
+            checkpoint.weights.read(key, cut, rank, ranks).copy_to(weights[key])
     return weights
 
 

@@ -18,7 +18,9 @@ parts, so that P ranks round the same numbers as one.
 
 import importlib.util
 import logging
+import math
 import sys
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -30,10 +32,12 @@ from fairscale.nn.model_parallel.mappings import reduce_from_model_parallel_regi
 from torch import Tensor, nn
 
 from llama.errors import CheckpointError
+from llama.formats.weights import Part
 
 THRESHOLD = 6.0  # of outliers (section 3.2)
 STEPS = 127  # a scale is this many steps
-CHUNK = 1 << 18  # numbers of a weight matrix that are quantized at once, so that temporary copies are small
+SMALLEST = 1e-30  # scale
+CHUNK = 1 << 18  # numbers of a weight matrix that are quantized at once
 PACKAGE = "bitsandbytes"
 
 
@@ -65,34 +69,68 @@ def ops() -> Any:
 
 
 def quantize_rows(x: Tensor, is_part: bool = False) -> tuple[Tensor, Tensor]:
-    """Rows in 8 bits.
+    """Tokens in 8 bits.
 
     Args:
-        x: (N, D), float16.
+        x: (T, D), float16.
         is_part: Whether the columns are a part of those of the model-parallel group, whose ranks all call this.
 
     Returns:
-        The rounded rows (N, D), int8, and their scales (N), float32.
+        The rounded numbers (T, D), int8, and their scales (T), float32.
     """
     if not is_part or get_model_parallel_world_size() == 1:
-        return ops().int8_vectorwise_quant(x)[:2]
-    scales = x.abs().amax(-1).float()
-    dist.all_reduce(scales, op=dist.ReduceOp.MAX, group=get_model_parallel_group())
-    return torch.round(x * (STEPS / scales)[:, None]).nan_to_num_(0).to(torch.int8), scales
+        return ops().int8_vectorwise_quant(x.contiguous())[:2]  # its kernels ignore strides
+    scales = share_maximum(torch.linalg.vector_norm(x, torch.inf, dim=-1, dtype=torch.float32))
+    return torch.round(x * steps_per_unit(scales)).to(torch.int8), scales
 
 
-def quantize_weight(weight: Tensor, is_part: bool, quantized: Tensor, scales: Tensor) -> None:
-    """Write a weight matrix (N, D), float16, to `quantized` (N, D) and `scales` (N); see `quantize_rows`.
+def share_maximum(scales: Tensor) -> Tensor:
+    """The maximum of the scales over the ranks of the model-parallel group, in place."""
+    if get_model_parallel_world_size() > 1:
+        dist.all_reduce(scales, op=dist.ReduceOp.MAX, group=get_model_parallel_group())
+    return scales
 
-    Raises:
-        CheckpointError: A number is NaN or infinite, or above 65,504.
+
+def steps_per_unit(scales: Tensor) -> Tensor:
+    """What numbers are multiplied by before they are rounded (N, 1); finite for rows of zeros."""
+    return (STEPS / scales.clamp(min=SMALLEST))[:, None]
+
+
+class Quantizer:
+    """Quantizes weight matrices one after another, always in the same memory: freed copies would leave gaps in it.
+
+    Args:
+        shapes: Those of the matrices.
+        device: Their device.
     """
-    rows = max(1, CHUNK // weight.shape[1])
-    for start in range(0, len(weight), rows):
-        part = slice(start, start + rows)
-        if not weight[part].isfinite().all():
-            raise CheckpointError("a weight is NaN or infinite: the weights are damaged, or too large for `dtype` int8")
-        quantized[part], scales[part] = quantize_rows(weight[part], is_part)
+
+    def __init__(self, shapes: Sequence[torch.Size], device: torch.device):
+        self.matrix = torch.empty(max(map(math.prod, shapes), default=0), dtype=torch.float16, device=device)
+        self.rows = torch.empty(max(CHUNK, *(shape[1] for shape in shapes), 0), device=device)
+
+    def quantize(self, stored: Part, is_part: bool, quantized: Tensor, scales: Tensor) -> None:
+        """Read a matrix (N, D), and write it to `quantized` (N, D) and `scales` (N).
+
+        Args:
+            is_part: As for `quantize_rows`.
+
+        Raises:
+            CheckpointError: A number is NaN or infinite, or above 65,504.
+        """
+        matrix = self.matrix[: quantized.numel()].view_as(quantized)
+        stored.copy_to(matrix)
+        count = max(1, CHUNK // matrix.shape[1])
+        for start in range(0, len(matrix), count):
+            part = slice(start, start + count)
+            rows = self.rows[: matrix[part].numel()].view_as(matrix[part]).copy_(matrix[part])
+            scales[part] = torch.linalg.vector_norm(rows, torch.inf, dim=-1)
+            if is_part:
+                share_maximum(scales[part])
+            if not scales[part].isfinite().all():
+                raise CheckpointError(
+                    "a weight is NaN or infinite: the weights are damaged, or too large for `dtype` int8"
+                )
+            quantized[part] = rows.mul_(steps_per_unit(scales[part])).round_()
 
 
 def find_outliers(x: Tensor) -> Tensor:
@@ -140,6 +178,7 @@ class Int8Linear(nn.Module):
 
 def quantize_layers(model: nn.Module) -> None:
     """Replace the linear layers of the blocks of a model by layers in 8 bits."""
+    ops()  # imported now, not in the first batch, whose time is measured
     for module in model.layers.modules():
         for name, layer in list(module.named_children()):
             if isinstance(layer, ColumnParallelLinear | RowParallelLinear):

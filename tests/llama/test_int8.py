@@ -9,7 +9,8 @@ import torch
 from fairscale.nn.model_parallel.layers import ColumnParallelLinear, RowParallelLinear
 
 from llama import CheckpointError, Request, load
-from llama.int8 import THRESHOLD, Int8Linear, find_outliers, quantize_rows, quantize_weight
+from llama.formats.weights import Part
+from llama.int8 import THRESHOLD, Int8Linear, Quantizer, find_outliers, quantize_rows
 from llama.shared import all_batches
 
 TOKENS, WIDTH, OUT = 7, 48, 20
@@ -27,7 +28,8 @@ import torch.distributed as dist
 from fairscale.nn.model_parallel.layers import RowParallelLinear
 
 from llama import load
-from llama.int8 import Int8Linear, quantize_weight
+from llama.formats.weights import Part
+from llama.int8 import Int8Linear, Quantizer
 from llama.parallel import finish
 
 PROMPTS, COMPLETIONS = {texts!r}
@@ -40,7 +42,8 @@ def measure(folder, ranks):
     layer = Int8Linear(RowParallelLinear(48, 20, bias=False, input_is_parallel=True))
     part = slice(rank * 48 // ranks, (rank + 1) * 48 // ranks)
     layer.weight, layer.scales = torch.empty(20, 48 // ranks, dtype=torch.int8), torch.empty(20)
-    quantize_weight(weight[:, part].half().contiguous(), True, layer.weight, layer.scales)
+    quantizer = Quantizer([layer.weight.shape], x.device)
+    quantizer.quantize(Part([weight[:, part].half()]), True, layer.weight, layer.scales)
     return layer(x[:, part].contiguous()).tolist(), model.compute_log_probs(PROMPTS, COMPLETIONS)
 
 
@@ -71,7 +74,7 @@ def inputs(seed: int = 0) -> torch.Tensor:
 
 def quantize_matrix(weight: torch.Tensor, is_part: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
     quantized, scales = torch.empty_like(weight, dtype=torch.int8), torch.empty(len(weight))
-    quantize_weight(weight.half(), is_part, quantized, scales)
+    Quantizer([weight.shape], weight.device).quantize(Part([weight.half()]), is_part, quantized, scales)
     return quantized, scales
 
 
@@ -104,16 +107,18 @@ def random_weight() -> torch.Tensor:
     return torch.randn(OUT, WIDTH, generator=torch.Generator().manual_seed(1)).half().float()
 
 
+@pytest.mark.parametrize("device", ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"])
 @pytest.mark.parametrize("kind", [ColumnParallelLinear, RowParallelLinear])
-def test_a_layer_is_what_the_paper_defines(kind) -> None:
+def test_a_layer_is_what_the_paper_defines(kind, device) -> None:
     x, weight = inputs(), random_weight()
-    layer = make_layer(weight, kind, torch.ones(OUT))
+    layer = make_layer(weight, kind, torch.ones(OUT)).to(device)
     expected = definition(x, weight) + 1
-    torch.testing.assert_close(layer(x[None])[0].double(), expected, rtol=1e-4, atol=1e-3)
+    if device == "cpu":  # the CUDA kernels write float16
+        torch.testing.assert_close(layer(x[None])[0].double(), expected, rtol=1e-4, atol=1e-3)
     layer.bias.data = layer.bias.bfloat16()
-    half = layer(x.bfloat16()[None])[0]
+    half = layer(x.bfloat16()[None].to(device))[0]
     assert half.dtype == torch.bfloat16
-    torch.testing.assert_close(half.double(), expected, rtol=0.02, atol=0.05)
+    torch.testing.assert_close(half.double().cpu(), expected, rtol=0.02, atol=0.05)
     assert not torch.allclose(expected, (x @ weight.t()).double() + 1, atol=1e-2)  # 8 bits are not enough for that
 
 
@@ -153,11 +158,11 @@ def test_damaged_weights_are_not_rounded_to_numbers(number: float) -> None:
         make_layer(weight)
 
 
-def test_large_matrices_are_quantized_in_parts(monkeypatch) -> None:
-    weight = torch.randn(OUT, WIDTH).half()
-    whole = quantize_rows(weight)
-    monkeypatch.setattr("llama.int8.CHUNK", 3 * WIDTH)
-    for found, expected in zip(quantize_matrix(weight), whole, strict=True):
+@pytest.mark.parametrize("rows", [0.5, 3, 1000])
+def test_weights_are_rounded_as_bitsandbytes_rounds(rows, monkeypatch) -> None:
+    """In parts of any number of rows."""
+    monkeypatch.setattr("llama.int8.CHUNK", int(rows * WIDTH))
+    for found, expected in zip(quantize_matrix(random_weight()), quantize_rows(random_weight().half()), strict=True):
         assert torch.equal(found, expected)
 
 

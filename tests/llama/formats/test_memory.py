@@ -84,11 +84,11 @@ def test_no_second_copy(form, stored, dtype, make_large, peak) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="measured by /proc")
-@pytest.mark.parametrize(("form", "stored"), [("meta", torch.float16), ("safetensors", torch.float32)])
-def test_quantized_matrix_by_matrix(form, stored, make_large, peak) -> None:
+@pytest.mark.parametrize("form", ["meta", "safetensors"])
+def test_quantized_matrix_by_matrix(form, make_large, peak) -> None:
     """Beside the weights in 8 bits stands one matrix in 16."""
     pytest.importorskip("bitsandbytes")
-    most, held = peak(make_large(form, stored, layers=24), "int8")
+    most, held = peak(make_large(form, torch.float16, layers=40), "int8")
     assert most < 1.1 * held + 2 * 4096 * 512
 
 
