@@ -46,6 +46,7 @@ COLUMNS: dict[str, Column] = {
     "num_examples": Column("examples", lambda method: len(method.ids)),
     "checkpoint": Column("checkpoint", lambda method: method.checkpoint, is_number=False),
     "method": Column("method", lambda method: method.name, is_number=False),
+    "dtype": Column("dtype", lambda method: method.dtype, is_number=False),
     "k": Column("k", lambda method: method.k),
     "draws": Column("draws", lambda method: len(method.draws)),
     "seed": Column("seed", lambda method: None if None in method.seeds else ",".join(map(seed_of, method.draws))),

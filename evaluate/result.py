@@ -46,6 +46,11 @@ class Result:
         return self.meta.get("checkpoint")
 
     @property
+    def dtype(self) -> str | None:
+        """Of the weights."""
+        return self.meta.get("dtype")
+
+    @property
     def seconds(self) -> float | None:
         return self.meta.get("seconds")
 

@@ -8,7 +8,7 @@ from evaluate.columns import COLUMNS
 from evaluate.comparison import FEW_DRAWS_NOTE, compare_methods, short_names
 from evaluate.formats import Column, Rows, check_format, four_digits, to_text
 from evaluate.intervals import FEW_DRAWS
-from evaluate.methods import Method, methods_of
+from evaluate.methods import Method, dtypes_differ, methods_of
 from evaluate.reading import read_results
 from evaluate.result import Result
 from evaluate.statistics import holm
@@ -36,13 +36,13 @@ class TableConfig:
     Args:
         paths: Predictions files, or folders that are searched recursively for outputs_*.json.
         format: markdown, latex (needs the package booktabs) or csv (unrounded, the ends of an interval in two columns).
-        columns: Comma-separated list of dataset, num_examples, checkpoint, method, k, draws, seed, accuracy, interval,
-            worst, best, macro_f1, macro_f1_interval, macro_f1_all, weighted_f1, mcc, ece, brier, nll, disagreement (how
-            often two draws disagree on an example), orders, order_sd, order_worst (over orders of the same
-            demonstrations, run_sweep.py --orders), unanswered, tokens, time (calibrated results include direct's),
-            majority (accuracy of the most frequent class); or all. macro_f1 averages the classes that occur as ground
-            truth or prediction, macro_f1_all all label words. Without --columns, columns with the same value in all
-            rows are printed once above the table, except in csv.
+        columns: Comma-separated list of dataset, num_examples, checkpoint, method, dtype (of the weights; by default
+            shown if it differs), k, draws, seed, accuracy, interval, worst, best, macro_f1, macro_f1_interval,
+            macro_f1_all, weighted_f1, mcc, ece, brier, nll, disagreement (how often two draws disagree on an example),
+            orders, order_sd, order_worst (over orders of the same demonstrations, run_sweep.py --orders), unanswered,
+            tokens, time (calibrated results include direct's), majority (accuracy of the most frequent class); or all.
+            macro_f1 averages the classes that occur as ground truth or prediction, macro_f1_all all label words.
+            Without --columns, columns with the same value in all rows are printed once above the table, except in csv.
         draws: One row for each draw instead of one for each method.
         group_by: Comma-separated list of dataset, checkpoint, k: rows are grouped under headings; default dataset for
             latex without --columns.
@@ -90,6 +90,8 @@ def results_table(results: Sequence[Result], config: TableConfig) -> str:
     if config.sort:
         methods = in_order(methods, COLUMNS[config.sort])
     names, notes, headings = config.chosen_columns(), [], config.grouped_by()
+    if not config.columns and dtypes_differ(methods):
+        names.insert(names.index("method") + 1, "dtype")
     if not config.columns and config.format != "csv":
         names, notes = without_constant_columns(names, methods, headings)
         if config.format == "latex" and not headings and "dataset" in names:

@@ -259,5 +259,5 @@ class Transformer(nn.Module):
         """An empty cache for the keys and values of this rank's heads."""
         attention = self.layers[0].attention
         shape = (batch_size, slots, attention.n_kv_heads, attention.head_dim)
-        keys, values = ([attention.wk.weight.new_zeros(shape) for _ in self.layers] for _ in range(2))
+        keys, values = ([self.norm.weight.new_zeros(shape) for _ in self.layers] for _ in range(2))
         return KeyValueCache(keys, values, filled=0)

@@ -154,6 +154,7 @@ def test_requirements_are_imported(path):
         "requirements-tiny-llama": {"tiny_llama"},
         "requirements-finetune": {"finetune", "documents", "training", "pretrain"},
         "requirements-convert": {"convert"},
+        "requirements-int8": {"llama"},
         "requirements-report": {"evaluate"},
     }
     imported = imports([file for name in where[path.stem] for file in files_of(name)])

@@ -70,14 +70,14 @@ def test_the_version_is_in_one_place(root: Path, project: dict) -> None:
 
 def test_dependencies_are_what_llama_imports(root: Path, project: dict) -> None:
     """Each is a range that contains the pinned version, which is tested. What only `llama.harness` imports
-    is required by its extra."""
+    is required by its extra, as is the package of dtype int8."""
     harness = set((root / "llama/harness").rglob("*.py"))
     needed = imported(set((root / "llama").rglob("*.py")) - harness)
-    ranges = dict(line.split(">=") for line in project["dependencies"])
+    ranges = dict(line.split(">=") for line in [*project["dependencies"], *project["optional-dependencies"]["int8"]])
     assert {name.replace("-", "_") for name in ranges} == needed
     extra = dict(line.split(">=") for line in project["optional-dependencies"]["harness"])
     assert extra.keys() == imported(harness) - needed
-    files = [root / name for name in ("requirements.txt", "requirements-finetune.txt")]
+    files = [root / name for name in ("requirements.txt", "requirements-finetune.txt", "requirements-int8.txt")]
     lines = [line for file in files for line in file.read_text().splitlines()]
     pinned = dict(line.split("==") for line in lines if "==" in line)
     for name, lowest in (ranges | {name: extra[name] for name in extra.keys() & pinned.keys()}).items():

@@ -9,7 +9,7 @@ import numpy as np
 
 from evaluate.columns import COLUMNS
 from evaluate.formats import Column, ends, number, probability, signed
-from evaluate.methods import Method
+from evaluate.methods import Method, dtypes_differ
 from evaluate.report.sections import LARGE, Section
 from evaluate.report.style import LEVELS
 from evaluate.result import Result
@@ -68,12 +68,13 @@ def table(caption: str, columns: Sequence[Column], about: Iterable[Any], fixed: 
 
 
 def summary(section: Section) -> Table:
-    """All columns with known values. Columns of draws and orders need several, k and checkpoint are shown if they
-    differ."""
+    """All columns with known values. Columns of draws and orders need several, k, checkpoint and dtype are shown if
+    they differ."""
     methods, names = section.methods, section.row_names()
     several = any(len(method.draws) > 1 or method.orders for method in methods)
     left_out = NOT_SHOWN + (() if several else (*OF_DRAWS, "draws"))
     keys = [key for key in COLUMNS if key not in left_out and any(COLUMNS[key].value(m) is not None for m in methods)]
+    keys = [key for key in keys if key != "dtype" or dtypes_differ(methods)]
     keys = [key for key in keys if key not in DIFFERING or len({COLUMNS[key].cell(m) for m in methods}) > 1]
     keys = list(dict.fromkeys([*(key for key in (*FIRST, *OF_DRAWS) if key in keys), *keys]))
     columns = [of_place(section, COLUMNS[key]) for key in keys]

@@ -96,6 +96,11 @@ def test_results_of_one_method_have_distinct_names(write_outputs, printed):
     write_outputs("b", 0.7, checkpoint="13B")
     (row,) = printed()
     assert (row["first"], row["second"]) == ("direct, 13B", "direct, 7B")
+    write_outputs("a", 0.9, checkpoint="13B", dtype="int8", settings={"dtype": "int8"})
+    write_outputs("b", 0.7, checkpoint="13B", dtype="bfloat16", settings={"dtype": "bfloat16"})
+    (row,) = printed()
+    assert {row["first"], row["second"]} == {"direct, bfloat16", "direct, int8"}
+    write_outputs("a", 0.9, checkpoint="7B")
     path = write_outputs("c", 0.7, checkpoint="13B")
     assert f"direct, 13B, {path}" in {row["second"] for row in printed()}
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ RUN = {
     "threads": [1, 2],
     "overwrite": [True, False],
 }
-DTYPES = ["auto", "float32", "bfloat16", "float16"]
+DTYPES = ["auto", "float32", "bfloat16", "float16", *(["int8"] if find_spec("bitsandbytes") else [])]
 DIRECT = Walk(
     "evaluate_direct_llama",
     ScoreConfig,

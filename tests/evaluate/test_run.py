@@ -190,7 +190,7 @@ def test_bar_ends_its_line_when_interrupted(capsys):
             "--model_parallel_size 2: expected a divisor of the number of processes, 1",
         ),
         ("direct", {"model_parallel_size": 3}, "--model_parallel_size 3 does not divide n_heads, 4"),
-        ("direct", {"dtype": "float8"}, "--dtype float8: expected auto, float32, bfloat16, float16"),
+        ("direct", {"dtype": "float8"}, "--dtype float8: expected auto, float32, bfloat16, float16, int8"),
         ("direct", {"max_seq_len": 30}, "inputs.json: id 'plain' needs 45 tokens even without its text, --max_seq_len"),
         ("direct", {"data_path": "absent.json"}, "absent.json: no such file (--data_path)"),
         ("direct", {"ckpt_dir": "absent"}, "--ckpt_dir absent: no such folder; looked at absent, checkpoints/absent,"),

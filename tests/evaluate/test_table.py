@@ -117,6 +117,15 @@ def test_methods_without_probabilities(write_outputs, table):
     assert row["MCC"] != "-"
 
 
+def test_dtypes_that_differ_have_a_column(write_outputs, table):
+    """Systems without a dtype do not count."""
+    paths = [write_outputs("a.json", dtype="int8", settings={"dtype": "int8"}), write_outputs("b.json", method="tfidf")]
+    assert "dtype" not in table(*paths, columns="")[0]
+    paths.append(write_outputs("c.json", dtype="bfloat16", settings={"dtype": "bfloat16"}))
+    assert {row["dtype"] for row in table(*paths, columns="")} == {"int8", "-", "bfloat16"}
+    assert list(table(*paths, columns="")[0]).index("dtype") == 3
+
+
 def test_chosen_columns(write_outputs, table):
     (row,) = table(write_outputs("o.json"), columns="accuracy, method,accuracy")
     assert list(row) == ["accuracy", "accuracy sd", "method"]

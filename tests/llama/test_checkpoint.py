@@ -89,7 +89,7 @@ def test_dtype(folder, change_weights) -> None:
     assert resolve_dtype("auto", checkpoint, torch.device("cpu")) == torch.float32
     assert resolve_dtype("auto", checkpoint, torch.device("cuda")) == torch.float16
     assert resolve_dtype("bfloat16", checkpoint, torch.device("cuda")) == torch.bfloat16
-    with pytest.raises(CheckpointError, match=r"^`dtype` fp16: expected auto, float32, bfloat16, float16$"):
+    with pytest.raises(CheckpointError, match=r"^`dtype` fp16: expected auto, float32, bfloat16, float16, int8$"):
         load(str(folder), dtype="fp16")
 
 
