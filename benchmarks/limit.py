@@ -6,6 +6,7 @@
 Padding and recomputation do not count as work; attention, norms and Python are not included.
 """
 
+import math
 import time
 from collections.abc import Iterable, Sequence
 
@@ -13,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from serve import synchronize
 from torch import Tensor
+from weights import sizes
 
 ROWS = (256, 512, 1024, 2048, 4096)
 PASSES = 2  # through all matrices, for each number of rows
@@ -34,6 +36,13 @@ def count_work(requests: Iterable[tuple[Sequence[int], Sequence[int]]]) -> tuple
             if position >= len(context) - 1:
                 scored.add(place)
     return len(places), len(scored)
+
+
+def flop_of(shape: dict[str, int], tokens: int, positions: int) -> int:
+    """The work of so many distinct tokens and distinct scored positions."""
+    numbers = {key: math.prod(size) for key, size in sizes(shape) if len(size) == 2}
+    blocks = sum(number for key, number in numbers.items() if key.startswith("model.layers."))
+    return 2 * (blocks * tokens + numbers["lm_head.weight"] * positions)
 
 
 @torch.inference_mode()
