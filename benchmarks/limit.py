@@ -46,13 +46,13 @@ def flop_of(shape: dict[str, int], tokens: int, positions: int) -> int:
 
 
 @torch.inference_mode()
-def best_rate(matrices: Sequence[Tensor]) -> tuple[float, int]:
+def best_rate(matrices: Sequence[Tensor], numbers_of_rows: Sequence[int] = ROWS) -> tuple[float, int]:
     """The highest rate in FLOP/s of one pass through all matrices, one after the other, and the rows it was reached
     with."""
     weights = sum(matrix.numel() for matrix in matrices)
     dtype, device = matrices[0].dtype, matrices[0].device
     best = (0.0, 0)
-    for rows in ROWS:
+    for rows in numbers_of_rows:
         widths = {matrix.shape[1] for matrix in matrices}
         inputs = {width: torch.randn(rows, width, dtype=dtype, device=device) for width in widths}
         for _ in range(PASSES):

@@ -224,8 +224,8 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="/proc and RLIMIT_AS 
 
 def run(code: str, *arguments: object) -> Any:
     """What a process of its own prints, as JSON."""
-    root = Path(llama.__file__).parent.parent
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)}
+    path = [str(Path(llama.__file__).parent.parent), os.environ.get("PYTHONPATH")]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, path))}
     command = [sys.executable, "-c", code, *map(str, arguments)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
