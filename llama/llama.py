@@ -9,11 +9,12 @@ from fairscale.nn.model_parallel.initialize import get_model_parallel_rank, get_
 from llama.batches import Limits
 from llama.checkpoint import Checkpoint, load_weights, open_checkpoint, resolve_dtype
 from llama.classify import Classification, Question, classify, strings
+from llama.errors import CheckpointError
 from llama.generation import Generation, Sampling
 from llama.model import Transformer
 from llama.parallel import Launch, start, world_size
 from llama.scoring import Request, Scoring
-from llama.shared import all_batches
+from llama.shared import all_batches, is_out_of_memory
 from llama.stops import cut_at_stop, find_stop
 from llama.tokenizer import Tokenizer
 
@@ -218,7 +219,16 @@ def load_model(checkpoint: Checkpoint, launch: Launch, dtype: torch.dtype) -> Tr
         torch.set_default_dtype(default)
     rotary = model.rotary
     model.to("meta")  # frees the memory of fairscale's layers; the weights replace them
-    weights = load_weights(checkpoint, get_model_parallel_rank(), get_model_parallel_world_size(), dtype, launch.device)
+    rank, ranks = get_model_parallel_rank(), get_model_parallel_world_size()
+    try:
+        weights = load_weights(checkpoint, rank, ranks, dtype, launch.device)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise CheckpointError(
+            f"{checkpoint.folder}: the weights do not fit into the memory of {launch.device} in {str(dtype)[6:]}:"
+            " try another `dtype`, or more processes (`model_parallel_size`)"
+        ) from None
     if checkpoint.args.tied_output:
         weights["output.weight"] = weights["tok_embeddings.weight"]  # the same memory
     model.load_state_dict(weights, strict=True, assign=True)

@@ -169,6 +169,18 @@ def test_errors_of_cuda_are_recognised(message) -> None:
     assert is_out_of_memory(RuntimeError(message))
 
 
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory."), MemoryError()])
+def test_weights_that_do_not_fit(error, make_checkpoint, one_process, monkeypatch, tmp_path) -> None:
+    def fail(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("llama.llama.load_weights", fail)
+    line = r"the weights do not fit into the memory of cpu in float32: try another `dtype`, or more processes"
+    with pytest.raises(CheckpointError, match=line) as refused:
+        load(str(make_checkpoint(tmp_path / "large")))
+    assert refused.value.__suppress_context__
+
+
 def test_other_errors_are_not_taken_for_them() -> None:
     with pytest.raises(RuntimeError) as raised:
         torch.ones(2, 3) @ torch.ones(2, 3)

@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 
 from llama import CheckpointError, load, open_checkpoint
-from llama.parallel import finish, own_device, start
+from llama.parallel import backend, finish, own_device, start
 
 WORKER = '''
 """[FOLDER ...]: load each on all ranks and print, from rank 0, what every rank computed."""
@@ -140,3 +140,9 @@ def test_a_process_without_a_device(monkeypatch) -> None:
     monkeypatch.setenv("LOCAL_RANK", "2")
     with pytest.raises(CheckpointError, match=r"^--nproc_per_node: no CUDA device for process 2, .* has 2 "):
         own_device()
+
+
+def test_nccl_is_for_several_processes_on_cuda() -> None:
+    cuda, cpu = torch.device("cuda", 0), torch.device("cpu")
+    assert [backend(cpu, 1), backend(cpu, 8), backend(cuda, 1)] == ["gloo"] * 3
+    assert backend(cuda, 2) == "cpu:gloo,cuda:nccl"
