@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from lm_eval.api.instance import Instance
-from serve import Process, peak_bytes, reset_peak
+from serve import Process, TokenCounter, peak_bytes, reset_peak
 
 from llama.harness.__main__ import leave_checkout
 
@@ -44,14 +44,9 @@ def main() -> None:
     leave_checkout()  # the harness needs another package called `evaluate`
     process = Process()
     model = load(process)
-    fed = [0]
-
-    def count(_: torch.nn.Module, arguments: tuple) -> None:
-        fed[0] += arguments[0].numel()
-
     network = model.llama.model if process.system == "llama" else model.model
     embedding = network.tok_embeddings if process.system == "llama" else network.get_input_embeddings()
-    embedding.register_forward_pre_hook(count)
+    fed = TokenCounter(embedding)
 
     def run(kind: str, requests: list) -> list:
         given = [Instance(kind, {}, tuple(arguments), number) for number, arguments in enumerate(requests)]
@@ -64,11 +59,11 @@ def main() -> None:
         turn = json.loads(line)
         task = process.workload["tasks"][turn["task"]]
         set_batch_size(model, turn["batch_size"])
-        fed[0] = 0
+        fed.tokens = 0
         begin, used = time.perf_counter(), time.process_time()
         found = run(task["kind"], task["requests"][: turn["requests"]])
         seconds, cpu_seconds = time.perf_counter() - begin, time.process_time() - used
-        process.answer(seconds=seconds, cpu_seconds=cpu_seconds, tokens=fed[0], found=found)
+        process.answer(seconds=seconds, cpu_seconds=cpu_seconds, tokens=fed.tokens, found=found)
     process.answer(peak_bytes=peak_bytes())
 
 

@@ -167,4 +167,5 @@ def main() -> None:
     process.serve(run, requests, model.get_input_embeddings(), note)
 
 
-main()
+if __name__ == "__main__":
+    main()

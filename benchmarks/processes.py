@@ -44,7 +44,7 @@ class Worker:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                env=environment(device),
+                env=environment(device, own=python == sys.executable),
             )
         self.facts: dict[str, Any] = {}
 
@@ -90,11 +90,16 @@ class Worker:
         self.process.wait()
 
 
-def environment(device: str) -> dict[str, str]:
-    """The environment variables of a process: threads, device, and no PYTHONPATH, which peers must not have."""
+def environment(device: str, own: bool) -> dict[str, str]:
+    """The environment variables of a process: threads, device, and no PYTHONPATH for the interpreters of peers.
+
+    Args:
+        own: Whether the process runs on this interpreter.
+    """
     threads = str(torch.get_num_threads())
     variables = os.environ | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "HF_HUB_OFFLINE": "1"}
-    variables.pop("PYTHONPATH", None)
+    if not own:
+        variables.pop("PYTHONPATH", None)
     if device == "cpu":
         variables["CUDA_VISIBLE_DEVICES"] = ""
     return variables

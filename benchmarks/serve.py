@@ -59,28 +59,46 @@ class Process:
             embedding: The embedding layer, at which computed tokens are counted.
             note: A note on the setup of the system.
         """
-        fed = [0]
-
-        def count(_: torch.nn.Module, arguments: tuple) -> None:
-            fed[0] += arguments[0].numel()
-
-        embedding.register_forward_pre_hook(count)
+        fed = TokenCounter(embedding)
         reset_peak()
         before = peak_bytes()
         run(requests[:WARM_UP])
         self.answer(threads=torch.get_num_threads(), note=note)
         results: Sequence = []
         for _ in sys.stdin:
-            fed[0] = 0
-            synchronize()
-            begin = time.perf_counter()
-            results = run(requests)
-            synchronize()
-            self.answer(seconds=time.perf_counter() - begin, tokens=fed[0])
+            results, facts = timed(run, requests, fed)
+            self.answer(**facts)
         peak = peak_bytes()
-        plain = [result.tolist() if isinstance(result, torch.Tensor) else list(result) for result in results]
-        (self.folder / f"{self.system}.json").write_text(json.dumps(plain))
+        self.write(self.system, results)
         self.answer(peak_bytes=peak, before_bytes=before)
+
+    def write(self, name: str, results: Sequence) -> None:
+        """Write results, one for each request, to FOLDER/NAME.json."""
+        plain = [result.tolist() if isinstance(result, torch.Tensor) else list(result) for result in results]
+        (self.folder / f"{name}.json").write_text(json.dumps(plain))
+
+
+class TokenCounter:
+    """Counts the tokens that pass an embedding: each token that a model computes passes it once."""
+
+    def __init__(self, embedding: torch.nn.Module):
+        self.tokens = 0
+        embedding.register_forward_pre_hook(self.count)
+
+    def count(self, _: torch.nn.Module, arguments: tuple) -> None:
+        self.tokens += arguments[0].numel()
+
+
+def timed(
+    run: Callable[[Sequence], Sequence], requests: Sequence, fed: TokenCounter
+) -> tuple[Sequence, dict[str, float]]:
+    """The results of one run, and its seconds and tokens."""
+    fed.tokens = 0
+    synchronize()
+    begin = time.perf_counter()
+    results = run(requests)
+    synchronize()
+    return results, {"seconds": time.perf_counter() - begin, "tokens": fed.tokens}
 
 
 def synchronize() -> None:

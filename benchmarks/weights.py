@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-VOCABULARY = 32000
+VOCABULARY = 32000  # where a shape names no other
 NORM_EPS = 1e-5
 SHAPES = {
     "1M": {"dim": 16, "n_layers": 2, "n_heads": 2, "multiple_of": 16},
@@ -18,13 +18,25 @@ SHAPES = {
     "134M": {"dim": 768, "n_layers": 12, "n_heads": 12, "multiple_of": 256},
     "1B": {"dim": 2048, "n_layers": 22, "n_heads": 32, "n_kv_heads": 4, "multiple_of": 256},
     "7B": {"dim": 4096, "n_layers": 32, "n_heads": 32, "multiple_of": 256},
+    "8B": {  # of Llama 3
+        "dim": 4096,
+        "n_layers": 32,
+        "n_heads": 32,
+        "n_kv_heads": 8,
+        "hidden_dim": 14336,
+        "vocab_size": 128256,
+    },
     "13B": {"dim": 5120, "n_layers": 40, "n_heads": 40, "multiple_of": 256},
 }
 
 
 def hidden_dim(shape: dict[str, int]) -> int:
-    """Width of the feed-forward layer: 2/3 of 4 dim, rounded up to a multiple of `multiple_of`."""
-    return -(-(2 * 4 * shape["dim"] // 3) // shape["multiple_of"]) * shape["multiple_of"]
+    """Width of the feed-forward layer: if not stated, 2/3 of 4 dim, rounded up to a multiple of `multiple_of`."""
+    return shape.get("hidden_dim") or -(-(2 * 4 * shape["dim"] // 3) // shape["multiple_of"]) * shape["multiple_of"]
+
+
+def vocabulary(shape: dict[str, int]) -> int:
+    return shape.get("vocab_size", VOCABULARY)
 
 
 def kv_dim(shape: dict[str, int]) -> int:
@@ -35,7 +47,7 @@ def kv_dim(shape: dict[str, int]) -> int:
 def sizes(shape: dict[str, int]) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Hugging Face's key and the size of every weight, in the order in which they are drawn."""
     dim, hidden = shape["dim"], hidden_dim(shape)
-    yield "model.embed_tokens.weight", (VOCABULARY, dim)
+    yield "model.embed_tokens.weight", (vocabulary(shape), dim)
     for layer in range(shape["n_layers"]):
         block = f"model.layers.{layer}"
         yield f"{block}.self_attn.q_proj.weight", (dim, dim)
@@ -48,7 +60,7 @@ def sizes(shape: dict[str, int]) -> Iterator[tuple[str, tuple[int, ...]]]:
         yield f"{block}.input_layernorm.weight", (dim,)
         yield f"{block}.post_attention_layernorm.weight", (dim,)
     yield "model.norm.weight", (dim,)
-    yield "lm_head.weight", (VOCABULARY, dim)
+    yield "lm_head.weight", (vocabulary(shape), dim)
 
 
 def random_weights(shape: dict[str, int], seed: int, dtype: torch.dtype, device: str) -> dict[str, Tensor]:
@@ -77,7 +89,7 @@ def hugging_face_config(shape: dict[str, int], max_seq_len: int) -> dict[str, An
     """The arguments of transformers' LlamaConfig."""
     return {
         "architectures": ["LlamaForCausalLM"],
-        "vocab_size": VOCABULARY,
+        "vocab_size": vocabulary(shape),
         "hidden_size": shape["dim"],
         "intermediate_size": hidden_dim(shape),
         "num_hidden_layers": shape["n_layers"],

@@ -40,7 +40,7 @@ class Setting:
 
     Args:
         method: direct, channel or generate (greedy, 8 tokens).
-        params: Model shape: 1M, 15M, 134M, 1B, 7B or 13B, with random weights.
+        params: Model shape: 1M, 15M, 134M, 1B, 7B, 8B or 13B, with random weights.
         dtype: float32, bfloat16 or float16.
         device: cpu or cuda.
         examples: Number of examples, the first of AG News' test split.
@@ -92,7 +92,11 @@ def make_workload(setting: Setting, folder: Path, sample: int) -> dict[str, Any]
     Raises:
         InputError: The data is missing.
     """
-    prompts = make_prompts(setting, folder)
+    return workload_of(setting, make_prompts(setting, folder), folder, sample)
+
+
+def workload_of(setting: Setting, prompts: Sequence[Prompt], folder: Path, sample: int) -> dict[str, Any]:
+    """The same for prompts that are there; `folder` is named in messages."""
     tokenizer = Tokenizer(setting.tokenizer_path)
     encoded = encode(prompts, setting.method, tokenizer, UNLIMITED, folder)
     requests = [request for example in encoded.requests for request in example]

@@ -9,12 +9,13 @@ from fairscale.nn.model_parallel.initialize import get_model_parallel_rank, get_
 from llama.batches import Limits
 from llama.checkpoint import Checkpoint, compute_dtype, load_weights, open_checkpoint, resolve_dtype
 from llama.classify import Classification, Question, classify, strings
+from llama.errors import CheckpointError
 from llama.generation import Generation, Sampling
 from llama.int8 import quantize_layers
 from llama.model import Transformer
 from llama.parallel import Launch, start, world_size
 from llama.scoring import Request, Scoring
-from llama.shared import all_batches
+from llama.shared import all_batches, is_out_of_memory
 from llama.stops import cut_at_stop, find_stop
 from llama.tokenizer import Tokenizer
 
@@ -221,7 +222,16 @@ def load_model(checkpoint: Checkpoint, launch: Launch, dtype: torch.dtype) -> Tr
     model.to("meta")  # frees the memory of fairscale's layers; the weights replace them
     if dtype == torch.int8:
         quantize_layers(model)
-    weights = load_weights(checkpoint, get_model_parallel_rank(), get_model_parallel_world_size(), dtype, launch.device)
+    rank, ranks = get_model_parallel_rank(), get_model_parallel_world_size()
+    try:
+        weights = load_weights(checkpoint, rank, ranks, dtype, launch.device)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise CheckpointError(
+            f"{checkpoint.folder}: the weights do not fit into the memory of {launch.device} in {str(dtype)[6:]}:"
+            " try another `dtype`, or more processes (`model_parallel_size`)"
+        ) from None
     if checkpoint.args.tied_output:
         weights["output.weight"] = weights["tok_embeddings.weight"]  # the same memory
     model.load_state_dict(weights, strict=True, assign=True)

@@ -1,6 +1,7 @@
 """What many tests need: real data where it is at hand, random checkpoints, generated pages, in which a word tells the
 class, commands as a user runs them."""
 
+import inspect
 import io
 import json
 import os
@@ -31,6 +32,34 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # no test asks the hub
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it, as would what tests start
 torch.set_num_threads(1)
 
+CUDA, VISIBLE = torch.cuda.is_available(), os.environ.get("CUDA_VISIBLE_DEVICES")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that takes `device` itself runs on the CPU and, marked `cuda`, on a GPU."""
+    if "device" in inspect.signature(metafunc.function).parameters:
+        devices = ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)]
+        metafunc.parametrize("device", devices, indirect=True, scope="session")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tests that are not marked `cuda` run on the CPU on every machine, and so do the processes that they start."""
+    on_cuda = item.get_closest_marker("cuda") is not None
+    if on_cuda and not CUDA:
+        pytest.skip("needs a CUDA device")
+    if CUDA:
+        torch.cuda.is_available = lambda: on_cuda
+        os.environ.pop("CUDA_VISIBLE_DEVICES", None)
+        if not on_cuda or VISIBLE is not None:
+            os.environ["CUDA_VISIBLE_DEVICES"] = VISIBLE if on_cuda else ""
+
+
+@pytest.fixture(scope="session")
+def device(request: pytest.FixtureRequest) -> str:
+    """cpu or cuda: the device of this test and of its models."""
+    return getattr(request, "param", "cpu")
+
 
 @pytest.fixture(scope="session")
 def root() -> Path:
@@ -46,7 +75,7 @@ def data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def one_process() -> None:
+def one_process(device: str) -> None:
     """The process group of one process, which fairscale's layers need."""
     start()
 
@@ -113,7 +142,8 @@ def run_script() -> Callable[..., subprocess.CompletedProcess]:
         if processes is not None:
             launcher += ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
         script, *rest = map(str, arguments)
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+        path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path}
         command = [*launcher, str(ROOT / script), *rest]
         return subprocess.run(
             command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=timeout, check=False

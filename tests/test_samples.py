@@ -19,7 +19,6 @@ import pytest
 from datasets import load_from_disk
 from PIL import Image
 
-from evaluate.predictions import read_predictions, sha256
 from finetune.annotations.dataset import LABELS, AnnotationsConfig, preprocess_annotations
 from finetune.annotations.labelled_pages import ExportReading
 from finetune.annotations.labelled_pages import read_pages as read_export
@@ -250,34 +249,6 @@ def test_prompt_files_are_reproduced(root, run_script, tmp_path: Path, method: s
     assert made.read_bytes() == shipped.read_bytes()
     assert load(meta_path(made)) == load(meta_path(shipped))
     assert {prompt.label_words for prompt in read_prompts(shipped, method)} == {DATASETS[dataset]}
-
-
-@pytest.mark.parametrize("dataset", DATASETS)
-@pytest.mark.parametrize("method", EVALUATIONS)
-def test_predictions_are_reproduced(root, run_script, tmp_path: Path, method: str, dataset: str) -> None:
-    """Scores within 1e-4 nats and the same predictions, computed from the shipped prompts and checkpoint."""
-    inputs = f"samples/inputs_{EVALUATIONS[method]}_{dataset}.json"
-    shipped = root / f"samples/outputs_{method}_{dataset}.json"
-    made = tmp_path / "outputs.json"
-    if method == "direct_calibrate":
-        direct = f"samples/outputs_direct_{dataset}.json"
-        arguments = ["--direct_input_path", inputs, "--direct_output_path", direct]
-    else:
-        arguments = ["--data_path", inputs] + (["--temperature", "0"] if method == "generate" else [])
-    done = run_script(f"run_evaluate_{method}_llama.py", *arguments, "--output_path", made)
-    assert done.returncode == 0, done.stderr
-    new, old = read_predictions(made, ""), read_predictions(shipped, "")
-    assert [list(row) for row in new.rows] == [list(row) for row in old.rows]
-    for row, kept in zip(new.rows, old.rows, strict=True):
-        for field, value in kept.items():
-            if field in ("log_probs", "eos_log_probs", "score"):
-                assert row[field] == pytest.approx(value, abs=1e-4)
-            else:
-                assert row[field] == value
-    assert old.meta["prompt_sha256"] == sha256(root / inputs)
-    assert old.meta["fingerprint"] == new.meta["fingerprint"]
-    assert old.meta["prompt"]["dataset"] == f"{dataset}_sample"
-    assert old.meta["checkpoint"] == "tiny"
 
 
 @pytest.mark.slow

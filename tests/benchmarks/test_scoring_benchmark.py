@@ -100,7 +100,7 @@ def test_verdict_on_the_naive_reference(runs: dict) -> None:
 @pytest.mark.parametrize(
     ("name", "line"),
     [
-        ("unknown shape", "error: --params 2M: expected 1M, 15M, 134M, 1B, 7B, 13B"),
+        ("unknown shape", "error: --params 2M: expected 1M, 15M, 134M, 1B, 7B, 8B, 13B"),
         ("no data", "error: missing/ag_news: missing; AG News and LLaMA's tokenizer are needed (--data)"),
     ],
 )

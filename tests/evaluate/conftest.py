@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from options import parse
-from evaluate.calibration import CalibrateConfig, evaluate_direct_calibrate
 from evaluate.generation import GenerateConfig, evaluate_generate
 from evaluate.scoring import ScoreConfig, evaluate_channel, evaluate_direct
 from llama import open_checkpoint
@@ -154,11 +153,14 @@ def evaluate(checkpoint: Path) -> Callable[..., tuple[list[dict], dict]]:
     methods = {
         "direct": (ScoreConfig, evaluate_direct),
         "channel": (ScoreConfig, evaluate_channel),
-        "direct_calibrate": (CalibrateConfig, evaluate_direct_calibrate),
         "generate": (GenerateConfig, evaluate_generate),
     }
 
     def run(method: str, path: Path, /, **flags: object) -> tuple[list[dict], dict]:
+        if method == "direct_calibrate":
+            from evaluate.calibration import CalibrateConfig, evaluate_direct_calibrate  # they need scipy
+
+            methods[method] = (CalibrateConfig, evaluate_direct_calibrate)
         config_type, function = methods[method]
         flags = {"ckpt_dir": checkpoint, "output_path": path} | flags
         function(parse(config_type, [f"--{name}={value}" for name, value in flags.items()]))

@@ -105,7 +105,8 @@ def full_log_probs() -> Callable[[Transformer, Sequence[int]], torch.Tensor]:
 
     @torch.inference_mode()
     def log_probs(model: Transformer, ids: Sequence[int]) -> torch.Tensor:
-        return torch.log_softmax(model.output(model(torch.tensor([list(ids)])))[0].double(), dim=-1)
+        tokens = torch.tensor([list(ids)], device=model.norm.weight.device)
+        return torch.log_softmax(model.output(model(tokens))[0].double(), dim=-1).cpu()
 
     return log_probs
 

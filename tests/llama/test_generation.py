@@ -38,7 +38,8 @@ def recomputed(small, full_log_probs, context, seed, max_gen_len, temperature, t
 
 @pytest.mark.parametrize("how", [GREEDY, SAMPLED], ids=["greedy", "sampled"])
 @pytest.mark.parametrize("max_batch_size", [1, 3, 16])
-def test_equals_full_recomputation_in_any_batch(how, max_batch_size, small, full_log_probs) -> None:
+def test_equals_full_recomputation_in_any_batch(how, max_batch_size, small, full_log_probs, device) -> None:
+    assert small.model.norm.weight.device.type == device
     new = continued(small, max_batch_size=max_batch_size, **how)
     for row, context, seed in zip(new, CONTEXTS, SEEDS, strict=True):
         assert row == recomputed(small, full_log_probs, context, seed, 12, **how)
@@ -96,6 +97,12 @@ def test_a_text_ends_before_its_stop_string(small) -> None:
 @pytest.mark.parametrize("temperature", [1e-40, 5e-324])
 def test_a_temperature_that_is_hardly_one_is_greedy(temperature, small) -> None:
     assert continued(small, temperature=temperature, top_p=1.0) == continued(small, **GREEDY)
+
+
+def test_one_process_communicates_with_none(small, monkeypatch) -> None:
+    """On CUDA, a broadcast would first set up nccl."""
+    monkeypatch.setattr("torch.distributed.broadcast", lambda *_, **__: pytest.fail("it communicated"))
+    assert len(continued(small, max_gen_len=2, **SAMPLED)) == len(CONTEXTS)
 
 
 @pytest.mark.parametrize("max_gen_len", [0, 1, 5])

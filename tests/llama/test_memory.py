@@ -157,13 +157,37 @@ def test_real_errors_are_recognised(allocate) -> None:
     assert is_out_of_memory(raised.value)
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported at some other API call",
+    ],
+)
+def test_errors_of_cuda_are_recognised(message) -> None:
+    """They do not come from PyTorch's allocator, and have its type in no version."""
+    assert is_out_of_memory(RuntimeError(message))
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory."), MemoryError()])
+def test_weights_that_do_not_fit(error, make_checkpoint, one_process, monkeypatch, tmp_path) -> None:
+    def fail(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("llama.llama.load_weights", fail)
+    line = r"the weights do not fit into the memory of cpu in float32: try another `dtype`, or more processes"
+    with pytest.raises(CheckpointError, match=line) as refused:
+        load(str(make_checkpoint(tmp_path / "large")))
+    assert refused.value.__suppress_context__
+
+
 def test_other_errors_are_not_taken_for_them() -> None:
     with pytest.raises(RuntimeError) as raised:
         torch.ones(2, 3) @ torch.ones(2, 3)
     assert not is_out_of_memory(raised.value)
 
 
-ADDRESS_SPACE = """
+LITTLE_MEMORY = """
 import json, resource, sys
 
 import torch
@@ -172,17 +196,23 @@ from llama import Request, load
 from llama.batches import Limits
 from llama.scoring import Scoring
 
-def pages() -> int:
-    return int(open("/proc/self/statm").read().split()[0])
+def allow(mib: int | None) -> None:
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+        free, total = torch.cuda.mem_get_info()
+        bound = total if mib is None else torch.cuda.memory_allocated() + mib * 2**20
+        torch.cuda.set_per_process_memory_fraction(bound / total)
+        return
+    held = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (hard if mib is None else held + mib * 2**20, hard))
 
 model = load(sys.argv[1]).model
 requests = [Request((1, 3 + row, *range(5, 205)), (4,)) for row in range(64)]
 computation = Scoring(model, requests, 2, Limits(2**20))
 small = Scoring(model, requests[:1], 2, Limits(2**20))
 small.compute(0)  # threads, buffers of libraries
-held = pages() * resource.getpagesize()
-soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-resource.setrlimit(resource.RLIMIT_AS, (held + int(sys.argv[2]) * 2**20, hard))
+allow(int(sys.argv[2]))
 calls = []
 forward = type(model).forward
 def counted(self, tokens, *arguments, **named):
@@ -191,12 +221,13 @@ def counted(self, tokens, *arguments, **named):
 type(model).forward = counted
 found = computation.compute(0)
 halved = list(calls)
-resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+allow(None)
 calls.clear()
 expected = computation.compute(0)
 apart = max(float((ours - theirs).abs().max()) for (_, ours), (_, theirs) in zip(found, expected, strict=True))
 same = [index for index, _ in found] == [index for index, _ in expected]
-print(json.dumps({"halved": halved, "whole": calls, "apart": apart, "same": same}))
+device = model.norm.weight.device.type
+print(json.dumps({"halved": halved, "whole": calls, "apart": apart, "same": same, "device": device}))
 """
 
 
@@ -205,8 +236,8 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="/proc and RLIMIT_AS 
 
 def run(code: str, *arguments: object) -> Any:
     """The output of a separate process, as JSON."""
-    root = Path(llama.__file__).parent.parent
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)}
+    path = [str(Path(llama.__file__).parent.parent), os.environ.get("PYTHONPATH")]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, path))}
     command = [sys.executable, "-c", code, *map(str, arguments)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
@@ -214,12 +245,13 @@ def run(code: str, *arguments: object) -> Any:
 
 
 @linux
-def test_a_limited_address_space(make_checkpoint, tmp_path) -> None:
-    """PyTorch's own errors, from any part of the model."""
+def test_a_limited_address_space(make_checkpoint, tmp_path, device) -> None:
+    """PyTorch's own errors, from any part of the model: in a limited address space, or part of a GPU."""
     folder = make_checkpoint(tmp_path / "wide", dim=256, n_heads=8, max_seq_len=256)
-    found = run(ADDRESS_SPACE, folder, 48)
+    found = run(LITTLE_MEMORY, folder, 48)
+    assert found["device"] == device
     assert len(found["halved"]) > len(found["whole"]) == 1
-    assert found["same"] and found["apart"] <= 1e-5
+    assert found["same"] and found["apart"] <= (1e-5 if device == "cpu" else 1e-4)
 
 
 @pytest.fixture
