@@ -174,11 +174,13 @@ def make_trainer(
     *,
     bf16: bool = False,
     show_progress: bool = False,
+    callbacks: Sequence[TrainerCallback] = (),
 ) -> Trainer:
     """The Trainer with its logs: TensorBoard's in `folder`/tensorboard, `folder`/log.csv.
 
     Args:
         bf16: Compute in bfloat16 where that is safe.
+        callbacks: Called after those that log and seal.
     """
 
     def measure(evaluated: EvalPrediction) -> dict[str, float]:
@@ -201,6 +203,7 @@ def make_trainer(
             EvaluateLast(),
             Sealed(),
             *([EarlyStoppingCallback(options.patience)] if options.patience else []),
+            *callbacks,
         ],
     )
     trainer.remove_callback(PrinterCallback)  # it prints every log where there is no progress bar
