@@ -18,6 +18,7 @@ What they share, besides documents/ (pages, chunks, LayoutLMv3) and training/ (o
     exploration.py          what a data set of pages holds
     model_card.py           the card of a saved model
     hub.py                  uploads models and data sets to the hub
+    push_checkpoints.py     uploads checkpoints during training
 
 Requires the packages of requirements-finetune.txt.
 """

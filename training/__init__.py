@@ -4,7 +4,7 @@
     run_folder.py   whose run a folder holds, whether it is finished, its log
     modules.py      optimizer, loss of the log and state of what is random, batches, as Lightning wants them
     lightning.py    Lightning's Trainer
-    figures.py      losses, learning rate and held-out figures of a log, drawn
+    figures.py      losses, learning rate and held-out figures of a log, as files
     card.py         what a model's card tells of its training
 
 Its packages are those of requirements-finetune.txt.
