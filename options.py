@@ -12,6 +12,7 @@ with the defaults of its default_factory. The Args of the docstrings are the hel
 import contextlib
 import dataclasses
 import io
+import logging
 import os
 import re
 import sys
@@ -32,6 +33,10 @@ PROGRESS_BAR_CODES = re.compile("\r|\x1b\\[A")  # used by tqdm
 LARGEST = 2**63  # bound of whole numbers: computations use 64 bits
 REQUIREMENTS_OF = {"tiny_llama": "tiny-llama", "pretrain": "finetune"}  # by folder, if the names differ
 BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+
+# transformers' Trainer imports it where it is installed; it warns of a package that only its 4 bits would use
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 
 def harmless(text: str) -> str:

@@ -18,6 +18,7 @@ Shared modules, besides documents/ (pages, chunks, LayoutLMv3) and training/ (op
     exploration.py          statistics of a data set of pages
     model_card.py           the card of a saved model
     hub.py                  uploads models and data sets to the hub
+    push_checkpoints.py     uploads checkpoints during training
 
 Requires the packages of requirements-finetune.txt.
 """

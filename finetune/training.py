@@ -179,11 +179,13 @@ def make_trainer(
     *,
     bf16: bool = False,
     show_progress: bool = False,
+    callbacks: Sequence[TrainerCallback] = (),
 ) -> Trainer:
     """transformers' Trainer, which logs to `folder`/log.csv and to `options.logger`.
 
     Args:
         bf16: Whether to use autocast to bfloat16.
+        callbacks: Called after those that log and seal.
     """
 
     def measure(evaluated: EvalPrediction) -> dict[str, float]:
@@ -206,6 +208,7 @@ def make_trainer(
             EvaluateLast(),
             Sealed(),
             *([EarlyStoppingCallback(options.patience)] if options.patience else []),
+            *callbacks,
         ],
     )
     trainer.remove_callback(PrinterCallback)  # it prints every log entry if there is no progress bar

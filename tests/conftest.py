@@ -143,13 +143,28 @@ def run_script() -> Callable[..., subprocess.CompletedProcess]:
             launcher += ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
         script, *rest = map(str, arguments)
         path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path}
-        command = [*launcher, str(ROOT / script), *rest]
-        return subprocess.run(
-            command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=timeout, check=False
-        )
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path, "PYTHONFAULTHANDLER": "1"}
+        return run_in_session([*launcher, str(ROOT / script), *rest], timeout, cwd=cwd, env=environment)
 
     return run
+
+
+def run_in_session(command: list[str], timeout: float, **options: Any) -> subprocess.CompletedProcess:
+    """Run a command with what it starts in a session of its own. After `timeout` seconds all of it is aborted, and the
+    test fails with the output: with PYTHONFAULTHANDLER that has where each process waited."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, start_new_session=True, **pipes, **options) as process:
+        try:
+            output = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGABRT)
+            output = process.communicate(timeout=60)
+            said = "\n".join(part[-10_000:] for part in output)
+            pytest.fail(f"{command[-1]}: over {timeout:.0f} s: {' '.join(command)}\n{said}", pytrace=False)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return subprocess.CompletedProcess(command, process.returncode, *output)
 
 
 def generated_page(name: str, generator: np.random.Generator, blocks: int) -> dict[str, Any]:

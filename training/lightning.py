@@ -232,6 +232,7 @@ def train(trainer: Trainer, module: TrainedModule, data: TrainData, folder: Path
         if trainer.strategy.launcher is not None:  # the other processes would wait for this one
             trainer.strategy.launcher.kill(signal.SIGKILL)
         raise
+    leave_group(trainer)
     state = read_state(best, STATE)
     module.load_state_dict(state["state_dict"])
     module.to(trainer.strategy.root_device, torch.float32)  # Lightning leaves it on the CPU, in --precision
@@ -240,6 +241,14 @@ def train(trainer: Trainer, module: TrainedModule, data: TrainData, folder: Path
         "steps": trainer.global_step,
         "training_seconds": seconds_of(history_of(trainer)),
     }
+
+
+def leave_group(trainer: Trainer) -> None:
+    """End the process group, which Lightning leaves open, in all processes at once: one that exits alone may abort the
+    others, or wait for them."""
+    if trainer.world_size > 1 and torch.distributed.is_initialized():
+        trainer.strategy.barrier()
+        torch.distributed.destroy_process_group()
 
 
 def history_of(trainer: Trainer) -> list[dict[str, float]]:

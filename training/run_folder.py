@@ -34,6 +34,7 @@ NOT_THE_RUN = (
     "merge",
     "push_to_hub",
     "private",
+    "hub_strategy",
     "num_workers",
     "preview",
     "logger",

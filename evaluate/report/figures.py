@@ -8,12 +8,13 @@ from matplotlib.figure import Figure
 
 from evaluate.columns import COLUMNS
 from evaluate.methods import Method
-from evaluate.report import charts, panels
+from evaluate.report import charts, curves, panels
 from evaluate.report.sections import LARGE, Section
 from evaluate.report.style import Style, drawing
 from evaluate.report.svg import part_of_page, save
 
 FORMATS = ("svg", "pdf")
+TRAINING = "Training"  # begins the kind of its figures
 LONGEST_PART = 60  # bytes; a file name has three parts and at most 255 bytes
 
 
@@ -46,7 +47,7 @@ def draw(section: Section, styles: dict[str | None, Style], with_matrices: bool)
         with_matrices: Include confusion matrices, which the page shows as tables.
     """
     with drawing():
-        found = [*overview(section, styles), *of_methods(section, styles, with_matrices)]
+        found = [*overview(section, styles), *of_methods(section, styles, with_matrices), *of_training(section)]
     return [one for one in found if one.figure is not None]
 
 
@@ -71,6 +72,15 @@ def of_methods(section: Section, styles: dict[str | None, Style], with_matrices:
         if with_matrices and 0 < len(section.classes) <= LARGE:
             matrix = panels.confusion(section.classes, section.confusion(method))
             yield Drawn("Confusion matrix", name, place, matrix, "")
+
+
+def of_training(section: Section) -> Iterator[Drawn]:
+    for run in curves.runs_of(section):
+        for name, lines in run.curves.items():
+            kind = name.replace("_", " ")
+            yield Drawn(
+                f"{TRAINING}, {kind}", run.name, run.place, curves.draw_curves(lines, kind), curves.words(lines)
+            )
 
 
 def at_k(method: Method) -> str:

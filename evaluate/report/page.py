@@ -16,7 +16,7 @@ from evaluate.columns import COLUMNS
 from evaluate.reading import read_results
 from evaluate.report import tables
 from evaluate.report.examples import to_base64
-from evaluate.report.figures import Drawn, draw, files, on_page
+from evaluate.report.figures import TRAINING, Drawn, draw, files, on_page
 from evaluate.report.sections import LARGE, Section, sections_of
 from evaluate.report.style import COLOURS, LEVELS, TURN, styles_of
 from evaluate.table import explanations
@@ -109,6 +109,7 @@ def part(number: int, section: Section, drawn: Sequence[Drawn]) -> dict[str, Any
         "summary": tables.summary(section),
         "notes": explanations(section.methods, section.against)[1:],  # the facts have the first
         "overview": [one for one in shown if one["kind"] in OVERVIEW],
+        "training": training(shown),
         "reliability": [one for one in shown if one["kind"] == "Reliability"],
         "f1": [one for one in shown if one["kind"] == "F1 of each class"],
         "class_f1": tables.class_f1(section),
@@ -120,6 +121,15 @@ def part(number: int, section: Section, drawn: Sequence[Drawn]) -> dict[str, Any
         "draws": tables.draws(section),
         "counted_draws": counted(len(section.draws), "draw"),
     }
+
+
+def training(shown: Sequence[dict[str, Any]]) -> dict[str, list[tuple[str, str]]]:
+    """Name of each training run -> caption and figure of its curves."""
+    runs: dict[str, list[tuple[str, str]]] = {}
+    for one in shown:
+        if one["kind"].startswith(TRAINING):
+            runs.setdefault(one["about"], []).append((one["kind"].removeprefix(f"{TRAINING}, "), one["svg"]))
+    return runs
 
 
 def facts(section: Section) -> list[tuple[str, str, str]]:

@@ -20,13 +20,14 @@ from documents.pages import PageOptions, Splits, flat, read_splits
 from documents.prepared import prepare
 from documents.sources import source_of
 from finetune import training
-from finetune.hub import check_push
+from finetune.hub import END, check_push
 from finetune.layoutlmv3.model import READING, LayoutBase, PageReading, load_layout, load_transformers
 from finetune.layoutlmv3.modules import ChunkData, TokenClassifier
 from finetune.layoutlmv3.preview import show
 from finetune.model_card import push, write_card
 from finetune.outputs import Results, device_name, finish, settings_of, write_results
 from finetune.predicting import predict_scores
+from finetune.push_checkpoints import pushed
 from finetune.training import Collator, TrainingOptions
 from preprocess.errors import InputError
 from preprocess.files import PathFlag, names_full_disk, read_json, write_json
@@ -62,6 +63,9 @@ class LayoutLMv3Config:
         overwrite: Start over if the run folder contains a run.
         push_to_hub: Upload the model with its processor and model card as USER/NAME.
         private: Upload to a private repository.
+        hub_strategy: When to upload: end, or with --trainer hf also while training: every_save (the model of each
+            checkpoint), checkpoint (also the last checkpoint, as last-checkpoint/) or all_checkpoints (each as
+            checkpoint-N/).
         pages: Where pages come from.
         training: How the model is trained.
         lightning: Where it computes.
@@ -78,6 +82,7 @@ class LayoutLMv3Config:
     overwrite: bool = False
     push_to_hub: str = ""
     private: bool = False
+    hub_strategy: str = END
     pages: PageOptions = field(default_factory=PageOptions)
     training: TrainingOptions = field(
         default_factory=lambda: TrainingOptions(
@@ -87,7 +92,7 @@ class LayoutLMv3Config:
     lightning: LightningOptions = field(default_factory=LightningOptions)
 
     def __post_init__(self) -> None:
-        check_push(self.push_to_hub, self.private)
+        check_push(self.push_to_hub, self.private, self.hub_strategy)
         check_boxes_flag(self.boxes)
         if self.trainer not in DEFAULTS:
             raise InputError(f"--trainer {self.trainer}: expected {' or '.join(DEFAULTS)}")
@@ -99,6 +104,8 @@ class LayoutLMv3Config:
         precision = self.lightning.precision
         if self.trainer == "hf" and precision not in ("32-true", "bf16-mixed"):
             raise InputError(f"--precision {precision}: expected 32-true or bf16-mixed with --trainer hf")
+        if self.trainer != "hf" and self.hub_strategy != END:
+            raise InputError(f"--hub_strategy {self.hub_strategy}: expected only with --trainer hf")
         if self.trainer == "hf" and self.lightning != LightningOptions(precision=precision):
             raise InputError("--trainer hf: takes no --accelerator, --devices, --strategy and --num_workers")
 
@@ -241,6 +248,7 @@ def by_hf(
         collator,
         bf16=bf16,
         show_progress=sys.stderr.isatty(),
+        callbacks=pushed(config.push_to_hub, config.private, config.hub_strategy, base.processor.save_pretrained),
     )
     training.train(trainer, folder)
     return training.progress(trainer)

@@ -16,12 +16,13 @@ from documents.pages import PageOptions, Source, Splits, flat, read_splits
 from documents.pretrained import RANDOM
 from documents.sources import source_of
 from evaluate.run import dtype_name
-from finetune.hub import check_push
+from finetune.hub import END, check_push
 from finetune.llama.lora import LoraOptions, with_adapter
 from finetune.llama.model import Base, load_base
 from finetune.model_card import push, write_llama_card
 from finetune.outputs import Results, device_name, finish, settings_of, write_results
 from finetune.predicting import predict_scores
+from finetune.push_checkpoints import pushed
 from finetune.training import TrainingOptions, make_trainer, progress, train
 from preprocess.errors import InputError
 from preprocess.files import PathFlag, names_full_disk, read_json, write_json
@@ -48,6 +49,8 @@ class LlamaLayoutConfig:
         push_to_hub: Upload the adapter with its model card as USER/NAME, and the merged model (--merge) as
             USER/NAME-merged.
         private: Upload to private repositories.
+        hub_strategy: When to upload: end, or also while training: every_save (the adapter of each checkpoint),
+            checkpoint (also the last checkpoint, as last-checkpoint/) or all_checkpoints (each as checkpoint-N/).
         pages: Where pages come from.
         training: How the adapter is trained.
         lora: The adapter.
@@ -62,12 +65,13 @@ class LlamaLayoutConfig:
     overwrite: bool = False
     push_to_hub: str = ""
     private: bool = False
+    hub_strategy: str = END
     pages: PageOptions = field(default_factory=PageOptions)
     training: TrainingOptions = field(default_factory=TrainingOptions)
     lora: LoraOptions = field(default_factory=LoraOptions)
 
     def __post_init__(self) -> None:
-        check_push(self.push_to_hub, self.private)
+        check_push(self.push_to_hub, self.private, self.hub_strategy)
         if self.dtype not in ("auto", "float32", "bfloat16"):
             raise InputError(f"--dtype {self.dtype}: expected auto, float32 or bfloat16")
         if self.stride < 0 or self.max_length < self.stride + 2:
@@ -143,6 +147,7 @@ def adapted(
         encoded["validation"],
         bf16=bf16,
         show_progress=sys.stderr.isatty(),
+        callbacks=pushed(config.push_to_hub, config.private, config.hub_strategy, base.tokenizer.save_pretrained),
     )
     train(trainer, folder)
     adapter = model.peft_config[model.active_adapter]

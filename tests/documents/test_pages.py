@@ -178,9 +178,17 @@ def test_refused_pages(write_pages, split, change, message):
         splits_of(folder)
 
 
+@pytest.mark.parametrize("limit", [0, 3])
+def test_of_one_train_page_none_is_held_out(write_pages, capsys, limit):
+    """Then the test split is the only other one, and a line says that it is used."""
+    splits = splits_of(write_pages(train=1), limit=limit)
+    assert names(splits.train) == ["train0"]
+    assert blocks(splits.validation) == blocks(splits.test) != []
+    said = "one train page with text: the checkpoint is chosen on the test pages (--validation_split)\n"
+    assert capsys.readouterr().out == said
+
+
 def test_refused_splits(write_pages):
-    with pytest.raises(InputError, match="one train page with text"):
-        splits_of(write_pages(train=1))
     with pytest.raises(InputError, match=r"no dev split \(--validation_split\)"):
         splits_of(write_pages(), validation_split="dev")
     with pytest.raises(InputError, match=r"no dev split \(--test_split\)"):

@@ -189,7 +189,7 @@ def test_a_resumed_run_equals_one_that_was_not_stopped(tmp_path, capsys, stop, a
 def test_a_stop_before_the_first_checkpoint_keeps_nothing(tmp_path, capsys):
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, OPTIONS, Stop(2))
-    assert "is kept" not in capsys.readouterr().err
+    assert "saved" not in capsys.readouterr().err
 
 
 def test_accumulated_batches_are_those_of_one_process_after_another(tmp_path):
