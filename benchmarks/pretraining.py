@@ -27,7 +27,7 @@ from preprocess.files import PathFlag, read_json, write_bytes
 FORMS = 149  # of FUNSD's train split
 EPOCHS = 5  # over all of them; with fewer forms there are more epochs, so that all runs have equally many steps
 PARTS = ("help", "few", "ablation", "boxes")
-NOTHING = "none"
+NOTHING = "from nothing"
 FIGURES = {"accuracy": "words", "entity_f1": "entity F1"}
 
 
