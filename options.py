@@ -34,8 +34,7 @@ LARGEST = 2**63  # bound of whole numbers: computations use 64 bits
 REQUIREMENTS_OF = {"tiny_llama": "tiny-llama", "pretrain": "finetune"}  # by folder, if the names differ
 BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
-
-# transformers' Trainer imports it where it is installed; it warns of a package that only its 4 bits would use
+# transformers and peft import it if it is installed; it warns of a package that only its 4-bit kernels use.
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 

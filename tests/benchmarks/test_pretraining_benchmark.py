@@ -49,7 +49,7 @@ def test_each_run_once_and_pretraining_before_fine_tuning(benchmark, tmp_path):
             assert parsed.pages.test_split == "test"
     assert len(made) == 5  # four rows of the ablation, word boxes
     rows = benchmark["rows_of"](config)
-    assert [row.name for row in rows[:2]] == ["none", "mlm-mim-wpa"]
+    assert [row.name for row in rows[:2]] == ["from nothing", "mlm-mim-wpa"]
     assert len(rows) == 10
     assert len(commands) == len(made) + 2 * len(rows)
 
@@ -68,7 +68,7 @@ def test_fewer_forms_get_more_epochs(benchmark, tmp_path):
 
 def test_table(benchmark, tmp_path):
     config = benchmark["PretrainingBenchmark"](output_dir=str(tmp_path), parts="help")
-    assert "| none | 149 | 0 | - | - |" in benchmark["table"](config, tmp_path)
+    assert "| from nothing | 149 | 0 | - | - |" in benchmark["table"](config, tmp_path)
     for seed, accuracy in ((1, 0.4), (2, 0.5)):
         folder = tmp_path / f"fine_tuned/none-149-{seed}"
         folder.mkdir(parents=True)
@@ -78,7 +78,7 @@ def test_table(benchmark, tmp_path):
     found = {"mlm_accuracy": 0.25, "mlm_most_frequent": 0.04}
     (folder / "metrics.json").write_text(json.dumps({"held_out": found}))
     table = benchmark["table"](config, tmp_path)
-    assert "| none | 149 | 2 | 0.4500 ± 0.0707 | 0.3000 ± 0.0000 |" in table
+    assert "| from nothing | 149 | 2 | 0.4500 ± 0.0707 | 0.3000 ± 0.0000 |" in table
     assert "| mlm-mim-wpa | mlm | 0.2500 | 0.0400 |" in table
     assert "| none | 149 | 2 | 0.5000 | 0.3000 |" in table.partition("seed")[2]
 
