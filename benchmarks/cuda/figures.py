@@ -89,15 +89,13 @@ class Figures:
         """pytest on the tests marked cuda, whose lines are read as they come: a kill leaves those that have run."""
         command = [sys.executable, "-m", "pytest", "-m", "cuda", "-v", "--tb=short", "-p", "no:cacheprovider", *TESTS]
         log = self.work / "tests.log"
-        stopped = run_within(command, seconds, log, CODE)
+        status = run_within(command, seconds, log, CODE)
         text = log.read_text(errors="replace")
         ends = re.findall(r"^(\S+::.+?) (PASSED|FAILED|ERROR|SKIPPED)\b", text, re.MULTILINE)
-        failed = sorted({name for name, end in ends if end in ("FAILED", "ERROR")})
-        complete = bool(re.search(r"^=+ .* in [\d.]+s", text, re.MULTILINE)) and not stopped
-        state = "done" if complete and not failed else "failed"
         counts = {end.lower(): count for end, count in sorted(Counter(end for _, end in ends).items())}
-        found = {"state": state, "counts": counts, "failed": failed, "stopped": stopped}
-        return found | ({} if state == "done" else {"log": text[-LOG:]})
+        failed = sorted({name for name, end in ends if end in ("FAILED", "ERROR")})
+        found = {"counts": counts, "failed": failed, "stopped": status is None}
+        return found | ({} if status == 0 else {"state": "failed", "log": text[-LOG:]})
 
     def encode(self, seconds: float) -> dict[str, Any]:
         """The prompts of all methods, one process each."""
@@ -228,19 +226,18 @@ class Figures:
         self.worker, self.loaded = None, ("", "")
 
 
-def run_within(command: Sequence[str], seconds: float, log: Path, folder: Path) -> bool:
-    """Run a command into a log; whether it was stopped after `seconds`, with all that it had started."""
+def run_within(command: Sequence[str], seconds: float, log: Path, folder: Path) -> int | None:
+    """Run a command into a log: its status; None if it was stopped after `seconds`, with all that it had started."""
     with log.open("w") as file, tempfile.TemporaryDirectory() as temporary:
         environment = os.environ | {"TMPDIR": temporary}
         process = subprocess.Popen(
             command, cwd=folder, env=environment, stdout=file, stderr=file, start_new_session=True
         )
         try:
-            process.wait(seconds)
+            return process.wait(seconds)
         except subprocess.TimeoutExpired:
-            return True
+            return None
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-    return False

@@ -47,7 +47,7 @@ CODE = (
 )
 LARGEST = 60 * 10**6  # bytes
 BUILT = ("fairscale", "fire", "termcolor")  # of Python alone: a wheel is built from what the index has
-PACKAGES = ("sentencepiece", "numpy", "tqdm", "tokenizers", "safetensors")
+PACKAGES = ("sentencepiece", "numpy", "tqdm", "tokenizers", "safetensors", "pyyaml")
 OF_TESTS = ("pytest", "iniconfig", "pluggy", "packaging", "pygments")
 GLIBC = (17, 24, 27, 28, 31, 34)  # manylinux_2_N wheels that are taken; pip matches each exactly
 

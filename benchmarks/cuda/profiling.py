@@ -18,6 +18,9 @@ def profiled(run: Callable[[Sequence], Any], requests: Sequence) -> dict[str, An
     Returns:
         seconds of the run, which profiling lengthens; busy, the part of them in which a kernel ran; and the kernels,
         each with calls, milliseconds, and its share of the time of all kernels.
+
+    Raises:
+        RuntimeError: The profiler saw no kernel.
     """
     cuda = torch.cuda.is_available()
     synchronize()
@@ -33,6 +36,8 @@ def profiled(run: Callable[[Sequence], Any], requests: Sequence) -> dict[str, An
         if event.device_type == kind
     }
     total = sum(microseconds for microseconds, _ in times.values())
+    if not total:
+        raise RuntimeError("the profiler recorded no kernel")
     longest = sorted(times.items(), key=lambda item: -item[1][0])[:KERNELS]
     kernels = [
         {"name": name[:LONGEST], "calls": calls, "milliseconds": microseconds / 1000, "share": microseconds / total}

@@ -14,13 +14,10 @@ from typing import Any
 import pytest
 
 REFUSALS = {
-    "prepare.py": "error: --output_dir: expected a folder to make",
     "prepare.py --output_dir README.md": "error: --output_dir README.md: exists; expected a folder to make",
     "prepare.py --output_dir new --python 4": 'error: --python 4: expected a version such as 3.12, or ""',
     "prepare.py --output_dir new --tokenizer absent": "error: --tokenizer absent: no such file",
     "run.py --folder docs": "error: --folder docs: expected a folder that benchmarks/cuda/prepare.sh has made",
-    "run.py --device cpu": "error: --folder : expected a folder that benchmarks/cuda/prepare.sh has made",
-    "run.py --shape half": "error: --shape half: expected full or tiny",
 }
 
 

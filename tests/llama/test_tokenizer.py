@@ -159,6 +159,20 @@ def test_repeated_parts_are_encoded_once(tokenizer_path, monkeypatch) -> None:
     assert sum(map(len, encoded)) < 1.2 * len(text) + 100 * len("\nCategory: World 99")
 
 
+def test_shared_beginnings_are_cut_once(tokenizer_path, monkeypatch) -> None:
+    """Demonstrations before texts of one line, or of two."""
+    tokenizer, cut = Tokenizer(tokenizer_path), []
+    whole = tokenizer.pieces
+    monkeypatch.setattr(tokenizer, "pieces", lambda text: cut.append(text) or whole(text))
+    demonstrations = "Article: rain stopped play\nCategory: Sports\n" * 100
+    for number in range(100):
+        text = f"{demonstrations}Article: a{number}{chr(10) * (number % 2)}b\nCategory:"
+        assert list(tokenizer.encode(text)) == tokenizer.backend.sp_model.encode(text)
+        for word in ("World", "Sports"):
+            tokenizer.encode_pair(text, word)
+    assert sum(map(len, cut)) < 2 * len(demonstrations) + 100 * len("Article: a99\nb\nCategory: World" * 3)
+
+
 def test_missing_or_truncated_file(tokenizer_path, tmp_path) -> None:
     with pytest.raises(CheckpointError, match=r"nowhere\.model: no such tokenizer file \(`tokenizer_path`\)"):
         Tokenizer(tmp_path / "nowhere.model")
