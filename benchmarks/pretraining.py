@@ -30,7 +30,7 @@ from preprocess.files import PathFlag, read_json, write_bytes
 FORMS = 149  # of FUNSD's train split
 EVALUATIONS = 10  # of a pre-training
 PARTS = ("help", "few", "ablation", "boxes")
-NOTHING = "none"
+NOTHING = "from nothing"
 FIGURES = ("accuracy", "entity_f1")  # in this order: words, entity F1
 
 

@@ -70,7 +70,7 @@ def test_table(benchmark, tmp_path):
     config = benchmark["PretrainingBenchmark"](output_dir=str(tmp_path), parts="help")
     assert "| from nothing | 149 | 0 | - | - |" in benchmark["table"](config, tmp_path)
     for seed, accuracy in ((1, 0.4), (2, 0.5)):
-        folder = tmp_path / f"fine_tuned/none-149-{seed}"
+        folder = tmp_path / f"fine_tuned/from-nothing-149-{seed}"
         folder.mkdir(parents=True)
         (folder / "metrics.json").write_text(json.dumps({"test": {"accuracy": accuracy, "entity_f1": 0.3}}))
     folder = tmp_path / "pretrained/mlm-mim-wpa"
@@ -80,7 +80,7 @@ def test_table(benchmark, tmp_path):
     table = benchmark["table"](config, tmp_path)
     assert "| from nothing | 149 | 2 | 0.4500 ± 0.0707 | 0.3000 ± 0.0000 |" in table
     assert "| mlm-mim-wpa | mlm | 0.2500 | 0.0400 |" in table
-    assert "| none | 149 | 2 | 0.5000 | 0.3000 |" in table.partition("seed")[2]
+    assert "| from nothing | 149 | 2 | 0.5000 | 0.3000 |" in table.partition("seed")[2]
 
 
 @pytest.mark.parametrize(
@@ -141,5 +141,5 @@ def test_killed_it_goes_on(root, run_script, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "already finished" in done.stdout and f"{last}: resuming from this checkpoint" in done.stdout
     table = (tmp_path / "out/results.md").read_text()
-    assert "| none | 149 | 1 |" in table and "| mlm-mim-wpa | 149 | 1 |" in table
+    assert "| from nothing | 149 | 1 |" in table and "| mlm-mim-wpa | 149 | 1 |" in table
     assert all(f"| mlm-mim-wpa | {name} |" in table for name in ("mlm", "mim", "wpa"))
