@@ -28,7 +28,7 @@ from transformers.modeling_outputs import TokenClassifierOutput
 from documents.chunks import IGNORED, Encoded, collate
 from finetune.block_metrics import block_metrics, block_scores, decisions, is_iob
 from preprocess.errors import InputError
-from preprocess.seals import check_seal, seal
+from preprocess.seals import check_seal, is_sealed, seal
 from training.options import CSV, TENSORBOARD, StepOptions
 from training.run_folder import seconds_of, write_log
 
@@ -121,9 +121,13 @@ class EvaluateLast(TrainerCallback):
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The last complete checkpoint; its state is the last file that is written."""
-    complete = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
-    return max(complete, key=lambda path: int(path.name.partition("-")[2]), default=None)
+    """The last complete checkpoint."""
+    return max(complete_checkpoints(folder), key=lambda path: int(path.name.partition("-")[2]), default=None)
+
+
+def complete_checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints whose last file was written: the state of the trainer."""
+    return sorted(path.parent for path in folder.glob("checkpoint-*/trainer_state.json"))
 
 
 def arguments(options: TrainingOptions, folder: Path, bf16: bool, show_progress: bool) -> TrainingArguments:
@@ -228,8 +232,11 @@ def train(trainer: Trainer, folder: Path) -> None:
     """
     last = last_checkpoint(folder / "checkpoints")
     if last is not None:
-        for checkpoint in sorted((folder / "checkpoints").glob("checkpoint-*/")):
-            check_seal(checkpoint)
+        for checkpoint in complete_checkpoints(folder / "checkpoints"):
+            if is_sealed(checkpoint):
+                check_seal(checkpoint)
+            else:  # the process was killed between the two
+                seal(checkpoint)
         print(f"{last}: goes on from there")
     try:
         trainer.train(resume_from_checkpoint=str(last) if last else None)

@@ -20,13 +20,18 @@ def seal(folder: Path) -> None:
     write_json(folder / SEAL, {path.name: hash_of(path) for path in files})
 
 
+def is_sealed(folder: Path) -> bool:
+    """Whether the folder has a seal."""
+    return (folder / SEAL).exists()
+
+
 def check_seal(folder: Path) -> None:
     """Nothing is said of a folder without a seal, as earlier versions left them.
 
     Raises:
         InputError: A file is another one, or is not there.
     """
-    if not (folder / SEAL).exists():
+    if not is_sealed(folder):
         return
     sealed = read_json(folder / SEAL, "--output_dir")
     if not isinstance(sealed, dict) or not sealed:

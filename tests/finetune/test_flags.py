@@ -72,7 +72,7 @@ LAYOUTLMV3 = Walk(
         "max_length": [64, 10**6],
         "stride": [0, 16],
         "boxes": ["segment", "word"],
-        "preview": ["{new}"],
+        "preview": ["", "{new}"],
         "overwrite": [True, False],
         "push_to_hub": ["me/forms"],
         "private": [True, False],

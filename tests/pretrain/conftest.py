@@ -6,6 +6,36 @@ from typing import Any
 
 import pytest
 
+SMALL = {"hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+
+
+@pytest.fixture(scope="session")
+def roberta(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As the hub has it: a language model with vocab.json and merges.txt."""
+    from tokenizers import ByteLevelBPETokenizer
+    from transformers import RobertaConfig, RobertaForMaskedLM
+
+    from documents.layoutlmv3 import SPECIAL_TOKENS
+
+    folder = tmp_path_factory.mktemp("roberta")
+    tokenizer = ByteLevelBPETokenizer()
+    tokenizer.train_from_iterator(["figure note rain market play"] * 20, 300, special_tokens=list(SPECIAL_TOKENS))
+    tokenizer.save_model(str(folder))
+    size = tokenizer.get_vocab_size()
+    config = RobertaConfig(vocab_size=size, max_position_embeddings=130, type_vocab_size=1, **SMALL)
+    RobertaForMaskedLM(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def beit(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random BEiT of RoBERTa's width."""
+    from transformers import BeitConfig, BeitModel
+
+    folder = tmp_path_factory.mktemp("beit")
+    BeitModel(BeitConfig(**SMALL)).save_pretrained(folder)
+    return folder
+
 
 @pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:

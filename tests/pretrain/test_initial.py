@@ -1,41 +1,15 @@
 """Weights of RoBERTa and BEiT in a LayoutLMv3: on random folders of these classes."""
 
-from pathlib import Path
-
 import pytest
 import torch
 
 pytest.importorskip("transformers", reason="needs requirements-finetune.txt")
 
-from tokenizers import ByteLevelBPETokenizer
-from transformers import BeitConfig, BeitModel, LayoutLMv3Config, LayoutLMv3Model, RobertaConfig, RobertaForMaskedLM
+from transformers import BeitModel, LayoutLMv3Config, LayoutLMv3Model, RobertaForMaskedLM
 
-from documents.layoutlmv3 import SPECIAL_TOKENS
 from preprocess.errors import InputError
 from pretrain.initial import shape_of_roberta, take_weights, tokenizer_of_roberta
 from pretrain.layoutlmv3 import pretrain_layoutlmv3
-
-SMALL = {"hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
-
-
-@pytest.fixture(scope="module")
-def roberta(tmp_path_factory) -> Path:
-    """As the hub has it: a language model with vocab.json and merges.txt."""
-    folder = tmp_path_factory.mktemp("roberta")
-    tokenizer = ByteLevelBPETokenizer()
-    tokenizer.train_from_iterator(["figure note rain market play"] * 20, 300, special_tokens=list(SPECIAL_TOKENS))
-    tokenizer.save_model(str(folder))
-    size = tokenizer.get_vocab_size()
-    config = RobertaConfig(vocab_size=size, max_position_embeddings=130, type_vocab_size=1, **SMALL)
-    RobertaForMaskedLM(config).save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def beit(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("beit")
-    BeitModel(BeitConfig(**SMALL)).save_pretrained(folder)
-    return folder
 
 
 def layout(shape: dict) -> LayoutLMv3Model:
