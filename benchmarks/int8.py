@@ -127,6 +127,7 @@ def measure(config: Int8Config) -> None:
                     [score(config, session, variant, "direct", config.few, small) for small in (False, True)]
                     for variant in VARIANTS
                 ]
+                add(f"direct, {config.few} rows, every variant", compare([default for default, _ in pairs]))
                 add(
                     f"direct, {config.few} rows, batches of {SMALL_BATCH} tokens and of the default size",
                     batches(pairs),

@@ -124,18 +124,18 @@ class Quantizer:
             part = slice(start, start + count)
             rows = self.rows[: matrix[part].numel()].view_as(matrix[part]).copy_(matrix[part])
             scales[part] = torch.linalg.vector_norm(rows, torch.inf, dim=-1)
-            if is_part:
-                share_maximum(scales[part])
             if not scales[part].isfinite().all():
                 raise CheckpointError(
                     "a weight is NaN or infinite: the weights are damaged, or too large for `dtype` int8"
                 )
+            if is_part:
+                share_maximum(scales[part])
             quantized[part] = rows.mul_(steps_per_unit(scales[part])).round_()
 
 
 def find_outliers(x: Tensor) -> Tensor:
-    """Which elements of x (T, D) are multiplied in 16 bits."""
-    return x.abs() >= THRESHOLD
+    """Which elements of x (T, D) are multiplied in 16 bits. NaN is one, which would be rounded to a number."""
+    return ~(x.abs() < THRESHOLD)
 
 
 class Int8Linear(nn.Module):

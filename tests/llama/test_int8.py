@@ -149,6 +149,18 @@ def test_rows_of_zeros() -> None:
     assert not found[1].any() and not found[:, 4].any() and found[0].any()
 
 
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_what_is_no_number_stays_so(number: float) -> None:
+    """In its token; the others are what they are without it."""
+    x, layer = inputs(), make_layer(random_weight())
+    expected = layer(x)
+    x[1, 7] = number
+    found = layer(x)
+    assert not found[1].isfinite().any()
+    others = [0, *range(2, TOKENS)]
+    torch.testing.assert_close(found[others], expected[others], rtol=1e-6, atol=1e-5)
+
+
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), 1e5])
 def test_damaged_weights_are_not_rounded_to_numbers(number: float) -> None:
     weight = torch.ones(OUT, WIDTH)
