@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ from training.state import read_state
 LAST, BEST = "last.ckpt", "best.ckpt"
 STATE = ("global_step", "state_dict", "optimizer_states", "lr_schedulers", "loops", "callbacks", "rng")
 PROCESSES = 4 * max(os.cpu_count() or 1, 4)  # each has a copy of the model
+# what Lightning's launcher sets for the other processes; LOCAL_RANK tells it that another launcher starts them
+OF_LAUNCHERS = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "LOCAL_RANK", "WORLD_SIZE")
 DEVICES = re.compile(r"auto|-1|\d+(,\d+)*")
 STRATEGIES = ("auto", "ddp")  # those whose checkpoints are one file
 
@@ -169,10 +172,11 @@ def plain_trainer(where: LightningOptions, **options: Any) -> Trainer:
     """A Trainer with these options.
 
     Raises:
-        InputError: Lightning knows no such device, strategy or precision.
+        InputError: Lightning knows no such device, strategy or precision, or would wait for processes that another
+            launcher never starts.
     """
     try:
-        return Trainer(
+        trainer = Trainer(
             accelerator=where.accelerator,
             devices=where.devices,
             strategy=where.strategy,
@@ -181,6 +185,11 @@ def plain_trainer(where: LightningOptions, **options: Any) -> Trainer:
         )
     except (TypeError, ValueError, ImportError, MisconfigurationException) as error:
         raise InputError(f"--accelerator, --devices, --strategy or --precision: {first_line(error)}") from None
+    if trainer.world_size > 1 and os.environ.get("LOCAL_RANK") == "0":  # ours are 1 and above
+        raise InputError(
+            f"--devices {where.devices}: environment variable LOCAL_RANK is 0; unset it, or take one device"
+        )
+    return trainer
 
 
 def check(where: LightningOptions) -> None:
@@ -220,7 +229,7 @@ def train(trainer: Trainer, module: TrainedModule, data: TrainData, folder: Path
         print(f"{last}: resuming from this checkpoint")
     module.train()  # transformers loads models without dropout, and Lightning leaves them so
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # as progress bars do
+        with contextlib.redirect_stdout(sys.stderr), launcher_environment():  # as progress bars do
             trainer.fit(module, data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
     except SystemExit:  # Lightning's reaction to Ctrl-C
         if not trainer.is_global_zero:
@@ -241,6 +250,21 @@ def train(trainer: Trainer, module: TrainedModule, data: TrainData, folder: Path
         "steps": trainer.global_step,
         "training_seconds": seconds_of(history_of(trainer)),
     }
+
+
+@contextlib.contextmanager
+def launcher_environment() -> Iterator[None]:
+    """Restore the variables that Lightning's launcher leaves in the environment: with them the next training on several
+    devices, or a command that this process starts, would wait forever for processes that nobody starts."""
+    before = {name: os.environ.get(name) for name in OF_LAUNCHERS}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def leave_group(trainer: Trainer) -> None:
