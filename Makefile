@@ -38,7 +38,7 @@ check: .venv/dev
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-convert.txt
 	@touch $@
 
-.venv/dev: .venv/run requirements-dev.txt requirements-report.txt requirements-tiny-llama.txt requirements-finetune.txt requirements-convert.txt
+.venv/dev: .venv/run requirements-dev.txt requirements-report.txt requirements-tiny-llama.txt requirements-finetune.txt requirements-convert.txt requirements-int8.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 

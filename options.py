@@ -12,6 +12,7 @@ with the defaults of its default_factory. The Args of the docstrings are the hel
 import contextlib
 import dataclasses
 import io
+import logging
 import os
 import re
 import sys
@@ -32,6 +33,9 @@ PROGRESS_BAR_CODES = re.compile("\r|\x1b\\[A")  # used by tqdm
 LARGEST = 2**63  # bound of whole numbers: computations use 64 bits
 REQUIREMENTS_OF = {"tiny_llama": "tiny-llama", "pretrain": "finetune"}  # by folder, if the names differ
 BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+# transformers and peft import it if it is installed; it warns of a package that only its 4-bit kernels use.
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 
 def harmless(text: str) -> str:
@@ -54,6 +58,7 @@ class Harmless:
             stream.reconfigure(errors="backslashreplace")
 
     def write(self, text: str) -> int:
+        """Write a text without control characters, except those of progress bars if `bars`."""
         parts = re.split(f"({PROGRESS_BAR_CODES.pattern})", text) if self.bars else [text]
         self.stream.write(
             "".join(part if self.bars and PROGRESS_BAR_CODES.fullmatch(part) else harmless(part) for part in parts)
@@ -237,7 +242,7 @@ def gather_positional(argv: list[str], flags: dict[str, dataclasses.Field]) -> l
             continue
         name, equals, _ = argument[2:].partition("=")
         field = flags.get(name.replace("-", "_"))
-        negated = flags.get(name.removeprefix("no"))  # --noflag, of True or False alone
+        negated = flags.get(name.removeprefix("no"))  # --noflag, only for booleans
         if field is None and (negated is None or negated.type is not bool):
             raise FlagError(f"--{name}: unknown flag; --help lists them all")
         kept.append(argument)

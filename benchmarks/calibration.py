@@ -49,7 +49,7 @@ class CalibrationConfig:
 
 
 def measure(config: CalibrationConfig) -> None:
-    """Print the mean accuracy of each skew."""
+    """Print the mean accuracy for each skew."""
     skews = read_skews(config.skews)
     result = Result(read_checked(Path(config.direct)))
     if (
@@ -71,7 +71,7 @@ def measure(config: CalibrationConfig) -> None:
     print("|---:|" + "---:|" * len(names))
     generator = np.random.default_rng(config.seed)
     for skew in skews:
-        found = []
+        accuracies = []
         for draw in range(config.draws):
             prior = (1 - skew) * uniform + skew * np.eye(classes)[draw % classes]
             chosen = draw_examples(truths, prior, config.examples, generator)
@@ -84,9 +84,9 @@ def measure(config: CalibrationConfig) -> None:
             }
             if config.calibrated:
                 corrected["contextual"] = divide(given, free)
-            found.append([(corrected[name].argmax(-1) == truth).mean() for name in names])
+            accuracies.append([(corrected[name].argmax(-1) == truth).mean() for name in names])
         share = (1 - skew) / classes + skew
-        print(f"| {share:.2f} | " + " | ".join(f"{value:.3f}" for value in np.mean(found, axis=0)) + " |")
+        print(f"| {share:.2f} | " + " | ".join(f"{value:.3f}" for value in np.mean(accuracies, axis=0)) + " |")
 
 
 def read_skews(text: str) -> list[float]:
@@ -104,14 +104,14 @@ def draw_examples(truths: np.ndarray, prior: np.ndarray, count: int, generator: 
     """Indices of examples, drawn without replacement with the class frequencies `prior`.
 
     Raises:
-        InputError: A class has too few.
+        InputError: A class has too few examples.
     """
     chosen = []
     for place, wanted in enumerate(np.round(prior * count).astype(int)):
-        there = np.flatnonzero(truths == place)
-        if wanted > len(there):
-            raise InputError(f"--examples {count}: class {place} has {len(there)} examples, {wanted} are needed")
-        chosen.append(generator.choice(there, wanted, replace=False))
+        members = np.flatnonzero(truths == place)
+        if wanted > len(members):
+            raise InputError(f"--examples {count}: class {place} has {len(members)} examples, {wanted} are needed")
+        chosen.append(generator.choice(members, wanted, replace=False))
     return np.concatenate(chosen)
 
 

@@ -31,7 +31,7 @@ def open_browser(profile: Path) -> Iterator[Browser]:
 
 
 def set_screen(browser: Browser, width: int, scheme: str = "light", pixels: float = 1) -> None:
-    """Set width (a phone below 600), colour scheme, and device pixels per CSS pixel."""
+    """Set the width (below 600: a phone), the colour scheme, and the device pixels per CSS pixel."""
     screen = {"width": width, "height": 900, "deviceScaleFactor": pixels, "mobile": width < 600}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
     preferred = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}

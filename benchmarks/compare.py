@@ -9,7 +9,7 @@ generate          at the first token that differs from the naive continuation, t
 from collections.abc import Callable, Sequence
 from typing import Any
 
-REFERENCE_EXAMPLES = 32  # scored once more in float32, where the run is in another dtype
+REFERENCE_EXAMPLES = 32  # scored again in float32 if the run has another dtype
 SUMS_ALONE = "lm_eval"
 
 Results = Sequence[Sequence[float]]
@@ -37,7 +37,7 @@ def compare(workload: dict[str, Any], results: dict[str, Results], score: Scorer
 def compare_scores(rows: Results, reference: Results, sums_alone: bool) -> dict[str, Any]:
     """The differences of scores. EOS is ignored if a system does not score it; rows with other tokens are ignored."""
     largest, other_tokens = 0.0, 0
-    for row, expected in zip(rows, reference, strict=False):  # the product may have run on more
+    for row, expected in zip(rows, reference, strict=False):  # the product may have more rows
         if sums_alone:
             largest = max(largest, abs(row[0] - sum(expected[:-1])) / (len(expected) - 1))
         elif len(expected) - len(row) not in (0, 1):
@@ -48,7 +48,8 @@ def compare_scores(rows: Results, reference: Results, sums_alone: bool) -> dict[
 
 
 def compare_generated(workload: dict[str, Any], results: dict[str, Results], score: Scorer) -> dict[str, Any]:
-    found = {}
+    """The differences of each system's continuations from the naive ones."""
+    differences = {}
     for system, rows in results.items():
         pairs = []
         for (context, _), own, naive in zip(workload["requests"], rows, results["naive"], strict=False):
@@ -56,8 +57,8 @@ def compare_generated(workload: dict[str, Any], results: dict[str, Results], sco
                 pairs += choices(context, [*own, workload["eos_id"]], [*naive, workload["eos_id"]])
         log_probs = [row[0] for row in score(pairs)] if pairs else []
         gaps = [abs(a - b) for a, b in zip(log_probs[::2], log_probs[1::2], strict=True)]
-        found[system] = {"difference": max(gaps, default=0.0), "rows_with_other_tokens": len(gaps)}
-    return found
+        differences[system] = {"difference": max(gaps, default=0.0), "rows_with_other_tokens": len(gaps)}
+    return differences
 
 
 def choices(context: Sequence[int], own: Sequence[int], naive: Sequence[int]) -> list[tuple[list[int], list[int]]]:

@@ -2,12 +2,15 @@
 
 python benchmarks/docbank.py --dataset_path data/docbank --output_dir runs/docbank
 
-The test pages are the 2nd, 4th, ... 40th by name. LLaMA with LoRA is trained on all others, LayoutLMv3, from random
-weights, on those of them that have an image. Every step is a command of the project, printed before it runs.
+The test pages are the 2nd, 4th, ... 40th by name. LLaMA with LoRA is trained on all other pages; LayoutLMv3 is trained
+from random weights on those that have an image. Every step is a command of the project, printed before it runs.
 """
 
+import ctypes
+import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -22,6 +25,9 @@ from preprocess.files import PathFlag
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES, TEST = 100, range(1, 40, 2)
+PR_SET_PDEATHSIG = 1  # of <sys/prctl.h>
+# glibc keeps freed memory: attention arrays are else mapped and zeroed anew at each layer, half of a step on a CPU
+MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": str(2**34)}
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,7 @@ class DocBankConfig:
         output_dir: Folder for pages, prompts, predictions and runs.
         lora_steps: Training steps of LLaMA with LoRA.
         layout_epochs: Training epochs of LayoutLMv3.
-        overwrite: Recompute existing results of other options.
+        overwrite: Recompute existing results with other options.
     """
 
     dataset_path: PathFlag = "data/docbank"
@@ -46,7 +52,7 @@ class DocBankConfig:
 
 
 def compare(config: DocBankConfig) -> None:
-    """Run every system, then the table."""
+    """Run all systems and print the table."""
     folder = Path(config.output_dir)
     split_pages(Path(config.dataset_path), folder / "pages")
     for command in commands(config, folder):
@@ -63,33 +69,33 @@ def split_pages(source: Path, pages: Path) -> None:
         splits = ["test"] if place in TEST else ["train", "illustrated"]
         for split in splits if image.exists() else ["train"]:
             (pages / split).mkdir(parents=True, exist_ok=True)
-            for found in [file, image] if image.exists() else [file]:
-                shutil.copy(found, pages / split)
+            for original in [file, image] if image.exists() else [file]:
+                shutil.copy(original, pages / split)
 
 
 def commands(config: DocBankConfig, folder: Path) -> list[list[str]]:
-    """The commands, in their order."""
+    """The commands, in order."""
     pages, test = str(folder / "pages"), str(folder / "pages/test")
-    asked = {method: str(folder / f"inputs_{method}_docbank.json") for method in ("direct", "channel")}
-    told = {
+    prompts = {method: str(folder / f"inputs_{method}_docbank.json") for method in ("direct", "channel")}
+    results = {
         method: str(folder / f"outputs_{method}_docbank.json")
         for method in ("direct", "direct_calibrate", "channel", "generate")
     }
-    model = ["--ckpt_dir", config.ckpt_dir]
+    model, channel = ["--ckpt_dir", config.ckpt_dir], prompts["channel"]
     zero_shot = ["--dataset_path", test, "--k", "0"]
     lora, layout = str(folder / "llama"), str(folder / "layoutlmv3")
     prompting = [
-        ["run_preprocess_direct_doclaynet.py", *zero_shot, "--data_path", asked["direct"]],
-        ["run_preprocess_channel_doclaynet.py", *zero_shot, "--data_path", asked["channel"]],
-        ["run_evaluate_direct_llama.py", *model, "--data_path", asked["direct"], "--output_path", told["direct"]],
+        ["run_preprocess_direct_doclaynet.py", *zero_shot, "--data_path", prompts["direct"]],
+        ["run_preprocess_channel_doclaynet.py", *zero_shot, "--data_path", channel],
+        ["run_evaluate_direct_llama.py", *model, "--data_path", prompts["direct"], "--output_path", results["direct"]],
         [
-            *["run_evaluate_direct_calibrate_llama.py", *model, "--direct_input_path", asked["direct"]],
-            *["--direct_output_path", told["direct"], "--output_path", told["direct_calibrate"]],
+            *["run_evaluate_direct_calibrate_llama.py", *model, "--direct_input_path", prompts["direct"]],
+            *["--direct_output_path", results["direct"], "--output_path", results["direct_calibrate"]],
         ],
-        ["run_evaluate_channel_llama.py", *model, "--data_path", asked["channel"], "--output_path", told["channel"]],
+        ["run_evaluate_channel_llama.py", *model, "--data_path", channel, "--output_path", results["channel"]],
         [
-            *["run_evaluate_generate_llama.py", *model, "--data_path", asked["direct"], "--temperature", "0"],
-            *["--output_path", told["generate"]],
+            *["run_evaluate_generate_llama.py", *model, "--data_path", prompts["direct"], "--temperature", "0"],
+            *["--output_path", results["generate"]],
         ],
     ]
     fine_tuning = [
@@ -106,11 +112,12 @@ def commands(config: DocBankConfig, folder: Path) -> list[list[str]]:
     again = ["--overwrite"] if config.overwrite else []
     scoring = [command if "preprocess" in command[0] else [*command, *again] for command in prompting]
     training = [[*command, *again] for command in fine_tuning]
-    return [*scoring, *training, ["run_results_table.py", *told.values(), *trained]]
+    return [*scoring, *training, ["run_results_table.py", *results.values(), *trained]]
 
 
 def lora_command(model: str, pages: str, folder: str, steps: int, learning_rate: float) -> list[str]:
-    """Fine-tune LLaMA with LoRA on the train pages, eight looks at the validation pages, and predict the test pages."""
+    """The command that fine-tunes LLaMA with LoRA on the train pages, with eight evaluations, and predicts the test
+    pages."""
     return [
         *["run_finetune_llama_layout.py", "--model", model, "--dataset_path", pages, "--output_dir", folder],
         *["--batch_size", "4", "--learning_rate", f"{learning_rate:g}"],
@@ -119,15 +126,22 @@ def lora_command(model: str, pages: str, folder: str, steps: int, learning_rate:
 
 
 def run_command(command: list[str]) -> None:
-    """Show a command of the project, then run it.
+    """Print a command of the project and run it.
 
     Raises:
-        InputError: It failed; it has said why.
+        InputError: The command failed; it has printed the reason.
     """
     print("python", shlex.join(command), flush=True)
-    done = subprocess.run([sys.executable, ROOT / command[0], *command[1:]], check=False)
+    arguments = [sys.executable, ROOT / command[0], *command[1:]]
+    done = subprocess.run(arguments, env=MEMORY | os.environ, preexec_fn=end_with_parent, check=False)
     if done.returncode:
-        raise InputError(f"{command[0]}: ended with {done.returncode}")
+        raise InputError(f"{command[0]}: failed with exit status {done.returncode}")
+
+
+def end_with_parent() -> None:
+    """Have the kernel kill this process when its parent ends: two processes must not write into one run folder."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Measure the engine as a model of lm-evaluation-harness beside the harness's own model for transformers.
+"""Compares the engine with the harness's own model for transformers, both as models of lm-evaluation-harness.
 
 python benchmarks/harness.py --ckpt_dir checkpoints/smollm2-135m --harness_python harness/bin/python
 """
@@ -33,20 +33,21 @@ from preprocess.files import PathFlag
 
 @dataclass(frozen=True)
 class HarnessConfig:
-    """Measure `--model llama` of lm-evaluation-harness beside `--model hf`.
+    """Compare `--model llama` of lm-evaluation-harness with `--model hf`.
 
     Args:
         ckpt_dir: A Hugging Face folder.
-        harness_python: An interpreter that has lm-evaluation-harness, transformers and accelerate.
-        questions: Of the tasks whose questions share all shots; of those that share less, a fourth as many.
-        sample: Give hf the first so many questions of a task; with 25 shots a fourth of them.
-        batch_sizes: Of hf, with commas; the best counts. auto tries five batches of `max_batch_size` rows first.
-        max_batch_size: Of auto.
-        max_length: Tokens that are seen at once.
+        harness_python: Python interpreter with lm-evaluation-harness, transformers and accelerate.
+        questions: Number of questions in tasks whose questions share all shots; the other tasks have a fourth as many.
+        sample: Number of questions of a task for hf, the first in order; with 25 shots a fourth as many.
+        batch_sizes: Comma-separated batch sizes of hf; the best counts. auto first tries five batches of
+            `max_batch_size` rows.
+        max_batch_size: Maximum batch size for auto.
+        max_length: Maximum number of tokens that a model sees at once.
         dtype: float32, bfloat16 or float16.
         device: cpu or cuda.
-        repeats: Turns, of which the fastest counts.
-        seed: Of the texts.
+        repeats: Runs of each system, in turn; the fastest counts.
+        seed: Random seed of the texts.
     """
 
     ckpt_dir: PathFlag = "checkpoints/smollm2-135m"
@@ -63,12 +64,12 @@ class HarnessConfig:
 
     def __post_init__(self) -> None:
         if not self.harness_python or not Path(self.harness_python).is_file():
-            raise InputError(f"--harness_python {self.harness_python}: expected an interpreter that has the harness")
+            raise InputError(f"--harness_python {self.harness_python}: expected a Python interpreter with the harness")
         if not (Path(self.ckpt_dir) / "config.json").is_file():
             raise InputError(f"--ckpt_dir {self.ckpt_dir}: expected a Hugging Face folder")
         for size in self.batch_sizes.split(","):
             if size != "auto" and not (size.isdecimal() and int(size)):
-                raise InputError(f"--batch_sizes {self.batch_sizes}: expected whole numbers and auto, with commas")
+                raise InputError(f"--batch_sizes {self.batch_sizes}: expected comma-separated whole numbers or auto")
         for flag in ("questions", "sample", "repeats", "max_length", "max_batch_size"):
             if getattr(self, flag) < 1:
                 raise InputError(f"--{flag} {getattr(self, flag)}: expected 1 or more")
@@ -77,7 +78,7 @@ class HarnessConfig:
 
 
 def benchmark(config: HarnessConfig) -> None:
-    """Measure, print a table, and all of it as one line of JSON."""
+    """Measure, and print a table and all results as one line of JSON."""
     tasks = make_tasks(config.questions, config.seed)
     result = asdict(config) | {
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
@@ -92,8 +93,8 @@ def benchmark(config: HarnessConfig) -> None:
         )
     )
     sizes = config.batch_sizes.split(",")
-    headings = ["llama", *(f"hf {size}" for size in sizes), "ratio", "by CPU", "goal", "tokens", "hf's", "difference"]
-    print(f"{'questions a second':26}" + "".join(f"{heading:>11}" for heading in headings), flush=True)
+    headings = ["llama", *(f"hf {size}" for size in sizes), "ratio", "by CPU", "goal", "tokens", "of hf", "difference"]
+    print(f"{'questions per second':26}" + "".join(f"{heading:>11}" for heading in headings), flush=True)
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         (folder / "workload.json").write_text(json.dumps(workload(config, tasks)))
@@ -108,7 +109,7 @@ def benchmark(config: HarnessConfig) -> None:
 
 
 def workload(config: HarnessConfig, tasks: Sequence[Task]) -> dict[str, Any]:
-    """What the processes are given."""
+    """The input of the processes."""
     return {
         "ckpt_dir": str(Path(config.ckpt_dir).resolve()),
         "dtype": config.dtype,
@@ -120,13 +121,13 @@ def workload(config: HarnessConfig, tasks: Sequence[Task]) -> dict[str, Any]:
 
 
 def measure(config: HarnessConfig, workers: dict[str, Worker], number: int, task: Task) -> dict[str, Any]:
-    """One task by both models, in turns; a row of the table."""
+    """Run one task with both models, in turn; prints and returns a row of the table."""
     sample = min(task.questions, max(1, config.sample // task.fewer))
-    asked = {"llama": ("llama", "1", task.questions)}
-    asked |= {f"hf {size}": ("hf", size, sample) for size in config.batch_sizes.split(",")}
-    turns: dict[str, list[dict[str, Any]]] = {name: [] for name in asked}
+    settings = {"llama": ("llama", "1", task.questions)}
+    settings |= {f"hf {size}": ("hf", size, sample) for size in config.batch_sizes.split(",")}
+    turns: dict[str, list[dict[str, Any]]] = {name: [] for name in settings}
     for _ in range(config.repeats):
-        for name, (system, size, questions) in asked.items():
+        for name, (system, size, questions) in settings.items():
             line = {"task": number, "batch_size": size, "requests": questions * task.each}
             turns[name].append(workers[system].turn(json.dumps(line)) | {"questions": questions})
     rates, cpu_rates = (
@@ -153,13 +154,13 @@ def measure(config: HarnessConfig, workers: dict[str, Worker], number: int, task
 
 
 def difference(ours: Sequence[Any], theirs: Sequence[Any]) -> float:
-    """The largest one of a log-likelihood, in nats.
+    """The largest difference of a log-likelihood, in nats.
 
     Raises:
-        RuntimeError: They do not agree on what greedy decoding would give.
+        RuntimeError: The models disagree on which continuations are greedy.
     """
     pairs = [
-        [found if isinstance(found, list) else [found, None] for found in pair]
+        [result if isinstance(result, list) else [result, None] for result in pair]
         for pair in zip(ours[: len(theirs)], theirs, strict=True)
     ]
     if any(one[1] != other[1] for one, other in pairs):

@@ -1,6 +1,6 @@
-"""What the harness benchmark asks: requests as lm-evaluation-harness hands them to a model, of texts without sense.
+"""The tasks of the harness benchmark: requests as lm-evaluation-harness sends them to a model, with meaningless texts.
 
-A shot has about 80 tokens of SmolLM2's tokenizer, a passage 400, a question 30, an option 2 to 8.
+With SmolLM2's tokenizer, a shot has about 80 tokens, a passage 400, a question 30, an option 2 to 8.
 """
 
 from collections.abc import Iterator
@@ -27,9 +27,9 @@ class Task:
     Args:
         name: What is measured.
         kind: loglikelihood or loglikelihood_rolling.
-        requests: Contexts and continuations, four a question; or texts.
-        goal: Questions a second beside those of `hf`, at least.
-        fewer: `hf` is given so many times fewer questions than of other tasks.
+        requests: Contexts and continuations, four per question; or texts.
+        goal: Required ratio of questions per second to those of `hf`.
+        fewer: Factor by which `hf` gets fewer questions than in other tasks.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Task:
 
     @property
     def each(self) -> int:
-        """Requests of a question; a document is one."""
+        """Number of requests per question; a document is one request."""
         return OPTIONS if self.kind == "loglikelihood" else 1
 
     @property
@@ -49,10 +49,12 @@ class Task:
 
 
 def sentence(generator: np.random.Generator, count: int) -> str:
+    """`count` random words."""
     return " ".join(generator.choice(WORDS, count))
 
 
 def shots(generator: np.random.Generator, count: int) -> list[str]:
+    """`count` random pairs of a question and an answer."""
     return [
         f"Question: {sentence(generator, SHOT)}?\nAnswer: {sentence(generator, generator.integers(2, 7))}\n\n"
         for _ in range(count)
@@ -70,7 +72,7 @@ def make_tasks(count: int, seed: int) -> list[Task]:
     """All tasks.
 
     Args:
-        count: Questions where they share shots; where they do not, a fourth as many; an eighth as many documents.
+        count: Number of questions if they share shots; a fourth as many if not; an eighth as many documents.
     """
     generator = np.random.default_rng(seed)
     pool = shots(generator, POOL)
@@ -83,9 +85,9 @@ def make_tasks(count: int, seed: int) -> list[Task]:
     passages = [f"{sentence(generator, PASSAGE)}.\n" for _ in range(few)]
     texts = [(sentence(generator, DOCUMENT),) for _ in range(documents)]
     return [
-        Task("5 shots that all share", "loglikelihood", ask(["".join(pool[:5])] * count), 6),
-        Task("25 shots that all share", "loglikelihood", ask(["".join(pool[:25])] * count), 15, fewer=4),
-        Task("5 shots drawn for each", "loglikelihood", ask(drawn), 2.5),
+        Task("5 shared shots", "loglikelihood", ask(["".join(pool[:5])] * count), 6),
+        Task("25 shared shots", "loglikelihood", ask(["".join(pool[:25])] * count), 15, fewer=4),
+        Task("5 shots per question", "loglikelihood", ask(drawn), 2.5),
         Task("no shots, a long context", "loglikelihood", ask(passages), 2.5),
         Task("rolling, nothing shared", "loglikelihood_rolling", texts, 1 / 1.05),
     ]

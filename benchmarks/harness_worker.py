@@ -1,7 +1,7 @@
-"""One model of lm-evaluation-harness in a process of its own: llama or hf, see serve.py.
+"""One model of lm-evaluation-harness in its own process, see serve.py: llama or hf.
 
-It runs on the interpreter that has the harness. A line of its input names a task and a batch size, and it answers with
-seconds, tokens and what was found.
+It runs on the interpreter with the harness. Each line of its input names a task and a batch size; it answers with
+seconds, tokens and results.
 """
 
 import sys
@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from lm_eval.api.instance import Instance
-from serve import Process, peak_bytes, reset_peak
+from serve import Process, TokenCounter, peak_bytes, reset_peak
 
 from llama.harness.__main__ import leave_checkout
 
@@ -23,6 +23,7 @@ WARM_UP = [("Question: one two three?\nAnswer:", f" {word}") for word in ("four"
 
 
 def load(process: Process) -> Any:
+    """The model of the harness."""
     workload = process.workload
     common = {"dtype": workload["dtype"], "max_length": workload["max_length"], "pretrained": workload["ckpt_dir"]}
     if process.system == "llama":
@@ -35,7 +36,7 @@ def load(process: Process) -> Any:
 
 
 def set_batch_size(model: Any, size: str) -> None:
-    """What `hf` reads before each call; `llama` plans by tokens."""
+    """Set the batch size of `hf`, which reads it before each call; `llama` ignores it."""
     model.batch_size_per_gpu = size if size == "auto" else int(size)
 
 
@@ -43,14 +44,9 @@ def main() -> None:
     leave_checkout()  # the harness needs another package called `evaluate`
     process = Process()
     model = load(process)
-    fed = [0]
-
-    def count(_: torch.nn.Module, arguments: tuple) -> None:
-        fed[0] += arguments[0].numel()
-
     network = model.llama.model if process.system == "llama" else model.model
     embedding = network.tok_embeddings if process.system == "llama" else network.get_input_embeddings()
-    embedding.register_forward_pre_hook(count)
+    fed = TokenCounter(embedding)
 
     def run(kind: str, requests: list) -> list:
         given = [Instance(kind, {}, tuple(arguments), number) for number, arguments in enumerate(requests)]
@@ -60,14 +56,14 @@ def main() -> None:
     reset_peak()
     process.answer(threads=torch.get_num_threads())
     for line in sys.stdin:
-        asked = json.loads(line)
-        task = process.workload["tasks"][asked["task"]]
-        set_batch_size(model, asked["batch_size"])
-        fed[0] = 0
+        turn = json.loads(line)
+        task = process.workload["tasks"][turn["task"]]
+        set_batch_size(model, turn["batch_size"])
+        fed.tokens = 0
         begin, used = time.perf_counter(), time.process_time()
-        found = run(task["kind"], task["requests"][: asked["requests"]])
+        found = run(task["kind"], task["requests"][: turn["requests"]])
         seconds, cpu_seconds = time.perf_counter() - begin, time.process_time() - used
-        process.answer(seconds=seconds, cpu_seconds=cpu_seconds, tokens=fed[0], found=found)
+        process.answer(seconds=seconds, cpu_seconds=cpu_seconds, tokens=fed.tokens, found=found)
     process.answer(peak_bytes=peak_bytes())
 
 

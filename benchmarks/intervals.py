@@ -4,8 +4,8 @@ python benchmarks/intervals.py [--samples 2000] [--seed 0]
 
 Two systems classify the blocks of pages, or independent examples, with one or several draws of demonstrations. A
 prediction is correct if a normal variable exceeds a threshold. The variable is the sum of independent effects of the
-draw, the page, draw and page, the example, and the prediction. The threshold determines the true accuracy. It takes
-some minutes.
+draw, the page, draw and page, the example, and the prediction. The threshold determines the true accuracy. The
+simulation takes some minutes.
 """
 
 import sys
@@ -31,7 +31,7 @@ from evaluate.metrics import confusion_matrix, macro_f1, macro_f1_influence
 from evaluate.statistics import compare
 from preprocess.errors import InputError
 
-AT_ONCE = 10_000_000  # answers that are in memory
+AT_ONCE = 10_000_000  # maximum number of answers in memory
 
 
 @dataclass(frozen=True)
@@ -135,10 +135,10 @@ def answers(case: Case, samples: int, random: np.random.Generator) -> Iterator[t
         yield counts[0], counts[0] - counts[1]
 
 
-def each(found: Estimate) -> Iterator[Estimate]:
+def each(estimates: Estimate) -> Iterator[Estimate]:
     """The estimates of many simulated means, one by one."""
-    for number, mean in enumerate(found.mean):
-        yield Estimate(mean, tuple((variance[number], df) for variance, df in found.parts))
+    for number, mean in enumerate(estimates.mean):
+        yield Estimate(mean, tuple((variance[number], df) for variance, df in estimates.parts))
 
 
 def rates(case: Case, samples: int, random: np.random.Generator) -> Rates:
@@ -187,16 +187,16 @@ def macro_f1_rate(sizes: np.ndarray, correlation: float, samples: int, random: n
     groups = Groups(np.repeat(np.arange(len(sizes)), sizes), sizes.astype(float), True)
     covered = []
     for _ in range(samples):
-        found, moved = value(*page_answers(sizes))
-        low, high = proportion_interval(estimate(groups.sums((found + moved)[None]), groups.sizes), len(sizes))
+        score, influence = value(*page_answers(sizes))
+        low, high = proportion_interval(estimate(groups.sums((score + influence)[None]), groups.sizes), len(sizes))
         covered.append(low <= true <= high)
     return float(np.mean(covered))
 
 
 def print_rates(config: IntervalsConfig) -> None:
-    """One row a case, as Markdown."""
+    """Print one row per case, as Markdown."""
     random = np.random.default_rng(config.seed)
-    print("One draw, accuracy .8, blocks of pages; false positives: of the test of two systems that are equally good\n")
+    print("One draw, accuracy .8, blocks of pages; false positives: of the test of two equally accurate systems\n")
     print("| pages | blocks | sizes | correlation | shared | coverage | of differences | false positives | width |")
     print("|--:|--:|---|--:|--:|--:|--:|--:|--:|")
     shapes = [(5, 100), (5, 400), (10, 100), (10, 1000), (20, 360), (50, 900), (250, 5000)]
@@ -228,8 +228,9 @@ def print_rates(config: IntervalsConfig) -> None:
         print(f"| {pages} | {blocks} | {correlation} | {rate:.3f} |", flush=True)
 
 
-def show(about: str, found: Rates) -> None:
-    print(about, " | ".join(f"{rate:.3f}" for rate in found), "|", flush=True)
+def show(about: str, result: Rates) -> None:
+    """Print a row of a table."""
+    print(about, " | ".join(f"{rate:.3f}" for rate in result), "|", flush=True)
 
 
 if __name__ == "__main__":

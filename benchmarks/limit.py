@@ -6,6 +6,7 @@
 Padding and recomputation do not count as work; attention, norms and Python are not included.
 """
 
+import math
 import time
 from collections.abc import Iterable, Sequence
 
@@ -13,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from serve import synchronize
 from torch import Tensor
+from weights import sizes
 
 ROWS = (256, 512, 1024, 2048, 4096)
 PASSES = 2  # through all matrices, for each number of rows
@@ -36,14 +38,20 @@ def count_work(requests: Iterable[tuple[Sequence[int], Sequence[int]]]) -> tuple
     return len(places), len(scored)
 
 
+def flop_of(shape: dict[str, int], tokens: int, positions: int) -> int:
+    """The work of so many distinct tokens and distinct scored positions."""
+    numbers = {key: math.prod(size) for key, size in sizes(shape) if len(size) == 2}
+    blocks = sum(number for key, number in numbers.items() if key.startswith("model.layers."))
+    return 2 * (blocks * tokens + numbers["lm_head.weight"] * positions)
+
+
 @torch.inference_mode()
-def best_rate(matrices: Sequence[Tensor]) -> tuple[float, int]:
-    """The highest rate in FLOP/s of one pass through all matrices, one after the other, and the rows it was reached
-    with."""
+def best_rate(matrices: Sequence[Tensor], numbers_of_rows: Sequence[int] = ROWS) -> tuple[float, int]:
+    """The highest rate, in FLOP/s, of one pass through all matrices, one after the other, and its number of rows."""
     weights = sum(matrix.numel() for matrix in matrices)
     dtype, device = matrices[0].dtype, matrices[0].device
     best = (0.0, 0)
-    for rows in ROWS:
+    for rows in numbers_of_rows:
         widths = {matrix.shape[1] for matrix in matrices}
         inputs = {width: torch.randn(rows, width, dtype=dtype, device=device) for width in widths}
         for _ in range(PASSES):

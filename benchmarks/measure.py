@@ -2,7 +2,6 @@
 
 import datetime
 import json
-import math
 import platform
 import tempfile
 from collections.abc import Sequence
@@ -13,9 +12,9 @@ from typing import Any
 
 import torch
 from compare import compare
-from limit import best_rate, count_work
+from limit import best_rate, count_work, flop_of
 from processes import Worker
-from weights import matrices, random_weights, sizes
+from weights import matrices, random_weights
 from workload import MAX_GEN_LEN, Setting, make_workload
 
 from evaluate.run import git_commit
@@ -28,7 +27,7 @@ def measure(setting: Setting, systems: Sequence[str], peer_python: str = "", sam
 
     Args:
         systems: Some of product, naive, transformers, lm_eval, cappr, including product.
-        peer_python: The interpreter with the last two.
+        peer_python: The Python interpreter with the last two.
         sample: Number of examples for the systems other than the product; 0: all.
 
     Raises:
@@ -93,12 +92,10 @@ def compute_limit(
 ) -> dict[str, Any]:
     """The work of the requests, and its time at the best of `rates`; `new` are the generated tokens."""
     pairs = workload["requests"]
-    if workload["method"] == "generate":  # the last token that is drawn is not fed
-        pairs = [(context, tokens[: MAX_GEN_LEN - 1]) for (context, _), tokens in zip(pairs, new, strict=True)]
+    if workload["method"] == "generate":
+        pairs = generated_pairs(pairs, new)
     tokens, positions = count_work(pairs)
-    numbers = {key: math.prod(size) for key, size in sizes(workload["shape"]) if len(size) == 2}
-    blocks = sum(number for key, number in numbers.items() if key.startswith("model.layers."))
-    flop = 2 * (blocks * tokens + numbers["lm_head.weight"] * positions)
+    flop = flop_of(workload["shape"], tokens, positions)
     rate, rows = max(rates)
     return {
         "distinct_tokens": tokens,
@@ -109,6 +106,13 @@ def compute_limit(
         "slowest_rate": min(rates)[0],
         "limit_seconds": flop / rate,
     }
+
+
+def generated_pairs(
+    pairs: Sequence[Sequence[Sequence[int]]], new: Sequence[Sequence[int]]
+) -> list[tuple[Sequence[int], Sequence[int]]]:
+    """Contexts with what was generated after them, but for the last token, which is not fed."""
+    return [(context, tokens[: MAX_GEN_LEN - 1]) for (context, _), tokens in zip(pairs, new, strict=True)]
 
 
 def describe(setting: Setting, workload: dict[str, Any]) -> dict[str, Any]:

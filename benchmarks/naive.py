@@ -14,13 +14,13 @@ from torch import Tensor
 from llama import Request, Transformer
 
 ROWS = 16
-UNSCORED = -100  # a target that cross_entropy passes over
+UNSCORED = -100  # a target that cross_entropy ignores
 
 
 @torch.inference_mode()
 def score(model: Transformer, requests: Sequence[Request], eos_id: int) -> list[Tensor]:
-    """For each request the log-probabilities in nats of its target tokens and of EOS."""
-    found = []
+    """The log-probabilities, in nats, of each request's target tokens and of EOS."""
+    scores = []
     for begin in range(0, len(requests), ROWS):
         batch = requests[begin : begin + ROWS]
         rows = [request.context + request.target for request in batch]
@@ -28,14 +28,14 @@ def score(model: Transformer, requests: Sequence[Request], eos_id: int) -> list[
         tokens, targets = pad(rows, eos_id, model), pad(after, UNSCORED, model)
         logits = model.output(model(tokens)).float()  # (B, T, V)
         losses = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=UNSCORED, reduction="none")
-        found += [-row[scored] for row, scored in zip(losses.view_as(targets), targets != UNSCORED, strict=True)]
-    return [log_probs.cpu() for log_probs in found]
+        scores += [-row[scored] for row, scored in zip(losses.view_as(targets), targets != UNSCORED, strict=True)]
+    return [log_probs.cpu() for log_probs in scores]
 
 
 @torch.inference_mode()
 def generate(model: Transformer, requests: Sequence[Request], eos_id: int, max_gen_len: int) -> list[list[int]]:
-    """For each context the most probable continuation, without EOS. Rows that have ended stay in the batch."""
-    found = []
+    """The greedy continuation of each context, without EOS. Rows that have ended stay in the batch."""
+    continuations = []
     for begin in range(0, len(requests), ROWS):
         rows = [request.context for request in requests[begin : begin + ROWS]]
         tokens = pad(rows, eos_id, model)
@@ -47,15 +47,16 @@ def generate(model: Transformer, requests: Sequence[Request], eos_id: int, max_g
             hidden = model(chosen[-1][:, None], ends[:, None], cache=cache)[:, 0]
             chosen.append(model.output(hidden).float().argmax(dim=-1))
             ends = ends + 1
-        found += [until(row, eos_id) for row in torch.stack(chosen, dim=1).tolist()]
-    return found
+        continuations += [until(row, eos_id) for row in torch.stack(chosen, dim=1).tolist()]
+    return continuations
 
 
 def pad(rows: Sequence[Sequence[int]], filler: int, model: Transformer) -> Tensor:
-    """(B, longest), filled up on the right."""
+    """Rows as a tensor (B, longest), padded on the right."""
     length = max(len(row) for row in rows)
     return torch.tensor([[*row, *[filler] * (length - len(row))] for row in rows], device=model.norm.weight.device)
 
 
 def until(tokens: list[int], eos_id: int) -> list[int]:
+    """The tokens before the first EOS."""
     return tokens[: tokens.index(eos_id)] if eos_id in tokens else tokens

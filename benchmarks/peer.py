@@ -16,15 +16,15 @@ from serve import Process
 from torch import Tensor
 from weights import hugging_face_config, random_weights
 
-ROWS = 16  # of a batch
-BATCH_SIZES = (1, 2, 4, 8, 16)  # that CAPPr is tried with
-TRIAL = 16  # examples it is tried on
+ROWS = 16  # in a batch
+BATCH_SIZES = (1, 2, 4, 8, 16)  # to try with CAPPr
+TRIAL = 16  # examples of a trial
 
 Request = tuple[list[int], list[int]]  # context, target
 
 
 def load_model(process: Process):
-    """transformers' LlamaForCausalLM with its defaults, on the weights that all systems have."""
+    """transformers' LlamaForCausalLM with its defaults, with the weights of all systems."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
     workload = process.workload
@@ -38,6 +38,7 @@ def load_model(process: Process):
 
 
 def load_tokenizer(process: Process):
+    """transformers' LLaMA tokenizer."""
     from transformers import LlamaTokenizerFast
 
     return LlamaTokenizerFast(vocab_file=process.workload["tokenizer_path"], legacy=False, add_prefix_space=True)
@@ -45,8 +46,8 @@ def load_tokenizer(process: Process):
 
 @torch.inference_mode()
 def transformers_score(model, requests: Sequence[Request], eos_id: int) -> list[Tensor]:
-    """One row a request; of its logits, which are all computed, those that are asked for are turned into scores."""
-    found = []
+    """One row per request. All logits are computed, but the softmax only at the scored positions."""
+    scores = []
     for begin in range(0, len(requests), ROWS):
         batch = requests[begin : begin + ROWS]
         tokens, mask = pad([context + target for context, target in batch], eos_id, model.device)
@@ -55,13 +56,14 @@ def transformers_score(model, requests: Sequence[Request], eos_id: int) -> list[
             first = len(context) - 1
             log_probs = torch.log_softmax(row[first : first + len(target) + 1].float(), dim=-1)
             wanted = torch.tensor([*target, eos_id], device=model.device)
-            found.append(log_probs.gather(1, wanted[:, None])[:, 0].cpu())
-    return found
+            scores.append(log_probs.gather(1, wanted[:, None])[:, 0].cpu())
+    return scores
 
 
 @torch.inference_mode()
 def transformers_generate(model, requests: Sequence[Request], eos_id: int, max_gen_len: int) -> list[list[int]]:
-    found = []
+    """Greedy continuations by `generate`."""
+    continuations = []
     for begin in range(0, len(requests), ROWS):
         contexts = [context for context, _ in requests[begin : begin + ROWS]]
         tokens, mask = pad(contexts, eos_id, model.device, left=True)
@@ -74,12 +76,12 @@ def transformers_generate(model, requests: Sequence[Request], eos_id: int, max_g
             pad_token_id=eos_id,
         )
         for row in rows[:, tokens.shape[1] :].tolist():
-            found.append(row[: row.index(eos_id)] if eos_id in row else row)
-    return found
+            continuations.append(row[: row.index(eos_id)] if eos_id in row else row)
+    return continuations
 
 
 def pad(rows: Sequence[list[int]], filler: int, device: torch.device, left: bool = False) -> tuple[Tensor, Tensor]:
-    """(B, longest) ids and mask."""
+    """Ids and mask, (B, longest) each."""
     length = max(len(row) for row in rows)
     missing = [length - len(row) for row in rows]
     joined = [([filler] * n + row) if left else (row + [filler] * n) for row, n in zip(rows, missing, strict=True)]
@@ -88,7 +90,7 @@ def pad(rows: Sequence[list[int]], filler: int, device: torch.device, left: bool
 
 
 def lm_eval_run(process: Process, model) -> Callable:
-    """Sums over the target tokens. Its own entry takes text; this is what that calls with the ids."""
+    """Log-probabilities summed over the target tokens, by the function that the harness calls with token ids."""
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     from lm_eval.models.huggingface import HFLM
 
@@ -102,10 +104,10 @@ def lm_eval_run(process: Process, model) -> Callable:
 
 
 def cappr_run(process: Process, model) -> tuple[Callable, str]:
-    """With what all prompts share in its cache, each prompt once for all label words, and the best batch size.
+    """CAPPr with the prompts' common prefix in its cache, each prompt once for all label words, the best batch size.
 
-    The texts of a channel run differ, and CAPPr fills up completions that belong together to the longest of all: there
-    each pair is an example of its own.
+    CAPPr pads the completions of an example to the longest. The texts of a channel run differ in length, so each pair
+    is an example of its own there.
     """
     from cappr import Example
     from cappr.huggingface.classify import cache, log_probs_conditional, log_probs_conditional_examples
@@ -116,14 +118,14 @@ def cappr_run(process: Process, model) -> tuple[Callable, str]:
     pair = (model, load_tokenizer(process))
 
     def score(count: int, batch_size: int) -> list[list[float]]:
-        """Of the first `count` examples."""
+        """Score the first `count` examples."""
         options = {"show_progress_bar": False, "batch_size": batch_size}
         with cache(pair, prefix, logits_all=False) as cached:
             if process.workload["method"] == "direct":
-                found = log_probs_conditional(prompts[:count], completions, cached, **options)
-                return [log_probs for example in found for log_probs in example]
+                scores = log_probs_conditional(prompts[:count], completions, cached, **options)
+                return [log_probs for example in scores for log_probs in example]
             examples = [Example(prompt, [text], normalize=False) for text in completions[:count] for prompt in prompts]
-            return [found for (found,) in log_probs_conditional_examples(examples, cached, **options)]
+            return [scores for (scores,) in log_probs_conditional_examples(examples, cached, **options)]
 
     count = process.workload["sample"] // words
 
@@ -132,7 +134,7 @@ def cappr_run(process: Process, model) -> tuple[Callable, str]:
         score(min(TRIAL, count), batch_size)
         return time.perf_counter() - begin
 
-    score(1, 1)  # the first call of all is slower
+    score(1, 1)  # the first call is slower
     best = min(BATCH_SIZES, key=seconds)
 
     def run(requests: Sequence[Request]) -> list[list[float]]:
@@ -165,4 +167,5 @@ def main() -> None:
     process.serve(run, requests, model.get_input_embeddings(), note)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -23,7 +23,7 @@ class Worker:
         folder: Folder with workload.json.
         system: product, naive, reference, or one of PEERS.
         device: cpu or cuda.
-        peer_python: The interpreter of systems that need their own environment.
+        peer_python: The Python interpreter of systems that need their own environment.
         script: The file in this folder that `peer_python` runs; None: worker.py or peer.py, by the system.
 
     Raises:
@@ -44,7 +44,7 @@ class Worker:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                env=environment(device),
+                env=environment(device, own=python == sys.executable),
             )
         self.facts: dict[str, Any] = {}
 
@@ -53,30 +53,31 @@ class Worker:
         return self.folder / f"{self.system}.log"
 
     def read(self) -> dict[str, Any]:
+        """The next answer."""
         line = self.process.stdout.readline()
         if line:
             return json.loads(line)
         log = self.log.read_text().strip()
         last = log.splitlines()[-1] if log else ""
         if last.startswith("ModuleNotFoundError"):
-            raise InputError(f"{self.system}: {last}; --systems leaves it out, --peer-python names another interpreter")
+            raise InputError(f"{self.system}: {last}; exclude it with --systems, or set another --peer-python")
         raise RuntimeError(f"{self.system} ended:\n{log}")
 
-    def turn(self, asked: str = "") -> dict[str, Any]:
-        """One run over all requests, or over what is asked for in a line; what it answers."""
-        self.process.stdin.write(f"{asked}\n")
+    def turn(self, line: str = "") -> dict[str, Any]:
+        """Run all requests, or those that `line` asks for, and return the answer."""
+        self.process.stdin.write(f"{line}\n")
         self.process.stdin.flush()
         self.turns.append(self.read())
         return self.turns[-1]
 
     def finish(self) -> list[list[float]]:
-        """The results of the last turn, one a request."""
+        """The results of the last turn, one per request."""
         self.process.stdin.close()
         self.facts |= self.read()
         return json.loads((self.folder / f"{self.system}.json").read_text())
 
     def __enter__(self) -> "Worker":
-        """Wait until the system is loaded and warm: two that load at once would disturb each other's trials."""
+        """Wait until the system is loaded and warm, because systems that load at the same time slow each other down."""
         try:
             self.facts |= self.read()
         except BaseException:
@@ -89,11 +90,16 @@ class Worker:
         self.process.wait()
 
 
-def environment(device: str) -> dict[str, str]:
-    """The environment of a process: threads, device, and for peers no folder of this project."""
+def environment(device: str, own: bool) -> dict[str, str]:
+    """The environment variables of a process: threads, device, and no PYTHONPATH for the interpreters of peers.
+
+    Args:
+        own: Whether the process runs on this interpreter.
+    """
     threads = str(torch.get_num_threads())
     variables = os.environ | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "HF_HUB_OFFLINE": "1"}
-    variables.pop("PYTHONPATH", None)
+    if not own:
+        variables.pop("PYTHONPATH", None)
     if device == "cpu":
         variables["CUDA_VISIBLE_DEVICES"] = ""
     return variables

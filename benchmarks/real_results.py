@@ -42,16 +42,16 @@ from preprocess.errors import InputError
 from preprocess.files import PathFlag, write_bytes
 
 OTHER = {"float32": "bfloat16", "bfloat16": "float32"}
-DEMONSTRATIONS = "samples/doclaynet"  # real pages that are at hand lack classes; these have all eleven
+DEMONSTRATIONS = "samples/doclaynet"  # it has all eleven classes, which the real pages lack
 LORA = tuple(f"outputs_{system}_docbank.json" for system in ("llama_lora", "tfidf", "majority"))
 MEANS = "num_examples,k,method,draws,accuracy,interval,worst,disagreement,macro_f1,unanswered,time"
 COLUMNS = "dataset,num_examples,k,seed,method,accuracy,interval,macro_f1,nll,ece,unanswered,time"
-# Pair by pair: the main methods without demonstrations, direct and its batch calibration with one draw, and LoRA.
+# Compared in pairs: the main methods without demonstrations, direct and its batch calibration with one draw, and LoRA.
 COMPARED = re.compile(
     r"outputs_((direct|calibrated|direct_batch|channel|channel_batch|generate)_(ag_news|doclaynet)_k0_\w+"
     r"|(direct|direct_batch)_(ag_news|doclaynet)_k1_seed1|llama_lora_docbank|tfidf_docbank)\.json$"
 )
-CORRECTIONS: dict[str, dict[str, str]] = {  # of direct; contextual is the sweep's own
+CORRECTIONS: dict[str, dict[str, str]] = {  # calibrations of direct; the sweep itself adds contextual
     "domain": {"method": "domain"},
     "pmi": {"method": "pmi"},
     "batch": {"method": "batch"},
@@ -72,7 +72,7 @@ class RealConfig:
         docbank_path: Folder of DocBank's 100 samples; the 2nd, 4th, ... 40th are classified.
         output_dir: Folder for prompts, predictions and tables.
         dtype: float32 or bfloat16; the other one is run once for comparison.
-        k: Demonstrations of each class on AG News, comma-separated; on pages only those of 0 and 1.
+        k: Demonstrations of each class on AG News, comma-separated; on pages only 0 and 1 are used.
         seed: Seeds of the draws, comma-separated. Without demonstrations only the first is used.
         limit: Keep only the first N rows of AG News; 0 keeps all.
         block_limit: Keep only the first N blocks of each set of pages; 0 keeps all.
@@ -106,13 +106,13 @@ class RealConfig:
 
 
 class Task(NamedTuple):
-    """A data set and how often it is drawn from.
+    """A data set with its draws of demonstrations.
 
     Args:
-        name: Of its folder.
-        sweep: How its prompts are made and scored.
-        k: Demonstrations of each class, one number after the other.
-        seeds: Of the draws.
+        name: Name of its folder.
+        sweep: How its prompts are written and scored.
+        k: Numbers of demonstrations of each class.
+        seeds: Seeds of the draws.
     """
 
     name: str
@@ -121,12 +121,12 @@ class Task(NamedTuple):
     seeds: tuple[int, ...]
 
     def draws(self) -> Iterator[tuple[int, int]]:
-        """k and seed of each; without demonstrations there is nothing to draw, and one is all."""
+        """k and seed of each draw; without demonstrations there is only one."""
         return ((k, seed) for k in self.k for seed in (self.seeds if k else self.seeds[:1]))
 
 
 def measure(config: RealConfig) -> None:
-    """Take every step of the plan that is not finished, and write the tables after each."""
+    """Run every unfinished step of the plan, and write the tables after each."""
     folder = Path(config.output_dir)
     open_checkpoint(config.ckpt_dir)
     for flag in ("news_path", "doclaynet_path"):
@@ -136,7 +136,7 @@ def measure(config: RealConfig) -> None:
     launch, began = start(), time.monotonic()
     with Session() as session:
         for title, step in plan(config, folder, session, launch):
-            print(f"== {title} ({time.monotonic() - began:.0f} s so far)", flush=True)
+            print(f"== {title} (after {time.monotonic() - began:.0f} s)", flush=True)
             step()
             write_bytes(folder / "tables.md", tables(config, folder).encode())
         print(f"written to {folder / 'tables.md'}")
@@ -145,7 +145,7 @@ def measure(config: RealConfig) -> None:
 def plan(
     config: RealConfig, folder: Path, session: Session, launch: Launch
 ) -> Iterator[tuple[str, Callable[[], None]]]:
-    """The steps, in their order: title and what to do."""
+    """The steps in order: a title and a function."""
     news, layout, docbank = tasks(config, folder)
 
     def step(task: Task, method: str) -> tuple[str, Callable[[], None]]:
@@ -158,8 +158,8 @@ def plan(
     yield from (step(task, method) for task in (docbank, layout) for method in ("calibrated", "generate"))
     yield from (step(task, "channel") for task in (*news_by_k, layout) if max(task.k) <= 1)
     if config.lora_steps:
-        made = (str(folder / "pages"), str(folder / "lora"), config.lora_steps, config.lora_learning_rate)
-        yield "docbank, LoRA", lambda: run_command(lora_command(config.ckpt_dir, *made))
+        options = (str(folder / "pages"), str(folder / "lora"), config.lora_steps, config.lora_learning_rate)
+        yield "docbank, LoRA", lambda: run_command(lora_command(config.ckpt_dir, *options))
     yield step(docbank, "channel")  # eleven label words, long texts
     yield from (step(task, "channel") for task in news_by_k if max(task.k) > 1)
     if config.all_rows:
@@ -167,13 +167,13 @@ def plan(
             news._replace(name="ag_news_all", sweep=replace(news.sweep, examples=ExampleOptions(config.news_path))),
             "calibrated",
         )
-    other = replace(news.sweep, dtype=OTHER[config.dtype])  # last: it is another model in memory
+    other = replace(news.sweep, dtype=OTHER[config.dtype])  # last, because it is another model in memory
     few = tuple(k for k in news.k if k <= 1)
     yield step(Task(f"ag_news_{OTHER[config.dtype]}", other, few, news.seeds[:1]), "calibrated")
 
 
 def tasks(config: RealConfig, folder: Path) -> tuple[Task, Task, Task]:
-    """AG News, DocLayNet's pages, DocBank's."""
+    """The tasks of AG News, DocLayNet and DocBank."""
     base = SweepConfig(dtype=config.dtype, run=RunOptions(ckpt_dir=config.ckpt_dir))
     news = replace(base, dataset="ag_news", examples=ExampleOptions(config.news_path, limit=config.limit))
 
@@ -192,7 +192,7 @@ def tasks(config: RealConfig, folder: Path) -> tuple[Task, Task, Task]:
 
 
 def score(task: Task, folder: Path, session: Session, launch: Launch, method: str) -> None:
-    """All draws of a task by one method; `calibrated` is direct with all its calibrations, channel has its own."""
+    """Score all draws of a task by one method; `calibrated` is direct with all its calibrations."""
     for k, seed in task.draws():
         (output,) = score_draw(replace(task.sweep, methods=method), session, launch, folder / task.name, k, seed)
         kind, scored = ("channel", "channel") if method == "channel" else ("direct", "calibrated")
@@ -200,40 +200,40 @@ def score(task: Task, folder: Path, session: Session, launch: Launch, method: st
         inputs = output.replace(f"outputs_{method}", f"inputs_{kind}")
         source = output.replace(f"outputs_{scored}", f"outputs_{kind}")
         for name, options in corrections.items():
-            made = output.replace(f"outputs_{method}", f"outputs_{kind}_{name}")
+            path = output.replace(f"outputs_{method}", f"outputs_{kind}_{name}")
             calibrate(
-                CalibrateConfig(inputs, source, run=replace(task.sweep.run, output_path=made), **options), session
+                CalibrateConfig(inputs, source, run=replace(task.sweep.run, output_path=path), **options), session
             )
 
 
 def tables(config: RealConfig, folder: Path) -> str:
-    """The tables of what is there, as Markdown."""
-    found = {path.name: outputs(path) for path in sorted(folder.iterdir()) if path.name not in ("pages", "lora")}
-    found = {name: paths for name, paths in found.items() if paths}
+    """The tables of all finished results, as Markdown."""
+    results = {path.name: outputs(path) for path in sorted(folder.iterdir()) if path.name not in ("pages", "lora")}
+    results = {name: paths for name, paths in results.items() if paths}
     trained = [folder / "lora" / name for name in LORA]
-    if "docbank" in found and not config.block_limit:  # of the same blocks
-        found["docbank"] += tuple(str(path) for path in trained if path.exists())
+    if "docbank" in results and not config.block_limit:  # otherwise the blocks differ
+        results["docbank"] += tuple(str(path) for path in trained if path.exists())
     parts = [f"# {config.ckpt_dir}, {config.dtype}"]
-    for name, paths in found.items():
+    for name, paths in results.items():
         parts += [f"## {name}: means over the draws", printed(print_table, TableConfig(paths, columns=MEANS))]
-    for name, paths in found.items():
-        parts += [f"## {name}: every result", printed(print_table, TableConfig(paths, columns=COLUMNS, draws=True))]
-    for name, paths in found.items():
+    for name, paths in results.items():
+        parts += [f"## {name}: all results", printed(print_table, TableConfig(paths, columns=COLUMNS, draws=True))]
+    for name, paths in results.items():
         compared = tuple(path for path in paths if COMPARED.search(path))
         if len(compared) > 1:
-            parts += [f"## {name}: pair by pair", printed(print_comparison, CompareConfig(compared))]
+            parts += [f"## {name}: pairs", printed(print_comparison, CompareConfig(compared))]
     parts += agreement(folder, OTHER[config.dtype])
     return "\n\n".join(parts) + "\n"
 
 
 def outputs(folder: Path) -> tuple[str, ...]:
-    """The predictions files that are finished: those with a meta file."""
+    """The finished predictions files in a folder."""
     paths = sorted(folder.glob("outputs_*.json"))
     return tuple(str(path) for path in paths if not path.name.endswith(".meta.json"))
 
 
 def printed(function: Callable[[Any], None], config: Any) -> str:
-    """What a command of the product prints."""
+    """The output of a command of the product."""
     text = io.StringIO()
     with contextlib.redirect_stdout(text):
         function(config)
@@ -241,7 +241,7 @@ def printed(function: Callable[[Any], None], config: Any) -> str:
 
 
 def agreement(folder: Path, other: str) -> list[str]:
-    """How far the predictions are the same where the weights have the other type."""
+    """A table of how many predictions are the same with the other dtype."""
     rows = []
     for path in outputs(folder / f"ag_news_{other}"):
         pair = [Result(read_checked(place)) for place in (folder / "ag_news" / Path(path).name, Path(path))]
@@ -251,7 +251,7 @@ def agreement(folder: Path, other: str) -> list[str]:
     if not rows:
         return []
     head = f"| k | method | accuracy | in {other} | same predictions |\n|--:|---|---:|---:|---:|\n"
-    return [f"## ag_news: {other} beside it, one draw", head + "\n".join(rows)]
+    return [f"## ag_news: comparison with {other}, one draw", head + "\n".join(rows)]
 
 
 if __name__ == "__main__":

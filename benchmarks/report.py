@@ -1,4 +1,4 @@
-"""Costs of a report: size, time and memory to write it, time to open and to filter it in a browser.
+"""Costs of a report: its size, time and memory to write it, time to open and filter it in a browser.
 
 python benchmarks/report.py [--examples 7600] [--classes 4] [--draws 5] [--own_words 0]
 
@@ -84,8 +84,8 @@ def measure(config: ReportBenchmarkConfig) -> None:
         if done.returncode:
             raise InputError(done.stderr)
         memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024  # of the only child so far
-        told = done.stdout.strip().rpartition(": ")[2]
-        print(f"{told}; written in {time.monotonic() - began:.1f} s, {memory:.0f} MiB")
+        size = done.stdout.strip().rpartition(": ")[2]
+        print(f"{size}; written in {time.monotonic() - began:.1f} s, {memory:.0f} MiB")
         with open_browser(folder) as browser:
             print(f"opened in {opened(browser, folder / 'report.html'):.2f} s")
             for name, action in FILTERS.items():
@@ -102,7 +102,7 @@ def opened(browser: Browser, path: Path) -> float:
 
 
 def write_results(config: ReportBenchmarkConfig, folder: Path) -> None:
-    """Prompt files and predictions of each draw."""
+    """Write prompt files and predictions of each draw."""
     draw = random.Random(0)
     vocabulary = [f"word{draw.randrange(VOCABULARY)}" for _ in range(VOCABULARY)]
     classes = [f"class {n}" for n in range(config.classes)]
@@ -116,23 +116,26 @@ def write_results(config: ReportBenchmarkConfig, folder: Path) -> None:
 def example(
     draw: random.Random, number: int, vocabulary: list[str], classes: list[str], own_words: int
 ) -> dict[str, Any]:
+    """A random example, without its prompt."""
     words = draw.sample(classes, own_words) if own_words else classes
     text = " ".join(draw.choices(vocabulary, k=WORDS))
     return {"id": f"test-{number}", "text": text, "label_words": words, "ground_truth": draw.choice(words)}
 
 
 def demonstration(draw: random.Random, vocabulary: list[str], word: str) -> str:
+    """A demonstration of random words."""
     return f"Article: {' '.join(draw.choices(vocabulary, k=WORDS))}\nCategory: {word}\n"
 
 
 def fields(kind: str, shown: str) -> dict[str, str]:
+    """Prompt and completion of a method, after the demonstrations `shown`."""
     if kind == "direct":
         return {"prompt": f"{shown}Article: {{text}}\nCategory:", "completion": "{label_word}"}
     return {"prompt": f"{shown}Category: {{label_word}}\nArticle:", "completion": "{text}"}
 
 
 def write_draw(folder: Path, kind: str, seed: int, prompts: list[dict[str, Any]], draw: random.Random) -> None:
-    """A prompt file and the predictions of its methods."""
+    """Write a prompt file and the predictions of its methods."""
     results = folder / "results"
     results.mkdir(parents=True, exist_ok=True)
     inputs = results / f"inputs_{kind}_{seed}.json"
@@ -148,12 +151,13 @@ def write_draw(folder: Path, kind: str, seed: int, prompts: list[dict[str, Any]]
 
 
 def answer(draw: random.Random, prompt: dict[str, Any], method: str) -> dict[str, Any]:
+    """A random row of a predictions file."""
     row = {key: prompt[key] for key in ("id", "label_words", "ground_truth")}
     scores = [draw.gauss(-150 if method == "channel" else -8, 3) for _ in row["label_words"]]
-    said = row["label_words"][scores.index(max(scores))]
-    row["prediction"] = draw.choice([row["ground_truth"], said])
-    told = {"generation": f" {row['prediction']} {draw.random()}"} if method == "generate" else {"log_probs": scores}
-    return row | told | {"correct": row["prediction"] == row["ground_truth"]}
+    best = row["label_words"][scores.index(max(scores))]
+    row["prediction"] = draw.choice([row["ground_truth"], best])
+    details = {"generation": f" {row['prediction']} {draw.random()}"} if method == "generate" else {"log_probs": scores}
+    return row | details | {"correct": row["prediction"] == row["ground_truth"]}
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ HEADINGS = ("tokens", "distinct", "seconds", "slowest", "examples/s", "of limit"
 
 @dataclass(frozen=True)
 class ScalingConfig:
-    """Measure the product alone while one variable grows.
+    """Measure only the product while one variable grows.
 
     Args:
         by: Variable: examples, labels or k.
@@ -47,12 +47,13 @@ class ScalingConfig:
         self.settings()
 
     def settings(self) -> list[Setting]:
+        """The setting of each measurement."""
         values = map(int, self.values.split(",")) if self.values else DEFAULTS[self.by]
         return [replace(self.setting, **{self.by: value}) for value in values]
 
 
 def scale(config: ScalingConfig) -> None:
-    """A row for each value, and all of it as one line of JSON."""
+    """Print a row for each value, and all results as one line of JSON."""
     results = []
     print(f"{config.by:>8}" + "".join(f"{heading:>12}" for heading in HEADINGS))
     for setting in config.settings():

@@ -24,7 +24,7 @@ from preprocess.errors import InputError
 from preprocess.files import PathFlag
 
 SYSTEMS = ("product", "naive", *PEERS)
-FAIR = 1.3  # times the time of transformers: a slower reference is a straw man
+FAIR = 1.3  # maximum ratio of the naive time to that of transformers; a slower reference would be unfair
 
 
 @dataclass(frozen=True)
@@ -51,15 +51,16 @@ class ScoringConfig:
             if system in IN_PEER_PYTHON and self.setting.method == "generate":
                 raise InputError(f"--systems {system}: does not generate")
             if system in IN_PEER_PYTHON and not self.peer_python:
-                raise InputError(f"--systems {system}: name an interpreter that has it with --peer-python")
+                raise InputError(f"--systems {system}: expected an interpreter that has it in --peer-python")
         if "product" not in self.chosen():
-            raise InputError(f"--systems {self.systems}: the product is missing, which the others are compared with")
+            raise InputError(f"--systems {self.systems}: expected product, with which the others are compared")
         if self.peer_python and not Path(self.peer_python).is_file():
             raise InputError(f"--peer-python {self.peer_python}: no such file")
         if self.sample < 0:
             raise InputError(f"--sample {self.sample}: expected 0 or more")
 
     def chosen(self) -> list[str]:
+        """The systems to measure."""
         if self.systems:
             return self.systems.split(",")
         peers = IN_PEER_PYTHON if self.peer_python and self.setting.method != "generate" else ()
@@ -67,7 +68,7 @@ class ScoringConfig:
 
 
 def benchmark(config: ScoringConfig) -> None:
-    """Measure, print a table, and all of it as one line of JSON."""
+    """Measure, and print a table and all results as one line of JSON."""
     result = measure(config.setting, config.chosen(), config.peer_python, config.sample)
     systems = result["systems"]
     if "naive" in systems and "transformers" in systems:
@@ -78,7 +79,7 @@ def benchmark(config: ScoringConfig) -> None:
 
 
 def table(result: dict[str, Any]) -> str:
-    """One screen."""
+    """The table, with notes."""
     lines = [
         "{method}, {params} in {dtype}, {label_words} label words, k = {k}, best of {repeats}; {date}".format(**result),
         "{machine}, {threads} threads, torch {torch}, commit {commit}".format(**result),
@@ -104,7 +105,7 @@ def table(result: dict[str, Any]) -> str:
             lines.append(f"{system}: {', '.join(filter(None, notes))}")
     lines.append(f"product: {result['fraction_of_limit']:.2f} of the limit")
     if "naive_is_fair" in result:
-        verdict = "fair" if result["naive_is_fair"] else "a straw man"
+        verdict = "fair" if result["naive_is_fair"] else "unfair"
         lines.append(f"naive takes {result['naive_over_transformers']:.2f} x the time of transformers: {verdict}")
     return "\n".join(lines)
 

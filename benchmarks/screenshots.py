@@ -1,4 +1,4 @@
-"""Pictures of a report: light, dark, on a phone, and of its first summary, which contains no texts of examples.
+"""Takes pictures of a report: light, dark, on a phone, and of its first summary, which contains no texts of examples.
 
 python benchmarks/screenshots.py --report report.html --output_dir screenshots
 
@@ -28,7 +28,7 @@ from preprocess.files import PathFlag, write_bytes
 
 WIDE, NARROW = 1400, 400  # pixels
 HIGHEST = 16_000  # pixels, limit of Chromium
-COLOURS = 256  # of the summary, which makes it a third as large
+COLOURS = 256  # in the picture of the summary, which makes it a third as large
 READY = "return document.querySelector('#list > li') !== null"
 SUMMARY = """
 const section = document.querySelector("section.set"), figures = section.querySelector(".figures");
@@ -73,16 +73,16 @@ def picture(browser: Browser, top: float, width: float, height: float, colours: 
     """A part of the page as PNG.
 
     Args:
-        colours: Largest number of colours; 0: no limit.
+        colours: Maximum number of colours; 0: no limit.
     """
     clip = {"x": 0, "y": top, "width": width, "height": height, "scale": 1}
     shot = browser.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip})
     content = base64.b64decode(shot["data"])
     if not colours:
         return content
-    made = io.BytesIO()
-    Image.open(io.BytesIO(content)).convert("RGB").quantize(colours, dither=0).save(made, "PNG", optimize=True)
-    return made.getvalue()
+    reduced = io.BytesIO()
+    Image.open(io.BytesIO(content)).convert("RGB").quantize(colours, dither=0).save(reduced, "PNG", optimize=True)
+    return reduced.getvalue()
 
 
 def write(config: ScreenshotsConfig, name: str, content: bytes) -> None:

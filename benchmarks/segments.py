@@ -41,8 +41,8 @@ class SegmentsConfig:
 
     Args:
         model: A run folder of run_finetune_layoutlmv3.py --dataset funsd.
-        dataset_path: FUNSD, as its own folders hold it.
-        split: Whose forms are scored.
+        dataset_path: Folder of FUNSD in its original format.
+        split: Split to score.
     """
 
     model: PathFlag = "runs/funsd"
@@ -51,7 +51,7 @@ class SegmentsConfig:
 
 
 def measure(config: SegmentsConfig) -> None:
-    """Print accuracy of words and F1 of entities for each kind of boxes."""
+    """Print word accuracy and entity F1 for each kind of boxes."""
     quiet_libraries()
     base = load_classifier(model_folder(config.model))
     gold = read(config, SEGMENT)
@@ -72,19 +72,20 @@ def measure(config: SegmentsConfig) -> None:
 
 
 def read(config: SegmentsConfig, boxes: str) -> list[Page]:
+    """The pages of the split, with segment boxes or word boxes."""
     source = source_of("funsd", config.dataset_path, boxes=boxes)
     return list(source.read(config.dataset_path, config.split, "--dataset_path", True))
 
 
 def with_segments(page: Page) -> Page:
-    """The words with the boxes of their segments, as prediction makes them."""
+    """The page with segment boxes, as in prediction."""
     boxes = segment_boxes([block.box for block in page.blocks], (1000.0, 1000.0), image_size(page.image, ""))
     blocks = [replace(block, box=box) for block, box in zip(page.blocks, boxes, strict=True)]
     return replace(page, blocks=blocks)
 
 
 def in_lines(page: Page) -> Page:
-    """The words as OCR finds them: the file has them entity after entity."""
+    """The page with its words in line order, as from OCR; the file lists them entity by entity."""
     width, height = image_size(page.image, "")
     boxes = [(x0 * width, y0 * height, x1 * width, y1 * height) for x0, y0, x1, y1 in (b.box for b in page.blocks)]
     order = [word for segment in segments(boxes) for word in segment]
@@ -92,7 +93,12 @@ def in_lines(page: Page) -> Page:
 
 
 def score(base: LayoutBase, pages: Sequence[Page], forms: Sequence[Page]) -> dict[str, float]:
-    """The metrics of the words, in whatever order they were read, in that of the forms."""
+    """The metrics of the words.
+
+    Args:
+        pages: The pages as the model reads them, with words in any order.
+        forms: The pages with words in the order of the file, which entity F1 needs.
+    """
     reading, label_words = page_reading(base.model.config), tuple(base.model.config.id2label.values())
     options = LayoutLMv3Config(max_length=reading.max_length, stride=reading.stride)
     images = np.stack([pixels(base.processor.image_processor, open_image(page.image, page.place)) for page in pages])

@@ -5,7 +5,7 @@
     it reads                 it answers, a line of JSON each
     FOLDER/workload.json     {"threads", "note"} when the system is loaded and warm
     a line                   {"seconds", "tokens"} of one run over all requests
-    the end of its input     {"peak_bytes", "before_bytes"}, after FOLDER/SYSTEM.json is written: what the last run gave
+    the end of its input     {"peak_bytes", "before_bytes"}, after the results of the last run are in FOLDER/SYSTEM.json
 
 It imports nothing of the project, because the peers' interpreter imports it too.
 """
@@ -27,13 +27,13 @@ WARM_UP = 16  # requests
 
 
 class Process:
-    """This process: what it was given, and its answers."""
+    """This process: its workload and its answers."""
 
     def __init__(self) -> None:
         folder, self.system = sys.argv[1:]
         self.folder = Path(folder)
         self.answers = os.fdopen(os.dup(1), "w")
-        os.dup2(2, 1)  # what a library prints must not stand between the answers
+        os.dup2(2, 1)  # output of libraries must not mix with the answers
         self.workload: dict[str, Any] = json.loads((self.folder / "workload.json").read_text())
 
     @property
@@ -45,6 +45,7 @@ class Process:
         return getattr(torch, self.workload["dtype"])
 
     def answer(self, **facts: Any) -> None:
+        """Write an answer, one line of JSON."""
         print(json.dumps(facts), file=self.answers, flush=True)
 
     def serve(
@@ -53,33 +54,51 @@ class Process:
         """Answer until the input ends.
 
         Args:
-            run: Requests to results, one each.
-            requests: All of them.
-            embedding: Every token that the model computes passes it once: there they are counted.
-            note: How the system was set up.
+            run: Maps requests to results, one each.
+            requests: All requests.
+            embedding: The embedding layer, at which computed tokens are counted.
+            note: A note on the setup of the system.
         """
-        fed = [0]
-
-        def count(_: torch.nn.Module, arguments: tuple) -> None:
-            fed[0] += arguments[0].numel()
-
-        embedding.register_forward_pre_hook(count)
+        fed = TokenCounter(embedding)
         reset_peak()
         before = peak_bytes()
         run(requests[:WARM_UP])
         self.answer(threads=torch.get_num_threads(), note=note)
         results: Sequence = []
         for _ in sys.stdin:
-            fed[0] = 0
-            synchronize()
-            begin = time.perf_counter()
-            results = run(requests)
-            synchronize()
-            self.answer(seconds=time.perf_counter() - begin, tokens=fed[0])
+            results, facts = timed(run, requests, fed)
+            self.answer(**facts)
         peak = peak_bytes()
-        plain = [result.tolist() if isinstance(result, torch.Tensor) else list(result) for result in results]
-        (self.folder / f"{self.system}.json").write_text(json.dumps(plain))
+        self.write(self.system, results)
         self.answer(peak_bytes=peak, before_bytes=before)
+
+    def write(self, name: str, results: Sequence) -> None:
+        """Write results, one for each request, to FOLDER/NAME.json."""
+        plain = [result.tolist() if isinstance(result, torch.Tensor) else list(result) for result in results]
+        (self.folder / f"{name}.json").write_text(json.dumps(plain))
+
+
+class TokenCounter:
+    """Counts the tokens that pass an embedding: each token that a model computes passes it once."""
+
+    def __init__(self, embedding: torch.nn.Module):
+        self.tokens = 0
+        embedding.register_forward_pre_hook(self.count)
+
+    def count(self, _: torch.nn.Module, arguments: tuple) -> None:
+        self.tokens += arguments[0].numel()
+
+
+def timed(
+    run: Callable[[Sequence], Sequence], requests: Sequence, fed: TokenCounter
+) -> tuple[Sequence, dict[str, float]]:
+    """The results of one run, and its seconds and tokens."""
+    fed.tokens = 0
+    synchronize()
+    begin = time.perf_counter()
+    results = run(requests)
+    synchronize()
+    return results, {"seconds": time.perf_counter() - begin, "tokens": fed.tokens}
 
 
 def synchronize() -> None:
@@ -88,7 +107,7 @@ def synchronize() -> None:
 
 
 def reset_peak() -> None:
-    """Forget the peak so far and give back what was freed: loading holds the weights twice for a moment."""
+    """Reset the peak and release freed memory, because loading temporarily holds the weights twice."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
@@ -96,7 +115,7 @@ def reset_peak() -> None:
     elif sys.platform == "linux":
         if hasattr(library := ctypes.CDLL(None), "malloc_trim"):
             library.malloc_trim(0)
-        with contextlib.suppress(OSError):  # not every kernel has it
+        with contextlib.suppress(OSError):  # not every kernel supports it
             Path("/proc/self/clear_refs").write_text("5")
 
 

@@ -1,4 +1,4 @@
-"""The prompts of a benchmark as token ids: AG News, made and encoded by the product's own code."""
+"""The prompts of a benchmark as token ids: AG News, prepared and encoded by the product's own code."""
 
 import contextlib
 import io
@@ -23,7 +23,7 @@ from preprocess.prompts import Prompt, read_prompts
 
 METHODS = ("direct", "channel", "generate")
 MAX_GEN_LEN = 8
-UNLIMITED = 2**20  # tokens: no text is cut
+UNLIMITED = 2**20  # tokens, so that no text is cut
 TOPICS = (  # label words
     "World Sports Business Science Politics Health Music Art Travel Food Weather History Law Education "
     "Religion Fashion Energy Finance Medicine Technology Farming Crime War Peace Family Nature Animals Space "
@@ -40,12 +40,12 @@ class Setting:
 
     Args:
         method: direct, channel or generate (greedy, 8 tokens).
-        params: Model shape: 1M, 15M, 134M, 1B, 7B or 13B, with random weights.
+        params: Model shape: 1M, 15M, 134M, 1B, 7B, 8B or 13B, with random weights.
         dtype: float32, bfloat16 or float16.
         device: cpu or cuda.
         examples: Number of examples, the first of AG News' test split.
         k: Demonstrations of each class.
-        labels: Number of label words, 2 to 64 topics from a list; 0 uses AG News' own four.
+        labels: Number of label words, 2 to 64 topics from a list; 0 uses the four of AG News.
         seed: Random seed of the weights.
         repeats: Runs of each system, in turn; the fastest counts.
         data: Folder with ag_news/ and llama_tokenizer/tokenizer.model.
@@ -73,7 +73,7 @@ class Setting:
             if value < low or (high is not None and value > high):
                 raise InputError(f"--{flag} {value}: expected {low} {'or more' if high is None else f'to {high}'}")
         if self.labels == 1:
-            raise InputError("--labels 1: expected 2 or more, or 0 for AG News' own")
+            raise InputError("--labels 1: expected 2 or more, or 0 for those of AG News")
         if self.device == "cuda" and not torch.cuda.is_available():
             raise InputError("--device cuda: there is no CUDA device here")
 
@@ -83,16 +83,20 @@ class Setting:
 
 
 def make_workload(setting: Setting, folder: Path, sample: int) -> dict[str, Any]:
-    """All that the processes are given; see serve.py.
+    """The input of the processes; see serve.py.
 
     Args:
-        folder: For the prompt file.
-        sample: Examples that the systems other than the product are given; 0: all.
+        folder: Folder for the prompt file.
+        sample: Number of examples for the systems other than the product; 0: all.
 
     Raises:
-        InputError: The data is not there.
+        InputError: The data is missing.
     """
-    prompts = make_prompts(setting, folder)
+    return workload_of(setting, make_prompts(setting, folder), folder, sample)
+
+
+def workload_of(setting: Setting, prompts: Sequence[Prompt], folder: Path, sample: int) -> dict[str, Any]:
+    """The same for prompts that are there; `folder` is named in messages."""
     tokenizer = Tokenizer(setting.tokenizer_path)
     encoded = encode(prompts, setting.method, tokenizer, UNLIMITED, folder)
     requests = [request for example in encoded.requests for request in example]
@@ -116,11 +120,11 @@ def make_workload(setting: Setting, folder: Path, sample: int) -> dict[str, Any]
 
 
 def make_prompts(setting: Setting, folder: Path) -> list[Prompt]:
-    """The prompt file of AG News with the demonstrations of the original's own prompt."""
+    """The prompts of AG News with the demonstrations of the original system."""
     data = Path(setting.data)
     for needed in (data / "ag_news", setting.tokenizer_path):
         if not needed.exists():
-            raise InputError(f"{needed}: not there; AG News and LLaMA's tokenizer are needed (--data)")
+            raise InputError(f"{needed}: missing; AG News and LLaMA's tokenizer are needed (--data)")
     path = folder / "inputs.json"
     examples = ExampleOptions(str(data / "ag_news"), limit=setting.examples)
     options = PromptOptions(str(path), setting.k, examples=examples)
@@ -135,10 +139,10 @@ def make_prompts(setting: Setting, folder: Path) -> list[Prompt]:
 
 
 def split_texts(prompts: Sequence[Prompt], method: str) -> dict[str, Any]:
-    """The same prompts for a system that takes text: what all begin with, up to a space, what follows it, completions.
+    """The prompts as text: their common prefix up to a space, the rest of each prompt, and the completions.
 
-    direct: one prompt an example, the label words as completions. channel: one prompt a label word, one completion an
-    example.
+    direct: one prompt per example, the label words as completions. channel: one prompt per label word, one completion
+    per example.
     """
     words = prompts[0].label_words
     if method == "direct":

@@ -87,7 +87,7 @@ def is_made(folder: Path, record: dict[str, str]) -> bool:
 
 
 def read_model(metadata: Metadata, folder: Path, dtype: torch.dtype) -> PreTrainedModel:
-    """The model with its weights. It is built anew, because a model opened from GGUF cannot be saved."""
+    """The model with its weights. A new model is built, because a model opened from GGUF cannot be saved."""
     config = read_config(metadata)
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config, dtype=dtype, trust_remote_code=False)
@@ -138,5 +138,5 @@ def describe(folder: Path, model: PreTrainedModel, dtype: str) -> str:
     return (
         f"{folder}: {type(model).__name__}, {config.num_hidden_layers} layers, dim {config.hidden_size},"
         f" {config.num_attention_heads} heads, vocabulary {config.vocab_size},"
-        f" {model.num_parameters() / 1e6:.1f}M parameters in {dtype}, {size / 1e6:.0f} MB; it opens"
+        f" {model.num_parameters() / 1e6:.1f}M parameters in {dtype}, {size / 1e6:.0f} MB; it loads correctly"
     )

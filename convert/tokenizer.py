@@ -23,7 +23,7 @@ WHOLE_WORDS = {
     "pixtral",
     "tekken",
 }  # a piece in the vocabulary is a token
-BOS_UNLESS_SAID = {"llama3", "llama-v3", "llama-bpe"}
+BOS_BY_DEFAULT = {"llama3", "llama-v3", "llama-bpe"}
 ROLES = {"bos": "bos", "eos": "eos", "unk": "unknown", "pad": "padding"}
 CONTROL, USER_DEFINED = 3, 4  # token types
 
@@ -51,7 +51,7 @@ def read_tokenizer(metadata: Metadata, folder: Path, name: str) -> PreTrainedTok
     ids = {role: metadata.get(f"tokenizer.ggml.{key}_token_id") for role, key in ROLES.items()}
     return PreTrainedTokenizerFast(
         tokenizer_object=backend,
-        add_bos_token=metadata.get("tokenizer.ggml.add_bos_token", model == "llama" or pre in BOS_UNLESS_SAID),
+        add_bos_token=metadata.get("tokenizer.ggml.add_bos_token", model == "llama" or pre in BOS_BY_DEFAULT),
         chat_template=metadata.get("tokenizer.chat_template"),
         clean_up_tokenization_spaces=False,
         **{f"{role}_token": tokens[place] for role, place in ids.items() if place is not None},

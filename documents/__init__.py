@@ -1,4 +1,4 @@
-"""Document pages as model inputs, and these models, shared by fine-tuning and pre-training.
+"""Document pages as model input, and what fine-tuning and pre-training share of these models.
 
     sources.py      selects the reader of a data set
     forms.py        forms with words and entities: FUNSD, XFUND, CORD
@@ -9,7 +9,7 @@
     prepared.py     pages and images of a run, cached on disk
     words.py        words of a page from OCR
     pretrained.py   opens --model with transformers
-    layoutlmv3.py   LayoutLMv3: its processor, its pixels, trainable biases
+    layoutlmv3.py   LayoutLMv3: processor, input pixels, trainable biases
     chunks.py       pages -> chunks of tokens, with the position at which each block is classified
 
 Requires the packages of requirements-finetune.txt.

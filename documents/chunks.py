@@ -42,7 +42,7 @@ class Chunk:
     words: list[int] | None = None
 
     def segments(self) -> list[int]:
-        """Of each token the segment, SPECIAL for a special token: the words that share a box."""
+        """The segment of each token, which consists of the words with the same box; SPECIAL for special tokens."""
         numbers: dict[Box, int] = {}
         pairs = zip(self.words, self.boxes, strict=True)
         return [SPECIAL if word == SPECIAL else numbers.setdefault(box, len(numbers)) for word, box in pairs]
@@ -65,14 +65,14 @@ class Encoded:
     def rows(self) -> list[dict[str, Any]]:
         """Chunks as dictionaries for the model; the label of positions without a block is IGNORED."""
         place = {word: number for number, word in enumerate(self.label_words)}
-        made = []
+        rows = []
         for chunk in self.chunks:
             labels = [IGNORED] * len(chunk.input_ids)
             for position, block in chunk.reads:
                 labels[position] = place[self.blocks[block].label_word]
             row = {"input_ids": chunk.input_ids, "labels": labels}
-            made.append(row if chunk.boxes is None else row | {"bbox": chunk.boxes, "image": chunk.image})
-        return made
+            rows.append(row if chunk.boxes is None else row | {"bbox": chunk.boxes, "image": chunk.image})
+        return rows
 
     def first(self, limit: int) -> "Encoded":
         """The first `limit` blocks, with their whole pages as context; 0 keeps all."""

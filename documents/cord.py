@@ -1,4 +1,4 @@
-"""CORD (Park et al. 2019) as the hub has it: rows of an image and its annotation, JSON in the column ground_truth."""
+"""CORD (Park et al. 2019) in the hub's format: rows of an image and its annotation, JSON in the column ground_truth."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -19,14 +19,14 @@ SPLITS = ("train", "validation", "test")
 
 
 def cord_source(path: str, unit: Unit, boxes: str) -> Source | None:
-    """The receipts of rows at a path, with the label words that they use; None where the rows are others.
+    """The receipts at a path, with the label words that they use; None if its rows are not receipts.
 
     Args:
-        unit: Of the boxes.
-        boxes: As of `forms_source`.
+        unit: Unit of the boxes.
+        boxes: As for `forms_source`.
 
     Raises:
-        InputError: A row that is no receipt.
+        InputError: A row is not a receipt.
     """
     first = find_table(path, "train") or find_table(path, "test")
     if first is None or not has_annotation(first):
@@ -42,15 +42,15 @@ def cord_source(path: str, unit: Unit, boxes: str) -> Source | None:
 
 
 def has_annotation(table: Table) -> bool:
-    """By what is known of the columns, else by the first row."""
+    """Whether a table has the column, judged by its declared columns or else by its first row."""
     return ANNOTATION in (table.features() or next(table.rows(), {}))
 
 
 def receipt(row: dict[str, Any], number: int, place: str, flag: str) -> Form:
-    """The lines of a row.
+    """The lines of the receipt in a row.
 
     Raises:
-        InputError: No JSON, or nothing of CORD in it.
+        InputError: The annotation is not JSON, or not in CORD's format.
     """
     raw = row.get(ANNOTATION)
     content = parse_json(raw, place, flag) if isinstance(raw, str) else None
@@ -69,7 +69,7 @@ def read_receipts(
     flag: str,
     images: bool,
 ) -> Iterator[Page] | None:
-    """The receipts of a split; None where there is no such split."""
+    """The receipts of a split; None if there is no such split."""
     table = find_table(path, split, flag)
     if table is None:
         return None

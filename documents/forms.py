@@ -76,7 +76,7 @@ def forms_source(path: str, unit: Unit, boxes: str) -> Source:
     repairs: Counter[str] = Counter()
     label_words, name = survey(path)
     read = partial(read_forms, label_words, unit, boxes, repairs)
-    # CORD's receipts are numbered in each split anew
+    # CORD numbers receipts within each split
     return Source(name, label_words, read, path, name, named=name != "cord", repairs=repairs)
 
 
@@ -95,12 +95,12 @@ def survey(path: str) -> tuple[tuple[str, ...], str]:
 
 
 def tags_of(form: Form) -> set[str]:
-    """What the labels of a form are called in IOB tags."""
+    """The names of a form's labels in IOB tags."""
     return {tag_of(label) for label, _, _ in form.entities if isinstance(label, str) and label.strip()}
 
 
 def iob_words(tags: set[str]) -> tuple[str, ...]:
-    """The label words of these tags; FUNSD's where these are enough."""
+    """The label words for these tags; FUNSD's if these suffice."""
     if not (named := tags - {"O"}) - {word[2:] for word in FUNSD_WORDS[1:]}:
         return FUNSD_WORDS
     return ("O", *(f"{part}-{label}" for label in sorted(named) for part in "BI"))

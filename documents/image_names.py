@@ -32,7 +32,7 @@ def find_image(folder: Path, name: str) -> str | None:
     return None
 
 
-def files_meant(name: str) -> list[str]:
+def file_names_of(name: str) -> list[str]:
     """Possible file names of the image that an export calls `name`, with and without an upload's prefix."""
     names = []
     for written in dict.fromkeys((name, unquote(name))):
@@ -43,5 +43,5 @@ def files_meant(name: str) -> list[str]:
 
 
 def is_named(name: str, file_name: str) -> bool:
-    """Whether an export's `name` means an image file."""
-    return file_name in files_meant(name)
+    """Whether an export's `name` refers to an image file."""
+    return file_name in file_names_of(name)

@@ -85,7 +85,7 @@ def decoded(image: Any, place: str, use: Callable[[Image.Image], T]) -> T:
 
 
 def quiet_open(file: Any) -> Image.Image:
-    """Without Pillow's warning of many pixels, for which there is a line of our own."""
+    """Open an image without Pillow's warning about many pixels, which are reported as an InputError."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         return Image.open(file)

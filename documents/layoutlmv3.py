@@ -1,5 +1,5 @@
-"""transformers' LayoutLMv3 as every system here has it: its processor without OCR, the pixels that it reads, biases
-that train, a small random one, activations that are computed twice."""
+"""What all systems here share of transformers' LayoutLMv3: its processor without OCR, its input pixels, trainable
+biases, a small random model, gradient checkpointing."""
 
 import os
 import tempfile
@@ -30,16 +30,16 @@ RANDOM_SHAPE = {
     "intermediate_size": 256,
     "num_hidden_layers": 3,
     "num_attention_heads": 4,
-    "max_position_embeddings": 514,  # 512 tokens: positions begin after that of padding, which is 1
+    "max_position_embeddings": 514,  # 512 tokens: positions start after that of padding, which is 1
     "type_vocab_size": 1,
 }
 RANDOM_VOCABULARY = 2000
 SPECIAL_TOKENS = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")  # RoBERTa's order
-BYTES = 256  # a byte-level vocabulary has them all
+BYTES = 256  # minimum size of a byte-level vocabulary
 
 
 class TrainableBiasEncoder(LayoutLMv3Encoder):
-    """The encoder with relative-position biases that train: transformers computes the same under no_grad."""
+    """The encoder with trainable relative-position biases, which transformers computes under no_grad."""
 
     def _cal_1d_pos_emb(self, position_ids: Tensor) -> Tensor:
         return self.bias(self.rel_pos_bias, position_ids, self.max_rel_pos)
@@ -49,10 +49,13 @@ class TrainableBiasEncoder(LayoutLMv3Encoder):
         return x + self.bias(self.rel_pos_y_bias, bbox[:, :, 3], self.max_rel_2d_pos)
 
     def bias(self, table: nn.Linear, positions: Tensor, reach: int) -> Tensor:
-        """(B, H, N, N), of each pair of positions (B, N), from a weight (H, bins); buckets end at a distance of reach.
+        """The bias (B, H, N, N) of each pair of positions (B, N), from a weight (H, bins).
 
-        A bucket for each difference instead of each pair, and a lookup for each head: with F.embedding over pairs a
-        step of a small model on a CPU takes half as long again.
+        Buckets are computed for differences instead of pairs, and looked up for each head: with F.embedding over
+        pairs, a step of a small model on a CPU takes 1.5 times as long.
+
+        Args:
+            reach: Distance from which on all pairs share the last bucket.
         """
         differences = torch.arange(-reach, reach + 1, device=positions.device)
         buckets = self.relative_position_bucket(differences, num_buckets=table.in_features, max_distance=reach)
@@ -61,10 +64,10 @@ class TrainableBiasEncoder(LayoutLMv3Encoder):
 
 
 def load_image_processor(model: str) -> LayoutLMv3ImageProcessorPil:
-    """Without OCR, whatever its file says; images of the size for which the model has positions.
+    """The image processor of a model, always without OCR and with the image size of the model's positions.
 
     Raises:
-        InputError: Not there, damaged, or not of a LayoutLMv3.
+        InputError: The model does not exist, is damaged, or is not a LayoutLMv3.
     """
     if model == RANDOM:
         return LayoutLMv3ImageProcessorPil(apply_ocr=False)
@@ -77,16 +80,16 @@ def load_processor(model: str) -> LayoutLMv3Processor:
     """The processor of a hub id or of a folder, without OCR.
 
     Raises:
-        InputError: Not there, damaged, not of a LayoutLMv3, or a tokenizer that does not fit the model.
+        InputError: The model does not exist, is damaged, is not a LayoutLMv3, or has a tokenizer that does not fit.
     """
     image_processor, config = load_image_processor(model), read_config(model, KIND)
     with one_line(model):
         tokenizer = LayoutLMv3Tokenizer.from_pretrained(model)
-    # transformers makes a tokenizer of nothing where files lack it
+    # without tokenizer files, transformers creates an empty tokenizer
     if not BYTES < len(tokenizer) <= config.vocab_size:
         raise InputError(
-            f"--model {model}: a tokenizer of {len(tokenizer)} tokens, "
-            f"expected more than {BYTES} and at most the model's {config.vocab_size}"
+            f"--model {model}: its tokenizer has {len(tokenizer)} tokens, "
+            f"expected more than {BYTES} and at most {config.vocab_size}, as the model has"
         )
     return LayoutLMv3Processor(image_processor, tokenizer)
 
@@ -97,26 +100,28 @@ def backbone(model: PreTrainedModel) -> LayoutLMv3Model:
 
 
 def train_biases(model: PreTrainedModel) -> None:
-    """Put a TrainableBiasEncoder in the encoder's place, with its very weights."""
+    """Replace the encoder by a TrainableBiasEncoder with the same weights."""
     inner = backbone(model)
     plain = inner.encoder
-    with torch.device("meta"):  # neither memory nor random numbers
+    with torch.device("meta"):  # uses neither memory nor random numbers
         encoder = TrainableBiasEncoder(model.config)
     encoder.load_state_dict(plain.state_dict(), assign=True)
     inner.encoder = encoder.train(plain.training)
 
 
 def checkpoint_gradients(model: PreTrainedModel) -> None:
-    """Compute the activations of each layer twice rather than hold them; transformers has the layers for it, and no
-    switch."""
+    """Recompute the activations of each layer in the backward pass instead of storing them.
+
+    transformers' layers support it, but its LayoutLMv3 has no switch.
+    """
     for layer in backbone(model).encoder.layer:
         layer._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)
         layer.gradient_checkpointing = True
 
 
-def chunk_length(model: PreTrainedModel, processor: LayoutLMv3Processor, asked: int) -> int:
-    """Tokens of a chunk: `--max_length`, or what the model takes."""
-    return min(asked, model.config.max_position_embeddings - processor.tokenizer.pad_token_id - 1)
+def chunk_length(model: PreTrainedModel, processor: LayoutLMv3Processor, max_length: int) -> int:
+    """Tokens in a chunk: `--max_length`, or the model's maximum if that is less."""
+    return min(max_length, model.config.max_position_embeddings - processor.tokenizer.pad_token_id - 1)
 
 
 def make_random(
@@ -127,14 +132,14 @@ def make_random(
     tokenizer: LayoutLMv3Tokenizer | None = None,
     **more: Any,
 ) -> None:
-    """A random LayoutLMv3 with its processor.
+    """Save a random LayoutLMv3 with its processor.
 
     Args:
-        make: The model of a configuration.
-        texts: A byte-level tokenizer is trained on them, where none is given.
-        folder: It is saved there.
-        shape: Of the configuration, with the size of the vocabulary; default small.
-        more: Of the configuration.
+        make: Creates the model of a configuration.
+        texts: Training texts of a byte-level tokenizer, if `tokenizer` is None.
+        folder: The folder to save to.
+        shape: The shape in the configuration, including the size of the vocabulary; default small.
+        more: Other entries of the configuration.
     """
     if tokenizer is None:
         untrained = LayoutLMv3Tokenizer(vocab={token: number for number, token in enumerate(SPECIAL_TOKENS)})
@@ -145,13 +150,13 @@ def make_random(
         LayoutLMv3Processor(load_image_processor(RANDOM), tokenizer).save_pretrained(scratch)
         make(config).save_pretrained(scratch)
         seal(Path(scratch))
-        # config.json last: where it is, the folder is whole
+        # config.json comes last: it marks the folder as complete
         for path in sorted(Path(scratch).iterdir(), key=lambda path: path.name == "config.json"):
             os.replace(path, folder / path.name)
 
 
 def pixels(image_processor: LayoutLMv3ImageProcessorPil, image: Image.Image) -> np.ndarray:
-    """What the model sees of an image of any mode, uint8 (3, S, S): resized, neither rescaled nor normalised."""
+    """The model's input pixels of an image of any mode, uint8 (3, S, S): resized, not yet rescaled or normalised."""
     return image_processor(to_rgb(image), do_rescale=False, do_normalize=False)["pixel_values"][0]
 
 

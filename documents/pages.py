@@ -30,7 +30,8 @@ class PageOptions:
         dataset_path: A hub id, or a folder of the data set; default the data set on the hub.
         train_path: Folder of the train pages; default the train split of the data set.
         train_pages: Number of train pages, the first in order; 0 uses all.
-        validation_split: Split that selects the best checkpoint; default a part of the train pages.
+        validation_split: Split that selects the best checkpoint; default a part of the train pages, or the test pages
+            if there is only one train page.
         validation_fraction: That part, between 0 and 1.
         test_split: Split to predict. Its pages are excluded from training, unless it is the train split itself.
         limit: Classify only the first N test blocks, like --limit of preprocessing; 0 classifies all.
@@ -116,6 +117,7 @@ class Splits:
     repairs: dict[str, int]
 
     def by_name(self) -> dict[str, list[Page]]:
+        """The pages of each split."""
         return {"train": self.train, "validation": self.validation, "test": self.test}
 
 
@@ -172,9 +174,12 @@ def read_splits(options: PageOptions, seed: int, source: Source, keep: Keep | No
             require_pages(
                 train, options.train_path or path, "train", "--train_path", " besides those of test and validation"
             )
-    else:
-        train, validation = hold_out(train, options.validation_fraction, seed)
     tests = limited(test.pages, options.limit, whole=keep is not None)
+    if not chosen and len(train) > 1:
+        train, validation = hold_out(train, options.validation_fraction, seed)
+    elif not chosen:
+        validation = tests
+        print(f"one train page with text: the checkpoint is chosen on the {tested} pages (--validation_split)")
     return Splits(train, validation, tests, dict(test.dropped), leaked, blank, dict(source.repairs))
 
 

@@ -15,16 +15,16 @@ from documents.pages import Keep, Splits
 from preprocess.blocks import Block, Page
 from preprocess.errors import InputError
 from preprocess.files import read_json, write_bytes
-from preprocess.seals import MEND, hash_of
+from preprocess.seals import CHANGED, hash_of
 
 
 def prepare(
     read: Callable[[Keep], Splits], image_processor: LayoutLMv3ImageProcessorPil, folder: Path
 ) -> tuple[Splits, ImageFile]:
-    """The pages, with indices as images, and the images.
+    """Read the pages, or their cached copy; returns pages whose `image` is an index, and the images.
 
     Args:
-        read: Reads the pages, each converted by the given function.
+        read: Reads the pages and converts each with the function that it is given.
     """
     images = ImageFile(folder / "prepared.images", image_processor.size["height"])
     path = folder / "prepared.json"
@@ -42,10 +42,12 @@ def prepare(
 
 
 def encoded(content: dict[str, Any]) -> bytes:
+    """JSON in UTF-8; lone surrogates, which a text may contain, are kept."""
     return json.dumps(content, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
 def sha256(content: dict[str, Any]) -> str:
+    """The hash of the encoded content."""
     return hashlib.sha256(encoded(content)).hexdigest()
 
 
@@ -53,15 +55,15 @@ def read_prepared(path: Path, images: ImageFile) -> Splits:
     """The pages that `prepare` wrote.
 
     Raises:
-        InputError: One of the two files is another one.
+        InputError: One of the two files has changed.
     """
     whole = read_json(path, "--output_dir")
     keys = ("images_sha256", "splits")
     content = {key: whole[key] for key in keys if key in whole} if isinstance(whole, dict) else {}
     if not content or sha256(content) != whole.get("sha256"):
-        raise InputError(f"{path}: {MEND}")
+        raise InputError(f"{path}: {CHANGED}")
     if not images.path.is_file() or hash_of(images.path) != content["images_sha256"]:
-        raise InputError(f"{images.path}: {MEND}")
+        raise InputError(f"{images.path}: {CHANGED}")
     stored = content["splits"]
     for split in ("train", "validation", "test"):
         stored[split] = [

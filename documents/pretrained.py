@@ -28,7 +28,7 @@ def read_config(model: str, kind: str, flag: str = "--model") -> PretrainedConfi
         InputError: The model is missing, damaged, of another kind, or needs its own code.
     """
     if not Path(model).is_dir() and not HUB_ID.fullmatch(model):
-        raise InputError(f"{model}: no such folder, and no id of the hub ({flag})")
+        raise InputError(f"{model}: neither a folder nor an id of the hub ({flag})")
     if Path(model).is_dir() and not (Path(model) / "config.json").is_file():
         raise InputError(f"{model}: no config.json in it ({flag})")
     refuse_code(model, flag)
@@ -54,8 +54,8 @@ def refuse_code(model: str, flag: str = "--model") -> None:
     for name, content in settings.items():
         if isinstance(content, dict) and "auto_map" in content:
             raise InputError(
-                f"{flag} {model}: {name} names Python code of its own (auto_map); no code of a model is run:"
-                " expected one that transformers knows by itself"
+                f"{flag} {model}: {name} names Python code (auto_map), which is never run;"
+                " expected a model that transformers supports"
             )
 
 
@@ -74,7 +74,7 @@ def is_classifier(model: str, config: PretrainedConfig, architecture: str, label
     """
     labels = labels_of(config, architecture)
     if labels is not None and labels != list(label_words):
-        raise InputError(f"--model {model}: classifies {', '.join(labels)}; the data have {', '.join(label_words)}")
+        raise InputError(f"--model {model}: classifies {', '.join(labels)}; the data set has {', '.join(label_words)}")
     return labels is not None
 
 
@@ -90,7 +90,7 @@ def check_weights(model: str, missing: Iterable[str], head: str, flag: str = "--
     """
     lost = sorted(name for name in missing if not (head and name.startswith(head)))
     if lost:
-        raise InputError(f"{flag} {model}: {len(lost)} weights are not there, such as {lost[0]}")
+        raise InputError(f"{flag} {model}: {len(lost)} weights are missing, such as {lost[0]}")
 
 
 def label_options(label_words: Sequence[str]) -> dict[str, dict]:
@@ -100,7 +100,7 @@ def label_options(label_words: Sequence[str]) -> dict[str, dict]:
 
 @contextmanager
 def one_line(model: str, flag: str = "--model") -> Iterator[None]:
-    """transformers without its remarks, such as on a head that is not there, and with errors of one line."""
+    """Silence transformers' notices, such as on a missing head, and report its errors in one line."""
     verbosity = transformers.logging.get_verbosity()
     transformers.logging.set_verbosity_error()
     try:

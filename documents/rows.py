@@ -21,7 +21,7 @@ from preprocess.sources import Table, find_table
 from preprocess.units import PIXELS, Unit
 
 COLUMNS = ("id", "tokens", "bboxes", "ner_tags")
-WORDS = "words"  # what CORD calls its tokens
+WORDS = "words"  # name of the tokens in CORD
 
 
 @dataclass(frozen=True)

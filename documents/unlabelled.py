@@ -1,8 +1,8 @@
-"""Pages without labels, to pre-train on: images with words and boxes of any data set here, no class looked at.
+"""Pages without labels for pre-training: images with words and boxes of any supported data set; labels are not read.
 
-doclaynet, docbank    cells of text, or tokens; regions are not looked at either
+doclaynet, docbank    text cells or tokens; regions are not read either
 funsd, annotations    words of forms, rows of annotated images
-pages                 a folder of images, each with the words that OCR has found in a JSON file of its name
+pages                 a folder of images, each with its words from OCR in a JSON file of the same name
 """
 
 from collections import Counter
@@ -32,21 +32,21 @@ from preprocess.units import PIXELS, THOUSANDTHS, check_unit, unit_of
 
 DATASETS = ("doclaynet", "docbank", "funsd", "annotations", "pages")
 FLAG = "--dataset_path"
-ALL_SPLITS = ("train", "test")  # where pages have no split called train, all of them are `test`
+ALL_SPLITS = ("train", "test")  # pages without splits are read as `test`
 
 
 @dataclass(frozen=True)
 class UnlabelledOptions:
-    """Where pages come from; no label of theirs is read.
+    """Where pages come from; their labels are not read.
 
     Args:
-        dataset: doclaynet, docbank, funsd, annotations or pages (a folder of images, each with a JSON list of
-            {text, box} of its name beside it or in words/); several with commas. Where there are splits, train is read.
-        dataset_path: A hub id or a folder for each data set, with commas; doclaynet and funsd default to the hub's.
-        train_pages: Read so many pages of each data set, the first ones; 0 takes all.
-        validation_fraction: Part of the pages that is held out.
-        dataset_size: small, base or large: that of DocLayNet's parts on the hub, instead of --dataset_path.
-        box_unit: What boxes are told in: pixels, percent, 0..1000 or 0..1; default pixels, of rows and DocBank 0..1000.
+        dataset: Comma-separated: doclaynet, docbank, funsd, annotations, pages (a folder of images, each with a JSON
+            list of {text, box} of the same name beside it or in words/). If there are splits, train is read.
+        dataset_path: Hub ids or folders of the data sets, comma-separated; default the hub for doclaynet and funsd.
+        train_pages: Number of pages of each data set, the first in order; 0 uses all.
+        validation_fraction: Fraction of the pages that is held out.
+        dataset_size: small, base or large: that part of DocLayNet on the hub, instead of --dataset_path.
+        box_unit: Unit of the boxes: pixels, percent, 0..1000 or 0..1; default pixels, for rows and DocBank 0..1000.
     """
 
     dataset: str = "doclaynet"
@@ -70,35 +70,36 @@ class UnlabelledOptions:
             raise InputError(f"--dataset_path: {len(paths)} paths for {len(self.datasets)} data sets (--dataset)")
         for name, path in zip(self.datasets, paths, strict=True):
             if not path:
-                raise InputError(f"--dataset {name}: expected the path of it (--dataset_path)")
+                raise InputError(f"--dataset {name}: expected its path in --dataset_path")
 
     @property
     def datasets(self) -> list[str]:
+        """The names in `dataset`."""
         return [name.strip() for name in self.dataset.split(",")]
 
     def paths(self) -> list[str]:
-        """The hub id or folder of each data set; empty where there is no default."""
-        told = dataset_of_size(self.dataset_size, self.dataset_path)
-        if told:
-            return [path.strip() for path in told.split(",")]
+        """The hub id or folder of each data set; empty if there is no default."""
+        given = dataset_of_size(self.dataset_size, self.dataset_path)
+        if given:
+            return [path.strip() for path in given.split(",")]
         return [({"doclaynet": DOCLAYNET.path} | FORMS).get(name, "") for name in self.datasets]
 
 
 def read_unlabelled(options: UnlabelledOptions, boxes: str, seed: int, keep: Keep) -> Splits:
-    """Train pages and held-out pages that have text.
+    """The train pages and held-out pages that have text.
 
     Args:
-        boxes: Whose box a word has, where words are told: that of its segment (segment) or its own (word).
-        keep: What is kept of each page.
+        boxes: Box of each word: that of its segment (segment) or its own (word).
+        keep: Converts a page with its image.
 
     Raises:
-        InputError: No such data set, fewer than two pages with text, a page that is broken.
+        InputError: There is no such data set, fewer than two pages have text, or a page is invalid.
     """
     repairs: Counter[str] = Counter()
     pages, blank = [], 0
     for name, path in zip(options.datasets, options.paths(), strict=True):
-        found = islice(pages_of(name, path, options.box_unit, boxes, repairs), options.train_pages or None)
-        for page in tqdm(found, desc=f"{name} pages", unit="page", disable=None):
+        read = islice(pages_of(name, path, options.box_unit, boxes, repairs), options.train_pages or None)
+        for page in tqdm(read, desc=f"{name} pages", unit="page", disable=None):
             page = in_words(page)
             if page.blocks:
                 pages.append(keep(page))
@@ -116,16 +117,16 @@ def pages_of(dataset: str, path: str, box_unit: str, boxes: str, repairs: Counte
     if dataset == "pages":
         return pages_of_folder(Path(path), box_unit, boxes, repairs)
     for split in ALL_SPLITS:
-        found = split_of(dataset, path, split, box_unit, boxes, repairs)
-        if found is not None:
-            return found
+        pages = split_of(dataset, path, split, box_unit, boxes, repairs)
+        if pages is not None:
+            return pages
     raise InputError(f"{path}: no pages of --dataset {dataset} in it ({FLAG})")
 
 
 def split_of(
     dataset: str, path: str, split: str, box_unit: str, boxes: str, repairs: Counter[str]
 ) -> Iterator[Page] | None:
-    """The pages of a split; None where there is none of its name."""
+    """The pages of a split; None if there is no such split."""
     if dataset in ("doclaynet", "docbank"):
         pages = read_pages(path, split, FLAG, True, box_unit, labelled=False)
         return None if pages is None else (in_segments(page, boxes) for page in counted(pages, repairs))
@@ -144,6 +145,7 @@ def split_of(
 
 
 def pages_of_table(rows: Iterator[dict[str, Any]], place: str, reading: RowReading) -> Iterator[Page]:
+    """The pages of rows, with their labels hidden."""
     for number, row in enumerate(rows):
         tokens = row.get("tokens")
         hidden = row | {"ner_tags": [0] * len(tokens) if isinstance(tokens, list) else None}
@@ -151,25 +153,25 @@ def pages_of_table(rows: Iterator[dict[str, Any]], place: str, reading: RowReadi
 
 
 def in_segments(page: Page, boxes: str) -> Page:
-    """A page whose words have the boxes of their segments, where those are asked for and its blocks are words."""
+    """The page with segment boxes, if `boxes` is segment and its blocks are single words."""
     texts, own = [block.text for block in page.blocks], [block.box for block in page.blocks]
     if boxes != SEGMENT or not are_words(texts, own):
         return page
-    found = segment_boxes(own, (1000, 1000), image_size(page.image, page.place))
-    return replace(page, blocks=[replace(block, box=box) for block, box in zip(page.blocks, found, strict=True)])
+    placed = segment_boxes(own, (1000, 1000), image_size(page.image, page.place))
+    return replace(page, blocks=[replace(block, box=box) for block, box in zip(page.blocks, placed, strict=True)])
 
 
 def in_words(page: Page) -> Page:
-    """A page with a block for each word; those of a cell have its box."""
+    """A page with a block for each word; the words of a cell have its box."""
     words = [(block, number, word) for block in page.blocks for number, word in enumerate(block.text.split())]
     return replace(page, blocks=[replace(block, id=f"{block.id}-{number}", text=word) for block, number, word in words])
 
 
 def pages_of_folder(folder: Path, box_unit: str, boxes: str, repairs: Counter[str]) -> Iterator[Page]:
-    """The images of a folder, or of images/ in it, by name, each with the words that OCR has found.
+    """The images of a folder or of its subfolder images/, sorted by name, each with its words from OCR.
 
     Raises:
-        InputError: No image there; one without words.
+        InputError: There are no images, or an image has no file of words.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder ({FLAG})")
@@ -184,9 +186,10 @@ def pages_of_folder(folder: Path, box_unit: str, boxes: str, repairs: Counter[st
 
 
 def page_of_words(image: Path, folder: Path, box_unit: str, boxes: str, repairs: Counter[str]) -> Page:
+    """The page of an image, with its words from the file in `folder`."""
     size = image_size(image, FLAG)
-    found = words_of_page(folder, image.name, size, box_unit, str(image), FLAG, "--box_unit", repairs)
-    words = [(text.strip(), box) for text, box in found if text.strip()]
+    read = words_of_page(folder, image.name, size, box_unit, str(image), FLAG, "--box_unit", repairs)
+    words = [(text.strip(), box) for text, box in read if text.strip()]
     placed = [scale(box, size) for _, box in words]
     if boxes == SEGMENT and are_words([text for text, _ in words], [box for _, box in words]):
         placed = segment_boxes([box for _, box in words], size, size)

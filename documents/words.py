@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from documents.boxes import boxes_on_page, read_corners, read_token
-from documents.image_names import files_meant
+from documents.image_names import file_names_of
 from preprocess.blocks import Corners
 from preprocess.errors import InputError
 from preprocess.files import read_json
@@ -67,7 +67,7 @@ def words_of_page(
     Raises:
         InputError: The file is missing or not a list of words.
     """
-    names = [name for file in files_meant(image) for name in (f"{Path(file).stem}.json", f"{file}.json")]
+    names = [name for file in file_names_of(image) for name in (f"{Path(file).stem}.json", f"{file}.json")]
     path = next((folder / name for name in names if (folder / name).is_file()), None)
     if path is None:
         raise InputError(f"{place}: no words of {image!r:.200}: no {folder}/{(names or [''])[0]} ({flag})")

@@ -46,6 +46,7 @@ COLUMNS: dict[str, Column] = {
     "num_examples": Column("examples", lambda method: len(method.ids)),
     "checkpoint": Column("checkpoint", lambda method: method.checkpoint, is_number=False),
     "method": Column("method", lambda method: method.name, is_number=False),
+    "dtype": Column("dtype", lambda method: method.dtype, is_number=False),
     "k": Column("k", lambda method: method.k),
     "draws": Column("draws", lambda method: len(method.draws)),
     "seed": Column("seed", lambda method: None if None in method.seeds else ",".join(map(seed_of, method.draws))),
@@ -55,13 +56,13 @@ COLUMNS: dict[str, Column] = {
     "interval": ends(
         "95 % interval", interval_or_why(lambda method: method.accuracy_interval), four_digits, "accuracy "
     ),
-    "worst": number("worst", lambda method: float(method.accuracies.min())),
-    "best": number("best", lambda method: float(method.accuracies.max())),
+    "worst": number("worst draw", lambda method: float(method.accuracies.min())),
+    "best": number("best draw", lambda method: float(method.accuracies.max())),
     "macro_f1": mean_and_sd("macro-F1", macro_f1, lambda method: deviation(method.macro_f1s), four_digits),
     "macro_f1_interval": ends(
-        "of macro-F1", interval_or_why(lambda method: method.macro_f1_interval), four_digits, "macro-F1 "
+        "macro-F1 interval", interval_or_why(lambda method: method.macro_f1_interval), four_digits, "macro-F1 "
     ),
-    "macro_f1_all": number("macro-F1 of all", of_draws(lambda result: result.macro_f1_of_all)),
+    "macro_f1_all": number("macro-F1, all labels", of_draws(lambda result: result.macro_f1_of_all)),
     "weighted_f1": number("weighted F1", of_draws(lambda result: result.of_confusion(metrics.weighted_f1))),
     "mcc": number("MCC", of_draws(lambda result: result.of_confusion(metrics.matthews_correlation))),
     "ece": number("ECE", of_draws(lambda result: result.calibration_error)),

@@ -10,7 +10,7 @@ import numpy as np
 
 from evaluate.formats import Column, Rows, check_format, ends, number, probability, signed, to_text
 from evaluate.intervals import FEW_DRAWS
-from evaluate.methods import Method, aligned, methods_of
+from evaluate.methods import Method, aligned, dtypes_differ, methods_of
 from evaluate.reading import read_results
 from evaluate.result import Result
 from evaluate.statistics import Comparison, compare, holm
@@ -183,12 +183,14 @@ def compare_methods(first: Method, second: Method, order: Method) -> Comparison 
 
 
 def short_names(methods: Sequence[Method]) -> list[str]:
-    """Names that distinguish the methods: the method, and k, checkpoint, seed or path as needed."""
+    """Names that distinguish the methods: the method, and k, checkpoint, dtype, seed or path as needed."""
     parts = [
         [method.name or method.first.path.stem for method in methods],
         ["no k" if method.k is None else f"k = {method.k}" for method in methods],
         [method.checkpoint or "no checkpoint" for method in methods],
     ]
+    if dtypes_differ(methods):
+        parts.append([method.dtype or "no dtype" for method in methods])
     if all(len(method.draws) == 1 for method in methods):
         seeds = [method.first.seed for method in methods]
         parts.insert(2, ["no seed" if seed is None else f"seed {seed}" for seed in seeds])

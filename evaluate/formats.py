@@ -91,7 +91,7 @@ def ends(
     of: str = "",
     between: str = "–",
 ) -> Column:
-    """A column of intervals, low – high, or a text that says why there is none; in CSV two columns of numbers."""
+    """A column of intervals, low – high, or a text with the reason why there is none; in CSV two columns of numbers."""
 
     def shown(value: tuple[float, float] | str) -> str:
         return value if isinstance(value, str) else f"{show(value[0])}{between}{show(value[1])}"
@@ -128,8 +128,8 @@ def to_text(
 ) -> str:
     """The table and its notes; for CSV the notes are printed to standard error.
 
-    Names are those of users' files: they break no line and compute nothing. What a terminal must not get is left to
-    `options.Harmless`.
+    Line breaks in names, which come from users' files, are replaced, and spreadsheets evaluate no cell. Control
+    characters are left to `options.Harmless`.
 
     Args:
         form: markdown, latex or csv.
@@ -144,13 +144,14 @@ def to_text(
 
 
 def one_line(text: str) -> str:
+    """The text with a space for each line break."""
     return LINE_BREAKS.sub(" ", text)
 
 
 def cells_of(
     columns: Sequence[Column], group: Rows, marked: Column | None, bold: Callable[[str], str], mark: str
 ) -> list[list[str]]:
-    """The text of each cell, with the best in bold and those that do not differ from it marked."""
+    """The text of each cell, with the best in bold and those without a significant difference from it marked."""
     lines = []
     for number, about in enumerate(group.rows):
         line = [one_line(column.cell(about)) for column in columns]
@@ -246,7 +247,7 @@ def to_csv(columns: Sequence[Column], groups: Sequence[Rows], marked: Column | N
 
 
 def csv_line(cells: Sequence[str]) -> str:
-    """A line of CSV without its end. The writer quotes the characters of its line terminator: both line breaks."""
+    """A line of CSV without line terminator. With \\r\\n as terminator, the writer quotes both characters in cells."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\r\n").writerow(cells)
     return text.getvalue().removesuffix("\r\n")
@@ -267,7 +268,7 @@ def csv_cells(column: Column, about: Any) -> list[str]:
 
 
 def as_text(cell: str) -> str:
-    """A name that a spreadsheet would take for a formula gets a quote before it, as one types it there."""
+    """Text with a quote before it if a spreadsheet would evaluate it as a formula."""
     is_formula = FORMULA.match(cell) and cell != UNKNOWN and not NUMBER.fullmatch(cell)
     return f"'{cell}" if is_formula else cell
 

@@ -34,7 +34,8 @@ class GenerateConfig:
 
     Args:
         data_path: The prompt file, made for the direct method.
-        dtype: auto, float32, bfloat16 or float16; auto is the checkpoint's own dtype on CUDA, float32 on a CPU.
+        dtype: auto, float32, bfloat16, float16 or int8; auto is the checkpoint's own dtype on CUDA, float32 on a CPU.
+            int8: the matrices of the blocks in 8 bits, all else in bfloat16 (requirements-int8.txt).
         temperature: Sampling temperature; 0 is greedy decoding.
         top_p: Sample from the smallest set of most probable tokens whose total probability reaches this value.
         max_gen_len: Maximum number of generated tokens.

@@ -57,7 +57,12 @@ class Method:
         return self.first.checkpoint
 
     @property
+    def dtype(self) -> str | None:
+        return self.first.dtype
+
+    @property
     def seeds(self) -> list[int | None]:
+        """The seed of each draw."""
         return [draw.seed for draw in self.draws]
 
     @property
@@ -67,10 +72,12 @@ class Method:
 
     @property
     def ids(self) -> list[str]:
+        """The ids of the examples, in the order of the first draw."""
         return self.first.ids
 
     @property
     def groups(self) -> Groups:
+        """The pages of the examples, if they are blocks of pages."""
         return self.first.grouping
 
     @cached_property
@@ -144,6 +151,11 @@ class Method:
     def of_seeds(self, seeds: Iterable[int | None]) -> np.ndarray:
         """Whether the predictions of the draws with these seeds are correct (D, N)."""
         return self.correct[[self.seeds.index(seed) for seed in seeds]]
+
+
+def dtypes_differ(methods: Iterable[Method]) -> bool:
+    """Whether the weights had several dtypes; fine-tuned systems and baselines state none."""
+    return len({method.dtype for method in methods} - {None}) > 1
 
 
 def aligned(result: Result, ids: Sequence[str], values: np.ndarray) -> np.ndarray:

@@ -46,6 +46,11 @@ class Result:
         return self.meta.get("checkpoint")
 
     @property
+    def dtype(self) -> str | None:
+        """Of the weights."""
+        return self.meta.get("dtype")
+
+    @property
     def seconds(self) -> float | None:
         return self.meta.get("seconds")
 
@@ -65,6 +70,7 @@ class Result:
 
     @property
     def sort_key(self) -> tuple:
+        """Sorts results by data set, checkpoint, k, seed, order, method and path."""
         method = self.meta.get("method")
         k, seed = (-1 if value is None else value for value in (self.k, self.seed))
         about = (self.dataset or "~", self.checkpoint or "~", k, seed, self.order)
@@ -72,6 +78,7 @@ class Result:
 
     @cached_property
     def ids(self) -> list[str]:
+        """The ids of the examples (N)."""
         return [row["id"] for row in self.rows]
 
     @cached_property
@@ -81,10 +88,12 @@ class Result:
 
     @cached_property
     def predicted(self) -> list[str | None]:
+        """The predicted label words (N); None for no answer."""
         return [row["prediction"] for row in self.rows]
 
     @cached_property
     def truths(self) -> list[str] | None:
+        """The ground truths (N); None if one is unknown."""
         truths = [row.get("ground_truth") for row in self.rows]
         return None if None in truths else truths
 
@@ -101,10 +110,12 @@ class Result:
 
     @cached_property
     def grouping(self) -> Groups:
+        """The pages of the examples, for intervals and tests."""
         return grouped(self.groups, len(self.rows))
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
+        """The C classes that occur as ground truth or prediction."""
         return metrics.classes_of(self.predicted, self.truths or [], self.all_label_words)
 
     @cached_property
@@ -120,18 +131,22 @@ class Result:
 
     @property
     def unanswered(self) -> int:
+        """Number of examples without an answer."""
         return self.predicted.count(None)
 
     @cached_property
     def accuracy(self) -> float:
+        """Fraction of correct predictions; no answer counts as wrong."""
         return float(self.correct.mean())
 
     @cached_property
     def accuracy_interval(self) -> Interval | None:
+        """95 % interval of the accuracy; None with fewer than five pages."""
         return mean_interval(self.correct[None], self.grouping)
 
     @cached_property
     def wilson_interval(self) -> Interval:
+        """95 % interval of the accuracy of independent examples (Wilson 1927)."""
         return metrics.wilson_interval(int(self.correct.sum()), len(self.rows))
 
     @property
@@ -202,22 +217,26 @@ class Result:
 
     @cached_property
     def reliability(self) -> list[metrics.Bin] | None:
+        """Accuracy over confidence in bins; None without probabilities."""
         if self.distributions is None:
             return None
         return metrics.reliability(np.array([p.max() for p in self.distributions]), self.correct)
 
     @property
     def calibration_error(self) -> float | None:
+        """Expected calibration error; None without probabilities."""
         return None if self.reliability is None else metrics.calibration_error(self.reliability)
 
     @cached_property
     def brier_score(self) -> float | None:
+        """Brier score; None without probabilities or ground truths."""
         if self.distributions is None or self.truth_places is None:
             return None
         return metrics.brier_score(self.distributions, self.truth_places)
 
     @cached_property
     def negative_log_likelihood(self) -> float | None:
+        """Mean negative log-likelihood of the ground truth, in nats; None without scores or ground truths."""
         if self.scores is None or self.truth_places is None:
             return None
         return metrics.negative_log_likelihood(self.scores, self.truth_places)

@@ -17,6 +17,7 @@ from evaluate.metrics import accuracy, classes_of, confusion_matrix, macro_f1
 from evaluate.predictions import finished, read_meta, write_predictions
 from evaluate.results_folder import checkpoint_name, default_output
 from evaluate.runner import Examples, Outcome, run_batches
+from llama import int8
 from llama.batches import digest
 from llama.checkpoint import Checkpoint, open_checkpoint, resolve_dtype
 from llama.parallel import Launch, check_replicas, is_rank_0, own_device, world_size
@@ -79,7 +80,7 @@ class Run:
         method: Name in file names and meta files.
         file: The prompts.
         options: The options that all methods share.
-        dtype: auto, float32, bfloat16 or float16.
+        dtype: auto, float32, bfloat16, float16 or int8.
         settings: All other settings that determine the scores.
         configuration: All flags, for the meta file.
 
@@ -213,15 +214,20 @@ class Run:
                 "world_size": world_size(),
                 "model_parallel_size": self.model_parallel_size,
                 "threads": torch.get_num_threads(),
-                "versions": {package: importlib.metadata.version(package) for package in PACKAGES},
+                "versions": {package: importlib.metadata.version(package) for package in packages(self.dtype)},
                 "git_commit": git_commit(),
                 "prompt": self.prompt_meta,
             }
         )
 
 
+def packages(dtype: torch.dtype) -> list[str]:
+    """The packages whose versions may change results."""
+    return [*PACKAGES, *([int8.PACKAGE] if dtype == torch.int8 else [])]
+
+
 def dtype_name(dtype: torch.dtype) -> str:
-    """float32, bfloat16 or float16."""
+    """float32, bfloat16, float16 or int8."""
     return str(dtype).removeprefix("torch.")
 
 

@@ -32,7 +32,8 @@ class ScoreConfig:
 
     Args:
         data_path: The prompt file; default the sample of AG News.
-        dtype: auto, float32, bfloat16 or float16; auto is the checkpoint's own dtype on CUDA, float32 on a CPU.
+        dtype: auto, float32, bfloat16, float16 or int8; auto is the checkpoint's own dtype on CUDA, float32 on a CPU.
+            int8: the matrices of the blocks in 8 bits, all else in bfloat16 (requirements-int8.txt).
         score_eos: Include the end of sequence after the completion, as the original system does.
         run: The options that all methods share.
     """

@@ -44,7 +44,8 @@ class SweepConfig:
         orders: Number of other orders of the first draw's demonstrations, to measure the sensitivity to their order (Lu
             et al. 2022).
         output_dir: Folder for prompts and predictions; default results/CHECKPOINT/sweep.
-        dtype: auto, float32, bfloat16 or float16; auto is the checkpoint's own dtype on CUDA, float32 on a CPU.
+        dtype: auto, float32, bfloat16, float16 or int8; auto is the checkpoint's own dtype on CUDA, float32 on a CPU.
+            int8: the matrices of the blocks in 8 bits, all else in bfloat16 (requirements-int8.txt).
         score_eos: Include the end of sequence after the completion, as the original system does.
         format: Format of the table: markdown, latex (needs the package booktabs) or csv.
         examples: Where the examples come from.

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from evaluate.columns import COLUMNS
-from evaluate.comparison import FEW_DRAWS_NOTE, compare_methods
+from evaluate.comparison import FEW_DRAWS_NOTE, compare_methods, short_names
 from evaluate.formats import Column, Rows, check_format, four_digits, to_text
 from evaluate.intervals import FEW_DRAWS
-from evaluate.methods import Method, methods_of
+from evaluate.methods import Method, dtypes_differ, methods_of
 from evaluate.reading import read_results
 from evaluate.result import Result
 from evaluate.statistics import holm
@@ -30,18 +30,19 @@ class TableConfig:
     Miller 2011), CR2 variance and t distributions with the degrees of freedom of Bell and McCaffrey (2002), squared
     half-widths added as in Howe (1974), on the logit scale (Korn and Graubard 1998). Fewer than five pages give no
     interval. The best accuracy of a data set is bold. A dagger marks methods that do not differ significantly from it
-    (p of .05 or more by the test of run_compare_results.py, Holm-adjusted for all comparisons with the best).
+    (p of .05 or more by the test of run_compare_results.py, Holm-adjusted for all comparisons with the best). Methods
+    that cannot be tested have no mark, and a note says why.
 
     Args:
         paths: Predictions files, or folders that are searched recursively for outputs_*.json.
         format: markdown, latex (needs the package booktabs) or csv (unrounded, the ends of an interval in two columns).
-        columns: Comma-separated list of dataset, num_examples, checkpoint, method, k, draws, seed, accuracy, interval,
-            worst, best, macro_f1, macro_f1_interval, macro_f1_all, weighted_f1, mcc, ece, brier, nll, disagreement (how
-            often two draws disagree on an example), orders, order_sd, order_worst (over orders of the same
-            demonstrations, run_sweep.py --orders), unanswered, tokens, time (calibrated results include direct's),
-            majority (accuracy of the most frequent class); or all. macro_f1 averages the classes that occur as ground
-            truth or prediction, macro_f1_all all label words. Without --columns, columns with the same value in all
-            rows are printed once above the table, except in csv.
+        columns: Comma-separated list of dataset, num_examples, checkpoint, method, dtype (of the weights; by default
+            shown if it differs), k, draws, seed, accuracy, interval, worst, best, macro_f1, macro_f1_interval,
+            macro_f1_all, weighted_f1, mcc, ece, brier, nll, disagreement (how often two draws disagree on an example),
+            orders, order_sd, order_worst (over orders of the same demonstrations, run_sweep.py --orders), unanswered,
+            tokens, time (calibrated results include direct's), majority (accuracy of the most frequent class); or all.
+            macro_f1 averages the classes that occur as ground truth or prediction, macro_f1_all all label words.
+            Without --columns, columns with the same value in all rows are printed once above the table, except in csv.
         draws: One row for each draw instead of one for each method.
         group_by: Comma-separated list of dataset, checkpoint, k: rows are grouped under headings; default dataset for
             latex without --columns.
@@ -89,6 +90,8 @@ def results_table(results: Sequence[Result], config: TableConfig) -> str:
     if config.sort:
         methods = in_order(methods, COLUMNS[config.sort])
     names, notes, headings = config.chosen_columns(), [], config.grouped_by()
+    if not config.columns and dtypes_differ(methods):
+        names.insert(names.index("method") + 1, "dtype")
     if not config.columns and config.format != "csv":
         names, notes = without_constant_columns(names, methods, headings)
         if config.format == "latex" and not headings and "dataset" in names:
@@ -97,13 +100,13 @@ def results_table(results: Sequence[Result], config: TableConfig) -> str:
     beside = [name for name in names if name not in headings or config.format == "csv"]
     columns = [COLUMNS[name] for name in beside or names]  # a table of its headings alone would have none
     rows = []
-    marks = {} if config.draws else against_best(methods)
+    p_values = {} if config.draws else against_best(methods)
     for key, members in by_group.items():
         heading = ", ".join(key)
-        best = [n for n, method in enumerate(members) if marks.get(id(method), -1) is None]
-        like = [n for n, method in enumerate(members) if (marks.get(id(method)) or 0) >= SIGNIFICANT]
+        best = [n for n, method in enumerate(members) if p_values.get(id(method), -1) is None]
+        like = [n for n, method in enumerate(members) if (p_values.get(id(method)) or 0) >= SIGNIFICANT]
         rows.append(Rows(heading, members, best, like))
-    notes += explanations(methods, any(group.like_best for group in rows))
+    notes += explanations(methods, None if config.draws else p_values)
     return to_text(config.format, columns, rows, COLUMNS["accuracy"], notes)
 
 
@@ -146,7 +149,8 @@ def without_constant_columns(
 def against_best(methods: Sequence[Method]) -> dict[int, float | None]:
     """The id() of each method -> Holm-adjusted p-value of its difference from the best method on the same examples.
 
-    It is None for the best and 1 if there is no test. Methods without others on the same examples are left out.
+    It is None for the best. Methods that cannot be tested are left out, and so are those without others on the same
+    examples.
     """
     p_values_of: dict[int, float | None] = {}
     for members in gather(methods, lambda method: (method.dataset, frozenset(method.ids))).values():
@@ -155,24 +159,41 @@ def against_best(methods: Sequence[Method]) -> dict[int, float | None]:
         best = max(members, key=lambda method: method.accuracy)
         order = next((method for method in members if method.groups.are_pages), members[0])
         others = [method for method in members if method.accuracy < best.accuracy]
-        compared = [compare_methods(method, best, order) for method in others]
-        p_values = [1.0 if one is None or one.p is None else one.p for one in compared]
+        compared = {id(method): compare_methods(method, best, order) for method in others}
+        tested = {key: one.p for key, one in compared.items() if one is not None and one.p is not None}
         p_values_of |= {id(method): None for method in members if method not in others}
-        p_values_of |= dict(zip(map(id, others), holm(p_values), strict=True))
+        p_values_of |= dict(zip(tested, holm(list(tested.values())), strict=True))
     return p_values_of
 
 
-def explanations(methods: Sequence[Method], any_like_best: bool) -> list[str]:
-    """The notes below the table."""
-    lines = []
+def why_untested(members: Sequence[Method], p_values: dict[int, float | None]) -> str:
+    """Why some methods on the same examples have no test against the best, in words."""
+    groups = next((method.groups for method in members if method.groups.are_pages), members[0].groups)
+    if groups.too_few:
+        return f"no test against the best on {groups.too_few.replace(': too', ', which are too')}"
+    names = [name for name, method in zip(short_names(members), members, strict=True) if id(method) not in p_values]
+    return f"no test against the best for {', '.join(names)}: no draw (--seed) in common"
+
+
+def explanations(methods: Sequence[Method], p_values: dict[int, float | None] | None) -> list[str]:
+    """The notes below the table.
+
+    Args:
+        p_values: See `against_best`; None if nothing is compared.
+    """
+    lines, untested = [], []
     for members in gather(methods, lambda method: (method.dataset, frozenset(method.ids))).values():
         first = members[0]
         pages = f" on {len(first.groups.sizes):,} pages" if first.groups.are_pages else ""
         share = first.first.majority
         majority = "" if share is None else f"; accuracy of the most frequent class {four_digits(share)}"
-        lines.append(f"{first.dataset or 'Data set without a name'}: {len(first.ids):,} examples{pages}{majority}.")
-    if any_like_best:
+        name = first.dataset or "Data set without a name"
+        lines.append(f"{name}: {len(first.ids):,} examples{pages}{majority}.")
+        if p_values is not None and len(members) > 1 and any(id(method) not in p_values for method in members):
+            untested.append(f"{name}: {why_untested(members, p_values)}.")
+    if any((p or 0) >= SIGNIFICANT for p in (p_values or {}).values()):
         lines.append("†: not significantly different from the best (p ≥ .05, Holm-adjusted).")
+    lines += untested
     if any(1 < len(method.draws) < FEW_DRAWS for method in methods):
         lines.append(FEW_DRAWS_NOTE)
     if any(method.is_drawn and len(method.draws) == 1 for method in methods):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-SECONDS = 0.25  # of observation, in which this process does nothing
+SECONDS = 0.25  # of observation, during which this process is idle
 STAT = Path("/proc/stat")
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
 

@@ -79,9 +79,9 @@ def word_metrics(
     Classes are weighted by their frequency, so recall equals accuracy.
     """
     counts = [len(block.text.split()) for block in blocks]
-    said = [prediction for prediction, count in zip(predictions, counts, strict=True) for _ in range(count)]
+    of_words = [prediction for prediction, count in zip(predictions, counts, strict=True) for _ in range(count)]
     truths = [block.label_word for block, count in zip(blocks, counts, strict=True) for _ in range(count)]
-    confusion = metrics.confusion_matrix(said, truths, metrics.classes_of(said, truths, label_words))
+    confusion = metrics.confusion_matrix(of_words, truths, metrics.classes_of(of_words, truths, label_words))
     accuracy = float(metrics.accuracy(confusion))
     return {
         "precision": weighted_precision(confusion),
@@ -112,12 +112,12 @@ def entity_metrics(predictions: Sequence[str | None], blocks: Sequence[Block]) -
     tags = [OUTSIDE if prediction is None else prediction for prediction in predictions]
     pairs = list(zip(tags, blocks, strict=True))
     pages = [list(page) for _, page in groupby(pairs, key=lambda pair: pair[1].page)]
-    said = [[tag for tag, _ in page] for page in pages]
+    predicted = [[tag for tag, _ in page] for page in pages]
     truths = [[block.label_word for _, block in page] for page in pages]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # division by zero gives 0
         values = {
-            name: float(metric(truths, said, mode="strict", scheme=IOB2, zero_division=0))
+            name: float(metric(truths, predicted, mode="strict", scheme=IOB2, zero_division=0))
             for name, metric in (("precision", precision_score), ("recall", recall_score), ("f1", f1_score))
         }
     return {f"entity_{name}": value for name, value in values.items()}

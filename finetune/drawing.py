@@ -9,7 +9,7 @@ from PIL.Image import Image
 
 
 def drawn(image: Image, rows: Sequence[dict[str, Any]]) -> bytes:
-    """A PNG of the image, with the box and the label of each word that has one, a colour a label."""
+    """A PNG of the image with the box and label of each labelled word, in one colour per label."""
     image = image.copy()
     draw = ImageDraw.Draw(image)
     labels = sorted({row["label"] for row in rows if row["label"] is not None})

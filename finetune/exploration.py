@@ -1,4 +1,4 @@
-"""What a data set of pages holds: pages, blocks, classes and lengths of each split, as tables and figures."""
+"""Statistics of a data set of pages: pages, blocks, classes and lengths of each split, as tables and figures."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -27,15 +27,15 @@ LENGTHS = ((1, 1), (2, 2), (3, 5), (6, 10), (11, 20), (21, 50), (51, 100), (101,
 
 @dataclass(frozen=True)
 class ExploreConfig:
-    """Count what a data set of pages holds, and draw it.
+    """Count pages, blocks, classes and lengths of a data set, as tables and figures.
 
     Args:
-        dataset: funsd, doclaynet (DocBank's folders too) or annotations.
-        dataset_path: A hub id, or a folder of the data set; default that of the data set on the hub.
-        output_dir: The folder to write: exploration.md, and figures as SVG.
-        dataset_size: small, base or large: that of DocLayNet's parts on the hub, instead of --dataset_path.
-        box_unit: What boxes are told in: pixels, percent, 0..1000 or 0..1; default pixels, of rows and DocBank 0..1000.
-        boxes: Whose box a word has: that of its segment (segment) or its own (word).
+        dataset: funsd, doclaynet (also for DocBank's folders) or annotations.
+        dataset_path: A hub id, or a folder of the data set; default the data set on the hub.
+        output_dir: Output folder for exploration.md and figures as SVG.
+        dataset_size: small, base or large: that part of DocLayNet on the hub, instead of --dataset_path.
+        box_unit: Unit of the boxes: pixels, percent, 0..1000 or 0..1; default pixels, for rows and DocBank 0..1000.
+        boxes: Box of each word: that of its segment (segment) or its own (word).
     """
 
     dataset: str = "doclaynet"
@@ -53,12 +53,12 @@ class ExploreConfig:
 
 @dataclass
 class Counts:
-    """What one split holds.
+    """Counts of one split.
 
     Args:
-        blocks: Of each page with text.
-        words: Of each block with text, by class.
-        empty: Blocks without text.
+        blocks: Number of blocks of each page with text.
+        words: Class -> number of words of each of its blocks with text.
+        empty: Number of blocks without text.
     """
 
     blocks: list[int] = field(default_factory=list)
@@ -66,32 +66,34 @@ class Counts:
     empty: int = 0
 
     def lengths(self) -> list[int]:
-        return [length for found in self.words.values() for length in found]
+        """Number of words of each block with text."""
+        return [length for lengths in self.words.values() for length in lengths]
 
 
 def explore(config: ExploreConfig) -> None:
-    """Read every split, write tables and figures, and show the tables."""
+    """Read every split, write tables and figures, and print the tables."""
     folder = Path(config.output_dir)
     check_writable(folder / "exploration.md", "--output_dir")
     path = dataset_of_size(config.dataset_size, config.dataset_path)
     source = source_of(config.dataset, path, config.box_unit, config.boxes)
-    found = {split: counts for split in SPLITS if (counts := count_split(source, split)) is not None}
-    if not any(counts.blocks for counts in found.values()):
+    splits = {split: counts for split in SPLITS if (counts := count_split(source, split)) is not None}
+    if not any(counts.blocks for counts in splits.values()):
         raise InputError(f"{source.path}: no page with text in it (--dataset_path)")
     classes = {
-        split: {word: len(counts.words.get(word, ())) for word in source.label_words} for split, counts in found.items()
+        split: {word: len(counts.words.get(word, ())) for word in source.label_words}
+        for split, counts in splits.items()
     }
-    lengths = {split: by_length(counts.lengths()) for split, counts in found.items()}
+    lengths = {split: by_length(counts.lengths()) for split, counts in splits.items()}
     with drawing():
         for name, counts in (("classes", classes), ("words_of_a_block", lengths)):
             write_bytes(folder / f"{name}.svg", save(draw_shares(counts, name.replace("_", " ")), "svg"))
-    text = "\n".join([*split_table(found), "", *class_table(found, source.label_words), ""])
+    text = "\n".join([*split_table(splits), "", *class_table(splits, source.label_words), ""])
     write_bytes(folder / "exploration.md", f"# {source.table_name}\n\n{text}".encode())
     print(f"{text}written to {folder}")
 
 
 def count_split(source: Source, split: str) -> Counts | None:
-    """Of a split; None where there is none of that name."""
+    """The counts of a split; None if there is no such split."""
     pages = source.read(source.path, split, "--dataset_path", False)
     if pages is None:
         return None
@@ -107,32 +109,35 @@ def count_split(source: Source, split: str) -> Counts | None:
 
 
 def by_length(lengths: Sequence[int]) -> dict[str, int]:
-    """How many blocks have how many words."""
-    made = Counter(next(place for place, (_, last) in enumerate(LENGTHS) if not last or n <= last) for n in lengths)
-    return {length_name(place): made[place] for place in range(len(LENGTHS))}
+    """Range of lengths -> number of blocks."""
+    counts = Counter(next(place for place, (_, last) in enumerate(LENGTHS) if not last or n <= last) for n in lengths)
+    return {length_name(place): counts[place] for place in range(len(LENGTHS))}
 
 
 def length_name(place: int) -> str:
+    """Name of a range of LENGTHS, such as "3 to 5"."""
     first, last = LENGTHS[place]
     return str(first) if first == last else f"{first} to {last}" if last else f"{first} and more"
 
 
-def split_table(found: dict[str, Counts]) -> list[str]:
-    lines = ["| split | pages | blocks | without text | blocks a page | words a block | longest |"]
+def split_table(splits: dict[str, Counts]) -> list[str]:
+    """Lines of Markdown: pages, blocks and lengths of each split."""
+    lines = ["| split | pages | blocks | without text | blocks per page | words per block | longest |"]
     lines.append("|---|---:|---:|---:|---:|---:|---:|")
-    for split, counts in found.items():
+    for split, counts in splits.items():
         lengths = counts.lengths()
         if lengths:
             figures = (len(counts.blocks), len(lengths), counts.empty, f"{median(counts.blocks):g}")
             lines.append(f"| {split} | {' | '.join(map(str, figures))} | {median(lengths):g} | {max(lengths)} |")
-    return [*lines, "", "Blocks a page and words a block are medians."]
+    return [*lines, "", "Blocks per page and words per block are medians."]
 
 
-def class_table(found: dict[str, Counts], label_words: Sequence[str]) -> list[str]:
-    lines = [f"| class | {' | '.join(found)} | share | words a block |", f"|---|{'---:|' * (len(found) + 2)}"]
-    total = sum(len(counts.lengths()) for counts in found.values())
+def class_table(splits: dict[str, Counts], label_words: Sequence[str]) -> list[str]:
+    """Lines of Markdown: blocks of each class in each split, with share and median length."""
+    lines = [f"| class | {' | '.join(splits)} | share | words per block |", f"|---|{'---:|' * (len(splits) + 2)}"]
+    total = sum(len(counts.lengths()) for counts in splits.values())
     for word in label_words:
-        own = [counts.words.get(word, []) for counts in found.values()]
+        own = [counts.words.get(word, []) for counts in splits.values()]
         lengths = [length for part in own for length in part]
         middle = f"{median(lengths):g}" if lengths else "-"
         share = f"{len(lengths) / total:.3f}"

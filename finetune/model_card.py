@@ -11,7 +11,7 @@ from preprocess.files import write_bytes
 from preprocess.seals import SEAL
 from training.card import training_section
 
-LICENSED_BY_META = "The weights of LLaMA are Meta's: its licence holds for this model too."
+LICENSED_BY_META = "The weights of LLaMA are Meta's; its licence also applies to this model."
 
 
 def write_card(model: str, name: str, source: Source, metrics: dict[str, Any], folder: Path) -> None:
@@ -33,23 +33,23 @@ def write_card(model: str, name: str, source: Source, metrics: dict[str, Any], f
 def write_llama_card(
     model: str, name: str, source: Source, metrics: dict[str, Any], folder: Path, merged: bool
 ) -> None:
-    """`folder`/README.md of a LLaMA with LoRA, in place of the one that peft fills with questions.
+    """Write `folder`/README.md of a LLaMA with LoRA, which replaces peft's template.
 
     Args:
-        model, name: As of `write_card`; the base's name stands in it whatever its form.
-        folder: Of the adapter, or of the merged model, in a run folder.
-        merged: Whether it is that.
+        model, name: As for `write_card`.
+        folder: The folder of the adapter or of the merged model, in a run folder.
+        merged: Whether it is the merged model.
     """
     heading = [f"library_name: {'transformers' if merged else 'peft'}", "pipeline_tag: token-classification"]
     heading += ["tags: [llama, lora]", *(base_of(model) if name != RANDOM else [])]
-    what = "Merged with its base" if merged else "An adapter of LoRA"
-    notes = [f"{what}, {name}.", *([LICENSED_BY_META] if name != RANDOM else [])]
+    what = f"A LoRA adapter merged into its base model, {name}." if merged else f"A LoRA adapter for {name}."
+    notes = [what, *([LICENSED_BY_META] if name != RANDOM else [])]
     title, about = f"LLaMA with LoRA on {source.table_name}", training_section(folder.parent)
     write_bytes(folder / "README.md", card(heading, title, name, source, metrics, notes, about))
 
 
 def base_of(model: str) -> list[str]:
-    """The line of the heading that names the base: the hub takes none but its own ids."""
+    """The line of the heading that names the base; none for local models, because the hub accepts only its own ids."""
     return [] if Path(model).exists() else [f"base_model: {model}"]
 
 
@@ -62,6 +62,14 @@ def card(
     notes: Sequence[str],
     about: Sequence[str],
 ) -> bytes:
+    """The text of a model card.
+
+    Args:
+        heading: Lines of the metadata block.
+        name: Name of the base model.
+        notes: Paragraphs after the metrics.
+        about: Lines on the training.
+    """
     test = metrics["test"]
     figures = {"accuracy": "accuracy", "macro_f1": "macro-F1", "weighted_f1": "weighted F1", "entity_f1": "entity F1"}
     rows = [f"| {title} | {test[key]:.4f} |" for key, title in figures.items() if key in test]

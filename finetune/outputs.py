@@ -23,7 +23,7 @@ from preprocess.blocks import Block
 from preprocess.files import write_bytes, write_json
 from preprocess.prompts import Prompt
 from training.figures import write_curves
-from training.run_folder import circumstances, comparable
+from training.run_folder import comparable, environment
 
 
 def device_name(model: nn.Module) -> str:
@@ -62,7 +62,7 @@ def write_rows(
     seed = meta["configuration"]["training"]["seed"]
     data = {"dataset": source.table_name, "dataset_path": source.path, "split": split, "seed": seed}
     path = folder / f"outputs_{method}_{source.name}.json"
-    write_predictions(path, rows, about | circumstances() | meta | {"prompt": data})
+    write_predictions(path, rows, about | environment() | meta | {"prompt": data})
 
 
 @dataclass(frozen=True)
@@ -94,11 +94,11 @@ def write_results(results: Results, predict: Callable[[Encoded], Scores]) -> dic
         began = time.perf_counter()
         scores = predict(encoded)
         seconds = round(time.perf_counter() - began, 3)
-        said = decisions(scores, label_words)
-        metrics[split] = all_metrics(said, encoded.blocks, label_words)
+        predictions = decisions(scores, label_words)
+        metrics[split] = all_metrics(predictions, encoded.blocks, label_words)
     tokens = sum(len(chunk.input_ids) for chunk in encoded.chunks)
     meta = results.about | {"seconds": seconds, "tokens_computed": tokens}
-    write_rows(results.folder, results.method, results.source, results.split, encoded.blocks, said, meta, scores)
+    write_rows(results.folder, results.method, results.source, results.split, encoded.blocks, predictions, meta, scores)
     metrics["baselines"] = write_baselines(results)
     metrics["data"] = counts(results.splits, results.encoded)
     return metrics
@@ -110,15 +110,15 @@ def write_baselines(results: Results) -> dict[str, Any]:
     label_words = results.source.label_words
     configuration = results.about["configuration"]
     meta = {"settings": {"pages": configuration["pages"]}, "configuration": configuration}
-    said = majority(train, len(test), label_words)
-    write_rows(results.folder, "majority", results.source, results.split, test, said, meta)
+    by_majority = majority(train, len(test), label_words)
+    write_rows(results.folder, "majority", results.source, results.split, test, by_majority, meta)
     began = time.perf_counter()
     scores = tfidf(train, test, label_words)
     seconds = round(time.perf_counter() - began, 3)
-    predicted = decisions(scores, label_words)
+    by_tfidf = decisions(scores, label_words)
     timed = meta | {"seconds": seconds}
-    write_rows(results.folder, "tfidf", results.source, results.split, test, predicted, timed, scores)
-    by_name = {"majority": said, "tfidf": predicted}
+    write_rows(results.folder, "tfidf", results.source, results.split, test, by_tfidf, timed, scores)
+    by_name = {"majority": by_majority, "tfidf": by_tfidf}
     return {name: block_metrics(predictions, test, label_words) for name, predictions in by_name.items()}
 
 
@@ -133,7 +133,7 @@ def finish(folder: Path, metrics: dict[str, Any]) -> None:
 
 
 def draw_confusion(path: Path, folder: Path) -> None:
-    """`folder`/figures/confusion_*.svg of a file of predictions."""
+    """Draw `folder`/figures/confusion_*.svg for a predictions file."""
     result = Result(read_checked(path))
     if result.confusion is not None:
         name = path.stem.replace("outputs", "confusion", 1)
@@ -150,11 +150,11 @@ def counts(splits: Splits, encoded: dict[str, Encoded]) -> dict[str, Any]:
     sizes = {
         split: {
             "pages": len(getattr(splits, split)),
-            "blocks": len(found.blocks),
-            "chunks": len(found.chunks),
-            "blocks_read": sum(len(chunk.reads) for chunk in found.chunks),
+            "blocks": len(of_split.blocks),
+            "chunks": len(of_split.chunks),
+            "blocks_read": sum(len(chunk.reads) for chunk in of_split.chunks),
         }
-        for split, found in encoded.items()
+        for split, of_split in encoded.items()
     }
     return sizes | {
         "test_dropped_without_text": splits.dropped,
@@ -171,19 +171,19 @@ def summary(metrics: dict[str, Any], folder: Path) -> str:
     lines = [f"{what.replace('_', ' ')}: {number}" for what, number in data["repaired"].items() if number]
     if data["train_pages_left_out"]:
         lines.append(
-            f"train pages left out, as a checkpoint is chosen or tested on them: {data['train_pages_left_out']}"
+            f"train pages left out because they are in the validation or test split: {data['train_pages_left_out']}"
         )
     lines.append(f"best checkpoint: step {metrics['best_step']} of {metrics['steps']}")
     if data["chosen_on_test"]:
-        lines.append("it was chosen on the very pages that it is tested on: the test figures are too good")
+        lines.append("warning: validation and test pages are the same, so the test metrics are too optimistic")
     for split in ("validation", "test"):
-        found = metrics[split]
-        entities = f", entity F1 {found['entity_f1']:.4f}" if "entity_f1" in found else ""
+        values = metrics[split]
+        entities = f", entity F1 {values['entity_f1']:.4f}" if "entity_f1" in values else ""
         lines.append(
-            f"{split}: {data[split]['blocks']} blocks, accuracy {found['accuracy']:.4f}, "
-            f"macro-F1 {found['macro_f1']:.4f}{entities}, unanswered {found['unanswered']}; "
-            f"words: weighted F1 {found['words']['f1']:.4f}, accuracy {found['words']['accuracy']:.4f}"
+            f"{split}: {data[split]['blocks']} blocks, accuracy {values['accuracy']:.4f}, "
+            f"macro-F1 {values['macro_f1']:.4f}{entities}, unanswered {values['unanswered']}; "
+            f"words: weighted F1 {values['words']['f1']:.4f}, accuracy {values['words']['accuracy']:.4f}"
         )
-    for name, found in metrics["baselines"].items():
-        lines.append(f"test, {name}: accuracy {found['accuracy']:.4f}, macro-F1 {found['macro_f1']:.4f}")
+    for name, values in metrics["baselines"].items():
+        lines.append(f"test, {name}: accuracy {values['accuracy']:.4f}, macro-F1 {values['macro_f1']:.4f}")
     return "\n".join([*lines, f"written to {folder}"])

@@ -36,7 +36,7 @@ Collator = Callable[[Sequence[dict[str, Any]]], dict[str, Tensor]]
 
 CHOSEN_BY = ("macro_f1", "accuracy", "entity_f1")
 KEPT = 2  # checkpoints: the best and the last
-EVAL_BATCHES = 8  # whose logits stay on the device
+EVAL_BATCHES = 8  # after which logits are moved to the CPU
 
 
 @dataclass(frozen=True)
@@ -56,24 +56,25 @@ class TrainingOptions(StepOptions):
             raise InputError(f"--best_by {self.best_by}: expected {', '.join(CHOSEN_BY)}")
 
     def check_labels(self, label_words: Sequence[str]) -> None:
-        """There are entities only where the label words are IOB tags.
+        """Check `best_by`: entity F1 requires IOB tags.
 
         Raises:
-            InputError: The best checkpoint is to be chosen by a metric that these label words do not have.
+            InputError: The metric is not defined for these label words.
         """
         if self.best_by == "entity_f1" and not is_iob(label_words):
             raise InputError(f"--best_by entity_f1: expected IOB tags, found {', '.join(label_words)}")
 
 
 def mean_loss(outputs: TokenClassifierOutput, labels: Tensor, num_items_in_batch: Tensor | int | None = None) -> Tensor:
-    """Cross-entropy a block: over the whole step where the Trainer tells how many blocks that has.
+    """Mean cross-entropy of the blocks of a step.
 
-    The model's own loss is a mean over each batch: nan for a chunk in which no block ends, and not the mean of the step
-    where gradients accumulate.
+    The model's own loss is the mean of a batch: NaN for a chunk that classifies no block, and not the mean of the step
+    if gradients are accumulated.
 
     Args:
         outputs: logits (B, T, C).
         labels: (B, T).
+        num_items_in_batch: Number of blocks in the whole step; None: those of this batch.
     """
     total = cross_entropy(outputs.logits.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED, reduction="sum")
     count = (labels != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch
@@ -81,9 +82,9 @@ def mean_loss(outputs: TokenClassifierOutput, labels: Tensor, num_items_in_batch
 
 
 class CsvCallback(TrainerCallback):
-    """Writes what is logged to a CSV file, with the seconds of training until then.
+    """Writes the log to a CSV file, with the seconds of training.
 
-    It is made from the Trainer's own history, which a checkpoint holds: after a resume no row stands there twice.
+    It is written from the Trainer's history, which checkpoints contain, so that a resumed run repeats no row.
     """
 
     def __init__(self, path: Path):
@@ -100,7 +101,7 @@ class CsvCallback(TrainerCallback):
 
 
 class Sealed(TrainerCallback):
-    """Seals each checkpoint when all of it is there, and knows the best one again in a run folder that was moved."""
+    """Seals each complete checkpoint, and finds the best one even if the run folder was moved."""
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         seal(Path(args.output_dir) / f"checkpoint-{state.global_step}")
@@ -113,7 +114,7 @@ class Sealed(TrainerCallback):
 
 
 class EvaluateLast(TrainerCallback):
-    """Evaluates after the last step too, whatever --eval_steps: it is saved, and may be the best."""
+    """Also evaluates after the last step, regardless of --eval_steps, because it may be the best."""
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         if state.global_step >= state.max_steps:
@@ -131,8 +132,8 @@ def complete_checkpoints(folder: Path) -> list[Path]:
 
 
 def arguments(options: TrainingOptions, folder: Path, bf16: bool, show_progress: bool) -> TrainingArguments:
-    """As transformers wants it."""
-    made = TrainingArguments(
+    """The options as transformers' TrainingArguments."""
+    converted = TrainingArguments(
         output_dir=str(folder / "checkpoints"),
         max_steps=options.steps or -1,
         num_train_epochs=options.epochs or 3.0,
@@ -155,17 +156,17 @@ def arguments(options: TrainingOptions, folder: Path, bf16: bool, show_progress:
         logging_steps=options.logging_steps,
         activation_checkpointing=options.gradient_checkpointing,
         bf16=bf16,
-        use_cpu=bf16 and not torch.cuda.is_available(),  # else it refuses bfloat16 there
+        use_cpu=bf16 and not torch.cuda.is_available(),  # otherwise transformers refuses bfloat16 on CPUs
         seed=options.seed,
         label_names=["labels"],
         remove_unused_columns=False,
         report_to="none",
         disable_tqdm=not show_progress,
         dataloader_pin_memory=torch.cuda.is_available(),
-        restore_callback_states_from_checkpoint=True,  # how long there was none better
+        restore_callback_states_from_checkpoint=True,  # the number of evaluations without improvement
     )
-    made._n_gpu = min(made.n_gpu, 1)  # with several it would take DataParallel, which counts no blocks
-    return made
+    converted._n_gpu = min(converted.n_gpu, 1)  # with several, it would use DataParallel, which does not count blocks
+    return converted
 
 
 def make_trainer(
@@ -178,11 +179,13 @@ def make_trainer(
     *,
     bf16: bool = False,
     show_progress: bool = False,
+    callbacks: Sequence[TrainerCallback] = (),
 ) -> Trainer:
-    """The Trainer with its logs: TensorBoard's in `folder`/tensorboard, `folder`/log.csv.
+    """transformers' Trainer, which logs to `folder`/log.csv and to `options.logger`.
 
     Args:
-        bf16: Compute in bfloat16 where that is safe.
+        bf16: Whether to use autocast to bfloat16.
+        callbacks: Called after those that log and seal.
     """
 
     def measure(evaluated: EvalPrediction) -> dict[str, float]:
@@ -205,19 +208,20 @@ def make_trainer(
             EvaluateLast(),
             Sealed(),
             *([EarlyStoppingCallback(options.patience)] if options.patience else []),
+            *callbacks,
         ],
     )
-    trainer.remove_callback(PrinterCallback)  # it prints every log where there is no progress bar
+    trainer.remove_callback(PrinterCallback)  # it prints every log entry if there is no progress bar
     if not show_progress:
         trainer.remove_callback(ProgressCallback)
     return trainer
 
 
 def logged(logger: str, folder: Path, purge: int | None) -> list[TrainerCallback]:
-    """What logs beside the CSV file.
+    """The callbacks of the logger in addition to the CSV file.
 
     Args:
-        purge: The step from which on TensorBoard forgets what was logged before a resume.
+        purge: The step from which TensorBoard discards entries logged before a resume.
     """
     if logger == TENSORBOARD:
         return [TensorBoardCallback(SummaryWriter(str(folder / "tensorboard"), purge_step=purge))]
@@ -225,30 +229,30 @@ def logged(logger: str, folder: Path, purge: int | None) -> list[TrainerCallback
 
 
 def train(trainer: Trainer, folder: Path) -> None:
-    """Train from the last complete checkpoint, if there is one; the best one is in use then.
+    """Train, from the last complete checkpoint if there is one, and load the best one.
 
     Raises:
-        InputError: It is damaged, or another one that is there.
+        InputError: A checkpoint is damaged.
     """
     last = last_checkpoint(folder / "checkpoints")
     if last is not None:
         for checkpoint in complete_checkpoints(folder / "checkpoints"):
             if is_sealed(checkpoint):
                 check_seal(checkpoint)
-            else:  # the process was killed between the two
+            else:  # the process was killed between checkpoint and seal
                 seal(checkpoint)
-        print(f"{last}: goes on from there")
+        print(f"{last}: resuming from this checkpoint")
     try:
         trainer.train(resume_from_checkpoint=str(last) if last else None)
     except KeyboardInterrupt:
         kept = last_checkpoint(folder / "checkpoints")
         if kept is not None:
-            print(f"{kept}: is kept; the same command goes on from there", file=sys.stderr)
+            print(f"{kept}: saved; the same command resumes from it", file=sys.stderr)
         raise
 
 
 def progress(trainer: Trainer) -> dict[str, Any]:
-    """For the metrics: how long was trained, and at which step the checkpoint was saved that is in use."""
+    """Entries of the metrics: the step of the best checkpoint, the number of steps, the seconds of training."""
     return {
         "best_step": int(Path(trainer.state.best_model_checkpoint).name.partition("-")[2]),
         "steps": trainer.state.global_step,

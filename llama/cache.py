@@ -31,9 +31,10 @@ class KeyValueCache:
         return self.keys[layer][:, :end], self.values[layer][:, :end]
 
     def keep_rows(self, rows: Tensor) -> None:
-        """Keep only the rows whose indices are in `rows`."""
-        self.keys = [keys[rows] for keys in self.keys]
-        self.values = [values[rows] for values in self.values]
+        """Keep only the rows whose indices are in `rows`. Only one tensor at a time is in memory twice."""
+        for tensors in (self.keys, self.values):
+            for layer, tensor in enumerate(tensors):
+                tensors[layer] = tensor[rows]
 
     def follow(self, shared: "KeyValueCache | None") -> "KeyValueCache":
         """The cache of one row: the slots of `shared`, then those of this cache."""

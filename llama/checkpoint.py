@@ -18,10 +18,11 @@ from llama.formats.folder import open_folder
 from llama.formats.location import locate
 from llama.formats.weights import Weights
 from llama.formats.whole import Hashing
+from llama.int8 import Quantizer, check_package
 from llama.params import POSITIONS, ModelArgs, check_division, weight_shapes
 from llama.tokenizer import Tokenizer
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "int8": torch.int8}
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Checkpoint:
 
     @property
     def all_files(self) -> list[Path]:
-        """Those of shape, tokenizer and weights, in this order."""
+        """The files of shape, tokenizer and weights, in this order."""
         return [*self.files, *self.tokenizer.backend.files, *self.weights.paths]
 
     @cached_property
@@ -69,11 +70,11 @@ class Checkpoint:
         return Hashing(self.all_files)
 
     def start_hashing(self) -> None:
-        """Have threads read the files meanwhile: what is called before loading has its fingerprint soon after."""
+        """Start hashing the files in threads, so that the fingerprint is ready soon after loading."""
         _ = self.hashing
 
     def stamp(self) -> tuple[Any, ...]:
-        """What tells these files from others before they are read: paths, sizes, times, inodes."""
+        """What distinguishes these files from others without reading them: paths, sizes, times, inodes."""
         found = ((path.resolve(), path.stat()) for path in self.all_files)
         return tuple((path, status.st_size, status.st_mtime_ns, status.st_ino) for path, status in found)
 
@@ -118,20 +119,56 @@ def open_checkpoint(
 def load_weights(
     checkpoint: Checkpoint, rank: int, ranks: int, dtype: torch.dtype, device: torch.device
 ) -> dict[str, Tensor]:
-    """The weights of `rank` of `ranks`, by Meta's keys. They are copied one at a time, so memory holds them once."""
-    weights = {}
-    for key, (whole, cut) in weight_shapes(checkpoint.args).items():
+    """The weights of `rank` of `ranks`, by Meta's keys. They are copied one at a time, so memory holds them once.
+
+    Args:
+        dtype: Of the weights. int8: the matrices of the blocks are quantized, see `llama.int8`, each with its scales
+            under the key of its module, and all others are bfloat16.
+    """
+    shapes = weight_shapes(checkpoint.args)
+    matrices = {key for key, (whole, _) in shapes.items() if key.startswith("layers.") and len(whole) == 2}
+    quantized = matrices if dtype == torch.int8 else set()
+    weights: dict[str, Tensor] = {}
+    for key, (whole, cut) in shapes.items():
         shape = [size // ranks if dim == cut else size for dim, size in enumerate(whole)]
-        # Copied even if dtype and device are unchanged: a mapped tensor would read the disk during the run.
-        weights[key] = torch.empty(shape, dtype=dtype, device=device)
-        checkpoint.weights.read(key, cut, rank, ranks).copy_to(weights[key])
+        stored = torch.int8 if key in quantized else compute_dtype(dtype)
+        weights[key] = torch.empty(shape, dtype=stored, device=device)
+        if key in quantized:
+            weights[scales_of(key)] = torch.empty(shape[0], dtype=torch.float32, device=device)
+    quantizer = Quantizer([weights[key].shape for key in quantized], device)
+    for key, (_, cut) in shapes.items():
+        if key in quantized:
+            found = weights[key], weights[scales_of(key)]
+            quantizer.quantize(checkpoint.weights.read(key, cut, rank, ranks), cut == 1, *found)
+        else:
+            # Copied even if dtype and device are unchanged: a mapped tensor would read the disk during the run.
+            checkpoint.weights.read(key, cut, rank, ranks).copy_to(weights[key])
     return weights
 
 
+def scales_of(key: str) -> str:
+    """The key of the scales of a quantized matrix."""
+    return f"{key.removesuffix('weight')}scales"
+
+
+def compute_dtype(dtype: torch.dtype) -> torch.dtype:
+    """The dtype of hidden states, keys and values, and of the weights that are not quantized.
+
+    With int8 it is bfloat16, which is as fast as any on CPUs and holds the large hidden states of any model.
+    """
+    return torch.bfloat16 if dtype == torch.int8 else dtype
+
+
 def resolve_dtype(name: str, checkpoint: Checkpoint, device: torch.device) -> torch.dtype:
-    """The dtype called `name`; `auto` is float32 on a CPU and the checkpoint's own dtype on CUDA."""
+    """The dtype called `name`; `auto` is float32 on a CPU and the checkpoint's own dtype on CUDA.
+
+    Raises:
+        CheckpointError: It is unknown, or int8 without bitsandbytes.
+    """
     if name == "auto":
         return checkpoint.weights.dtype if device.type == "cuda" else torch.float32
     if name not in DTYPES:
         raise CheckpointError(f"`dtype` {name}: expected auto, {', '.join(DTYPES)}")
+    if name == "int8":
+        check_package()
     return DTYPES[name]

@@ -5,7 +5,11 @@ from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
-from fairscale.nn.model_parallel.initialize import get_model_parallel_group, get_model_parallel_src_rank
+from fairscale.nn.model_parallel.initialize import (
+    get_model_parallel_group,
+    get_model_parallel_src_rank,
+    get_model_parallel_world_size,
+)
 from torch import Tensor
 
 from llama.batches import Batch, Limits, plan
@@ -121,7 +125,8 @@ def choose(logits: Tensor, generators: Sequence[torch.Generator], sampling: Samp
         probabilities = torch.softmax((logits.double() / sampling.temperature).float(), dim=-1).cpu()
         rows = zip(probabilities, generators, strict=True)
         chosen = torch.stack([draw(row, generator, sampling.top_p) for row, generator in rows]).to(logits.device)
-    dist.broadcast(chosen, get_model_parallel_src_rank(), group=get_model_parallel_group())
+    if get_model_parallel_world_size() > 1:  # one process needs no communication, and nccl would set one up
+        dist.broadcast(chosen, get_model_parallel_src_rank(), group=get_model_parallel_group())
     return chosen
 
 

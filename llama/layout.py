@@ -108,4 +108,5 @@ class PackedRows:
         return Packing(self.to_device(slots), self.to_device(row * counts.max() + column))
 
     def to_device(self, array: np.ndarray) -> Tensor:
+        """The array as a tensor on the device."""
         return torch.from_numpy(array).to(self.device)

@@ -7,13 +7,15 @@ import torch
 from fairscale.nn.model_parallel.initialize import get_model_parallel_rank, get_model_parallel_world_size
 
 from llama.batches import Limits
-from llama.checkpoint import Checkpoint, load_weights, open_checkpoint, resolve_dtype
+from llama.checkpoint import Checkpoint, compute_dtype, load_weights, open_checkpoint, resolve_dtype
 from llama.classify import Classification, Question, classify, strings
+from llama.errors import CheckpointError
 from llama.generation import Generation, Sampling
+from llama.int8 import quantize_layers
 from llama.model import Transformer
 from llama.parallel import Launch, start, world_size
 from llama.scoring import Request, Scoring
-from llama.shared import all_batches
+from llama.shared import all_batches, is_out_of_memory
 from llama.stops import cut_at_stop, find_stop
 from llama.tokenizer import Tokenizer
 
@@ -211,14 +213,25 @@ class LLaMA:
 def load_model(checkpoint: Checkpoint, launch: Launch, dtype: torch.dtype) -> Transformer:
     """This rank's part of the model, on its device, in evaluation mode."""
     default = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)  # fairscale's layers allocate in it
+    torch.set_default_dtype(compute_dtype(dtype))  # fairscale's layers allocate in it
     try:
         model = Transformer(checkpoint.args)
     finally:
         torch.set_default_dtype(default)
     rotary = model.rotary
     model.to("meta")  # frees the memory of fairscale's layers; the weights replace them
-    weights = load_weights(checkpoint, get_model_parallel_rank(), get_model_parallel_world_size(), dtype, launch.device)
+    if dtype == torch.int8:
+        quantize_layers(model)
+    rank, ranks = get_model_parallel_rank(), get_model_parallel_world_size()
+    try:
+        weights = load_weights(checkpoint, rank, ranks, dtype, launch.device)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise CheckpointError(
+            f"{checkpoint.folder}: the weights do not fit into the memory of {launch.device} in {str(dtype)[6:]}:"
+            " try another `dtype`, or more processes (`model_parallel_size`)"
+        ) from None
     if checkpoint.args.tied_output:
         weights["output.weight"] = weights["tok_embeddings.weight"]  # the same memory
     model.load_state_dict(weights, strict=True, assign=True)
@@ -249,7 +262,7 @@ def load(
             all positions, at most 4,096.
         max_batch_size: Maximum rows of a batch; None: limited only by `max_batch_tokens`.
         max_batch_tokens: Maximum tokens of a batch; None: 2,048 on a CPU, 16,384 on CUDA.
-        dtype: auto, float32, bfloat16 or float16.
+        dtype: auto, float32, bfloat16, float16 or int8 (see `llama.int8`; needs bitsandbytes).
         model_parallel_size: Processes that share one copy of the weights; None: the number of shards if it divides the
             number of processes, else 1.
         revision: Branch, tag or commit of a model on the hub; None: main.

@@ -32,10 +32,12 @@ def keep(weight: Tensor) -> Tensor:
 def column_parallel(
     in_features: int, out_features: int, bias: bool = False, gather_output: bool = False
 ) -> ColumnParallelLinear:
+    """A linear layer whose outputs are divided among the ranks."""
     return ColumnParallelLinear(in_features, out_features, bias, gather_output=gather_output, init_method=keep)
 
 
 def row_parallel(in_features: int, out_features: int, bias: bool = False) -> RowParallelLinear:
+    """A linear layer whose inputs are divided among the ranks."""
     return RowParallelLinear(in_features, out_features, bias, input_is_parallel=True, init_method=keep)
 
 
@@ -48,6 +50,7 @@ class RMSNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(dim))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Normalise the last dimension of x."""
         norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
         return (x * torch.rsqrt(norm.square() / x.shape[-1] + self.eps)).type_as(x) * self.weight
 
@@ -127,6 +130,7 @@ class Attention(nn.Module):
         self.k_norm = RMSNorm(args.head_dim, args.norm_eps) if args.head_norms else nn.Identity()
 
     def forward(self, x: Tensor, queries: Queries, keys: Keys) -> Tensor:
+        """Attention of the tokens that `queries` selects to all tokens: x (B, T, D) -> (B, T or W, D)."""
         q = self.q_norm(self.wq(queries.select(x)).unflatten(-1, (self.n_heads, self.head_dim)))  # (B, T, H, E)
         k = self.k_norm(self.wk(x).unflatten(-1, (self.n_kv_heads, self.head_dim)))  # (B, T, G, E)
         v = self.wv(x).unflatten(-1, (self.n_kv_heads, self.head_dim))
@@ -145,6 +149,7 @@ class FeedForward(nn.Module):
         self.w3 = column_parallel(dim, hidden_dim, "w3" in biases)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Apply the layer to the last dimension of x."""
         reuse = not torch.is_grad_enabled()  # in place: the memory is already in the processor's cache
         gate = F.silu(self.w1(x), inplace=reuse)
         return self.w2(torch.mul(gate, self.w3(x), out=gate if reuse else None))
@@ -161,6 +166,7 @@ class TransformerBlock(nn.Module):
         self.ffn_norm = RMSNorm(args.dim, args.norm_eps)
 
     def forward(self, x: Tensor, queries: Queries, keys: Keys) -> Tensor:
+        """Hidden states x (B, T, D) -> those of the tokens that `queries` selects (B, T or W, D)."""
         h = queries.select(x) + self.attention(self.attention_norm(x), queries, keys)
         return h + self.feed_forward(self.ffn_norm(h))
 
@@ -246,11 +252,12 @@ class Transformer(nn.Module):
         return Queries(turned, self.make_bias(visible), asked, places)
 
     def make_bias(self, visible: Tensor | None) -> Tensor | None:
+        """The attention bias in the dtype of the weights; None if all keys are visible."""
         return None if visible is None else make_bias(visible, self.norm.weight.dtype)
 
     def new_cache(self, batch_size: int, slots: int) -> KeyValueCache:
         """An empty cache for the keys and values of this rank's heads."""
         attention = self.layers[0].attention
         shape = (batch_size, slots, attention.n_kv_heads, attention.head_dim)
-        keys, values = ([attention.wk.weight.new_zeros(shape) for _ in self.layers] for _ in range(2))
+        keys, values = ([self.norm.weight.new_zeros(shape) for _ in self.layers] for _ in range(2))
         return KeyValueCache(keys, values, filled=0)

@@ -126,7 +126,7 @@ def keep_freed_memory() -> None:
 
 
 def start(model_parallel_size: int = 1) -> Launch:
-    """Join the process group (nccl on CUDA, gloo on a CPU) and make the model-parallel groups, once.
+    """Join the process group, see `backend`, and make the model-parallel groups, once.
 
     Args:
         model_parallel_size: Ranks that share one copy of the weights.
@@ -147,13 +147,22 @@ def start(model_parallel_size: int = 1) -> Launch:
     else:
         store, rank, size = dist.HashStore(), 0, 1
     if not dist.is_initialized():
-        backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
-        dist.init_process_group(backend, store=dist.PrefixStore("group", store), rank=rank, world_size=size)
+        dist.init_process_group(
+            backend(device, size), store=dist.PrefixStore("group", store), rank=rank, world_size=size
+        )
     if not initialize.model_parallel_is_initialized():
         # fairscale prints three lines here, which are suppressed.
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
             initialize.initialize_model_parallel(model_parallel_size)
     return Launch(rank, size, device, dist.PrefixStore(f"start {next(STARTS)}", store))
+
+
+def backend(device: torch.device, size: int) -> str:
+    """nccl between several processes on CUDA, and gloo for their CPU tensors; else gloo.
+
+    One process communicates with none: nccl would only take time and memory, and fail where it is missing.
+    """
+    return "cpu:gloo,cuda:nccl" if device.type == "cuda" and size > 1 else "gloo"
 
 
 def check_replicas(model_parallel_size: int) -> None:

@@ -69,6 +69,7 @@ class Scoring:
         return in_parts(self.compute_rows, self.batches[number])
 
     def compute_rows(self, batch: Batch) -> list[tuple[int, Tensor]]:
+        """Compute the rows of a batch, see `compute`."""
         self.path.move(batch.path)
         start = self.path.length
         rows = PackedRows(batch.rows, start, self.path.device)

@@ -13,6 +13,11 @@ from llama.errors import CheckpointError
 from llama.model import Transformer
 
 T = TypeVar("T")
+NO_MEMORY = (  # in messages of errors of other types
+    "DefaultCPUAllocator: can't allocate",
+    "CUDA error: out of memory",  # not from PyTorch's allocator: a driver, a library
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
 
 
 class SharedPath:
@@ -98,5 +103,4 @@ def in_parts(compute: Callable[[Batch], list[T]], batch: Batch) -> list[T]:
 
 def is_out_of_memory(error: Exception) -> bool:
     """Whether memory ran out, on the CPU or on the device."""
-    on_cpu = "DefaultCPUAllocator: can't allocate" in str(error)
-    return on_cpu or isinstance(error, torch.OutOfMemoryError | MemoryError)
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(part in str(error) for part in NO_MEMORY)

@@ -13,6 +13,7 @@ from llama.tokenizers.backend import Backend, open_backend
 LINE_BREAK, SPACE = r"(?<=[\w!-~]\n)(?=[\w!-~])", r"(?<=[\w!-~])(?= [\w!-~])"
 PIECE = 256  # minimum characters of a piece within a line
 LEADS = ("x", "x\n")  # a piece is encoded after one of these, to get the ids that it has within a text
+HEADS = 3  # last lines of a text that are encoded apart from what is before them, which other texts may share
 PROBES = ("Aa:\nBb 1.\n(c) dé\n12 3 x\n'll y", "the rain, the (rain) 12 34 «é» 's\nend")
 
 
@@ -58,17 +59,35 @@ class Tokenizer:
         for border, spanning in ((LINE_BREAK, r"\n\S" if kept else r"\S "), (SPACE, r"\S ")):
             spanned = any(map(re.compile(spanning).search, tokens))
             self.lines, self.spaces = None if spanned else re.compile(border), None
+            self.encode.cache_clear()  # the cuts have changed
             same = all(self._encode(probe) == tuple(self.encode_whole(probe)) for probe in PROBES)
             patterns.append(self.lines if same else None)
+        self.encode.cache_clear()
         return patterns[0], patterns[1]
 
-    def _encode(self, text: str) -> tuple[int, ...]:
-        """Ids of `text`, without BOS and EOS. A lone surrogate, which JSON allows, becomes U+FFFD."""
+    def _encode(self, text: str, heads: int = HEADS) -> tuple[int, ...]:
+        """Ids of `text`, without BOS and EOS. A lone surrogate, which JSON allows, becomes U+FFFD.
+
+        Args:
+            heads: Lines at the end of the text that are encoded apart, so that what is before them, such as
+                demonstrations, is encoded and cut only once for all texts that begin with it.
+        """
         if not text.isascii():
             text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        first, *others = self.pieces(text)
-        later = (self.encode_piece(piece, LEADS[not piece.startswith(" ")]) for piece in others)
-        return tuple(chain(self.encode_piece(first, ""), *later))
+        border = self.last_line(text) if heads else 0
+        head = self.encode(text[:border], heads - 1) if border else ()
+        pieces = self.pieces(text[border:])
+        first = () if border else self.encode_piece(next(pieces), "")
+        later = (self.encode_piece(piece, LEADS[not piece.startswith(" ")]) for piece in pieces)
+        return tuple(chain(head, first, *later))
+
+    def last_line(self, text: str) -> int:
+        """Where the last line begins at which `text` can be cut; 0 if there is none."""
+        end = len(text)
+        while self.lines is not None and (end := text.rfind("\n", 0, end)) > 0:
+            if self.lines.match(text, end + 1):
+                return end + 1
+        return 0
 
     def pieces(self, text: str) -> Iterator[str]:
         """`text` cut into lines, and long lines into pieces of about 256 characters. The cuts do not depend on the text

@@ -49,9 +49,9 @@ class PromptOptions:
     Args:
         data_path: The prompt file to write; default real/inputs_METHOD_DATASET.json, and for the sample set with all
             other options at their defaults samples/inputs_METHOD_DATASET.json.
-        k: Demonstrations of each class; 0 is zero-shot; default 1, or what the file of the data set says.
-        seed: Of the draw of demonstrations.
-        order: 0 shows them in the order of the draw; 1, 2, ... in other orders.
+        k: Demonstrations of each class; 0 is zero-shot; default 1, or the value in the data set's YAML file.
+        seed: Random seed of the draw of demonstrations.
+        order: Order of the demonstrations: 0 is that of the draw; 1, 2, ... are other orders.
         examples: Where examples come from.
     """
 
@@ -66,7 +66,7 @@ class PromptOptions:
 
 
 def check_counts(options: Any, *flags: str) -> None:
-    """Raises InputError where one of the flags is negative."""
+    """Raises InputError if one of the flags is negative."""
     for flag in flags:
         if (getattr(options, flag) or 0) < 0:
             raise InputError(f"--{flag} {getattr(options, flag)}: expected 0 or more")
@@ -104,7 +104,7 @@ class DataSet:
         return bool(self.sample) and Path(origin).resolve().is_relative_to(Path(self.sample).resolve())
 
     def table_name(self, origin: str) -> str:
-        """Its name in meta files and tables, if read from `origin`: the sample set has a name of its own."""
+        """Its name in meta files and tables, if read from `origin`; the sample set has a different name."""
         return f"{self.name}_sample" if self.is_sample(origin) else self.name
 
     def cite(self, key: str, flag: str = "") -> str:

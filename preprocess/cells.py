@@ -1,6 +1,6 @@
-"""The text of a page without its classes: words or cells with their own boxes. No class is looked at, nor any region.
+"""The text of a page without classes: words or cells with their own boxes. Classes and regions are not read.
 
-What is read are the forms of `preprocess.layout`, DocBank's lines, and the cells beside DocLayNet's COCO files.
+It reads the formats of `preprocess.layout`, DocBank's lines, and the cells beside DocLayNet's COCO files.
 """
 
 from collections.abc import Sequence
@@ -16,25 +16,25 @@ NO_CLASS = ""
 
 
 def row_cells(row: Any, place: str, unit: Unit | None = None) -> list[Block]:
-    """The cells of one page, in the order of its row, duplicates and those without text left out.
+    """The cells of one page, in the order of its row, without duplicates and cells without text.
 
     Raises:
-        InputError: Of no form that is known, a cell that is broken, boxes in another unit; begins with `place`.
+        InputError: Unknown format, an invalid cell, or boxes in another unit; the message begins with `place`.
     """
     if not isinstance(row, dict):
         raise InputError(f"{place}: expected an object for a page")
     form = next((name for name in FORMS if name in row), None)
     if form is None:
-        raise InputError(f"{place}: neither DocLayNet form: no field 'texts' and none 'pdf_cells', nor 'form'")
+        raise InputError(f"{place}: not a DocLayNet page, expected a field 'texts', 'pdf_cells' or 'form'")
     about = row if form == "texts" else row.get("metadata") or {}
     if not isinstance(about, dict):
         raise InputError(f"{place}: metadata {about!r}, expected an object")
     page = layout_of({}, about, str(about.get("page_hash") or row.get("id") or place), place)
-    return placed(told_cells(row, form, place), page.page, page.size, place, unit)
+    return placed(all_cells(row, form, place), page.page, page.size, place, unit)
 
 
-def told_cells(row: dict[str, Any], form: str, place: str) -> list[Cell]:
-    """All cells of a row, whatever region they are in."""
+def all_cells(row: dict[str, Any], form: str, place: str) -> list[Cell]:
+    """All cells of a row, regardless of their regions."""
     text, box = FORMS[form]
     if form == "texts":
         columns = [row.get(name) for name in (text, box)]
@@ -54,12 +54,12 @@ def told_cells(row: dict[str, Any], form: str, place: str) -> list[Cell]:
 
 
 def placed(cells: Sequence[Cell], page: str, pixels: Size, place: str, unit: Unit | None) -> list[Block]:
-    """Cells as blocks of no class, on the page scaled to 0..1000.
+    """Cells as blocks without a class, on the page scaled to 0..1000.
 
     Args:
-        page: Its name.
-        pixels: Its size.
-        unit: Of the boxes, which are checked; None: pixels, not checked.
+        page: Name of the page.
+        pixels: Size of the page in pixels.
+        unit: Unit of the boxes, which are checked against it; None: pixels, not checked.
     """
     size = pixels if unit is None else unit.size(pixels)
     if unit is not None:

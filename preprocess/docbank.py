@@ -128,7 +128,7 @@ def read_cells(path: Path, unit: Unit | None = None) -> list[Block]:
     """The tokens of a page as blocks without a class, in reading order; labels are not read.
 
     Raises:
-        InputError: As of `read_page`.
+        InputError: As for `read_page`.
     """
     cells = [cell for cell, _ in read_tokens(path, labelled=False)]
     return placed(cells, path.stem, (1000, 1000), str(path), unit_of_page(path, unit))

@@ -20,7 +20,7 @@ from preprocess.errors import InputError
 
 BYTE_ORDER_MARK = "\ufeff"
 LONG = re.compile(r"\d{19}")
-SPARE = 2**20  # bytes: with less a disk is full
+SPARE = 2**20  # bytes; a disk with less is full
 LARGEST = 2**63  # of whole numbers
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
@@ -158,8 +158,8 @@ def scratch_folder(path: Path) -> Iterator[Path]:
 
 
 def names_full_disk(function: Callable[[Any], None]) -> Callable[[Any], None]:
-    """For a function of options with an `output_dir`: what libraries raise of a full disk becomes an OSError that names
-    that folder."""
+    """Decorate a function of options with an `output_dir`: errors of libraries on a full disk become an OSError that
+    names this folder."""
 
     @wraps(function)
     def named(config: Any) -> None:
@@ -174,7 +174,7 @@ def names_full_disk(function: Callable[[Any], None]) -> Callable[[Any], None]:
 
 
 def is_full(error: Exception, folder: Path) -> bool:
-    """Whether an error is that of a full disk, by what it says or, where it says nothing, by what is left of it."""
+    """Whether an error means a full disk: by its message or, if that does not say so, by the remaining space."""
     if os.strerror(errno.ENOSPC) in str(error):
         return True
     return "failed writing file" in str(error) and folder.exists() and shutil.disk_usage(folder).free < SPARE

@@ -205,7 +205,7 @@ def find_first(labels: Labels, column: Column, numbers: set[int]) -> int:
 
 
 def is_reversed(words: Sequence[str], names: Sequence[str]) -> bool:
-    """Whether a word is like the name of another class, and not like that of its own."""
+    """Whether a word resembles the name of another class, but not that of its own class."""
     return any(
         not are_alike(word, names[place]) and any(are_alike(word, name) for name in names)
         for place, word in enumerate(words)

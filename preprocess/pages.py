@@ -44,9 +44,9 @@ class Reading:
     """How pages are read.
 
     Args:
-        images: With the image of each page.
-        unit: Of the boxes; None: the usual one, not checked.
-        labelled: As regions with their classes; else as words or cells of text, of which no class is looked at.
+        images: Whether to read the image of each page.
+        unit: Unit of the boxes; None: the usual one, not checked.
+        labelled: Whether to read regions with classes; otherwise words or text cells without classes.
     """
 
     images: bool
@@ -54,7 +54,7 @@ class Reading:
     labelled: bool = True
 
     def blocks(self, row: Any, place: str) -> list[Block]:
-        """Of a row of any form."""
+        """The blocks of a row in any format."""
         return (row_blocks if self.labelled else row_cells)(row, place, self.unit)
 
 

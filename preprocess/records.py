@@ -9,7 +9,7 @@ from preprocess.errors import InputError, first_line
 from preprocess.files import replace_surrogates
 from preprocess.lines import read_lines
 
-BATCH = 256  # rows of Parquet that are read at once: of who takes the first ones, or of large ones, few
+BATCH = 256  # rows of Parquet in a batch: few, because they may be large, or only the first may be needed
 Record = dict[str, Any]
 
 

@@ -1,6 +1,6 @@
-"""Folders of a run that a later session reads: sealed with the hashes of their files, and checked before they are used.
+"""Seals folders that a later session of a run reads: hashes of their files are stored, and checked before use.
 
-A bit that has flipped in a model or in the state of an optimizer would change the results, and no reader would see it.
+A flipped bit in a model or in the state of an optimizer would change the results unnoticed.
 """
 
 import hashlib
@@ -10,12 +10,12 @@ from preprocess.errors import InputError
 from preprocess.files import read_json, write_json
 
 SEAL = "sha256.json"  # in the folder
-CARD = "README.md"  # written when results are known
-MEND = "is not what was saved there; --overwrite begins anew (--output_dir)"
+CARD = "README.md"  # written later, when results are known
+CHANGED = "differs from what was saved; --overwrite starts over (--output_dir)"
 
 
 def seal(folder: Path) -> None:
-    """Write down the hashes of the files that are there but the card; what is written later is not looked at."""
+    """Store the hashes of all files in the folder except the card; files that are added later are not checked."""
     files = [path for path in sorted(folder.iterdir()) if path.is_file() and path.name not in (SEAL, CARD)]
     write_json(folder / SEAL, {path.name: hash_of(path) for path in files})
 
@@ -26,23 +26,23 @@ def is_sealed(folder: Path) -> bool:
 
 
 def check_seal(folder: Path) -> None:
-    """Nothing is said of a folder without a seal, as earlier versions left them.
+    """Check the files of a folder against its seal; a folder without one, from an earlier version, is accepted.
 
     Raises:
-        InputError: A file is another one, or is not there.
+        InputError: A file has changed or is missing.
     """
     if not is_sealed(folder):
         return
     sealed = read_json(folder / SEAL, "--output_dir")
     if not isinstance(sealed, dict) or not sealed:
-        raise InputError(f"{folder / SEAL}: {MEND}")
+        raise InputError(f"{folder / SEAL}: {CHANGED}")
     for name, expected in sealed.items():
         path = folder / name
         if not path.is_file() or hash_of(path) != expected:
-            raise InputError(f"{path}: {MEND}")
+            raise InputError(f"{path}: {CHANGED}")
 
 
 def hash_of(path: Path) -> str:
-    """Of a file of any size."""
+    """The SHA-256 of a file, read in blocks."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

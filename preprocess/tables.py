@@ -25,11 +25,11 @@ Adapt = Callable[[DatasetConfig, Sequence[str], str], DatasetConfig]
 
 @dataclass(frozen=True)
 class LabelOptions:
-    """How labels are read that are numbers.
+    """How numeric labels are read.
 
     Args:
-        first_label: The number of the first class (of AG News: World), 0 or 1; needed where neither the form of the
-            file, nor its YAML file, nor the labels that occur tell.
+        first_label: The number of the first class (World in AG News), 0 or 1; required if neither the format of the
+            file, nor its YAML file, nor the occurring labels determine it.
     """
 
     first_label: int | None = None
@@ -149,10 +149,8 @@ def read_split(
 
     Args:
         adapt: As for `preprocess`.
-
-    Args:
-        first: So many, the first ones; no more rows are read than these, and those that tell what labels stand for.
-            0: all.
+        first: Number of examples, the first in order; 0: all. Only their rows are read, and further ones if these do
+            not determine the meaning of the labels.
 
     Raises:
         InputError: A row is invalid; the message names file and row.
@@ -176,7 +174,7 @@ def read_split(
 
     records = source.records(None if adapt else needed(config))
     words: list[str] = []
-    texts, enough = 0, first  # of the rows so far; after how many what labels stand for is asked next
+    texts, enough = 0, first  # texts so far; number of texts after which the labels are interpreted next
     for number, (line, row) in enumerate(tqdm(records, desc=f"{split} rows", unit="row", disable=None)):
         lines.append(line)
         if adapt and number == 0 and not source.headerless:
@@ -184,7 +182,7 @@ def read_split(
         rows.append(read_row(config, row, place(number)))
         texts += rows[-1].text is not None
         if first and texts >= enough:
-            with suppress(InputError):  # later rows may prove what these leave open
+            with suppress(InputError):  # later rows may resolve what is ambiguous so far
                 words = label_words()
                 break
             enough = 2 * texts
@@ -194,7 +192,7 @@ def read_split(
 
 
 def examples_of(rows: Sequence[Row], words: Sequence[str], split: str, first: int) -> Split:
-    """The `first` rows with a text as examples, 0: all; those without are counted until then."""
+    """The first `first` rows with a text as examples, 0: all; rows without a text are counted."""
     examples, dropped = [], Counter[str]()
     for number, (row, word) in enumerate(zip(rows, words, strict=True)):
         if row.text is None:

@@ -13,11 +13,11 @@ PAGE = 1000  # the length of a side, in the unit of boxes
 def masked_share(box: Box, patches: np.ndarray) -> float:
     """The share of the area of a box that lies on masked patches.
 
-    A box without a height or a width is the line or point that it is.
+    A box of zero width or height counts as a line or a point.
 
     Args:
         box: x0, y0, x1, y1 in 0..1000.
-        patches: Masked ones, bool (rows, columns).
+        patches: Masked patches, bool (rows, columns).
     """
     rows, columns = patches.shape
     across = shares_of_side(box[0], box[2], columns)
@@ -26,24 +26,24 @@ def masked_share(box: Box, patches: np.ndarray) -> float:
 
 
 def shares_of_side(start: int, end: int, parts: int) -> np.ndarray:
-    """How much of start..end lies in each of the equal parts of 0..1000; the shares sum up to 1."""
+    """The shares of start..end that lie in each of `parts` equal parts of 0..1000; they sum to 1."""
     edges = np.linspace(0, PAGE, parts + 1)
     if start == end:
-        found = np.zeros(parts)
-        found[min(int(start * parts / PAGE), parts - 1)] = 1.0
-        return found
+        shares = np.zeros(parts)
+        shares[min(int(start * parts / PAGE), parts - 1)] = 1.0
+        return shares
     inside = np.minimum(end, edges[1:]) - np.maximum(start, edges[:-1])
     return np.clip(inside, 0, None) / (end - start)
 
 
 def alignment_labels(boxes: Sequence[Box], hidden: np.ndarray, patches: np.ndarray, threshold: float) -> list[int]:
-    """ALIGNED or UNALIGNED for each text token, IGNORED where the token or its position is hidden.
+    """ALIGNED or UNALIGNED for each text token; IGNORED if the token or its position is hidden.
 
     Args:
-        boxes: Of the segment of each token.
-        hidden: bool (T,).
-        patches: Masked ones, bool (rows, columns).
-        threshold: A token is unaligned where more than this share of its box is masked.
+        boxes: The box of each token's segment.
+        hidden: Tokens that are hidden or whose position is, bool (T,).
+        patches: Masked patches, bool (rows, columns).
+        threshold: A token is unaligned if more than this share of its box is masked.
     """
     known: dict[Box, int] = {}
     for box in boxes:

@@ -13,18 +13,18 @@ def area_of(box: Box, side: int) -> int:
 
     Args:
         box: x0, y0, x1, y1 in 0..1000.
-        side: Areas in a row, and rows.
+        side: Number of areas per row, and of rows.
     """
     column, row = (min((low + high) * side // (2 * PAGE), side - 1) for low, high in (box[::2], box[1::2]))
     return row * side + column
 
 
 def draw_cells(segments: Sequence[int], masked: np.ndarray, ratio: float, generator: np.random.Generator) -> np.ndarray:
-    """Which tokens lose their position, bool (T,): those of round(ratio * cells) cells, at least one.
+    """Which tokens have their position hidden, bool (T,): those of round(ratio * cells) cells, at least one.
 
     Args:
         segments: The cell of each token.
-        masked: Tokens that are masked, bool (T,): their cells are not chosen.
+        masked: Masked tokens, bool (T,); their cells are not chosen.
     """
     broken = {cell for cell, mask in zip(segments, masked, strict=True) if mask}
     cells = [cell for cell in dict.fromkeys(segments) if cell not in broken]
@@ -34,5 +34,5 @@ def draw_cells(segments: Sequence[int], masked: np.ndarray, ratio: float, genera
 
 
 def area_labels(boxes: Sequence[Box], chosen: np.ndarray, side: int) -> list[int]:
-    """The area of each token whose position is hidden, IGNORED of the others."""
+    """The area of each token whose position is hidden; IGNORED for the others."""
     return [area_of(box, side) if hide else IGNORED for box, hide in zip(boxes, chosen, strict=True)]

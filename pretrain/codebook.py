@@ -1,7 +1,7 @@
-"""The image tokenizer: a page image -> the code of each patch, of the patches as they are, not masked.
+"""The image tokenizer: a page image -> the code of each of its patches, before masking.
 
-DiT's own was never released. k-means over the patches of the train pages is the default; a FlavaImageCodebook, which is
-DALL-E's (8,192 codes), is taken from a folder or from the hub.
+DiT's tokenizer was never released. The default is k-means over the patches of the train pages; a FlavaImageCodebook,
+which is DALL-E's (8,192 codes), is loaded from a folder or from the hub.
 """
 
 import os
@@ -24,24 +24,24 @@ from preprocess.sources import HUB_ID
 
 KMEANS = "kmeans"
 FILE = "codebook.safetensors"  # of k-means, beside the model
-CODES, PREPARED = "prepared.codes.npy", "prepared.codebook.safetensors"  # in a run folder, made once
+CODES, PREPARED = "prepared.codes.npy", "prepared.codebook.safetensors"  # in a run folder, computed once
 FLAVA = "flava_image_codebook"
 MEAN, SPREAD = 0.5, 0.5  # of pixels in 0..1, as the model reads them
-PATCHES = 200_000  # at most, to train k-means on
-SEEN_PATCHES = 4096  # by one step of k-means
-PIXELS_A_CODE = 8  # of a side, in DALL-E's dVAE
-DALL_E_MARGIN = 0.1  # by which it moves pixels off 0 and 1
-IMAGES = 16  # encoded at once
+PATCHES = 200_000  # maximum for training k-means
+BATCH_OF_PATCHES = 4096  # in a step of k-means
+CODE_SIDE = 8  # pixels that a code of DALL-E's dVAE covers, in each direction
+DALL_E_MARGIN = 0.1  # DALL-E maps pixels from 0..1 to 0.1..0.9
+IMAGES = 16  # in a batch
 
 
 @dataclass(frozen=True)
 class CodebookOptions:
-    """Which image tokenizer.
+    """The choice of an image tokenizer.
 
     Args:
-        name: As `--image_tokenizer` says it.
-        size: Codes of k-means.
-        seed: Of k-means.
+        name: The value of `--image_tokenizer`.
+        size: Number of codes of k-means.
+        seed: Random seed of k-means.
     """
 
     name: str
@@ -50,7 +50,7 @@ class CodebookOptions:
 
 
 class Codebook(Protocol):
-    """Whatever tells the codes of images."""
+    """Maps images to the codes of their patches."""
 
     size: int
 
@@ -59,34 +59,35 @@ class Codebook(Protocol):
 
 
 class KMeansCodebook:
-    """A code is the number of the nearest centre.
+    """The code of a patch is the number of the nearest centre.
 
     Args:
-        centres: float32 (codes, 3 * patch * patch), of pixels -1..1.
-        patch: Pixels of a side.
+        centres: float32 (codes, 3 * patch * patch), pixels in -1..1.
+        patch: Side length of a patch in pixels.
     """
 
     def __init__(self, centres: np.ndarray, patch: int):
         self.centres, self.patch, self.size = centres, patch, len(centres)
 
     def encode(self, images: np.ndarray) -> np.ndarray:
-        found = patches_of(images, self.patch)
-        # the squares of the patches are the same for all centres
-        distances = (self.centres**2).sum(1) - 2 * found.reshape(-1, found.shape[-1]) @ self.centres.T
-        return distances.argmin(1).reshape(found.shape[:2]).astype(np.int32)
+        patches = patches_of(images, self.patch)
+        # squared distances without the squares of the patches, which are the same for all centres
+        distances = (self.centres**2).sum(1) - 2 * patches.reshape(-1, patches.shape[-1]) @ self.centres.T
+        return distances.argmin(1).reshape(patches.shape[:2]).astype(np.int32)
 
     def save(self, path: Path) -> None:
+        """Write a file that `read_kmeans` reads."""
         part = path.with_name(f".{path.name}")
         save_file({"centres": torch.from_numpy(self.centres), "patch": torch.tensor(self.patch)}, part)
         os.replace(part, path)
 
 
 class FlavaCodebook:
-    """DALL-E's dVAE, as FLAVA has it. It reads 8 x 8 pixels a code, so images are made smaller first, as BEiT does.
+    """DALL-E's dVAE in FLAVA's implementation. A code covers 8 x 8 pixels, so images are downscaled first, as in BEiT.
 
     Args:
-        model: Frozen.
-        side: Patches in a row of an image.
+        model: The frozen model.
+        side: Patches per row of an image.
     """
 
     def __init__(self, model: FlavaImageCodebook, side: int):
@@ -94,7 +95,7 @@ class FlavaCodebook:
 
     @torch.inference_mode()
     def encode(self, images: np.ndarray) -> np.ndarray:
-        size = PIXELS_A_CODE * self.side
+        size = CODE_SIDE * self.side
         pixels = torch.from_numpy(images).float() / 255
         pixels = interpolate(pixels, (size, size), mode="bilinear", antialias=True)
         codes = self.model.get_codebook_indices((1 - 2 * DALL_E_MARGIN) * pixels + DALL_E_MARGIN)
@@ -111,10 +112,15 @@ def patches_of(images: np.ndarray, patch: int) -> np.ndarray:
 
 
 def train_kmeans(images: ImageFile, numbers: list[int], patch: int, size: int, seed: int) -> KMeansCodebook:
-    """A codebook of the patches of some images, an equal number of each where they are many.
+    """Train a codebook on the patches of some images; if there are too many patches, on an equal number per image.
+
+    Args:
+        numbers: The indices of the images.
+        patch: Side length of a patch in pixels.
+        size: Number of codes.
 
     Raises:
-        InputError: They have fewer different patches than the codebook has codes.
+        InputError: There are fewer distinct patches than codes.
     """
     generator = np.random.default_rng(seed)
     each = max(1, PATCHES // len(numbers))
@@ -126,33 +132,33 @@ def train_kmeans(images: ImageFile, numbers: list[int], patch: int, size: int, s
     patches = np.concatenate(samples)
     distinct = np.unique(patches, axis=0)
     if len(distinct) < size:
-        raise InputError(f"--codebook_size {size}: the train pages have {len(distinct)} different patches")
-    # of different patches: half of all are white, and centres that begin there stay there
-    fitted = MiniBatchKMeans(size, random_state=seed, batch_size=SEEN_PATCHES, n_init=1).fit(distinct)
+        raise InputError(f"--codebook_size {size}: expected at most {len(distinct)}, the number of distinct patches")
+    # on distinct patches: half of all are white, and centres that start there stay there
+    fitted = MiniBatchKMeans(size, random_state=seed, batch_size=BATCH_OF_PATCHES, n_init=1).fit(distinct)
     return KMeansCodebook(fitted.cluster_centers_.astype(np.float32), patch)
 
 
 def read_kmeans(path: Path, patch: int, flag: str) -> KMeansCodebook:
-    """What `KMeansCodebook.save` wrote.
+    """Read a codebook that `KMeansCodebook.save` wrote.
 
     Raises:
-        InputError: Damaged, or of patches of another size.
+        InputError: The file is damaged, or its patches have another size.
     """
     try:
         stored = load_file(path)
-        centres, found = stored["centres"].numpy(), int(stored["patch"])
-    except Exception as error:  # whatever a damaged file leads to
-        raise InputError(f"{path}: is no codebook: {type(error).__name__} ({flag})") from None
-    if found != patch or centres.shape[1:] != (3 * patch * patch,):
-        raise InputError(f"{path}: has patches of {found} pixels, the model of {patch} ({flag})")
+        centres, side = stored["centres"].numpy(), int(stored["patch"])
+    except Exception as error:  # of any type, depending on the damage
+        raise InputError(f"{path}: not a codebook: {type(error).__name__} ({flag})") from None
+    if side != patch or centres.shape[1:] != (3 * patch * patch,):
+        raise InputError(f"{path}: patches of {side} pixels, expected {patch} as in the model ({flag})")
     return KMeansCodebook(centres, patch)
 
 
 def open_codebook(name: str, side: int, patch: int) -> Codebook:
-    """The codebook that `--image_tokenizer` names, if it is not to be trained.
+    """The trained codebook that `--image_tokenizer` names.
 
     Raises:
-        InputError: Not there, damaged, or another model.
+        InputError: It does not exist, is damaged, or is another kind of model.
     """
     flag = "--image_tokenizer"
     if (Path(name) / FILE).is_file():
@@ -176,20 +182,20 @@ def codes_of(codebook: Codebook, images: ImageFile) -> np.ndarray:
 def prepared_codes(
     options: CodebookOptions, shape: LayoutLMv3Config, numbers: list[int], images: ImageFile, folder: Path
 ) -> tuple[Codebook, np.ndarray]:
-    """The image tokenizer and the codes of all images, (N, P), made once and kept in a run folder.
+    """The image tokenizer and the codes of all images, (N, P), computed once and cached in the run folder.
 
     Args:
-        shape: Of the model.
-        numbers: Of the images that k-means is trained on.
+        shape: The configuration of the model.
+        numbers: The indices of the images on which k-means is trained.
     """
-    side, patch, kept = shape.input_size // shape.patch_size, shape.patch_size, folder / PREPARED
+    side, patch, cached = shape.input_size // shape.patch_size, shape.patch_size, folder / PREPARED
     if options.name != KMEANS:
         codebook = open_codebook(options.name, side, patch)
-    elif kept.is_file():
-        codebook = read_kmeans(kept, patch, "--output_dir")
+    elif cached.is_file():
+        codebook = read_kmeans(cached, patch, "--output_dir")
     else:
         codebook = train_kmeans(images, numbers, patch, options.size, options.seed)
-        codebook.save(kept)
+        codebook.save(cached)
     path = folder / CODES
     if not path.exists():
         part = path.with_name(f".{path.name}")

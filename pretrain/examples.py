@@ -1,4 +1,4 @@
-"""A chunk of a page -> what the model reads of it, and the labels of each objective."""
+"""A chunk of a page -> the masked input of the model, and the labels of each objective."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,18 +18,18 @@ from pretrain.objectives import CPC, MIM, MLM, WPA, ObjectiveOptions
 from pretrain.patches import draw_blocks
 from pretrain.spans import corrupted, masked_tokens
 
-TRAINED_ON, HELD_OUT = 0, 1  # in the seeds of their masks; those of held-out pages never change
+TRAINED_ON, HELD_OUT = 0, 1  # part of the seeds of masks; the masks of held-out pages never change
 
 
 @dataclass(frozen=True)
 class Example:
-    """A chunk as the model reads it.
+    """A chunk with masks and labels.
 
     Args:
-        input_ids, boxes: Of T tokens, special ones included.
-        patches: Masked ones, bool (rows, columns).
-        labels: Of each objective: of T tokens, or of the patches, row by row; IGNORED where nothing is asked.
-        image: The number of the page's image.
+        input_ids, boxes: For T tokens, including special tokens.
+        patches: Masked patches, bool (rows, columns).
+        labels: Objective -> labels of the T tokens, or of the patches row by row; IGNORED if there is no target.
+        image: The index of the page's image.
     """
 
     input_ids: list[int]
@@ -39,19 +39,19 @@ class Example:
     image: int
 
     def targets(self) -> dict[str, int]:
-        """How often each objective asks."""
+        """Number of targets of each objective."""
         return {name: sum(label != IGNORED for label in labels) for name, labels in self.labels.items()}
 
 
 class Masker:
-    """Draws masks. The same seed gives the same.
+    """Draws masks; the same seed gives the same masks.
 
     Args:
-        options: What is hidden.
-        processor: Its tokenizer has the mask token.
-        side: Patches in a row of an image.
-        codes: Of the images, (N, side * side); None where nothing is asked of patches.
-        seed: Of the run.
+        options: The objectives and their hyperparameters.
+        processor: Provides the tokenizer, which has the mask token.
+        side: Patches per row of an image.
+        codes: The codes of the images, (N, side * side); None without masked image modelling.
+        seed: The seed of the run.
     """
 
     def __init__(
@@ -68,16 +68,16 @@ class Masker:
         self.others = np.setdiff1d(np.arange(len(tokenizer)), tokenizer.all_special_ids)
 
     def of_training(self, chunk: Chunk, number: int, turn: int) -> Example:
-        """The masks of a chunk in a pass: the same in each with `--static_masks`."""
+        """A train chunk with its masks in a pass; with `--static_masks`, they are the same in every pass."""
         turn = 0 if self.options.static_masks else turn
         return self.masked(chunk, np.random.default_rng([self.seed, TRAINED_ON, turn, number]))
 
     def held_out(self, chunk: Chunk, number: int) -> Example:
-        """The masks of a held-out chunk: the same whenever the model is looked at."""
+        """A held-out chunk with its masks, the same in every evaluation."""
         return self.masked(chunk, np.random.default_rng([self.seed, HELD_OUT, 0, number]))
 
     def masked(self, chunk: Chunk, generator: np.random.Generator) -> Example:
-        """Masks drawn by a generator, and the labels that follow from them."""
+        """Draw masks from a generator, and derive the labels."""
         options, chosen = self.options, self.options.chosen
         text = [place for place, word in enumerate(chunk.words) if word != SPECIAL]
         ids, boxes = [chunk.input_ids[place] for place in text], [chunk.boxes[place] for place in text]
@@ -96,16 +96,16 @@ class Masker:
             moved = draw_cells([segments[place] for place in text], masked, options.cpc_ratio, generator)
         labels: dict[str, list[int]] = {}
         if MLM in chosen:
-            asked = [token if mask else IGNORED for token, mask in zip(ids, masked, strict=True)]
-            labels[MLM] = spread(asked, text, len(chunk.words))
+            targets = [token if mask else IGNORED for token, mask in zip(ids, masked, strict=True)]
+            labels[MLM] = spread(targets, text, len(chunk.words))
         if MIM in chosen:
             codes = self.codes[chunk.image]
             labels[MIM] = np.where(patches.ravel(), codes, IGNORED).tolist()
         if WPA in chosen:
-            told = alignment_labels(boxes, masked | moved, patches, options.wpa_threshold)
-            labels[WPA] = spread(told, text, len(chunk.words))
+            aligned = alignment_labels(boxes, masked | moved, patches, options.wpa_threshold)
+            labels[WPA] = spread(aligned, text, len(chunk.words))
         if CPC in chosen:
-            labels[CPC] = spread(area_labels(boxes, moved, options.areas_a_side), text, len(chunk.words))
+            labels[CPC] = spread(area_labels(boxes, moved, options.areas_per_side), text, len(chunk.words))
         seen = [NOWHERE if hide else box for box, hide in zip(boxes, moved, strict=True)]
         input_ids, places = list(chunk.input_ids), list(chunk.boxes)
         for place, token, box in zip(text, read, seen, strict=True):
@@ -114,24 +114,24 @@ class Masker:
 
 
 def spread(values: Sequence[int], places: Sequence[int], count: int) -> list[int]:
-    """Values at their places among `count` tokens, IGNORED elsewhere."""
-    found = [IGNORED] * count
+    """Values at their places among `count` tokens; IGNORED elsewhere."""
+    labels = [IGNORED] * count
     for place, value in zip(places, values, strict=True):
-        found[place] = value
-    return found
+        labels[place] = value
+    return labels
 
 
 def collate(
     examples: Sequence[Example], processor: LayoutLMv3Processor, images: ImageFile, visual: bool = True
 ) -> dict[str, Any]:
-    """Examples as a batch of B, padded right to the longest.
+    """A batch of B examples, padded on the right to the longest.
 
     Args:
         visual: Whether the model reads images.
 
     Returns:
-        input_ids, attention_mask (B, T), bbox (B, T, 4), masked_patches bool (B, P), `labels`: of each objective (B, T)
-        or (B, P); pixel_values (B, 3, S, S).
+        input_ids, attention_mask (B, T), bbox (B, T, 4), masked_patches bool (B, P), pixel_values (B, 3, S, S), and
+        labels: objective -> (B, T) or (B, P).
     """
     length = max(len(example.input_ids) for example in examples)
 

@@ -1,4 +1,4 @@
-"""Weights to begin with: text and transformer from RoBERTa, the projection of patches from DiT or BEiT."""
+"""Initial weights: embeddings and layers from RoBERTa, the patch projection from DiT or BEiT."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from documents.pretrained import RANDOM, check_weights, one_line, read_config
 from preprocess.errors import InputError
 
 TEXT_FLAG, IMAGE_FLAG = "--init_text", "--init_image"
-SHAPE = (  # that RoBERTa and LayoutLMv3 both tell
+SHAPE = (  # fields that the configurations of RoBERTa and LayoutLMv3 share
     "vocab_size",
     "hidden_size",
     "num_hidden_layers",
@@ -28,11 +28,11 @@ SHAPE = (  # that RoBERTa and LayoutLMv3 both tell
 
 @dataclass(frozen=True)
 class Taken:
-    """What a model was given.
+    """Where the weights of a model come from.
 
     Args:
-        text, image: Names of the weights.
-        random: Those that it was not given.
+        text, image: Names of the weights that were taken from RoBERTa, and from DiT or BEiT.
+        random: Names of the other weights.
     """
 
     text: list[str]
@@ -40,22 +40,22 @@ class Taken:
     random: list[str]
 
     def lines(self, text: str, image: str, model: str) -> list[str]:
-        """For the screen: what was taken from where, and what is random, or the model's own."""
-        told = [
+        """Lines for the screen: how many weights come from where, and which are random or the model's own."""
+        taken = [
             f"{len(names)} weights from {source}" for names, source in ((self.text, text), (self.image, image)) if names
         ]
         kinds = sorted({name.replace("encoder.", "").partition(".")[0] for name in self.random})
-        return [*told, f"{'random' if model == RANDOM else f'from {model}'}: {', '.join(kinds)}"]
+        return [*taken, f"{'random' if model == RANDOM else f'from {model}'}: {', '.join(kinds)}"]
 
 
 def shape_of_roberta(name: str) -> dict[str, object]:
-    """A LayoutLMv3 of the shape of a RoBERTa, as options of its configuration.
+    """Configuration options of a LayoutLMv3 with the shape of a RoBERTa.
 
     Raises:
-        InputError: Not there, or no RoBERTa.
+        InputError: The model does not exist, or is not a RoBERTa.
     """
     config: RobertaConfig = read_config(name, "roberta", TEXT_FLAG)
-    each = config.hidden_size // 6  # as of the published models: six embeddings of equal width make a position
+    each = config.hidden_size // 6  # as in the published models: a position is six embeddings of equal width
     rest = config.hidden_size - 4 * each
     if rest % 2:
         each -= 1
@@ -64,29 +64,29 @@ def shape_of_roberta(name: str) -> dict[str, object]:
 
 
 def tokenizer_of_roberta(name: str) -> LayoutLMv3Tokenizer:
-    """RoBERTa's tokenizer, which LayoutLMv3 has too."""
+    """RoBERTa's tokenizer, which is also LayoutLMv3's."""
     with one_line(name, TEXT_FLAG):
         return LayoutLMv3Tokenizer.from_pretrained(name)
 
 
 def take_weights(model: LayoutLMv3Model, text: str, image: str) -> Taken:
-    """Put RoBERTa's embeddings and layers, and the projection of patches of a DiT or BEiT, into a model.
+    """Copy RoBERTa's embeddings and layers, and the patch projection of a DiT or BEiT, into a model.
 
     Args:
-        text, image: Folders or hub ids; empty: nothing is taken.
+        text, image: Folders or hub ids; empty: nothing is copied.
 
     Raises:
-        InputError: Not there, damaged, of another kind or shape.
+        InputError: A model does not exist, is damaged, or has another kind or shape.
     """
     given_text = roberta_weights(text) if text else {}
     given_image = patch_weights(image) if image else {}
     own = model.state_dict()
-    for found, name, flag in ((given_text, text, TEXT_FLAG), (given_image, image, IMAGE_FLAG)):
-        for key, weight in found.items():
+    for weights, name, flag in ((given_text, text, TEXT_FLAG), (given_image, image, IMAGE_FLAG)):
+        for key, weight in weights.items():
             expected = own.get(key)
             if expected is None or expected.shape != weight.shape:
-                told = "the model has none" if expected is None else f"the model's is {tuple(expected.shape)}"
-                raise InputError(f"{flag} {name}: {key} is {tuple(weight.shape)}, {told}")
+                ours = "none" if expected is None else f"{tuple(expected.shape)}"
+                raise InputError(f"{flag} {name}: {key} has shape {tuple(weight.shape)}; that of the model: {ours}")
     with torch.no_grad():
         for key, weight in (given_text | given_image).items():
             own[key].copy_(weight)
@@ -106,7 +106,7 @@ def roberta_weights(name: str) -> dict[str, Tensor]:
 
 
 def patch_weights(name: str) -> dict[str, Tensor]:
-    """The projection of patches of a DiT or BEiT."""
+    """The patch projection of a DiT or BEiT."""
     read_config(name, "beit", IMAGE_FLAG)
     with one_line(name, IMAGE_FLAG):
         loaded, report = BeitModel.from_pretrained(

@@ -1,4 +1,4 @@
-"""LayoutLMv3 pre-trained on unlabelled pages: from pages to a model that fine-tuning opens, in one run folder."""
+"""Pre-trains LayoutLMv3 on unlabelled pages: from pages to a model that fine-tuning loads, in one run folder."""
 
 import os
 import sys
@@ -44,10 +44,10 @@ from pretrain.preview import draw_preview
 from training import lightning as by_lightning
 from training.figures import write_curves
 from training.lightning import LightningOptions
-from training.run_folder import base_folder, begin, circumstances, is_first_process, quiet_libraries
+from training.run_folder import base_folder, begin, environment, is_first_process, quiet_libraries
 
 STEPS = 500_000
-PREVIEWED = 2  # pages that are read, one of which is held out
+PREVIEWED = 2  # pages that are read; one of them is held out
 HEADS = "heads.safetensors"  # beside the model
 
 
@@ -56,23 +56,23 @@ class LayoutLMv3PretrainingConfig:
     """Pre-train LayoutLMv3 on unlabelled pages, or continue its pre-training.
 
     Args:
-        model: A hub id, a folder in transformers' form, or random (small, with a tokenizer of its own; with
-            --init_text of that model's shape, with its tokenizer).
-        output_dir: The run folder: configuration, logs, checkpoints, metrics; in model/ the model with its processor
-            and its card, the heads and the codebook.
-        image_tokenizer: kmeans (trained on the train pages), a folder with codebook.safetensors, or a
-            FlavaImageCodebook as a folder or a hub id; it tells the codes of mim.
-        codebook_size: Codes of kmeans.
-        init_text: Take embeddings and layers from this RoBERTa, a folder or a hub id.
-        init_image: Take the projection of patches from this DiT or BEiT, a folder or a hub id.
-        visual: The model reads images; False: texts and boxes alone, of --model random.
-        max_length: Tokens of a chunk, at most those of the model.
-        stride: Tokens that a chunk shares with the one before.
-        boxes: Whose box a word has: that of its segment (segment) or its own (word).
-        preview: Draw the masks of the first train page into this PNG file, and stop there.
-        overwrite: Begin anew where the run folder holds a run.
+        model: A hub id, a folder in transformers' format, or random (a small model with its own tokenizer; with
+            --init_text, a model with the shape and the tokenizer of that one).
+        output_dir: Run folder: configuration, logs, checkpoints, metrics; model/ contains the model with its processor
+            and model card, the heads and the codebook.
+        image_tokenizer: Source of the patch codes for mim: kmeans (trained on the train pages), a folder with
+            codebook.safetensors, or a FlavaImageCodebook (a folder or a hub id).
+        codebook_size: Number of codes of kmeans.
+        init_text: Initialize embeddings and layers from this RoBERTa, a folder or a hub id.
+        init_image: Initialize the patch projection from this DiT or BEiT, a folder or a hub id.
+        visual: Whether the model reads images; False: only texts and boxes, with --model random.
+        max_length: Tokens in a chunk, at most the model's maximum.
+        stride: Tokens that a chunk shares with the previous one.
+        boxes: Box of each word: that of its segment (segment) or its own (word).
+        preview: Draw the masks of the first train page into this PNG file, and stop.
+        overwrite: Start over if the run folder contains a run.
         pages: Where pages come from.
-        hidden: What is hidden.
+        hidden: What is masked.
         training: How the model is trained.
         lightning: Where it computes.
     """
@@ -98,7 +98,8 @@ class LayoutLMv3PretrainingConfig:
         check_boxes_flag(self.boxes)
         if self.stride < 0 or self.max_length < self.stride + SPECIAL_TOKENS + 1:
             raise InputError(
-                f"--stride {self.stride}: expected 0 to less than --max_length {self.max_length} without special tokens"
+                f"--stride {self.stride}: expected 0 or more, and less than --max_length {self.max_length} "
+                f"minus {SPECIAL_TOKENS} special tokens"
             )
         if self.codebook_size < 2:
             raise InputError(f"--codebook_size {self.codebook_size}: expected 2 or more")
@@ -113,9 +114,9 @@ class Base:
     """A model to pre-train, with its processor.
 
     Args:
-        name: As cards call it.
-        processor: Without OCR: words and boxes are given.
-        notes: What was taken from where.
+        name: Its name in model cards.
+        processor: Without OCR, because words and boxes are given.
+        notes: Lines on the origin of the weights.
     """
 
     name: str
@@ -126,9 +127,9 @@ class Base:
 
 @names_full_disk
 def pretrain_layoutlmv3(config: LayoutLMv3PretrainingConfig) -> None:
-    """Train, or go on with it, then save the model that tells best what is hidden on the held-out pages."""
+    """Train or resume, then save the model with the lowest loss on the held-out pages."""
     if "TORCHELASTIC_RUN_ID" in os.environ:
-        raise InputError("torchrun: run it as plain python; --devices says on how many devices Lightning trains")
+        raise InputError("torchrun: run this script with plain python; --devices sets the number of devices")
     config = replace(config, training=config.training.filled(steps=STEPS))
     folder, seed = Path(config.output_dir), config.training.seed
     quiet_libraries()
@@ -154,7 +155,7 @@ def pretrain_layoutlmv3(config: LayoutLMv3PretrainingConfig) -> None:
     data = PretrainingData(
         *(train, held_out, masker, base.processor, images, config.training, config.lightning.num_workers, config.visual)
     )
-    seed_everything(seed, verbose=False)  # dropout is the same whether the model was made or found
+    seed_everything(seed, verbose=False)  # the same dropout, whether the model was created or loaded
     codes_of_head = 0 if codebook is None else codebook.size
     model = PretrainingModel(base.model, config.hidden.chosen, codes_of_head, config.hidden.cpc_areas)
     notes = [*base.notes, *take_heads(model, Path(config.model))]
@@ -166,7 +167,7 @@ def pretrain_layoutlmv3(config: LayoutLMv3PretrainingConfig) -> None:
 
 
 def show(config: LayoutLMv3PretrainingConfig) -> None:
-    """Draw the masks of the first train page into `--preview`; the run folder is left alone."""
+    """Draw the masks of the first train page into `--preview`; the run folder is not used."""
     pages, seed = replace(config.pages, train_pages=PREVIEWED), config.training.seed
     with TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -174,7 +175,7 @@ def show(config: LayoutLMv3PretrainingConfig) -> None:
         splits, images = prepare(read, load_image_processor(config.model), folder)
         base = load_base(config, splits, folder)
         side = base.model.config.input_size // base.model.config.patch_size
-        codes = np.zeros((len(images), side * side), int)  # which they are is not drawn
+        codes = np.zeros((len(images), side * side), int)  # the drawing does not show codes
         length = chunk_length(base.model, base.processor, config.max_length)
         chunk = chunk_layout(splits.train, base.processor.tokenizer, length, config.stride)[0]
         masker = Masker(config.hidden, base.processor, side, codes, seed)
@@ -183,21 +184,21 @@ def show(config: LayoutLMv3PretrainingConfig) -> None:
 
 
 def load_base(config: LayoutLMv3PretrainingConfig, splits: Splits, folder: Path) -> Base:
-    """The model that `--model` names, in float32, with what `--init_text` and `--init_image` give it.
+    """The model that `--model` names, in float32, with the weights of `--init_text` and `--init_image`.
 
     Raises:
-        InputError: Not there, damaged, not a LayoutLMv3.
+        InputError: It does not exist, is damaged, or is not a LayoutLMv3.
     """
     place, name = config.model, Path(config.model).name
     if config.model == RANDOM:
-        kept = base_folder(folder, RANDOM)
-        if not (kept / "config.json").is_file():
+        random = base_folder(folder, RANDOM)
+        if not (random / "config.json").is_file():
             shape = shape_of_roberta(config.init_text) if config.init_text else None
             tokenizer = tokenizer_of_roberta(config.init_text) if config.init_text else None
             texts = [block.text for block in flat(splits.train)]
-            make_random(LayoutLMv3Model, texts, kept, shape, tokenizer, visual_embed=config.visual)
-        check_seal(kept)
-        place = str(kept)
+            make_random(LayoutLMv3Model, texts, random, shape, tokenizer, visual_embed=config.visual)
+        check_seal(random)
+        place = str(random)
     processor = load_processor(place)
     with one_line(place):
         model, report = LayoutLMv3Model.from_pretrained(place, dtype=torch.float32, output_loading_info=True)
@@ -208,10 +209,14 @@ def load_base(config: LayoutLMv3PretrainingConfig, splits: Splits, folder: Path)
 
 
 def take_heads(model: PretrainingModel, folder: Path) -> list[str]:
-    """Put the heads of an earlier pre-training into a model, those that fit; what was taken and what is random."""
+    """Copy the heads of an earlier pre-training into a model if they fit; lines on what was copied and what is random.
+
+    Args:
+        folder: The folder of the earlier model.
+    """
     own, path = model.own_state(), folder / HEADS
-    found = load_file(path) if path.is_file() else {}
-    fitting = {name: weight for name, weight in found.items() if name in own and own[name].shape == weight.shape}
+    saved = load_file(path) if path.is_file() else {}
+    fitting = {name: weight for name, weight in saved.items() if name in own and own[name].shape == weight.shape}
     model.load_state_dict(fitting, strict=False)
     names = sorted({name.removeprefix("heads.").partition(".")[0] for name in own.keys() - fitting.keys()})
     taken = [f"{len(fitting)} weights of heads from {path}"] if fitting else []
@@ -221,24 +226,24 @@ def take_heads(model: PretrainingModel, folder: Path) -> list[str]:
 def image_codes(
     config: LayoutLMv3PretrainingConfig, shape: ModelConfig, splits: Splits, images: ImageFile, folder: Path
 ) -> tuple[Codebook | None, np.ndarray | None]:
-    """The image tokenizer and the codes of all images, (N, P); None where nothing is asked of patches."""
+    """The image tokenizer and the codes of all images, (N, P); None without masked image modelling."""
     if MIM not in config.hidden.chosen:
         return None, None
-    asked = CodebookOptions(config.image_tokenizer, config.codebook_size, config.training.seed)
-    return prepared_codes(asked, shape, [page.image for page in splits.train], images, folder)
+    options = CodebookOptions(config.image_tokenizer, config.codebook_size, config.training.seed)
+    return prepared_codes(options, shape, [page.image for page in splits.train], images, folder)
 
 
 def trained_model(
     config: LayoutLMv3PretrainingConfig, model: PretrainingModel, data: PretrainingData
 ) -> dict[str, Any]:
-    """Train the model, or go on with it; it has the best weights then. For the metrics: steps and seconds."""
+    """Train or resume, and load the best weights. Returns entries of the metrics: steps, seconds, held-out metrics."""
     folder = Path(config.output_dir)
     if config.training.gradient_checkpointing:
         checkpoint_gradients(model.backbone)
     module = Pretraining(model, config.training, data.shares())
     trainer = by_lightning.make_trainer(config.training, config.lightning, folder, sys.stderr.isatty())
     if is_first_process():
-        write_json(folder / "configuration.json", {"configuration": asdict(config)} | circumstances())
+        write_json(folder / "configuration.json", {"configuration": asdict(config)} | environment())
     trained = by_lightning.train(trainer, module, data, folder)
     entries = by_lightning.history_of(trainer)
     best = next(entry for entry in entries if entry["step"] == trained["best_step"] and "eval_loss" in entry)
@@ -247,7 +252,7 @@ def trained_model(
 
 
 def counts(splits: Splits, train: list[Chunk], held_out: list[Chunk]) -> dict[str, Any]:
-    """How much of what there was."""
+    """Entries of the metrics: numbers of pages, chunks, words and repairs."""
     return {
         "train": {"pages": len(splits.train), "chunks": len(train), "words": len(flat(splits.train))},
         "held_out": {"pages": len(splits.validation), "chunks": len(held_out), "words": len(flat(splits.validation))},
@@ -263,7 +268,7 @@ def save(
     codebook: Codebook | None,
     metrics: dict[str, Any],
 ) -> None:
-    """Write model, heads, codebook and card; the metrics, which say that the run is finished, last."""
+    """Write model, heads, codebook and card; the metrics come last, because they mark the run as finished."""
     folder = Path(config.output_dir)
     place = folder / "model"
     model.backbone.config.architectures = [LayoutLMv3Model.__name__]
@@ -279,14 +284,14 @@ def save(
 
 
 def summary(metrics: dict[str, Any], folder: Path) -> str:
-    """One screen: what was mended, which checkpoint, how well each objective is told."""
-    data, found = metrics["data"], metrics["held_out"]
+    """A summary for the screen: repairs, the best checkpoint, loss and accuracy of each objective."""
+    data, held_out = metrics["data"], metrics["held_out"]
     lines = [f"{what.replace('_', ' ')}: {number}" for what, number in data["repaired"].items() if number]
     lines.append(f"best checkpoint: step {metrics['best_step']} of {metrics['steps']}")
-    names = [name.removesuffix("_accuracy") for name in found if name.endswith("_accuracy")]
+    names = [name.removesuffix("_accuracy") for name in held_out if name.endswith("_accuracy")]
     for name in names:
         lines.append(
-            f"held out, {name}: loss {found[f'{name}_loss']:.4f}, accuracy {found[f'{name}_accuracy']:.4f}, "
-            f"most frequent answer {found[f'{name}_most_frequent']:.4f}"
+            f"held out, {name}: loss {held_out[f'{name}_loss']:.4f}, accuracy {held_out[f'{name}_accuracy']:.4f}, "
+            f"most frequent answer {held_out[f'{name}_most_frequent']:.4f}"
         )
     return "\n".join([*lines, f"written to {folder}"])

@@ -1,4 +1,4 @@
-"""LayoutLMv3 with what pre-training adds: an embedding for masked patches, and a head for each objective."""
+"""LayoutLMv3 for pre-training: with an embedding for masked patches, and a head for each objective."""
 
 from typing import Any
 
@@ -12,11 +12,11 @@ from pretrain.objectives import CPC, MIM, MLM, WPA
 
 
 class TokenHead(nn.Module):
-    """The head of masked language modelling, as RoBERTa's: its output weights are the word embeddings.
+    """The head of masked language modelling, as in RoBERTa: its output weights are the word embeddings.
 
     Args:
-        width: Of the hidden states.
-        vocabulary: Tokens.
+        width: Width of the hidden states.
+        vocabulary: Number of tokens.
     """
 
     def __init__(self, width: int, vocabulary: int, eps: float):
@@ -30,13 +30,13 @@ class TokenHead(nn.Module):
 
 
 class PretrainingModel(nn.Module):
-    """A LayoutLMv3 that is asked for what is hidden.
+    """A LayoutLMv3 with the heads of its objectives.
 
     Args:
-        backbone: What is kept in the end.
-        objectives: Those that are asked.
-        codes: Of the image tokenizer.
-        areas: Of a page, of cell position classification.
+        backbone: The model that is saved in the end.
+        objectives: The objectives to train.
+        codes: Number of codes of the image tokenizer.
+        areas: Number of areas of a page, for cell position classification.
     """
 
     def __init__(self, backbone: LayoutLMv3Model, objectives: tuple[str, ...], codes: int, areas: int):
@@ -44,13 +44,13 @@ class PretrainingModel(nn.Module):
         config = backbone.config
         width = config.hidden_size
         self.backbone, self.objectives = backbone, objectives
-        made = {
+        heads = {
             MLM: lambda: TokenHead(width, config.vocab_size, config.layer_norm_eps),
             MIM: lambda: nn.Linear(width, codes),
             WPA: lambda: nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, 1)),
             CPC: lambda: nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, areas)),
         }
-        self.heads = nn.ModuleDict({name: made[name]() for name in objectives})
+        self.heads = nn.ModuleDict({name: heads[name]() for name in objectives})
         for module in self.heads.modules():
             if isinstance(module, nn.Linear):
                 nn.init.normal_(module.weight, std=config.initializer_range)
@@ -63,14 +63,14 @@ class PretrainingModel(nn.Module):
         return {name: weight for name, weight in self.state_dict().items() if not name.startswith("backbone.")}
 
     def states(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
-        """Contextual states of the tokens (B, T, H) and of the patches (B, P, H); none of patches without images."""
+        """Contextual states of the tokens (B, T, H) and of the patches (B, P, H); P is 0 without images."""
         inputs = {
             name: batch[name] for name in ("input_ids", "attention_mask", "bbox", "pixel_values") if name in batch
         }
         hook = None
         if MIM in self.objectives and "masked_patches" in batch:
             masked = batch["masked_patches"][..., None]
-            # between the projection of patches and their positions, where transformers leaves no other way in
+            # transformers has no other access between the patch projection and the position embeddings
             hook = self.backbone.patch_embed.register_forward_hook(
                 lambda _, __, patches: torch.where(masked, self.mask_embedding.to(patches.dtype), patches)
             )
@@ -80,27 +80,27 @@ class PretrainingModel(nn.Module):
             if hook is not None:
                 hook.remove()
         length = batch["input_ids"].shape[1]
-        return states[:, :length], states[:, length + 1 :]  # between them stands the class token of the image
+        return states[:, :length], states[:, length + 1 :]  # between them is the class token of the image
 
     def forward(self, batch: dict[str, Any]) -> dict[str, tuple[Tensor, Tensor, Tensor]]:
-        """Of each objective, at the N places where it asks: losses float32 (N,), whether right bool (N,), and the row
-        of the batch (N,)."""
+        """For each objective, at its N targets: losses float32 (N,), whether the prediction is right bool (N,), and the
+        row of the batch (N,)."""
         tokens, patches = self.states(batch)
-        found = {}
+        results = {}
         for name in self.objectives:
             labels = batch["labels"][name]
             rows, places = (labels != IGNORED).nonzero(as_tuple=True)
-            states, wanted = (patches if name == MIM else tokens)[rows, places], labels[rows, places]
-            found[name] = (*self.asked(name, states, wanted), rows)
-        return found
+            states, targets = (patches if name == MIM else tokens)[rows, places], labels[rows, places]
+            results[name] = (*self.evaluate(name, states, targets), rows)
+        return results
 
-    def asked(self, name: str, states: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
-        """Losses and whether right, of states (N, H) and labels (N,)."""
+    def evaluate(self, name: str, states: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Losses and whether predictions are right, from states (N, H) and labels (N,)."""
         head = self.heads[name]
         if name == WPA:
             logits = head(states).float().squeeze(-1)
-            losses = binary_cross_entropy_with_logits(logits, wanted.float(), reduction="none")
-            return losses, (logits > 0) == wanted.bool()
+            losses = binary_cross_entropy_with_logits(logits, targets.float(), reduction="none")
+            return losses, (logits > 0) == targets.bool()
         embeddings = self.backbone.embeddings.word_embeddings.weight
         logits = (head(states, embeddings) if name == MLM else head(states)).float()
-        return cross_entropy(logits, wanted, reduction="none"), logits.argmax(-1) == wanted
+        return cross_entropy(logits, targets, reduction="none"), logits.argmax(-1) == targets

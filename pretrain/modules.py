@@ -1,4 +1,4 @@
-"""Pre-training and its chunks as PyTorch Lightning wants them: a LightningModule and a LightningDataModule."""
+"""Pre-training in PyTorch Lightning: a LightningModule for the model, a LightningDataModule for masked chunks."""
 
 import math
 from collections import Counter
@@ -20,21 +20,21 @@ from pretrain.model import PretrainingModel
 from training.modules import Batches, TrainData, TrainedModule
 from training.options import StepOptions
 
-PAGES_A_STEP = 2048  # of the paper
+PAGES_PER_STEP = 2048  # in the paper
 
 
 @dataclass(frozen=True)
 class PretrainingOptions(StepOptions):
-    """How the model is trained. The defaults are those of the paper's base model: 2,048 pages a step.
+    """How the model is trained. The defaults are those of the paper's base model: 2,048 pages per step.
 
     Args:
-        steps: Steps of the optimizer; default 500000.
-        adam_beta1: Of AdamW.
-        adam_beta2: Of AdamW.
+        steps: Optimizer steps; default 500000.
+        adam_beta1: Beta 1 of AdamW.
+        adam_beta2: Beta 2 of AdamW.
     """
 
     batch_size: int | None = 8
-    gradient_accumulation_steps: int = PAGES_A_STEP // 8
+    gradient_accumulation_steps: int = PAGES_PER_STEP // 8
     warmup: float = 0.048
     weight_decay: float = 0.01
     eval_steps: int | None = 1000
@@ -49,57 +49,61 @@ class PretrainingOptions(StepOptions):
 
 
 class Pretraining(TrainedModule):
-    """The model with its loss, its optimizer, and its figures on the held-out pages.
+    """The model with its loss, its optimizer, and its metrics on the held-out pages.
 
     Args:
-        model: To train.
-        shares: Of each objective, how often the most frequent answer is right on the held-out pages.
+        model: The model to train.
+        shares: Objective -> accuracy of the most frequent answer on the held-out pages.
     """
 
     def __init__(self, model: PretrainingModel, options: PretrainingOptions, shares: dict[str, float]):
         super().__init__(options)
         self.model, self.shares = model, shares
         self.betas = (options.adam_beta1, options.adam_beta2)
-        self.seen: dict[int, dict[str, tuple[float, int, int]]] = {}  # chunk -> objective -> loss, right, asked
+        self.seen: dict[int, dict[str, tuple[float, int, int]]] = {}  # chunk -> objective -> loss, right, targets
 
     def training_step(self, batch: dict[str, Any], number: int) -> Tensor:
-        """The loss is that of the whole step: the sum over the objectives of the mean over all targets, on all devices
-        and in all batches that accumulate. Lightning takes the mean over batches and devices, so it gets this batch's
-        part as often."""
+        """This batch's part of the loss of the whole step.
+
+        That loss is the sum over objectives of the mean over all targets, on all devices and in all accumulated
+        batches. Lightning averages over batches and devices, so the part is multiplied by their number.
+        """
         trainer, accumulated = self.trainer, self.options.gradient_accumulation_steps
         batch.pop("chunk")
-        asked = trainer.datamodule.targets_of_step(trainer.global_step)
-        found = self.model(batch)
-        part = sum(losses.sum() / max(asked[name], 1) for name, (losses, _, _) in found.items())
+        targets = trainer.datamodule.targets_of_step(trainer.global_step)
+        results = self.model(batch)
+        part = sum(losses.sum() / max(targets[name], 1) for name, (losses, _, _) in results.items())
         self.note_loss(part, number)
         return part * accumulated * trainer.world_size
 
     def validation_step(self, batch: dict[str, Any], _: int) -> None:
+        """Store the summed loss, the correct predictions and the targets of each chunk."""
         chunks = batch.pop("chunk").tolist()
-        found = self.model(batch)
+        results = self.model(batch)
         for place, chunk in enumerate(chunks):
             self.seen[chunk] = {}
-            for name, (losses, right, rows) in found.items():
+            for name, (losses, right, rows) in results.items():
                 mine = rows == place
                 figures = (math.fsum(losses[mine].tolist()), int(right[mine].sum()), int(mine.sum()))
                 self.seen[chunk][name] = figures
 
     def on_validation_epoch_end(self) -> None:
+        """Log the metrics over the chunks of all processes."""
         seen = {chunk: figures for part in self.of_all_processes(self.seen) for chunk, figures in part.items()}
         self.seen = {}
         figures = {"loss": 0.0}
         for name in self.model.objectives:
             parts = [seen[chunk][name] for chunk in sorted(seen)]
-            asked = max(sum(count for _, _, count in parts), 1)
-            figures[f"{name}_loss"] = math.fsum(loss for loss, _, _ in parts) / asked
-            figures[f"{name}_accuracy"] = sum(right for _, right, _ in parts) / asked
+            targets = max(sum(count for _, _, count in parts), 1)
+            figures[f"{name}_loss"] = math.fsum(loss for loss, _, _ in parts) / targets
+            figures[f"{name}_accuracy"] = sum(right for _, right, _ in parts) / targets
             figures[f"{name}_most_frequent"] = self.shares[name]
             figures["loss"] += figures[f"{name}_loss"]
         self.log_dict({f"eval/{name}": value for name, value in figures.items()}, rank_zero_only=False)
 
 
 class Turns(Batches):
-    """Batches of (pass, chunk): the masks of a chunk are others in each pass."""
+    """Batches of (pass, chunk), because the masks of a chunk differ between passes."""
 
     def drawn(self, number: int) -> list[tuple[int, int]]:
         return [(self.turn(number), chunk) for chunk in super().drawn(number)]
@@ -120,8 +124,8 @@ class PretrainingData(TrainData):
     """The chunks of the train pages and of the held-out pages, masked, in batches.
 
     Args:
-        images: Of the numbers that chunks have.
-        visual: Whether the model reads them.
+        images: The images to which the chunks refer by index.
+        visual: Whether the model reads images.
     """
 
     def __init__(
@@ -139,9 +143,10 @@ class PretrainingData(TrainData):
         self.examples = TrainExamples(train, masker)
         self.held_out = [(number, masker.held_out(chunk, number)) for number, chunk in enumerate(held_out)]
         self.collator = partial(collate, processor=processor, images=images, visual=visual)
-        self.targets_of_step = lru_cache(maxsize=1)(self.count_targets)  # each batch of a step asks
+        self.targets_of_step = lru_cache(maxsize=1)(self.count_targets)  # all batches of a step need it
 
     def collate(self, rows: list[tuple[int, Example]]) -> dict[str, Any]:
+        """Examples as a batch, with the indices of their chunks."""
         return self.collator([example for _, example in rows]) | {"chunk": torch.tensor([number for number, _ in rows])}
 
     def train_dataloader(self) -> DataLoader:
@@ -151,22 +156,23 @@ class PretrainingData(TrainData):
         return self.loader(self.held_out, self.turns(len(self.held_out)), self.collate)
 
     def count_targets(self, step: int) -> dict[str, int]:
-        """How often each objective asks in a step of the optimizer, in all batches of all processes."""
+        """Number of targets of each objective in an optimizer step, over all batches of all processes."""
         counts: Counter[str] = Counter()
         for example in self.examples_of_step(step):
             counts.update(example.targets())
         return counts
 
     def examples_of_step(self, step: int) -> Iterator[Example]:
+        """The examples of an optimizer step, over all processes."""
         for number in self.numbers_of_step(step):
             for key in self.batches.drawn(number):
                 yield self.examples[key][1]
 
     def shares(self) -> dict[str, float]:
-        """Of each objective, the share of the most frequent answer on the held-out pages."""
-        found = {}
+        """For each objective, the accuracy of the most frequent answer on the held-out pages."""
+        shares = {}
         for name in self.held_out[0][1].labels:
             labels = (label for _, example in self.held_out for label in example.labels[name])
             counts = Counter(label for label in labels if label != IGNORED)
-            found[name] = max(counts.values(), default=0) / max(sum(counts.values()), 1)
-        return found
+            shares[name] = max(counts.values(), default=0) / max(sum(counts.values()), 1)
+        return shares

@@ -1,4 +1,4 @@
-"""The objectives of pre-training and their numbers; the defaults are those of the papers."""
+"""The objectives of pre-training and their hyperparameters; the defaults are those of the papers."""
 
 from dataclasses import dataclass
 
@@ -11,23 +11,23 @@ SPAN_UNITS = ("token", "word")
 
 @dataclass(frozen=True)
 class ObjectiveOptions:
-    """What is hidden, and what is to be told of it.
+    """What is masked, and what the model predicts.
 
     Args:
-        objectives: mlm (masked words), mim (masked patches), wpa (whether the patches of a word are masked), cpc (in
-            which area of the page a cell lies whose position is hidden), with commas.
-        static_masks: The masks of a page are the same in each pass; else they are drawn anew.
-        mlm_ratio: Share of the tokens that is masked.
-        span_length: Mean length of the masked spans, drawn from Poisson's distribution.
-        span_unit: What spans are made of: token, or word, each whole.
-        mask_share: Share of the masked tokens that become the mask token.
-        random_share: Share of them that becomes a random token; the rest stays.
-        mim_ratio: Share of the patches that is masked.
-        block_patches: Patches of a masked block, at least.
-        block_aspect: Height by width of a masked block, at least; at most 1 by this.
-        wpa_threshold: A word is not aligned where more than this share of its segment's box is masked.
+        objectives: Comma-separated: mlm (masked tokens), mim (masked patches), wpa (whether the patches of a word are
+            masked), cpc (the area of the page in which a cell with a hidden position lies).
+        static_masks: Use the same masks of a page in every pass, instead of new ones.
+        mlm_ratio: Share of the tokens that are masked.
+        span_length: Mean length of the masked spans, which have a Poisson distribution.
+        span_unit: Unit of the spans: token, or word (whole words).
+        mask_share: Share of the masked tokens that are replaced by the mask token.
+        random_share: Share of the masked tokens that are replaced by a random token; the rest is unchanged.
+        mim_ratio: Share of the patches that are masked.
+        block_patches: Minimum number of patches in a masked block.
+        block_aspect: Minimum ratio of height to width of a masked block; the maximum is its inverse.
+        wpa_threshold: A word is unaligned if more than this share of its segment's box is masked.
         cpc_ratio: Share of the cells (segments) whose position is hidden.
-        cpc_areas: Areas of equal size that the page has, a square number.
+        cpc_areas: Number of equal areas of a page, a square number.
     """
 
     objectives: str = "mlm,mim,wpa"
@@ -47,9 +47,9 @@ class ObjectiveOptions:
     def __post_init__(self) -> None:
         for name in self.chosen:
             if name not in OBJECTIVES:
-                raise InputError(f"--objectives {self.objectives}: {name!r} is none of {', '.join(OBJECTIVES)}")
+                raise InputError(f"--objectives {self.objectives}: {name!r} is not one of {', '.join(OBJECTIVES)}")
         if WPA in self.chosen and MIM not in self.chosen:
-            raise InputError(f"--objectives {self.objectives}: wpa expects mim: without masked patches all are aligned")
+            raise InputError(f"--objectives {self.objectives}: wpa requires mim, without which all words are aligned")
         for flag in ("mlm_ratio", "mim_ratio", "cpc_ratio", "wpa_threshold"):
             if not 0 < getattr(self, flag) < 1:
                 raise InputError(f"--{flag} {getattr(self, flag)}: expected a number between 0 and 1")
@@ -59,20 +59,21 @@ class ObjectiveOptions:
             raise InputError(f"--span_unit {self.span_unit}: expected {' or '.join(SPAN_UNITS)}")
         if min(self.mask_share, self.random_share) < 0 or self.mask_share + self.random_share > 1:
             shares = f"{self.mask_share} and --random_share {self.random_share}"
-            raise InputError(f"--mask_share {shares}: expected two numbers of 0 or more, 1 together at most")
+            raise InputError(f"--mask_share {shares}: expected two numbers of 0 or more, with a sum of at most 1")
         if self.block_patches < 1:
             raise InputError(f"--block_patches {self.block_patches}: expected 1 or more")
         if not 0 < self.block_aspect <= 1:
-            raise InputError(f"--block_aspect {self.block_aspect}: expected a number above 0, 1 at most")
-        if self.cpc_areas < 4 or self.areas_a_side**2 != self.cpc_areas:
+            raise InputError(f"--block_aspect {self.block_aspect}: expected a number above 0, at most 1")
+        if self.cpc_areas < 4 or self.areas_per_side**2 != self.cpc_areas:
             raise InputError(f"--cpc_areas {self.cpc_areas}: expected a square number, 4 or more")
 
     @property
     def chosen(self) -> tuple[str, ...]:
-        """Each once, in the order of OBJECTIVES, so that the order of the flag changes nothing."""
-        told = [name.strip() for name in self.objectives.split(",")]
-        return tuple(dict.fromkeys(sorted(told, key=lambda name: (*OBJECTIVES, name).index(name))))
+        """The objectives, each once, in the order of OBJECTIVES, so that the order in the flag has no effect."""
+        names = [name.strip() for name in self.objectives.split(",")]
+        return tuple(dict.fromkeys(sorted(names, key=lambda name: (*OBJECTIVES, name).index(name))))
 
     @property
-    def areas_a_side(self) -> int:
+    def areas_per_side(self) -> int:
+        """Number of areas per row of a page, and of rows."""
         return round(self.cpc_areas**0.5)

@@ -4,17 +4,17 @@ import math
 
 import numpy as np
 
-TRIES = 1000  # to place a block; what is left then stays unmasked
+TRIES = 1000  # attempts to place blocks; patches left after them stay unmasked
 
 
 def draw_blocks(side: int, ratio: float, least: int, aspect: float, generator: np.random.Generator) -> np.ndarray:
     """Which patches of a page are masked, bool (side, side): int(ratio * side * side) of them.
 
-    Blocks of at least `least` patches, of a height by width between `aspect` and 1 / `aspect`, are placed anywhere.
-    They may overlap; one that would mask more than are left to mask is drawn again.
+    Blocks of at least `least` patches, with a ratio of height to width between `aspect` and 1 / `aspect`, are placed at
+    random. They may overlap. A block that would mask too many patches is drawn again.
 
     Args:
-        side: Patches in a row, and rows.
+        side: Number of patches per row, and of rows.
     """
     masked = np.zeros((side, side), bool)
     left, tries = int(ratio * side * side), 0

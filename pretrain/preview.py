@@ -1,4 +1,4 @@
-"""The masks of a page, drawn: which words and patches are hidden, and which words count as not aligned."""
+"""A drawing of the masks of a page: which words and patches are hidden, and which words are unaligned."""
 
 from io import BytesIO
 
@@ -10,7 +10,7 @@ from pretrain.alignment import UNALIGNED
 from pretrain.examples import Example, Masker
 from pretrain.objectives import CPC, MLM, WPA
 
-SIZE, STRIP = 1120, 40  # pixels of a side, five of each that the model sees; of the legend below
+SIZE, STRIP = 1120, 40  # side of the page in pixels, 5 for each pixel of the model's input; height of the legend
 COLOURS = {"masked": (214, 39, 40), "unaligned": (31, 119, 180), "aligned": (44, 160, 44), "cell": (148, 103, 189)}
 LEGEND = {
     "masked": "share of tokens masked",
@@ -19,18 +19,18 @@ LEGEND = {
     "cell": "position hidden",
 }
 PATCH = (90, 90, 90, 150)
-BAR = 5  # pixels that the share of masked tokens is high
+BAR = 5  # height in pixels of the bar for the share of masked tokens
 
 Box = tuple[int, int, int, int]
 
 
 def draw_preview(image: np.ndarray, chunk: Chunk, masker: Masker) -> bytes:
-    """A PNG of a page as the model sees it: masked patches gray, a frame around each segment, below it a bar as long as
-    the share of its tokens that are masked.
+    """A PNG of a page as the model sees it: masked patches are gray, each segment has a frame, and a bar below the
+    frame shows the share of masked tokens.
 
     Args:
         image: uint8 (3, S, S).
-        chunk: The first one of the page.
+        chunk: The first chunk of the page.
     """
     example = masker.of_training(chunk, 0, 0)
     page = Image.fromarray(image.transpose(1, 2, 0)).resize((SIZE, SIZE), Image.Resampling.LANCZOS).convert("RGBA")
@@ -56,9 +56,9 @@ def draw_preview(image: np.ndarray, chunk: Chunk, masker: Masker) -> bytes:
 
 
 def segments_of(example: Example, chunk: Chunk) -> dict[Box, tuple[str, float]]:
-    """Of each segment, by its box: what is asked of its tokens that are not masked, and the share of those that are."""
+    """Box of a segment -> what is predicted for its unmasked tokens, and the share of masked ones."""
     nothing = [IGNORED] * len(chunk.words)
-    masked, told, moved = (example.labels.get(name, nothing) for name in (MLM, WPA, CPC))
+    masked, aligned, moved = (example.labels.get(name, nothing) for name in (MLM, WPA, CPC))
     kinds: dict[Box, str] = {}
     hidden: dict[Box, list[bool]] = {}
     for place, box in enumerate(chunk.boxes):
@@ -67,6 +67,6 @@ def segments_of(example: Example, chunk: Chunk) -> dict[Box, tuple[str, float]]:
         hidden.setdefault(box, []).append(masked[place] != IGNORED)
         if moved[place] != IGNORED:
             kinds[box] = "cell"
-        elif told[place] != IGNORED:
-            kinds[box] = "unaligned" if told[place] == UNALIGNED else "aligned"
-    return {box: (kinds.get(box, ""), sum(found) / len(found)) for box, found in hidden.items()}
+        elif aligned[place] != IGNORED:
+            kinds[box] = "unaligned" if aligned[place] == UNALIGNED else "aligned"
+    return {box: (kinds.get(box, ""), sum(tokens) / len(tokens)) for box, tokens in hidden.items()}

@@ -8,8 +8,8 @@ import numpy as np
 def draw_spans(count: int, ratio: float, mean: float, generator: np.random.Generator) -> np.ndarray:
     """Which of `count` units are masked, bool (count,): round(ratio * count) of them.
 
-    Spans of Poisson's lengths begin anywhere, until there are enough; the last is cut short. Where two overlap they
-    count once; a length of 0 masks nothing.
+    Spans with Poisson-distributed lengths are placed at random until enough units are masked; the last span is cut
+    short. Overlaps count once; a length of 0 masks nothing.
     """
     wanted = round(ratio * count)
     masked = np.zeros(count, bool)
@@ -29,8 +29,8 @@ def masked_tokens(
     """Which of the text tokens of a chunk are masked, bool (T,).
 
     Args:
-        words: Of each token.
-        unit: token, so that a word may be masked in part; word: whole words.
+        words: The word of each token.
+        unit: token: a word may be masked in part; word: only whole words.
     """
     if unit == "token":
         return draw_spans(len(words), ratio, mean, generator)
@@ -47,11 +47,11 @@ def corrupted(
     shares: tuple[float, float],
     generator: np.random.Generator,
 ) -> list[int]:
-    """The tokens as the model reads them: of the masked ones most are the mask token, some a random one, some stay.
+    """The model's input: most masked tokens become the mask token, some a random token, the rest is unchanged.
 
     Args:
-        others: The ids of which random ones are drawn: all but those of special tokens.
-        shares: Of mask tokens and of random ones among the masked.
+        others: The ids from which random tokens are drawn: all except special tokens.
+        shares: The shares of mask tokens and of random tokens among the masked.
     """
     read = list(ids)
     for place in np.flatnonzero(masked):

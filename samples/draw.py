@@ -101,9 +101,9 @@ def draw_page(page: dict[str, Any]) -> bytes:
 
 
 def draw_task(task: dict[str, Any]) -> Sheet:
-    """The page of a task of Label Studio: the texts of its regions, over the areas and lines that it calls rules.
+    """The page of a task of Label Studio: the texts of its regions, over the areas and lines in its entry `rules`.
 
-    These are [x, y, width, height, grey] in percent. Data of a task may hold what is none of Label Studio's.
+    Rules are [x, y, width, height, grey] in percent; Label Studio ignores this entry.
     """
     results = task["annotations"][0]["result"]
     size = results[0]["original_width"], results[0]["original_height"]

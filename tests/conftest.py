@@ -1,6 +1,7 @@
 """What many tests need: real data where it is at hand, random checkpoints, generated pages, in which a word tells the
 class, commands as a user runs them."""
 
+import inspect
 import io
 import json
 import os
@@ -31,6 +32,34 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # no test asks the hub
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it, as would what tests start
 torch.set_num_threads(1)
 
+CUDA, VISIBLE = torch.cuda.is_available(), os.environ.get("CUDA_VISIBLE_DEVICES")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that takes `device` itself runs on the CPU and, marked `cuda`, on a GPU."""
+    if "device" in inspect.signature(metafunc.function).parameters:
+        devices = ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)]
+        metafunc.parametrize("device", devices, indirect=True, scope="session")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tests that are not marked `cuda` run on the CPU on every machine, and so do the processes that they start."""
+    on_cuda = item.get_closest_marker("cuda") is not None
+    if on_cuda and not CUDA:
+        pytest.skip("needs a CUDA device")
+    if CUDA:
+        torch.cuda.is_available = lambda: on_cuda
+        os.environ.pop("CUDA_VISIBLE_DEVICES", None)
+        if not on_cuda or VISIBLE is not None:
+            os.environ["CUDA_VISIBLE_DEVICES"] = VISIBLE if on_cuda else ""
+
+
+@pytest.fixture(scope="session")
+def device(request: pytest.FixtureRequest) -> str:
+    """cpu or cuda: the device of this test and of its models."""
+    return getattr(request, "param", "cpu")
+
 
 @pytest.fixture(scope="session")
 def root() -> Path:
@@ -39,21 +68,21 @@ def root() -> Path:
 
 @pytest.fixture(scope="session")
 def data() -> Path:
-    """The folder of third-party data; it is no part of the project."""
+    """The folder of third-party data, which is not part of the project."""
     if not DATA.is_dir():
         pytest.skip(f"needs the data sets, which are no part of the project, at {DATA} (LLAMA_CLASSIFICATION_DATA)")
     return DATA
 
 
 @pytest.fixture(scope="session")
-def one_process() -> None:
-    """The process group of one that fairscale's layers need."""
+def one_process(device: str) -> None:
+    """The process group of one process, which fairscale's layers need."""
     start()
 
 
 @pytest.fixture(scope="session")
 def tokenizer_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small sentencepiece model of LLaMA's kind: byte-pair encoding, byte fallback, pad id -1."""
+    """A small sentencepiece model like LLaMA's: byte-pair encoding, byte fallback, pad id -1."""
     words = (
         "Article Block Category World Sports Business Science and technology the a of rain stopped play today market"
     )
@@ -103,7 +132,7 @@ def make_checkpoint(tokenizer_path: Path) -> Callable[..., Path]:
 def run_script() -> Callable[..., subprocess.CompletedProcess]:
     """A function that runs a script of the project as a user does: (*arguments, processes=None) -> finished process.
 
-    `processes` runs it under torchrun with so many; else it is plain python.
+    With `processes`, it runs under torchrun with this many processes, otherwise as plain python.
     """
 
     def run(
@@ -113,17 +142,33 @@ def run_script() -> Callable[..., subprocess.CompletedProcess]:
         if processes is not None:
             launcher += ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
         script, *rest = map(str, arguments)
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-        command = [*launcher, str(ROOT / script), *rest]
-        return subprocess.run(
-            command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=timeout, check=False
-        )
+        path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path, "PYTHONFAULTHANDLER": "1"}
+        return run_in_session([*launcher, str(ROOT / script), *rest], timeout, cwd=cwd, env=environment)
 
     return run
 
 
+def run_in_session(command: list[str], timeout: float, **options: Any) -> subprocess.CompletedProcess:
+    """Run a command with what it starts in a session of its own. After `timeout` seconds all of it is aborted, and the
+    test fails with the output: with PYTHONFAULTHANDLER that has where each process waited."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, start_new_session=True, **pipes, **options) as process:
+        try:
+            output = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGABRT)
+            output = process.communicate(timeout=60)
+            said = "\n".join(part[-10_000:] for part in output)
+            pytest.fail(f"{command[-1]}: over {timeout:.0f} s: {' '.join(command)}\n{said}", pytrace=False)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return subprocess.CompletedProcess(command, process.returncode, *output)
+
+
 def generated_page(name: str, generator: np.random.Generator, blocks: int) -> dict[str, Any]:
-    """A row in DocLayNet v1.2's form; the first word of a block tells its class."""
+    """A row in DocLayNet v1.2's format; the first word of a block determines its class."""
     labels = generator.integers(len(LABEL_WORDS), size=blocks).tolist()
     step = min(30, 1000 / blocks)  # all stand on the page
     boxes = [[50.0, 10.0 + step * number, 900.0, 2 / 3 * step] for number in range(blocks)]
@@ -140,7 +185,7 @@ def generated_page(name: str, generator: np.random.Generator, blocks: int) -> di
 
 
 def draw(row: dict[str, Any], path: Path) -> None:
-    """The image of a page, a fifth as large: the words in their boxes."""
+    """The image of a page at a fifth of its size, with the words in their boxes."""
     from PIL import Image, ImageDraw
 
     image = Image.new("RGB", (205, 205), "white")
@@ -152,7 +197,7 @@ def draw(row: dict[str, Any], path: Path) -> None:
 
 
 def write_forms(folder: Path) -> None:
-    """FUNSD's form: three forms to train on and two to test."""
+    """Data in FUNSD's format: three train forms and two test forms."""
     from PIL import Image
 
     for split, count in (("training_data", 3), ("testing_data", 2)):
@@ -169,7 +214,7 @@ def write_forms(folder: Path) -> None:
 
 @pytest.fixture(scope="session")
 def write_pages(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """(train=12, test=4, blocks=8, seed=0, images=False) -> a folder with pages to train and to test on."""
+    """(train=12, test=4, blocks=8, seed=0, images=False) -> a folder with train and test pages."""
 
     def write(train: int = 12, test: int = 4, blocks: int = 8, seed: int = 0, images: bool = False) -> Path:
         folder = tmp_path_factory.mktemp("pages")
@@ -189,7 +234,7 @@ def write_pages(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
 
 @pytest.fixture(scope="session")
 def pages(write_pages: Callable[..., Path]) -> Path:
-    """A small data set. Tests leave it as it is."""
+    """A small data set, which tests do not change."""
     return write_pages()
 
 

@@ -1,4 +1,4 @@
-"""What can have happened to a file that was written whole."""
+"""Ways in which a completely written file can be damaged later."""
 
 import pickle
 from collections.abc import Callable
@@ -8,7 +8,7 @@ import pytest
 
 
 class Evil:
-    """What runs if it is unpickled."""
+    """An object that runs code if it is unpickled."""
 
     def __reduce__(self) -> tuple:
         return Path.touch, (Path("evil"),)

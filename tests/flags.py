@@ -1,4 +1,4 @@
-"""Walks over the flags of a script: each value alone, and every pair of values in as few commands as a greedy search
+"""Tests of the flags of a script: each value alone, and every pair of values in as few commands as a greedy search
 finds (pairwise coverage)."""
 
 import itertools
@@ -17,16 +17,16 @@ Command = dict[str, str]  # flag -> value
 
 @dataclass(frozen=True)
 class Walk:
-    """The flags of a script with values that are valid. Paths are relative to the folder that a test works in.
+    """The flags of a script with valid values. Paths are relative to the working directory of the test.
 
     Args:
         script: Its name without run_ and .py.
-        config, function: What the script runs.
+        config, function: The configuration and the function of the script.
         base: Flags of the smallest run; what is tried replaces them, and drives out what it is refused with. `{new}` is
             a path that is not there yet.
-        values: Of each flag those to try: of an enumeration all.
-        needs: Of `flag` or `flag=value` the flags that come along.
-        apart: Pairs of `flag` or `flag=value` that are refused together, rightly.
+        values: The values of each flag to try; of an enumeration all.
+        needs: `flag` or `flag=value` -> other flags that it requires.
+        apart: Pairs of `flag` or `flag=value` that cannot be combined.
         elsewhere: Flags that no test can use here, and why.
     """
 
@@ -44,7 +44,7 @@ class Walk:
         return [(flag, str(value)) for flag, values in self.values.items() for value in values]
 
     def command(self, items: Sequence[tuple[str, str]]) -> Command | None:
-        """The base with the items and what they need; None where they do not go together."""
+        """The base with the items and the flags that they need; None if they cannot be combined."""
         command, queue = dict(items), list(items)
         while queue:
             flag, value = queue.pop()
@@ -64,12 +64,12 @@ class Walk:
         return any((a in one and b in two) or (b in one and a in two) for a, b in self.apart)
 
     def alone(self) -> list[Command]:
-        """A command for each value of each flag but the defaults."""
+        """A command for each value of each flag except the defaults."""
         defaults = {(flag, str(found.default)) for flag, found in flat_fields(self.config).items()}
         return [self.command([item]) for item in self.items() if item not in defaults]
 
     def pairs(self) -> list[tuple[tuple[str, str], tuple[str, str]]]:
-        """Every two items of different flags that go together."""
+        """All pairs of items of different flags that can be combined."""
         two = itertools.combinations(self.items(), 2)
         return [pair for pair in two if pair[0][0] != pair[1][0] and self.command(pair) is not None]
 
@@ -101,7 +101,7 @@ class Walk:
         self.run(self.covering(), lambda _: None)
 
     def run(self, commands: Sequence[Command], function: Callable[[Any], None] | None = None) -> None:
-        """Run every command, each with a new path of its own; tell all that are refused."""
+        """Run every command with a new path of its own; report all that are refused."""
         refused = []
         for number, command in enumerate(commands):
             try:

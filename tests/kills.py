@@ -1,4 +1,4 @@
-"""A command that is killed before a single change of a file: before every one in turn, until it comes to its end.
+"""Kills a command before a change of a file: before each change in turn, until the command finishes.
 
     python tests/kills.py TEMPLATE EVERY SCRIPT [--flag value ...]
 
@@ -26,7 +26,7 @@ VOLATILE = ("events.out.tfevents",)  # names that hold a time or a process
 
 
 def run(script: str, flags: Sequence[str], place: Path, moment: int | None = None) -> int:
-    """The status of a script as a user runs it in a folder, in a process that has imported its libraries already."""
+    """The exit status of a script run as by a user, in a process that has already imported its libraries."""
     child = os.fork()
     if child == 0:
         try:
@@ -41,7 +41,7 @@ def run(script: str, flags: Sequence[str], place: Path, moment: int | None = Non
 
 
 def command(script: str, flags: Sequence[str], place: str, moment: int | None) -> None:
-    """The script. Before its `moment`-th change of a file in its folder it ends as by kill -9."""
+    """Run the script, and kill it (as by kill -9) before its `moment`-th change of a file in its folder."""
     log = os.open(f"{place}.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(log, 1)
     os.dup2(log, 2)
@@ -76,13 +76,13 @@ def is_change(event: str, arguments: tuple[Any, ...], place: str) -> bool:
 
 
 def left_in(folder: Path) -> set[str]:
-    """Every path in it, hidden ones too."""
+    """All paths in the folder, including hidden ones."""
     names = (str(path.relative_to(folder)) for path in folder.rglob("*"))
     return {name for name in names if not any(volatile in name for volatile in VOLATILE)}
 
 
 def killed_everywhere(template: Path, every: int, script: str, flags: Sequence[str], scratch: Path) -> list[str]:
-    """What went wrong, a line each."""
+    """The failures, one line each."""
     whole = shutil.copytree(template, scratch / "whole", symlinks=True)
     if run(script, flags, whole) != 0:
         return [f"never killed: {Path(f'{whole}.log').read_text()}"]

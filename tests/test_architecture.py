@@ -1,4 +1,4 @@
-"""Who may import whom, on the syntax tree; scripts without logic; requirements that something imports."""
+"""Allowed imports, by the syntax tree; scripts without logic; requirements that are imported."""
 
 import ast
 import re
@@ -51,7 +51,7 @@ REQUIREMENTS = sorted(ROOT.glob("requirements*.txt"))
 
 
 def imports(paths):
-    """The top-level names that files import, within functions too; relative imports stay within their package."""
+    """The top-level names that files import, including imports in functions; relative imports stay in their package."""
     found = set()
     for path in paths:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -68,22 +68,22 @@ def files_of(name):
 
 
 def requirements(path):
-    """The packages that a requirements file names itself."""
+    """The packages in a requirements file, without included files."""
     lines = [line for line in path.read_text().splitlines() if line and not line.startswith(("#", "-r"))]
     assert all(re.fullmatch(r"[\w-]+==[\w.]+", line) for line in lines), f"{path.name}: expected name==version"
     return {line.partition("==")[0] for line in lines}
 
 
 @pytest.mark.parametrize("name", [*PACKAGES, "options", "run_*"])
-def test_who_may_import_whom(name):
+def test_allowed_imports(name):
     assert name in ALLOWED, f"{name}/ is a package without a line in ALLOWED"
     assert files_of(name)
     ours = imports(files_of(name)) & (ALLOWED.keys() | {"tests", "samples"}) - {name}
     assert ours <= ALLOWED[name]
 
 
-def test_preprocessing_reads_templates_of_the_engine_and_nothing_else():
-    """What turns a template into a prompt exists once; it is text, and needs no torch."""
+def test_preprocessing_imports_only_templates_of_the_engine():
+    """Templates are converted to prompts in one place, which needs no torch."""
     modules = {
         node.module
         for path in files_of("preprocess")
@@ -101,7 +101,7 @@ def test_no_torch_on_the_syntax_tree(name):
 
 
 def test_preprocessing_does_not_load_torch():
-    """Nor does anything that it imports."""
+    """Not even indirectly."""
     code = (
         "import runpy, sys\n"
         "for script in sys.argv[1:]:\n"
@@ -120,7 +120,7 @@ def test_preprocessing_does_not_load_torch():
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
 def test_script_is_a_docstring_two_imports_and_a_call(path):
-    """The call is run(Config, function), with what was imported; the docstring holds the command."""
+    """The call is run(Config, function) with the imported names; the docstring contains the command."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     docstring, first, second, call = tree.body
     assert path.name in ast.get_docstring(tree)
@@ -137,7 +137,7 @@ def test_script_is_a_docstring_two_imports_and_a_call(path):
 
 
 def test_evaluate_is_ours():
-    """A package of that name is on PyPI; ours is found first because it is a real package in the checkout."""
+    """PyPI has a package of that name; ours is found first, because it is a real package in the checkout."""
     assert Path(evaluate.__file__) == ROOT / "evaluate/__init__.py"
     assert "PyPI" in evaluate.__doc__
     include = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]["include"]
@@ -146,7 +146,7 @@ def test_evaluate_is_ours():
 
 @pytest.mark.parametrize("path", REQUIREMENTS, ids=lambda path: path.stem)
 def test_requirements_are_imported(path):
-    """By the product, or by the tests where only they need it; a tool is not imported."""
+    """By the product, or by the tests if only they need it; tools are not imported."""
     assert not requirements(path) & {"evaluate", "setfit", "lm-eval", "lm_eval"}
     where = {"requirements": set(PACKAGES) - HAVE_THEIR_OWN | {"options"}}
     where |= {
@@ -154,6 +154,7 @@ def test_requirements_are_imported(path):
         "requirements-tiny-llama": {"tiny_llama"},
         "requirements-finetune": {"finetune", "documents", "training", "pretrain"},
         "requirements-convert": {"convert"},
+        "requirements-int8": {"llama"},
         "requirements-report": {"evaluate"},
     }
     imported = imports([file for name in where[path.stem] for file in files_of(name)])
@@ -161,7 +162,7 @@ def test_requirements_are_imported(path):
 
 
 def test_imports_are_required():
-    """The requirements files name every package that the product imports, but for those of the extra `harness`."""
+    """The requirements files name every package that the product imports, except those of the extra `harness`."""
     imported = imports([file for name in [*PACKAGES, "options"] for file in files_of(name)])
     named = {MODULE_OF.get(name, name) for path in REQUIREMENTS for name in requirements(path) - TOOLS}
     extra = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["harness"]
@@ -170,7 +171,7 @@ def test_imports_are_required():
 
 
 def test_no_code_of_models_and_data_sets_is_run():
-    """What may run such code is told not to, wherever it is called."""
+    """All calls that could run such code disable it."""
     found = 0
     for path in [file for name in PACKAGES for file in files_of(name)]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

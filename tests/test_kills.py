@@ -1,4 +1,4 @@
-"""Whatever writes files, killed before any change of one: the same command then succeeds, and no leftover stays."""
+"""Commands that write files, killed before any change of a file: the same command then succeeds, without leftovers."""
 
 import json
 import os
@@ -58,7 +58,7 @@ LIBRARIES = {"transformers": ("annotations", "prediction", "lora", "transformers
 def template(
     tmp_path: Path, make_checkpoint: Callable[..., Path], write_pages: Callable[..., Path], run_script
 ) -> Path:
-    """What the commands read."""
+    """The input of the commands."""
     folder = tmp_path / "template"
     make_checkpoint(folder / "tiny", max_seq_len=160)
     row = {"prompt": "Article: {text}\nCategory:", "completion": "{label_word}", "label_words": ["World", "Sports"]}
@@ -86,7 +86,7 @@ def template(
 
 @pytest.fixture
 def model(template: Path) -> None:
-    """A model that reads a page, beside it."""
+    """The input with a model that reads pages."""
     from finetune.layoutlmv3.model import load_layout
 
     load_layout("random", ("A", "B"), ["some text to train on"] * 50, template / "model")

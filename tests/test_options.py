@@ -1,4 +1,4 @@
-"""The command line: what is parsed, what is refused and how it ends. Nothing here knows a method or a data set."""
+"""The command line: parsing, refusals and exit statuses, without any method or data set."""
 
 import ast
 import importlib
@@ -129,7 +129,7 @@ def test_a_command_line_becomes_nested_dataclasses(argv: str, expected: Config):
 )
 @pytest.mark.parametrize("form", [["--data_path", "{}"], ["--data_path={}"]])
 def test_text_stays_text(text: str, form: list[str]):
-    """fire alone would make numbers, sets and None of them."""
+    """fire alone would convert them to numbers, sets and None."""
     assert parse(Config, [part.replace("{}", text) for part in form]).data_path == text
 
 
@@ -160,7 +160,7 @@ def test_text_stays_text(text: str, form: list[str]):
         ("--k -1", "--k -1: expected 0 or more"),
     ],
 )
-def test_what_is_refused_and_the_line_that_says_so(argv: str, message: str):
+def test_refusals_and_their_messages(argv: str, message: str):
     with pytest.raises(FlagError) as error:
         parse(Config, argv.split())
     assert message in str(error.value)
@@ -204,7 +204,7 @@ COMMANDS = [ROOT / "benchmarks" / name for name in ("calibration.py", "docbank.p
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_every_flag_of_every_script_is_explained(script: Path):
-    """A script is a docstring, imports and one call, run(Config, function): read without running it."""
+    """Scripts consist of a docstring, imports and one call, run(Config, function), which is read without running it."""
     *imports, call = ast.parse(script.read_text()).body[1:]
     origin = {name.name: part.module for part in imports for name in part.names}
     config_name, function_name = (argument.id for argument in call.value.args)
@@ -221,7 +221,7 @@ class Mendable(ValueError):
 
 @pytest.fixture
 def ending(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Callable[..., tuple[int, str]]:
-    """A function that runs a command that raises `error` and returns exit status and what stands on stderr."""
+    """A function that runs a command that raises `error`: returns exit status and stderr."""
 
     def end(status: int) -> None:
         raise SystemExit(status)
@@ -250,13 +250,13 @@ def ending(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Ca
         (AssertionError("never called"), ["--k", "-1"], 2, "error: --k -1: expected 0 or more\n"),
     ],
 )
-def test_what_a_user_can_mend_ends_in_one_line(error: BaseException, argv: list[str], status: int, line: str, ending):
+def test_user_errors_are_one_line(error: BaseException, argv: list[str], status: int, line: str, ending):
     assert ending(error, argv) == (status, line)
 
 
 @pytest.mark.parametrize("torch", ["", "sys.modules['torch'] = None"])
 def test_a_real_ctrl_c_ends_with_130_and_one_line(torch: str, root: Path):
-    """Also where torch is loaded and the end is at once: what was printed before is not lost."""
+    """Also with torch loaded, when the process ends at once: earlier output is not lost."""
     code = f"""
 import os, signal, sys, time
 from dataclasses import dataclass
@@ -265,7 +265,7 @@ Nothing = dataclass(type("Nothing", (), {{}}))
 {torch}
 run(Nothing, lambda config: (print("half"), os.kill(os.getpid(), signal.SIGINT), time.sleep(60)), [])
 """
-    command = [sys.executable, "-E", "-c", code]  # -E: streams are buffered, whatever the environment says
+    command = [sys.executable, "-E", "-c", code]  # -E: streams are buffered in any environment
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=30)
     assert (done.returncode, done.stdout, done.stderr) == (130, "half\n", "interrupted\n")
 
@@ -280,14 +280,14 @@ def test_other_errors_are_ours_and_keep_their_traceback(error: Exception):
     assert raised.value is error
 
 
-def test_success_returns_and_hands_the_configuration_over():
+def test_success_returns_and_passes_the_configuration():
     seen: list[Config] = []
     assert run(Config, seen.append, ["--k", "2"]) is None
     assert seen == [Config(inner=Inner(2))]
 
 
-def test_ranks_other_than_0_give_rank_0_the_time_to_speak(ending, monkeypatch: pytest.MonkeyPatch):
-    """torchrun ends all ranks as soon as one has failed: the line must be out by then."""
+def test_other_ranks_wait_for_the_message_of_rank_0(ending, monkeypatch: pytest.MonkeyPatch):
+    """torchrun ends all ranks as soon as one fails; the message must be printed by then."""
     slept: list[float] = []
     monkeypatch.setattr(options.time, "sleep", slept.append)
     for rank, expected in (("0", []), ("1", [options.SECONDS_FOR_RANK_0])):
@@ -297,8 +297,8 @@ def test_ranks_other_than_0_give_rank_0_the_time_to_speak(ending, monkeypatch: p
         assert slept == expected
 
 
-def test_ctrl_c_is_said_once_and_at_once_by_rank_0(ending, monkeypatch: pytest.MonkeyPatch):
-    """A terminal interrupts all ranks; one that waited would hold up the others."""
+def test_rank_0_reports_ctrl_c_once_and_immediately(ending, monkeypatch: pytest.MonkeyPatch):
+    """A terminal interrupts all ranks; a rank that waits would delay the others."""
     monkeypatch.setattr(options.time, "sleep", lambda _: pytest.fail("waited"))
     for rank, line in (("0", "interrupted\n"), ("1", "")):
         monkeypatch.setenv("RANK", rank)
@@ -347,7 +347,7 @@ def test_defaults_of_nested_flags_are_those_of_the_factory(capsys):
     ],
 )
 def test_missing_package_is_one_line(tmp_path, folder, line):
-    """A folder with a requirements file of its own is named by that."""
+    """A package with its own requirements file is reported with that file."""
     (tmp_path / "options.py").write_bytes(Path(options.__file__).read_bytes())
     (tmp_path / "requirements-finetune.txt").touch()
     (tmp_path / folder).mkdir()
@@ -361,7 +361,7 @@ def test_missing_package_is_one_line(tmp_path, folder, line):
 
 
 @pytest.mark.parametrize("script", [*SCRIPTS, *COMMANDS], ids=lambda path: path.stem)
-def test_a_script_outside_of_the_environment_is_one_line(script: Path, tmp_path: Path):
+def test_a_script_outside_the_environment_ends_in_one_line(script: Path, tmp_path: Path):
     """Python without its packages, as after `make demo` and before `. .venv/bin/activate`."""
     command = [sys.executable, "-S", script]  # -S: no packages
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
@@ -387,7 +387,7 @@ def test_a_script_outside_of_the_environment_is_one_line(script: Path, tmp_path:
         ("run_report.py", "jinja2", "requirements-report.txt"),
     ],
 )
-def test_a_script_names_the_requirements_of_what_it_misses(script, package, requirements, tmp_path, monkeypatch):
+def test_a_missing_package_is_reported_with_its_requirements_file(script, package, requirements, tmp_path, monkeypatch):
     stub = f"raise ModuleNotFoundError({f'No module named {package!r}'!r}, name={package!r})"
     (tmp_path / f"{package}.py").write_text(stub)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
@@ -406,7 +406,7 @@ def test_the_environment_beside_the_scripts_is_named(tmp_path: Path):
     assert (done.returncode, done.stderr) == (2, f"error: No module named 'fire': {hint}\n")
 
 
-def test_another_version_of_a_package_is_one_line_and_a_mistake_of_ours_is_not(tmp_path: Path):
+def test_another_version_of_a_package_is_one_line_but_our_bugs_are_not(tmp_path: Path):
     (tmp_path / "options.py").write_bytes(Path(options.__file__).read_bytes())
     (tmp_path / "script.py").write_text("import options\nfrom fire import gone")
     done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
@@ -418,7 +418,7 @@ def test_another_version_of_a_package_is_one_line_and_a_mistake_of_ours_is_not(t
 
 
 def test_paths_become_paths_once(monkeypatch):
-    """`~` is the home folder where no shell has said so; text that is no path stays what it is."""
+    """`~` is expanded even without a shell; text that is not a path is unchanged."""
     monkeypatch.setenv("HOME", "/home/me")
     argv = ["~/a", "b~", "--output=~/c/d", "--text=~/e", "./~"]
     assert parse(Places, argv) == Places(("/home/me/a", "b~", "./~"), "/home/me/c/d", "~/e")
@@ -426,14 +426,14 @@ def test_paths_become_paths_once(monkeypatch):
 
 
 @pytest.mark.parametrize("argv", ["--output s3://a/b", "--files x file:///a", "x https://a/b", "--output=HTTP://a"])
-def test_urls_are_no_paths(argv: str):
+def test_urls_are_refused_as_paths(argv: str):
     expected = r"^--(output|files) \w+://[a/b]+: is a URL, expected a path on this machine \(or OWNER/NAME on "
     with pytest.raises(FlagError, match=expected):
         parse(Places, argv.split())
 
 
 @pytest.mark.parametrize("script", sorted(ROOT.glob("run_*.py")), ids=lambda path: path.stem)
-def test_every_flag_of_a_path_is_one(script: Path):
+def test_every_path_flag_has_the_type_path_flag(script: Path):
     config = re.search(r"^run\((\w+), ", script.read_text(), re.M)[1]
     module = re.search(rf"^from (\S+) import .*{config}", script.read_text(), re.M)[1]
     flags = flat_fields(getattr(importlib.import_module(module), config))
@@ -446,8 +446,8 @@ ESCAPES = "a\x1b[2J\x9b31m\r\x07 b\u202ec\ud800 日本 👩‍👩‍👧 é\t"
 SHOWN = "a\\x1b[2J\\x9b31m\\r\\x07 b\\u202ec\\ud800 日本 👩‍👩‍👧 é\t"
 
 
-def test_a_terminal_is_not_commanded_by_what_is_printed(capsys):
-    """Not by what is printed, either, nor by messages; a progress bar still moves."""
+def test_output_contains_no_control_characters(capsys):
+    """Neither in the output nor in messages; a progress bar still moves."""
 
     def show(_: Config) -> None:
         print(ESCAPES)
@@ -470,7 +470,7 @@ def test_a_message_is_no_longer_than_a_screen():
 
 
 def test_output_that_is_not_utf_8(tmp_path: Path):
-    """What its encoding lacks is spelled out."""
+    """Characters that its encoding lacks are escaped."""
     code = "from options import run\nfrom tests.test_options import Config\nrun(Config, lambda _: print('日本 é'), [])"
     environment = os.environ | {"PYTHONIOENCODING": "latin-1", "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=False, cwd=tmp_path)
@@ -479,7 +479,7 @@ def test_output_that_is_not_utf_8(tmp_path: Path):
 
 @pytest.mark.parametrize("name", ["RANK", "LOCAL_RANK", "WORLD_SIZE"])
 @pytest.mark.parametrize("value", ["x", "-1", "", "1" * 400, "\u0663"])
-def test_what_torchrun_sets_is_a_number(name: str, value: str, monkeypatch):
+def test_variables_of_torchrun_must_be_numbers(name: str, value: str, monkeypatch):
     monkeypatch.setenv(name, value)
     with pytest.raises(FlagError, match=rf"^environment variable {name} is '{value}', expected .*; unset {name}$"):
         options.check_environment()
@@ -491,7 +491,7 @@ def test_whole_numbers_have_64_bits(text: str):
         parse(Config, ["--k", text])
 
 
-def test_paths_that_lead_nowhere(tmp_path: Path):
+def test_invalid_paths(tmp_path: Path):
     (tmp_path / "a").symlink_to(tmp_path / "b")
     (tmp_path / "b").symlink_to(tmp_path / "a")
     for path, reason in ((tmp_path / "a", "Too many levels of symbolic links"), ("x" * 5000, "File name too long")):

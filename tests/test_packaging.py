@@ -1,4 +1,4 @@
-"""`pip install .` and `pip install -e .`: the engine alone, with what it imports, from any folder."""
+"""`pip install .` and `pip install -e .`: only the engine with its imports, usable from any folder."""
 
 import ast
 import re
@@ -33,8 +33,8 @@ def project(root: Path) -> dict:
 
 @pytest.fixture(scope="module")
 def source(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project without data and results: building leaves files behind. A part of llama/ stands in a folder of its
-    own, as one day some will."""
+    """A copy of the project without data and results, because building leaves files. A part of llama/ is in its own
+    folder, as may happen later."""
     folder = tmp_path_factory.mktemp("source") / "project"
     kept = [path for path in root.iterdir() if path.suffix in (".py", ".toml", ".md") or path.name == "LICENSE"]
     folder.mkdir()
@@ -53,7 +53,7 @@ def pip(*arguments: object) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_the_wheel_holds_all_of_llama_and_nothing_else(source: Path, tmp_path: Path) -> None:
+def test_the_wheel_contains_llama_and_nothing_else(source: Path, tmp_path: Path) -> None:
     pip("wheel", source, "--wheel-dir", tmp_path)
     (wheel,) = tmp_path.glob("*.whl")
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
@@ -61,23 +61,23 @@ def test_the_wheel_holds_all_of_llama_and_nothing_else(source: Path, tmp_path: P
     assert "llama/part/__init__.py" in names
 
 
-def test_the_version_stands_in_one_place(root: Path, project: dict) -> None:
-    """But for the file of citations, which cannot read it."""
+def test_the_version_is_in_one_place(root: Path, project: dict) -> None:
+    """Except in the citation file, which cannot read it."""
     cited = re.search(r"^version: (.*)$", (root / "CITATION.cff").read_text(), re.MULTILINE)
     assert cited and cited.group(1) == project["version"]
     assert not any("__version__" in path.read_text(encoding="utf-8") for path in (root / "llama").rglob("*.py"))
 
 
 def test_dependencies_are_what_llama_imports(root: Path, project: dict) -> None:
-    """Each is a range that the pinned version lies in: what is tested is what is installed. What only `llama.harness`
-    imports is asked for by its extra."""
+    """Each is a range that contains the pinned version, which is tested. What only `llama.harness` imports
+    is required by its extra, as is the package of dtype int8."""
     harness = set((root / "llama/harness").rglob("*.py"))
     needed = imported(set((root / "llama").rglob("*.py")) - harness)
-    ranges = dict(line.split(">=") for line in project["dependencies"])
+    ranges = dict(line.split(">=") for line in [*project["dependencies"], *project["optional-dependencies"]["int8"]])
     assert {name.replace("-", "_") for name in ranges} == needed
     extra = dict(line.split(">=") for line in project["optional-dependencies"]["harness"])
     assert extra.keys() == imported(harness) - needed
-    files = [root / name for name in ("requirements.txt", "requirements-finetune.txt")]
+    files = [root / name for name in ("requirements.txt", "requirements-finetune.txt", "requirements-int8.txt")]
     lines = [line for file in files for line in file.read_text().splitlines()]
     pinned = dict(line.split("==") for line in lines if "==" in line)
     for name, lowest in (ranges | {name: extra[name] for name in extra.keys() & pinned.keys()}).items():
@@ -85,7 +85,7 @@ def test_dependencies_are_what_llama_imports(root: Path, project: dict) -> None:
 
 
 def imported(paths: Iterable[Path]) -> set[str]:
-    """Packages of others that files import."""
+    """Third-party packages that files import."""
     found = set()
     for path in paths:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -103,7 +103,7 @@ def numbers(version: str) -> list[int]:
 @pytest.mark.slow
 @pytest.mark.parametrize("editable", [False, True], ids=["installed", "editable"])
 def test_an_installed_llama_works_from_any_folder(editable: bool, source: Path, root: Path, tmp_path: Path) -> None:
-    """And nothing else of ours is found there: another package called `evaluate` is the user's."""
+    """Nothing else of ours is installed, so a user's package called `evaluate` is found."""
     environment = tmp_path / "environment"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
     python = environment / "bin/python"

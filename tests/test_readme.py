@@ -1,4 +1,4 @@
-"""The README and the guides: every command runs, in its order, in a copy of the project; the file tree is the tree."""
+"""The README and the guides: every command runs, in order, in a copy of the project; the file tree is correct."""
 
 import os
 import re
@@ -20,7 +20,7 @@ def blocks(readme: Path, language: str) -> list[str]:
 
 
 def pages(root: Path) -> list[Path]:
-    """The README and then the guides, whose commands may read what those of the README have made."""
+    """The README and then the guides, whose commands may use results of the README's."""
     return [root / "README.md", *sorted((root / "docs").glob("*.md"))]
 
 
@@ -32,7 +32,7 @@ def commands(readme: Path) -> list[str]:
 
 @pytest.fixture
 def copy(root: Path, tmp_path: Path) -> Path:
-    """The project as a user has it after a clone: no results, no other checkpoint than the tiny one."""
+    """The project after a clone: no results, and only the tiny checkpoint."""
     if not (root / ".git").exists():
         pytest.skip("needs the repository: what git tracks is what a user has after a clone")
     tracked = subprocess.run(["git", "ls-files"], cwd=root, capture_output=True, text=True, check=True).stdout.split(
@@ -63,7 +63,7 @@ def test_commands_of_the_readme_run(root: Path, data: Path, copy: Path) -> None:
 
 @pytest.mark.slow
 def test_commands_of_the_guides_run(root: Path, data: Path, copy: Path) -> None:
-    """After those of the README, whose results they may read."""
+    """After those of the README, whose results they may use."""
     (copy / "data").symlink_to(data)
     run_commands(pages(root), copy)
 
@@ -93,13 +93,13 @@ def section_of(readme: Path, title: str) -> str:
 
 
 def table_rows(text: str) -> list[list[str]]:
-    """The cells of the first table in a text, its heading among the rows."""
+    """The cells of the first table in a text, including its header."""
     rows = [line.split("|")[1:-1] for line in text.splitlines() if line.startswith("| ")]
     return [[cell.strip() for cell in row] for row in rows if len(row) == len(rows[0])]
 
 
 def check_rows(quoted: list[list[str]], found: list[list[str]], tolerance: dict[str, float]) -> None:
-    """Names are equal; accuracy and macro-F1 within what is allowed for the method, whatever marks the best."""
+    """Names are equal; accuracy and macro-F1 are within the tolerance of the method; marks are ignored."""
     named = [name for name in ("dataset", "checkpoint", "method", "k") if name in quoted[0]]
     assert quoted[0] == found[0]
     assert len(quoted) == len(found)
@@ -113,7 +113,7 @@ def check_rows(quoted: list[list[str]], found: list[list[str]], tolerance: dict[
 
 
 @pytest.mark.slow
-def test_table_of_real_data_is_what_its_commands_make(root: Path, data: Path, copy: Path) -> None:
+def test_table_of_real_data_is_reproduced_by_its_commands(root: Path, data: Path, copy: Path) -> None:
     """The whole test split of AG News and three pages of DocLayNet."""
     (copy / "data").symlink_to(data)
     section = section_of(root / "checkpoints/tiny/README.md", "Real data")
@@ -126,8 +126,8 @@ def test_table_of_real_data_is_what_its_commands_make(root: Path, data: Path, co
 
 
 @pytest.mark.slow
-def test_table_of_fine_tuned_models_is_what_its_command_makes(root: Path, data: Path, copy: Path) -> None:
-    """Twenty pages of DocBank. Training adds up in another order on another processor, and trains another model."""
+def test_table_of_fine_tuned_models_is_reproduced_by_its_command(root: Path, data: Path, copy: Path) -> None:
+    """Twenty pages of DocBank. Training sums in another order on another processor, which gives another model."""
     (copy / "data").symlink_to(data)
     section = section_of(root / "docs/results.md", "Prompting and fine-tuning")
     (copy / "section.md").write_text(section)
@@ -147,8 +147,8 @@ def test_python_runs(root: Path, copy: Path) -> None:
         assert done.stdout.count("\n") == block.count("print(")
 
 
-def test_data_sets_are_described_as_they_are_read(root: Path, tmp_path: Path) -> None:
-    """Every YAML file in the guides is one; the table of the guide to data sets has every key."""
+def test_descriptions_of_data_sets_are_valid(root: Path, tmp_path: Path) -> None:
+    """Every YAML file in the guides is valid; the table in the guide to data sets has every key."""
     found = [block for page in pages(root) for block in blocks(page, "yaml")]
     for block in found:
         (tmp_path / "example.yaml").write_text(block, encoding="utf-8")
@@ -164,8 +164,8 @@ def test_make_targets_exist(root: Path) -> None:
     assert {"demo", "test", "proof", "check"} <= named <= targets
 
 
-def test_map_of_the_code_is_the_code(root: Path) -> None:
-    """The page of the architecture is made from the modules; the README's tree has every package."""
+def test_map_of_the_code_is_current(root: Path) -> None:
+    """The architecture page is generated from the modules; the README's tree has every package."""
     command = [sys.executable, "docs/write_architecture.py", "--check"]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -43,7 +43,7 @@ def accuracy(run_script, data: Path, tmp_path: Path, method: str, seed: int) -> 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", LEAST)
 def test_mean_accuracy_over_five_draws(run_script, data: Path, root: Path, tmp_path: Path, method: str) -> None:
-    """The first 1,000 rows of AG News test, k = 1, by the product's own scripts; the README quotes the same figures."""
+    """The first 1,000 rows of AG News' test split, k = 1, by the product's scripts; the README has the same values."""
     draws = [accuracy(run_script, data, tmp_path, method, seed) for seed in DRAWS]
     assert sum(draws) / len(draws) >= LEAST[method], draws
     readme = (root / "checkpoints/tiny/README.md").read_text()

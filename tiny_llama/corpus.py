@@ -1,8 +1,8 @@
 """The training documents of the tiny checkpoint, in the format of the prompts.
 
-A document is a chain of texts with their label words, in the direct or the channel form, or a text alone. Most chains
-draw their labels independently, because with each class exactly once the last label would follow by elimination. A
-fifth of them is balanced like the prompts of an evaluation, with as many demonstrations as fit.
+A document is a chain of texts with their label words, in the direct or the channel form, or a single text without a
+label. Most chains draw their labels independently: if each class occurred exactly once, the last label would follow by
+elimination. A fifth of the chains are balanced like the prompts of an evaluation, with as many demonstrations as fit.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,16 +22,16 @@ from preprocess.prompts import METHODS
 from tiny_llama.written_blocks import written_block
 
 CHAINS = (1, 1, 1, 1, 2, 3, 5)  # lengths of the chains with independent labels
-BALANCED = 0.2  # share of the chains that hold every class as often as any other, then one more
-PLAIN = 0.1  # share of the texts that stand alone
-LABEL_WEIGHT = 4.0  # of a label's tokens in the direct form: a document has few of them
-WINDOW = 1024  # documents that are sorted by length together
-MAX_DEMO_WORDS = 40  # of a block that is a demonstration, as in evaluation
+BALANCED = 0.2  # share of the chains with equally many demonstrations of each class, followed by one more text
+PLAIN = 0.1  # share of the texts that are documents of their own
+LABEL_WEIGHT = 4.0  # weight of a label's tokens in the direct form, because a document has few of them
+WINDOW = 1024  # number of documents that are sorted by length together
+MAX_DEMO_WORDS = 40  # of a demonstration block, as in evaluation
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """Texts of one kind: how one reads in a prompt, its label words, and (text, label word) pairs."""
+    """Texts of one kind: their prompt template, their label words, and (text, label word) pairs."""
 
     template: Template
     label_words: tuple[str, ...]
@@ -55,7 +55,7 @@ def news(path: Path) -> Labelled:
 
 
 def blocks(docbank: Path, written: int, generator: np.random.Generator) -> Labelled:
-    """Blocks of the DocBank pages that no comparison holds out, and `written` invented ones of each class."""
+    """Blocks of the DocBank pages that are not held out for comparisons, and `written` generated ones of each class."""
     held_out = set(page_files(docbank)[1:40:2])
     pages = [read_page(path) for path in page_files(docbank) if path not in held_out]
     pairs = [(one_line(block.text), block.label_word) for page in pages for block in page if block.text]
@@ -64,7 +64,7 @@ def blocks(docbank: Path, written: int, generator: np.random.Generator) -> Label
 
 
 def one_line(text: str) -> str:
-    """A newline ends an exchange and is how its label is found: texts have none."""
+    """A text without newlines, because a newline marks the end of a label."""
     return " ".join(text.split("\n"))
 
 
@@ -100,21 +100,22 @@ def balanced_demonstrations(
 
 
 def cut(pair: tuple[str, str], max_words: int | None) -> tuple[str, str]:
+    """The pair with the first `max_words` words of its text; None: the whole text."""
     return (pair[0] if max_words is None else " ".join(pair[0].split()[:max_words])), pair[1]
 
 
 def chain_document(
     chain: Sequence[tuple[str, str]], method: str, template: Template, tokenizer: Tokenizer, max_length: int
 ) -> Document:
-    """A chain as one document. Where it is too long, the first demonstrations go."""
-    made = None
+    """A chain as one document. If it is too long, its first texts are dropped."""
+    result = None
     for first in range(len(chain)):
         text = "".join(template.show(method, *pair) for pair in chain[first:]).removesuffix("\n")
         label_words = [word for _, word in chain[first:]] if method == "direct" else []
-        made = document(text, label_words, tokenizer, max_length)
-        if len(made.tokens) < max_length:
+        result = document(text, label_words, tokenizer, max_length)
+        if len(result.tokens) < max_length:
             break
-    return made
+    return result
 
 
 def document(text: str, label_words: Sequence[str], tokenizer: Tokenizer, max_length: int) -> Document:
@@ -130,19 +131,19 @@ def document(text: str, label_words: Sequence[str], tokenizer: Tokenizer, max_le
 
 
 def batches(documents: Sequence[Document], max_tokens: int, generator: np.random.Generator) -> list[list[Document]]:
-    """Documents of similar length together, each batch at most `max_tokens` with its padding, in random order.
+    """Batches of documents of similar length, each of at most `max_tokens` including padding, in random order.
 
-    Sorted within windows only, so that an epoch stays as mixed as its documents. Alike lengths make attention cheap:
-    packed into rows, documents of 200 tokens on average would pay for attention over 1,024.
+    Documents are sorted only within windows, so that an epoch remains mixed. Batches are cheaper than rows of packed
+    documents: documents of 200 tokens on average would be charged for attention over 1,024.
     """
-    made: list[list[Document]] = []
+    result: list[list[Document]] = []
     for start in range(0, len(documents), WINDOW):
         batch: list[Document] = []
         for document in sorted(documents[start : start + WINDOW], key=lambda document: -len(document.tokens)):
             if batch and (len(batch) + 1) * len(batch[0].tokens) > max_tokens:
-                made.append(batch)
+                result.append(batch)
                 batch = []
             batch.append(document)
-        made.append(batch)
-    generator.shuffle(made)
-    return made
+        result.append(batch)
+    generator.shuffle(result)
+    return result

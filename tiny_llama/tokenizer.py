@@ -10,10 +10,10 @@ from preprocess.files import write_bytes
 
 
 def train_tokenizer(texts: Iterable[str], path: Path, vocab_size: int) -> None:
-    """Byte-pair encoding as LLaMA's: byte fallback, digits apart, no normalisation.
+    """Train byte-pair encoding with LLaMA's settings: byte fallback, single digits, no normalisation.
 
-    `remove_extra_whitespaces` is off, as is every normalisation: by default newlines and repeated spaces would be lost.
-    A newline is a piece of its own, since prompts are made of lines.
+    Normalisation, including `remove_extra_whitespaces`, is off, because it would remove newlines and repeated spaces.
+    A newline is a token of its own, because prompts consist of lines.
     """
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(

@@ -27,8 +27,8 @@ from tiny_llama.corpus import Document, Labelled, batches, blocks, documents, ne
 from tiny_llama.state import Log, draw_loss, resume, save_state, write_checkpoint
 from tiny_llama.tokenizer import train_tokenizer
 
-HELD_OUT = 200  # of the news rows, never trained on: progress is read off them
-HELD_OUT_WORDS = 60  # of each: fits into any context
+HELD_OUT = 200  # news rows that are not trained on, to measure progress
+HELD_OUT_WORDS = 60  # first words of each, which fit into any context
 BETAS, WEIGHT_DECAY, CLIP, INIT_STD, FLOOR = (0.9, 0.95), 0.1, 1.0, 0.02, 0.02
 
 
@@ -47,13 +47,13 @@ class PretrainConfig:
         vocab_size: Vocabulary size of the tokenizer.
         max_seq_len: Maximum length of a sequence or document, and tokens in a batch including padding.
         epochs: Passes over the texts. A resumed run may change it; the cosine schedule then ends there.
-        written_blocks: Generated blocks of each class, new in each epoch.
+        written_blocks: Number of generated blocks of each class, new in each epoch.
         batches_per_step: Batches in a step, over all processes.
         learning_rate: Peak learning rate; cosine decay to 2 % of it.
         warmup_steps: Steps of linear warm-up.
         seed: Random seed of the weights, the documents and their order.
         evaluate_every: Evaluate on held-out rows and save the state every N steps.
-        compile: Compile the loss (needs a C++ compiler; half again as fast after a minute).
+        compile: Compile the loss (needs a C++ compiler and a minute; then 1.5 times as fast).
         limit: Use only the first N news rows (for tests); 0 uses all.
     """
 
@@ -77,7 +77,7 @@ class PretrainConfig:
     limit: int = 0
 
     def params(self) -> Params:
-        """What goes into params.json."""
+        """The content of params.json."""
         return Params(
             self.dim,
             self.n_layers,
@@ -138,7 +138,7 @@ def pretrain(config: PretrainConfig) -> None:
 
 
 def prepare_tokenizer(config: PretrainConfig, articles: Labelled, launch: Launch) -> Tokenizer:
-    """The run's tokenizer, trained by rank 0 on one epoch of texts in both forms if it is not there yet."""
+    """The run's tokenizer; rank 0 trains it on one epoch of texts in both forms unless it exists."""
     path = Path(config.run_dir) / "tokenizer.model"
     if launch.rank == 0 and not path.exists():
         kinds = (articles, blocks(Path(config.docbank_path), config.written_blocks, np.random.default_rng(config.seed)))
@@ -151,22 +151,22 @@ def prepare_tokenizer(config: PretrainConfig, articles: Labelled, launch: Launch
 def epoch_steps(
     config: PretrainConfig, articles: Labelled, tokenizer: Tokenizer, epoch: int
 ) -> list[list[list[Document]]]:
-    """The batches of each step of an epoch, a function of seed and epoch. An incomplete last step is dropped."""
+    """The batches of each step of an epoch, determined by seed and epoch. An incomplete last step is dropped."""
     generator = np.random.default_rng([config.seed, epoch])
     layout = blocks(Path(config.docbank_path), config.written_blocks, generator)
-    made = [
+    all_documents = [
         document
         for kind in (articles, layout)
         for document in documents(kind, tokenizer, config.max_seq_len, generator)
     ]
-    generator.shuffle(made)
-    cut = batches(made, config.max_seq_len, generator)
+    generator.shuffle(all_documents)
+    batched = batches(all_documents, config.max_seq_len, generator)
     count = config.batches_per_step
-    return [cut[first : first + count] for first in range(0, len(cut) - count + 1, count)]
+    return [batched[first : first + count] for first in range(0, len(batched) - count + 1, count)]
 
 
 def initialise(model: Transformer) -> None:
-    """Normal weights; those that write into the residual stream smaller by sqrt(2 layers) (Radford et al. 2019)."""
+    """Draw normal weights, divided by sqrt(2 layers) where they write to the residual stream (Radford et al. 2019)."""
     for name, weight in model.named_parameters():
         if weight.dim() == 2:
             residual = name.endswith(("wo.weight", "w2.weight"))
@@ -216,7 +216,7 @@ def train_step(
     rate: float,
     launch: Launch,
 ) -> float:
-    """One step, each process on its share of the batches; the mean loss over all targets, in nats, weighted."""
+    """One step, each process on its share of the batches. Returns the weighted mean loss over all targets, in nats."""
     total = sum(float(document.weights[1:].sum()) for batch in step for document in batch)
     optimizer.zero_grad()
     losses = torch.zeros(1)
@@ -234,7 +234,7 @@ def train_step(
 
 
 def add_up(parts: list[Tensor], launch: Launch) -> None:
-    """Sum the processes' parts of the loss and of the gradients, in place, in one message."""
+    """Sum the processes' parts of the loss and of the gradients in place, in one all-reduce."""
     if launch.world_size == 1:
         return
     flat = torch.cat([part.flatten() for part in parts])

@@ -9,11 +9,11 @@ import re
 
 import numpy as np
 
-# `name: alternative|alternative`, rules on one line two spaces apart, indented lines going on with the last rule. An
-# alternative given twice is twice as likely, ¦ is a literal bar, and a name with a capital is a label. In an
-# alternative, {name} is another rule, in the case that its name is written in ({name}, {Name}, {NAME}, or {^name} for
+# A rule is `name: alternative|alternative`. Rules on one line are separated by two spaces; indented lines continue the
+# last rule. An alternative given twice is twice as likely, ¦ is a literal bar, and a capitalized name is a label. In an
+# alternative, {name} is another rule, in the letter case of the written name ({name}, {Name}, {NAME}, or {^name} for
 # Title Case), {name*2-5} two to five of it, {1-9} a number (padded to the width of the first one), and {S100-900..} a
-# rising or falling run of numbers, each with that prefix.
+# rising or falling sequence of numbers, each with that prefix.
 _RULES = """
 # Numbers, dates and names.
 page: {1-99}|{10-99}|{100-420}  size: {1-99} mm|{1-40} cm|{1-999} kg|{1-99}.{0-9} V|{1-90} °C|{1-60} min

@@ -1,11 +1,12 @@
-"""What training runs share, whatever is trained: options, run folders, logs, checkpoints, resumes.
+"""Shared by all training runs: options, run folders, logs, checkpoints, resuming.
 
-    options.py      how long, how fast and in what steps
-    run_folder.py   whose run a folder holds, whether it is finished, its log
-    modules.py      optimizer, loss of the log and state of what is random, batches, as Lightning wants them
+    options.py      steps, batches, learning rate, logging
+    run_folder.py   identifies the run in a folder, detects a finished one, writes its log
+    state.py        reads a saved training state; damage is a one-line error
+    modules.py      optimizer, logged loss, random state and batches, for Lightning
     lightning.py    Lightning's Trainer
-    figures.py      losses, learning rate and held-out figures of a log, drawn
-    card.py         what a model's card tells of its training
+    figures.py      plots of losses, learning rate and held-out metrics
+    card.py         the training section of a model card
 
-Its packages are those of requirements-finetune.txt.
+Requires the packages of requirements-finetune.txt.
 """

@@ -1,4 +1,4 @@
-"""What the card of a trained model tells of its training: options, figures of the log, versions."""
+"""The training section of a model card: options, metrics from the log, versions."""
 
 import csv
 from collections.abc import Sequence
@@ -6,11 +6,11 @@ from pathlib import Path
 
 from preprocess.files import read_json
 
-ROWS = 12  # of the log, the last ones
+ROWS = 12  # last evaluations of the log that are shown
 
 
 def training_section(folder: Path) -> list[str]:
-    """Lines of Markdown about the run in a folder; none where it keeps no record."""
+    """Lines of Markdown about the run in a folder; empty if it has no configuration.json."""
     record = folder / "configuration.json"
     if not record.is_file():
         return []
@@ -24,7 +24,7 @@ def training_section(folder: Path) -> list[str]:
 
 
 def log_rows(path: Path) -> Sequence[str]:
-    """The evaluations of a log as a table, the last ones."""
+    """The last evaluations of a log as a Markdown table."""
     if not path.is_file():
         return []
     with path.open(encoding="utf-8", newline="") as file:
@@ -39,6 +39,7 @@ def log_rows(path: Path) -> Sequence[str]:
 
 
 def short(text: str) -> str:
+    """A number with four decimals; other text unchanged."""
     try:
         return f"{float(text):.4f}"
     except ValueError:

@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,13 +28,15 @@ from training.state import read_state
 LAST, BEST = "last.ckpt", "best.ckpt"
 STATE = ("global_step", "state_dict", "optimizer_states", "lr_schedulers", "loops", "callbacks", "rng")
 PROCESSES = 4 * max(os.cpu_count() or 1, 4)  # each has a copy of the model
+# what Lightning's launcher sets for the other processes; LOCAL_RANK tells it that another launcher starts them
+OF_LAUNCHERS = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "LOCAL_RANK", "WORLD_SIZE")
 DEVICES = re.compile(r"auto|-1|\d+(,\d+)*")
 STRATEGIES = ("auto", "ddp")  # those whose checkpoints are one file
 
 
 @dataclass(frozen=True)
 class LightningOptions:
-    """Where and in which precision Lightning computes, by its own names.
+    """Where and in which precision Lightning computes, with the names of its Trainer's arguments.
 
     Args:
         accelerator: auto, cpu, gpu, ...
@@ -78,9 +81,10 @@ class LogCsv(Callback):
         self.began = time.perf_counter() - seconds_of(self.history)
 
     def note(self, trainer: Trainer, kind: str, prefix: str) -> None:
-        found = {name: value.item() for name, value in trainer.callback_metrics.items() if name.startswith(kind)}
+        """Add the logged values of a kind (train/ or eval/) as a row, with `prefix` before their names."""
+        logged = {name: value.item() for name, value in trainer.callback_metrics.items() if name.startswith(kind)}
         entry = {"step": trainer.global_step, "seconds": round(time.perf_counter() - self.began, 3)}
-        self.history.append(entry | {prefix + name.removeprefix(kind): found[name] for name in found})
+        self.history.append(entry | {prefix + name.removeprefix(kind): value for name, value in logged.items()})
         if trainer.is_global_zero:
             write_log(self.path, self.history)
 
@@ -113,9 +117,10 @@ class Evaluate(Callback):
 
 
 class BestAndLast(ModelCheckpoint):
-    """Keeps the best and the last checkpoint, and finds the best one in a run folder that was moved."""
+    """Keeps the best and the last checkpoint, and finds the best one even if the run folder was moved."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Load the state with the paths of the current run folder."""
         best = str(Path(self.dirpath, BEST))
         moved = {"dirpath": self.dirpath, "best_model_path": best, "kth_best_model_path": best}
         super().load_state_dict(state | moved | {"best_k_models": {best: state["best_model_score"]}})
@@ -129,11 +134,11 @@ def make_trainer(
     chosen_by: str = "loss",
     mode: str = "min",
 ) -> Trainer:
-    """Lightning's Trainer with its logs: TensorBoard's in `folder`/tensorboard, `folder`/log.csv.
+    """Lightning's Trainer, which logs to `folder`/log.csv and to `options.logger`.
 
     Args:
-        chosen_by: What is looked at for the best checkpoint.
-        mode: Whether its least (min) or its greatest (max) is the best.
+        chosen_by: The validation metric that selects the best checkpoint.
+        mode: Whether the minimum (min) or the maximum (max) is the best.
 
     Raises:
         InputError: Lightning knows no such device, strategy or precision.
@@ -167,10 +172,11 @@ def plain_trainer(where: LightningOptions, **options: Any) -> Trainer:
     """A Trainer with these options.
 
     Raises:
-        InputError: Lightning knows no such device, strategy or precision.
+        InputError: Lightning knows no such device, strategy or precision, or would wait for processes that another
+            launcher never starts.
     """
     try:
-        return Trainer(
+        trainer = Trainer(
             accelerator=where.accelerator,
             devices=where.devices,
             strategy=where.strategy,
@@ -179,6 +185,11 @@ def plain_trainer(where: LightningOptions, **options: Any) -> Trainer:
         )
     except (TypeError, ValueError, ImportError, MisconfigurationException) as error:
         raise InputError(f"--accelerator, --devices, --strategy or --precision: {first_line(error)}") from None
+    if trainer.world_size > 1 and os.environ.get("LOCAL_RANK") == "0":  # ours are 1 and above
+        raise InputError(
+            f"--devices {where.devices}: environment variable LOCAL_RANK is 0; unset it, or take one device"
+        )
+    return trainer
 
 
 def check(where: LightningOptions) -> None:
@@ -191,7 +202,7 @@ def check(where: LightningOptions) -> None:
 
 
 def logger_of(name: str, folder: Path, purge: int | None) -> Logger | bool:
-    """The logger besides the CSV file; False for none.
+    """The logger in addition to the CSV file; False if there is none.
 
     Args:
         purge: The step from which TensorBoard discards entries logged before a resume.
@@ -200,11 +211,11 @@ def logger_of(name: str, folder: Path, purge: int | None) -> Logger | bool:
         return TensorBoardLogger(folder, name="", version="tensorboard", purge_step=purge)
     if name == CSV:
         return False
-    made = {
+    loggers = {
         "mlflow": lambda: MLFlowLogger(experiment_name=folder.name, tracking_uri=f"file:{folder.resolve() / 'mlflow'}"),
         "wandb": lambda: WandbLogger(name=folder.name, save_dir=folder),
     }
-    return made[name]()
+    return loggers[name]()
 
 
 def train(trainer: Trainer, module: TrainedModule, data: TrainData, folder: Path) -> dict[str, Any]:
@@ -215,40 +226,64 @@ def train(trainer: Trainer, module: TrainedModule, data: TrainData, folder: Path
     """
     last, best = folder / "checkpoints" / LAST, folder / "checkpoints" / BEST
     if last.exists() and trainer.is_global_zero:
-        print(f"{last}: goes on from there")
+        print(f"{last}: resuming from this checkpoint")
     module.train()  # transformers loads models without dropout, and Lightning leaves them so
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # where bars belong
+        with contextlib.redirect_stdout(sys.stderr), launcher_environment():  # as progress bars do
             trainer.fit(module, data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
-    except SystemExit:  # that is what Lightning makes of Ctrl-C
+    except SystemExit:  # Lightning's reaction to Ctrl-C
         if not trainer.is_global_zero:
-            raise  # the first process says it for all
+            raise  # the first process reports it for all
         if last.exists():
-            print(f"{last}: is kept; the same command goes on from there", file=sys.stderr)
+            print(f"{last}: saved; the same command resumes from it", file=sys.stderr)
         raise KeyboardInterrupt from None
     except Exception:
         if trainer.strategy.launcher is not None:  # the other processes would wait for this one
             trainer.strategy.launcher.kill(signal.SIGKILL)
         raise
-    kept = read_state(best, STATE)
-    module.load_state_dict(kept["state_dict"])
+    leave_group(trainer)
+    state = read_state(best, STATE)
+    module.load_state_dict(state["state_dict"])
     module.to(trainer.strategy.root_device, torch.float32)  # Lightning leaves it on the CPU, in --precision
     return {
-        "best_step": kept["global_step"],
+        "best_step": state["global_step"],
         "steps": trainer.global_step,
         "training_seconds": seconds_of(history_of(trainer)),
     }
 
 
+@contextlib.contextmanager
+def launcher_environment() -> Iterator[None]:
+    """Restore the variables that Lightning's launcher leaves in the environment: with them the next training on several
+    devices, or a command that this process starts, would wait forever for processes that nobody starts."""
+    before = {name: os.environ.get(name) for name in OF_LAUNCHERS}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def leave_group(trainer: Trainer) -> None:
+    """End the process group, which Lightning leaves open, in all processes at once: one that exits alone may abort the
+    others, or wait for them."""
+    if trainer.world_size > 1 and torch.distributed.is_initialized():
+        trainer.strategy.barrier()
+        torch.distributed.destroy_process_group()
+
+
 def history_of(trainer: Trainer) -> list[dict[str, float]]:
-    """What was logged in the whole run."""
+    """All log entries of the run, including those before a resume."""
     (log,) = [callback for callback in trainer.callbacks if isinstance(callback, LogCsv)]
     return log.history
 
 
 def quiet_lightning() -> None:
-    """Silence Lightning's messages; our own report errors."""
+    """Silence Lightning's messages; errors are reported in our own words."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")
-    warnings.filterwarnings("ignore", message="Grad strides do not match")  # of an axis of one, on several devices
+    warnings.filterwarnings("ignore", message="Grad strides do not match")  # with several devices

@@ -14,7 +14,7 @@ from transformers import get_scheduler
 
 from training.options import StepOptions
 
-SEED_OF_LOADERS = 0  # they draw one from the global generator else, and a resumed run would draw once more
+SEED_OF_LOADERS = 0  # else they draw one from the global generator, and a resumed run would draw once more
 
 
 class TrainedModule(LightningModule):
@@ -30,15 +30,15 @@ class TrainedModule(LightningModule):
         super().__init__()
         self.save_hyperparameters(asdict(options))
         self.options = options
-        self.lost: list[float] = []  # of each step since the last row of the log
-        self.resumed_rng: list[dict[str, Tensor]] = []  # of each process
+        self.lost: list[float] = []  # the loss of each step since the last row of the log
+        self.resumed_rng: list[dict[str, Tensor]] = []  # one for each process
 
     def note_loss(self, part: Tensor, number: int) -> None:
-        """Add a batch's part of the loss of its step, and log what the step has lost, once all its batches are there.
+        """Add a batch's part of the loss of its step; after the step's last batch, log the mean loss of the steps.
 
         Args:
-            part: The parts of all batches on all devices sum up to the loss of the step.
-            number: Of the batch, in the run.
+            part: The batch's part. The parts of all batches on all devices sum to the loss of the step.
+            number: The number of the batch in the run.
         """
         trainer, accumulated = self.trainer, self.options.gradient_accumulation_steps
         if number % accumulated == 0:
@@ -51,14 +51,15 @@ class TrainedModule(LightningModule):
             self.log("train/loss", mean, prog_bar=True, batch_size=1, sync_dist=trainer.world_size > 1)
             self.log("train/learning_rate", rate)
 
-    def of_all_processes(self, found: Any) -> list[Any]:
-        """`found` of each process, in each."""
-        parts = [found] * self.trainer.world_size
+    def of_all_processes(self, value: Any) -> list[Any]:
+        """The values of all processes, gathered in each."""
+        parts = [value] * self.trainer.world_size
         if len(parts) > 1:
-            torch.distributed.all_gather_object(parts, found)
+            torch.distributed.all_gather_object(parts, value)
         return parts
 
     def configure_optimizers(self) -> dict[str, Any]:
+        """AdamW without weight decay on biases and norms, and the schedule."""
         trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
         groups = [
             {"params": [parameter for parameter in trained if parameter.ndim > 1]},
@@ -66,13 +67,13 @@ class TrainedModule(LightningModule):
         ]
         rate, decay = self.options.learning_rate, self.options.weight_decay
         optimizer = torch.optim.AdamW(groups, lr=rate, betas=self.betas, weight_decay=decay)
-        # estimated_stepping_batches would have the train batches made before it is known which were computed already
+        # estimated_stepping_batches would create the batches before the number of completed steps is known
         steps = self.trainer.datamodule.steps
         scheduler = get_scheduler(self.options.transformers_schedule, optimizer, self.options.warmup_of(steps), steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        states = {"cpu": torch.get_rng_state()}  # of dropout: a resumed run goes on as one that was not stopped
+        states = {"cpu": torch.get_rng_state()}  # for dropout: a resumed run equals an uninterrupted one
         if self.device.type == "cuda":
             states["cuda"] = torch.cuda.get_rng_state(self.device)
         states["lost"] = torch.tensor(self.lost, dtype=torch.float64)
@@ -91,16 +92,16 @@ class TrainedModule(LightningModule):
 
 
 class Batches:
-    """The batches of a whole run, one pass over the chunks after another, each in an order of its own.
+    """The batches of a whole run: one pass over the chunks after another, each in its own order.
 
-    Lightning sees one epoch, so it can evaluate, stop and go on at any step.
+    Lightning sees one epoch, so it can evaluate, stop and resume at any step.
 
     Args:
-        chunks: Those to draw from.
-        size: Chunks in a batch.
+        chunks: The numbers of the chunks to draw from.
+        size: Chunks per batch.
         count: Batches of this process.
         rank, world: This process takes every `world`-th batch.
-        done: So many of this process have been computed before the run was stopped.
+        done: Batches that this process completed before the run was interrupted.
     """
 
     def __init__(self, chunks: list[int], size: int, count: int, seed: int, rank: int, world: int, done: int):
@@ -115,18 +116,19 @@ class Batches:
             yield self.drawn(number * self.world + self.rank)
 
     def turn(self, number: int) -> int:
-        """The pass over the chunks that a batch is part of."""
+        """The number of the pass over the chunks to which a batch belongs."""
         return number // math.ceil(len(self.chunks) / self.size)
 
     def drawn(self, number: int) -> list[int]:
-        """The chunks of a batch, numbered over all processes."""
+        """The chunks of a batch; batches are numbered over all processes."""
         turn, place = self.turn(number), number % math.ceil(len(self.chunks) / self.size)
         order = shuffled(len(self.chunks), self.seed + turn)
         return [self.chunks[n] for n in order[place * self.size : (place + 1) * self.size]]
 
 
-@lru_cache(maxsize=2)  # a step may end one turn and begin the next
+@lru_cache(maxsize=2)  # a step may span two passes
 def shuffled(count: int, seed: int) -> list[int]:
+    """The numbers 0 to `count` - 1 in random order."""
     return torch.randperm(count, generator=torch.Generator().manual_seed(seed)).tolist()
 
 
@@ -142,7 +144,7 @@ class TrainData(LightningDataModule):
         self.read, self.options, self.num_workers = read, options, num_workers
 
     def loader(self, rows: Any, batches: Any, collate: Any) -> DataLoader:
-        """Batches of rows; it draws nothing from the global generator."""
+        """A loader of batches of rows that draws nothing from the global random generator."""
         generator = torch.Generator().manual_seed(SEED_OF_LOADERS)
         return DataLoader(
             rows, batch_sampler=batches, collate_fn=collate, num_workers=self.num_workers, generator=generator
@@ -150,11 +152,11 @@ class TrainData(LightningDataModule):
 
     @property
     def steps(self) -> int:
-        """Of the optimizer, in the whole run."""
+        """Optimizer steps of the whole run."""
         return self.options.steps_of(len(self.read), self.trainer.world_size)
 
     def make_batches(self, kind: type[Batches] = Batches) -> Batches:
-        """Those of this process that are still to be computed."""
+        """The remaining batches of this process."""
         trainer, accumulated = self.trainer, self.options.gradient_accumulation_steps
         count, done = self.steps * accumulated, trainer.global_step * accumulated
         where = (trainer.global_rank, trainer.world_size, done)
@@ -162,13 +164,15 @@ class TrainData(LightningDataModule):
         return self.batches
 
     def numbers_of_step(self, step: int) -> range:
-        """The batches that make a step of the optimizer, of all processes, numbered over all of them."""
+        """The numbers of the batches of an optimizer step, over all processes."""
         each = self.options.gradient_accumulation_steps * self.trainer.world_size
         return range(step * each, (step + 1) * each)
 
     def turns(self, count: int) -> list[list[int]]:
-        """All of `count` chunks in batches, as many in each process, since all take part in each; a few chunks come
-        twice for that."""
+        """Batches that cover `count` chunks, the same number in each process, as collective operations require.
+
+        A few chunks may occur twice.
+        """
         world, size = self.trainer.world_size, self.options.batch_size
         numbers = [(self.trainer.global_rank + turn * world) % count for turn in range(math.ceil(count / world))]
         return [numbers[n : n + size] for n in range(0, len(numbers), size)]

@@ -67,9 +67,9 @@ class StepOptions:
             if getattr(self, flag) is not None and not 0 < getattr(self, flag) <= MOST:
                 raise InputError(f"--{flag} {getattr(self, flag)}: expected a number above 0, at most {MOST}")
         if self.steps is not None and self.epochs is not None:
-            raise InputError(f"--steps {self.steps} and --epochs {self.epochs:g}: expected one of them")
+            raise InputError(f"--steps {self.steps} and --epochs {self.epochs:g}: expected only one of them")
         if not 0 <= self.warmup < 1:
-            raise InputError(f"--warmup {self.warmup}: expected a number from 0 to below 1")
+            raise InputError(f"--warmup {self.warmup}: expected 0 or more and less than 1")
         if not 0 <= self.weight_decay < math.inf:
             raise InputError(f"--weight_decay {self.weight_decay}: expected a number of 0 or more")
         if self.schedule not in (None, *SCHEDULES):
@@ -78,25 +78,25 @@ class StepOptions:
             raise InputError(f"--logger {self.logger}: expected {', '.join(LOGGERS)}")
         package = LOGGERS[self.logger]
         if package and find_spec(package) is None:
-            raise InputError(f"--logger {self.logger}: the package {package} is not there: pip install {package}")
+            raise InputError(f"--logger {self.logger}: the package {package} is not installed: pip install {package}")
 
     @property
     def transformers_schedule(self) -> str:
-        """What transformers calls the schedule; its own `constant` has no warm-up."""
+        """The name of the schedule in transformers, whose `constant` has no warm-up."""
         return "constant_with_warmup" if self.schedule == "constant" else self.schedule
 
     def warmup_of(self, steps: int) -> int:
-        """Steps that warm up, of so many."""
+        """Number of warm-up steps among `steps`."""
         return min(self.warmup_steps or math.ceil(self.warmup * steps), steps)
 
     def filled(self, **defaults: Any) -> Self:
-        """With defaults for what is not given; of steps and epochs one is enough."""
-        told = {"steps", "epochs"} if self.steps or self.epochs else set()
-        missing = [name for name in defaults if getattr(self, name) is None and name not in told]
+        """A copy with defaults for unset options; none for steps and epochs if one of the two is set."""
+        settled = {"steps", "epochs"} if self.steps or self.epochs else set()
+        missing = [name for name in defaults if getattr(self, name) is None and name not in settled]
         return replace(self, **{name: defaults[name] for name in missing})
 
     def steps_of(self, chunks: int, processes: int = 1) -> int:
-        """Steps that the run takes over so many train chunks."""
+        """Optimizer steps of a run over `chunks` train chunks."""
         if self.epochs is None:
             return self.steps
         batches = math.ceil(chunks / self.batch_size)

@@ -23,25 +23,26 @@ from preprocess.files import check_writable, read_json, write_bytes
 from preprocess.schema import RUN, check
 
 PACKAGES = ("torch", "transformers", "peft", "lightning", "scikit-learn", "numpy")
-FOLDERS = ("adapter", "base", "checkpoints", "figures", "merged", "model", "tensorboard")  # what runs make
+FOLDERS = ("adapter", "base", "checkpoints", "figures", "merged", "model", "tensorboard")  # written by runs
 FILES = ("configuration.json", "metrics.json", "training.json", "log.csv", "prepared.*", "outputs_*.json")
-MARK = "made_by_a_run"  # in a base/ that is
-DERIVED = ("prepared.json", "prepared.codes.npy", "prepared.codebook.safetensors")  # from pages, by the options
-PREPARED = (*DERIVED, "prepared.images")  # made before the run begins
+MARK = "made_by_a_run"  # in a base/ that a run wrote
+DERIVED = ("prepared.json", "prepared.codes.npy", "prepared.codebook.safetensors")  # computed with the options
+PREPARED = (*DERIVED, "prepared.images")  # written before the run starts
 NOT_THE_RUN = (
     "output_dir",
     "overwrite",
     "merge",
     "push_to_hub",
     "private",
+    "hub_strategy",
     "num_workers",
     "preview",
     "logger",
-)  # they change no result
+)  # these do not change results
 
 
-def circumstances() -> dict[str, Any]:
-    """Under which a run was made."""
+def environment() -> dict[str, Any]:
+    """What a run's files record of its environment: versions of packages, git commit, number of threads."""
     return {
         "versions": {package: importlib.metadata.version(package) for package in PACKAGES},
         "git_commit": git_commit(),
@@ -50,19 +51,19 @@ def circumstances() -> dict[str, Any]:
 
 
 def is_first_process() -> bool:
-    """Lightning starts the command again for each further device."""
+    """Whether this is the first process; Lightning starts the command again for each further device."""
     return int(os.environ.get("LOCAL_RANK", "0")) == 0
 
 
 def begin(config: Any, finished: Sequence[str] = ("metrics.json",)) -> bool:
-    """Whether the very run is finished; `--overwrite` clears what is there.
+    """Whether the same run is already finished; with `--overwrite`, its files are removed first.
 
     Args:
         config: A dataclass with `output_dir` and `overwrite`.
-        finished: The files or folders that a finished run has.
+        finished: The files and folders that a finished run has.
 
     Raises:
-        InputError: Another run is there, and what differs; things that are no run's; the folder cannot be written.
+        InputError: The folder holds a run with other options, holds files that no run wrote, or cannot be written.
     """
     folder = Path(config.output_dir)
     path = folder / "configuration.json"
@@ -73,7 +74,7 @@ def begin(config: Any, finished: Sequence[str] = ("metrics.json",)) -> bool:
         recorded = None
     if recorded is None:
         refuse_others(folder)
-        if (folder / "base" / MARK).exists():  # of a run that never began, with other options perhaps
+        if (folder / "base" / MARK).exists():  # left by a run that did not start, perhaps with other options
             shutil.rmtree(folder / "base")
         for name in DERIVED:
             (folder / name).unlink(missing_ok=True)
@@ -81,15 +82,15 @@ def begin(config: Any, finished: Sequence[str] = ("metrics.json",)) -> bool:
     found, wanted = flags_of(comparable(recorded)), flags_of(comparable(asdict(config)))
     if (found := {flag: value for flag, value in found.items() if flag in wanted}) != wanted:
         other, ours = difference(found, wanted)
-        raise InputError(f"{folder}: holds a run with {other}, now {ours}; --overwrite replaces it (--output_dir)")
+        raise InputError(f"{folder}: contains a run with {other}, now {ours}; --overwrite replaces it (--output_dir)")
     if not all((folder / name).exists() for name in finished):
         return False
-    print(f"{folder}: finished already, same options; --overwrite repeats it")
+    print(f"{folder}: already finished with the same options; --overwrite repeats it")
     return True
 
 
 def read_configuration(path: Path) -> dict[str, Any] | None:
-    """The options of the run in a folder; None where there is none.
+    """The options of the run in a folder; None if there is none.
 
     Raises:
         InputError: The file is something else.
@@ -98,28 +99,28 @@ def read_configuration(path: Path) -> dict[str, Any] | None:
         return None
     content = read_json(path, "--output_dir")
     if not isinstance(content, dict) or not isinstance(content.get("configuration"), dict):
-        raise InputError(f"{path}: is not that of a run; name another folder (--output_dir)")
+        raise InputError(f"{path}: not the configuration of a run; choose another folder (--output_dir)")
     return check(content, RUN, str(path))["configuration"]
 
 
 def refuse_others(folder: Path) -> None:
-    """Refuse a folder that is no run's and holds what a run would write over, and `--overwrite` remove.
+    """Refuse a folder without a run if it contains files that a run would overwrite or `--overwrite` would remove.
 
     Raises:
-        InputError: It does.
+        InputError: It contains such files.
     """
-    found = [path.name for pattern in (*FOLDERS, *FILES) for path in sorted(folder.glob(pattern))]
+    present = [path.name for pattern in (*FOLDERS, *FILES) for path in sorted(folder.glob(pattern))]
     begun = {*PREPARED, "base"} if (folder / "base" / MARK).exists() else {*PREPARED}
-    others = [name for name in found if name not in begun]
+    others = [name for name in present if name not in begun]
     if others:
         raise InputError(
-            f"{folder}: holds {', '.join(others)}, but no configuration.json as the folder of a run does; "
-            "name another one, or remove them (--output_dir)"
+            f"{folder}: contains {', '.join(others)}, but no configuration.json of a run; "
+            "choose another folder or remove them (--output_dir)"
         )
 
 
 def clear(folder: Path) -> None:
-    """Remove what a run left in its folder, and nothing else. First what says that it is finished, last whose it is."""
+    """Remove a run's files and nothing else: first the file that marks it as finished, last its configuration."""
     (folder / "metrics.json").unlink(missing_ok=True)
     for name in FOLDERS:
         shutil.rmtree(folder / name, ignore_errors=True)
@@ -128,7 +129,7 @@ def clear(folder: Path) -> None:
 
 
 def base_folder(folder: Path, model: str) -> Path:
-    """Where a run keeps the model that `--model random` makes, marked as its own."""
+    """The folder of the model that `--model random` creates, marked as written by a run."""
     base = folder / "base"
     if model == RANDOM:
         base.mkdir(parents=True, exist_ok=True)
@@ -137,13 +138,13 @@ def base_folder(folder: Path, model: str) -> Path:
 
 
 def comparable(settings: dict[str, Any]) -> dict[str, Any]:
-    """What makes a run another one."""
+    """The settings in which two different runs can differ."""
     kept = {key: value for key, value in settings.items() if key not in NOT_THE_RUN}
     return {key: comparable(value) if isinstance(value, dict) else value for key, value in kept.items()}
 
 
 def flags_of(settings: dict[str, Any]) -> dict[str, Any]:
-    """By flag alone: in which dataclass one stands may change."""
+    """The settings by flag, without their dataclasses, since a flag may move to another one."""
     flags: dict[str, Any] = {}
     for key, value in settings.items():
         flags |= flags_of(value) if isinstance(value, dict) else {key: value}
@@ -151,7 +152,7 @@ def flags_of(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def save_whole(folder: Path, save: Callable[[Path], None]) -> None:
-    """Have `save` fill a folder; it is there with everything in it, or not at all."""
+    """Fill a folder by calling `save`; it appears with all its files or not at all."""
     part = folder.with_name(f".{folder.name}")
     shutil.rmtree(part, ignore_errors=True)
     save(part)
@@ -160,10 +161,10 @@ def save_whole(folder: Path, save: Callable[[Path], None]) -> None:
 
 
 def write_log(path: Path, history: Sequence[dict[str, float]]) -> None:
-    """The whole history as CSV, a row a step.
+    """Write the whole history as CSV, one row per step.
 
     Args:
-        history: What was logged, each entry with its step; one step may have several.
+        history: The logged entries, each with its step; a step may have several.
     """
     by_step: dict[int, dict[str, float]] = {}
     for entry in history:
@@ -177,12 +178,12 @@ def write_log(path: Path, history: Sequence[dict[str, float]]) -> None:
 
 
 def seconds_of(history: Sequence[dict[str, float]]) -> float:
-    """Seconds of training until the last entry, those of the sessions before a resume included."""
+    """Seconds of training until the last entry, including sessions before a resume."""
     return history[-1]["seconds"] if history else 0.0
 
 
 def quiet_libraries() -> None:
-    """Bars only on a terminal, and none of transformers' remarks on itself."""
+    """Show progress bars only on a terminal, and silence transformers' notices."""
     transformers.logging.set_verbosity_error()
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     if not sys.stderr.isatty():

@@ -1,4 +1,4 @@
-"""The state of a training, as torch.save wrote it, read with one line for whatever is wrong with it."""
+"""Reads a training state that torch.save wrote; damage is a one-line error."""
 
 import warnings
 from pathlib import Path
@@ -8,29 +8,29 @@ from zipfile import ZipFile
 import torch
 
 from preprocess.errors import InputError, first_line
-from preprocess.seals import MEND
+from preprocess.seals import CHANGED
 
 
 def read_state(path: Path, keys: tuple[str, ...]) -> dict[str, Any]:
     """The state, on the CPU. Pickled code is refused, not run.
 
     Args:
-        keys: What has to be in it.
+        keys: The keys that it must contain.
 
     Raises:
-        InputError: It is damaged, or something else.
+        InputError: The file is damaged, or is not such a state.
     """
     try:
         with ZipFile(path) as archive:
-            damaged = archive.testzip()  # torch does not look at the checksums
+            damaged = archive.testzip()  # torch does not check the checksums
         if damaged is not None:
             raise ValueError(f"Bad CRC-32 for file {damaged!r}")
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it warns of pickles that it did not write
+            warnings.simplefilter("ignore")  # torch warns of pickles that it did not write
             state = torch.load(path, weights_only=True, map_location="cpu")
-    except Exception as error:  # torch raises whatever a damaged file leads it to
-        raise InputError(f"{path}: {MEND}: {first_line(error)}") from None
+    except Exception as error:  # of any type, depending on the damage
+        raise InputError(f"{path}: {CHANGED}: {first_line(error)}") from None
     missing = [key for key in keys if not isinstance(state, dict) or key not in state]
     if missing:
-        raise InputError(f"{path}: {MEND}: {missing[0]} is missing")
+        raise InputError(f"{path}: {CHANGED}: {missing[0]} is missing")
     return state

@@ -144,6 +144,7 @@ def around(axes: Axes, value: float, y: float, interval: tuple[float, float], co
 
 
 def known(values: Sequence[float | None]) -> list[float]:
+    """The values that are not None."""
     return [value for value in values if value is not None]
 
 

@@ -28,6 +28,7 @@ class Places(dict):
     """Numbers things in the order in which they are looked up."""
 
     def of(self, thing: Hashable) -> int:
+        """The number of a thing; a new thing gets the next number."""
         return self.setdefault(thing, len(self))
 
 
@@ -68,7 +69,7 @@ def to_base64(sections: Sequence[Section]) -> str:
 
 
 def to_set(section: Section, files: dict[str, Prompts]) -> dict[str, Any]:
-    """The examples of a section, and the predictions of each draw of its methods.
+    """The examples of a section, and the predictions of each draw of its methods and of each order of a draw.
 
     Args:
         files: Prompt files read so far, by path.
@@ -77,10 +78,14 @@ def to_set(section: Section, files: dict[str, Prompts]) -> dict[str, Any]:
     order = section.order
     for word in order.first.all_label_words:  # classes are in the order of the label words
         shared.labels.of(word)
-    texts = next((texts for texts in (texts_of(draw, order, files) for draw in section.draws) if texts), None)
+    texts = next((texts for texts in (texts_of(draw, order, files) for draw in section.results) if texts), None)
     truths = order.first.truths
     methods = [
-        {"name": name, "draws": [to_draw(draw, order, shared, files) for draw in method.draws]}
+        {
+            "name": name,
+            "draws": [to_draw(draw, order, shared, files) for draw in method.draws],
+            "orders": [to_draw(draw, order, shared, files) for draw in method.orders],
+        }
         for name, method in zip(section.names, section.methods, strict=True)
     ]
     return {
@@ -104,7 +109,7 @@ def to_draw(draw: Result, order: Method, shared: Shared, files: dict[str, Prompt
     rows = [draw.rows[place] for place in places]
     cut = set(draw.meta.get("cut") or ())
     return {
-        "name": "one draw" if draw.seed is None else f"seed {draw.seed}",
+        "name": name_of_draw(draw),
         "predictions": [-1 if row["prediction"] is None else shared.labels.of(row["prediction"]) for row in rows],
         "right": None if draw.truths else "".join("1" if row["correct"] else "0" for row in rows),
         **to_scores(draw, places, shared),
@@ -112,6 +117,12 @@ def to_draw(draw: Result, order: Method, shared: Shared, files: dict[str, Prompt
         "prompts": to_prompts(draw, places, shared, files),
         "cut": [number for number, row in enumerate(rows) if row["id"] in cut],
     }
+
+
+def name_of_draw(draw: Result) -> str:
+    """The name of a draw, or of an order of its demonstrations."""
+    name = "one draw" if draw.seed is None else f"seed {draw.seed}"
+    return f"{name}, order {draw.order}" if draw.order else name
 
 
 def to_scores(draw: Result, places: Sequence[int], shared: Shared) -> dict[str, Any]:
@@ -134,6 +145,7 @@ def to_scores(draw: Result, places: Sequence[int], shared: Shared) -> dict[str, 
 
 
 def units(values: np.ndarray) -> list[int]:
+    """Scores in nats as whole numbers of thousandths."""
     return np.rint(values * UNITS).astype(int).tolist()
 
 
@@ -146,6 +158,7 @@ def worth_showing(values: np.ndarray, truth: int | None) -> list[int]:
 
 
 def generations(rows: Sequence[dict[str, Any]]) -> list[str] | None:
+    """The generated texts; None if the method does not generate."""
     texts = [row.get("generation") for row in rows]
     return texts if all(isinstance(text, str) for text in texts) else None
 
@@ -173,9 +186,9 @@ def prompts_of(draw: Result, files: dict[str, Prompts]) -> Prompts | None:
     if path not in files:
         rows = read_json(path, "prompt_path")
         texts = [row.get("text") for row in rows]
-        told = all(isinstance(text, str) for text in texts)
+        complete = all(isinstance(text, str) for text in texts)
         fields = [tuple(map(row.get, ("prompt", "completion", "separator"))) for row in rows]
-        files[path] = Prompts(texts if told else None, fields)
+        files[path] = Prompts(texts if complete else None, fields)
     return files[path]
 
 

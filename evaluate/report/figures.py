@@ -8,12 +8,13 @@ from matplotlib.figure import Figure
 
 from evaluate.columns import COLUMNS
 from evaluate.methods import Method
-from evaluate.report import charts, panels
+from evaluate.report import charts, curves, panels
 from evaluate.report.sections import LARGE, Section
 from evaluate.report.style import Style, drawing
 from evaluate.report.svg import part_of_page, save
 
 FORMATS = ("svg", "pdf")
+TRAINING = "Training"  # begins the kind of its figures
 LONGEST_PART = 60  # bytes; a file name has three parts and at most 255 bytes
 
 
@@ -35,6 +36,7 @@ class Drawn(NamedTuple):
     words: str
 
     def title(self, section: Section) -> str:
+        """The title of the figure in a file of its own."""
         return f"{self.kind}: {self.about or section.title}"
 
 
@@ -45,16 +47,17 @@ def draw(section: Section, styles: dict[str | None, Style], with_matrices: bool)
         with_matrices: Include confusion matrices, which the page shows as tables.
     """
     with drawing():
-        found = [*overview(section, styles), *of_methods(section, styles, with_matrices)]
+        found = [*overview(section, styles), *of_methods(section, styles, with_matrices), *of_training(section)]
     return [one for one in found if one.figure is not None]
 
 
 def overview(section: Section, styles: dict[str | None, Style]) -> Iterator[Drawn]:
+    """The figures that show all methods."""
     yield Drawn("Accuracy", "", None, charts.accuracy(section, styles), words(section, ("accuracy", "interval")))
     for checkpoint, lines in section.curves().items():
         name = (checkpoint or "no checkpoint") if len(section.curves()) > 1 else ""
-        told = "; ".join(f"{line[0].name}: {', '.join(map(at_k, line))}" for line in lines)
-        yield Drawn("Accuracy over k", name, None, charts.over_k(section, lines, styles), told)
+        numbers = "; ".join(f"{line[0].name}: {', '.join(map(at_k, line))}" for line in lines)
+        yield Drawn("Accuracy over k", name, None, charts.over_k(section, lines, styles), numbers)
     of_draws = ("worst", "best", "disagreement", "orders", "order_sd")
     yield Drawn("Sensitivity to the draw", "", None, charts.sensitivity(section, styles), words(section, of_draws))
     yield Drawn("Cost", "", None, charts.cost(section, styles), words(section, ("tokens", "time")))
@@ -62,6 +65,7 @@ def overview(section: Section, styles: dict[str | None, Style]) -> Iterator[Draw
 
 
 def of_methods(section: Section, styles: dict[str | None, Style], with_matrices: bool) -> Iterator[Drawn]:
+    """The figures of each method."""
     for place, (method, name) in enumerate(zip(section.methods, section.names, strict=True)):
         diagram = panels.reliability(method, styles[method.name])
         yield Drawn("Reliability", name, place, diagram, reliability_words(method))
@@ -70,7 +74,17 @@ def of_methods(section: Section, styles: dict[str | None, Style], with_matrices:
             yield Drawn("Confusion matrix", name, place, matrix, "")
 
 
+def of_training(section: Section) -> Iterator[Drawn]:
+    for run in curves.runs_of(section):
+        for name, lines in run.curves.items():
+            kind = name.replace("_", " ")
+            yield Drawn(
+                f"{TRAINING}, {kind}", run.name, run.place, curves.draw_curves(lines, kind), curves.words(lines)
+            )
+
+
 def at_k(method: Method) -> str:
+    """k and accuracy of a method, as text."""
     return f"k = {method.k} {COLUMNS['accuracy'].cell(method)}"
 
 
@@ -79,15 +93,16 @@ def words(section: Section, keys: Sequence[str]) -> str:
     lines = []
     for name, method in zip(section.names, section.methods, strict=True):
         columns = [COLUMNS[key] for key in keys if COLUMNS[key].value(method) is not None]
-        told = [f"{column.header} {column.cell(method)}" for column in columns]
-        lines += [f"{name}: {', '.join(told)}"] if told else []
+        values = [f"{column.header} {column.cell(method)}" for column in columns]
+        lines += [f"{name}: {', '.join(values)}"] if values else []
     return "; ".join(lines)
 
 
 def reliability_words(method: Method) -> str:
+    """The numbers of a reliability diagram, as text."""
     bins = [one for one in panels.bins_of(method) or () if one.count]
-    told = (f"{one.confidence:.2f}, {one.accuracy:.2f}, {one.count}" for one in bins)
-    return f"Confidence, accuracy, examples: {'; '.join(told)}"
+    numbers = (f"{one.confidence:.2f}, {one.accuracy:.2f}, {one.count}" for one in bins)
+    return f"Confidence, accuracy, examples: {'; '.join(numbers)}"
 
 
 def on_page(section: Section, drawn: Sequence[Drawn], name: str) -> list[str]:

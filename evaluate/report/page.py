@@ -16,7 +16,7 @@ from evaluate.columns import COLUMNS
 from evaluate.reading import read_results
 from evaluate.report import tables
 from evaluate.report.examples import to_base64
-from evaluate.report.figures import Drawn, draw, files, on_page
+from evaluate.report.figures import TRAINING, Drawn, draw, files, on_page
 from evaluate.report.sections import LARGE, Section, sections_of
 from evaluate.report.style import COLOURS, LEVELS, TURN, styles_of
 from evaluate.table import explanations
@@ -107,8 +107,9 @@ def part(number: int, section: Section, drawn: Sequence[Drawn]) -> dict[str, Any
         "several": any(len(method.draws) > 1 for method in section.methods),
         "facts": facts(section),
         "summary": tables.summary(section),
-        "notes": explanations(section.methods, bool(section.like_best))[1:],  # the facts have the first
+        "notes": explanations(section.methods, section.against)[1:],  # the facts have the first
         "overview": [one for one in shown if one["kind"] in OVERVIEW],
+        "training": training(shown),
         "reliability": [one for one in shown if one["kind"] == "Reliability"],
         "f1": [one for one in shown if one["kind"] == "F1 of each class"],
         "class_f1": tables.class_f1(section),
@@ -122,6 +123,15 @@ def part(number: int, section: Section, drawn: Sequence[Drawn]) -> dict[str, Any
     }
 
 
+def training(shown: Sequence[dict[str, Any]]) -> dict[str, list[tuple[str, str]]]:
+    """Name of each training run -> caption and figure of its curves."""
+    runs: dict[str, list[tuple[str, str]]] = {}
+    for one in shown:
+        if one["kind"].startswith(TRAINING):
+            runs.setdefault(one["about"], []).append((one["kind"].removeprefix(f"{TRAINING}, "), one["svg"]))
+    return runs
+
+
 def facts(section: Section) -> list[tuple[str, str, str]]:
     """Name, value and detail of each fact above the table."""
     best, groups = section.methods[section.best], section.groups
@@ -133,13 +143,14 @@ def facts(section: Section) -> list[tuple[str, str, str]]:
         ("Methods", str(len(section.methods)), counted(len(section.draws), "draw")),
     ]
     for key, name, detail in (("k", "k", "demonstrations of each class"), ("checkpoint", "Checkpoint", "")):
-        told = {COLUMNS[key].cell(method) for method in section.methods}
-        if len(told) == 1 and COLUMNS[key].value(section.first) is not None:
-            found.append((name, told.pop(), detail))
+        values = {COLUMNS[key].cell(method) for method in section.methods}
+        if len(values) == 1 and COLUMNS[key].value(section.first) is not None:
+            found.append((name, values.pop(), detail))
     return [fact for fact in found if fact]
 
 
 def counted(number: int, name: str) -> str:
+    """A number with a noun, in the plural if needed."""
     return f"{number:,} {name}{'s' * (number != 1)}"
 
 

@@ -33,6 +33,7 @@ class Section:
 
     @property
     def groups(self) -> Groups:
+        """The pages of the examples, in the order of `order`."""
         return self.order.groups
 
     @property
@@ -42,6 +43,7 @@ class Section:
 
     @property
     def majority(self) -> float | None:
+        """The accuracy of the most frequent class."""
         return self.first.first.majority
 
     @cached_property
@@ -50,10 +52,14 @@ class Section:
         return max(range(len(self.methods)), key=lambda place: self.methods[place].accuracy)
 
     @cached_property
+    def against(self) -> dict[int, float | None]:
+        """See `against_best`."""
+        return against_best(self.methods)
+
+    @cached_property
     def p_values(self) -> list[float | None]:
-        """Adjusted p-value of the difference from the best; None for the best, and if there is only one method."""
-        found = against_best(self.methods)
-        return [found.get(id(method)) for method in self.methods]
+        """Adjusted p-value of the difference from the best; None for the best and for methods that cannot be tested."""
+        return [self.against.get(id(method)) for method in self.methods]
 
     @property
     def as_good(self) -> list[int]:
@@ -67,6 +73,7 @@ class Section:
 
     @property
     def draws(self) -> list[Result]:
+        """The draws of all methods."""
         return [draw for method in self.methods for draw in method.draws]
 
     @property
@@ -78,10 +85,6 @@ class Section:
     def from_best(self) -> list[Comparison | None]:
         """Comparison of each method with the best; None without a common draw."""
         return [compare_methods(method, self.methods[self.best], self.order) for method in self.methods]
-
-    def can_be_told(self, place: int) -> bool:
-        """Whether the difference from the best has a test."""
-        return self.from_best[place] is not None and self.from_best[place].p is not None
 
     @cached_property
     def shown(self) -> list[int]:
@@ -148,10 +151,12 @@ class Section:
 
 
 def checkpoint_of(method: Method) -> str:
+    """The checkpoint of a method, as text."""
     return method.checkpoint or "no checkpoint"
 
 
 def k_of(method: Method) -> str:
+    """k of a method, as text."""
     return "no k" if method.k is None else f"k = {method.k}"
 
 

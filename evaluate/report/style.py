@@ -104,6 +104,7 @@ def series(colours: Sequence[str] = tuple(MARK_COLOURS)) -> Iterator[Style]:
 
 
 def light(name: str) -> str:
+    """A named colour on a light page."""
     return COLOURS[name].light
 
 

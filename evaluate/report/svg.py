@@ -86,4 +86,5 @@ def attributes(node: Element, ids: dict[str, str]) -> dict[str, str]:
 
 
 def rounded(value: str) -> str:
+    """An attribute with numbers of two decimals."""
     return re.sub(r"-?\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", " ".join(value.split()))

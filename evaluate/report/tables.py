@@ -9,7 +9,7 @@ import numpy as np
 
 from evaluate.columns import COLUMNS
 from evaluate.formats import Column, ends, number, probability, signed
-from evaluate.methods import Method
+from evaluate.methods import Method, dtypes_differ
 from evaluate.report.sections import LARGE, Section
 from evaluate.report.style import LEVELS
 from evaluate.result import Result
@@ -54,6 +54,7 @@ class Table(NamedTuple):
 
 
 def cell(column: Column, about: Any) -> Cell:
+    """The cell of a column for the object of a row."""
     value = column.value(about)
     first = value[0] if isinstance(value, tuple) else value
     is_known = column.is_number and isinstance(first, int | float | np.number)
@@ -67,17 +68,18 @@ def table(caption: str, columns: Sequence[Column], about: Iterable[Any], fixed: 
 
 
 def summary(section: Section) -> Table:
-    """All columns with known values. Columns of draws and orders need several, k and checkpoint are shown if they
-    differ."""
+    """All columns with known values. Columns of draws and orders need several, k, checkpoint and dtype are shown if
+    they differ."""
     methods, names = section.methods, section.row_names()
     several = any(len(method.draws) > 1 or method.orders for method in methods)
     left_out = NOT_SHOWN + (() if several else (*OF_DRAWS, "draws"))
     keys = [key for key in COLUMNS if key not in left_out and any(COLUMNS[key].value(m) is not None for m in methods)]
+    keys = [key for key in keys if key != "dtype" or dtypes_differ(methods)]
     keys = [key for key in keys if key not in DIFFERING or len({COLUMNS[key].cell(m) for m in methods}) > 1]
     keys = list(dict.fromkeys([*(key for key in (*FIRST, *OF_DRAWS) if key in keys), *keys]))
     columns = [of_place(section, COLUMNS[key]) for key in keys]
     if len(methods) > 1:
-        columns.insert(keys.index("interval") + 1, Column("p vs. best", against(section), text_or(probability)))
+        columns.insert(keys.index("interval") + 1, Column("p vs. best method", against(section), text_or(probability)))
     named = Column("method", lambda place: names[place], is_number=False)
     made = table(f"Methods on {section.title}", [named, *columns], range(len(methods)), 2 if "k" in keys else 1)
     kinds = dict.fromkeys(section.like_best, "like-best") | dict.fromkeys(section.as_good, "best")
@@ -87,6 +89,7 @@ def summary(section: Section) -> Table:
 
 
 def of_place(section: Section, column: Column) -> Column:
+    """The column for the index of a method instead of the method."""
     return column._replace(value=lambda place: column.value(section.methods[place]))
 
 
@@ -96,12 +99,13 @@ def against(section: Section) -> Callable[[int], float | str | None]:
     def p_value(place: int) -> float | str | None:
         if place in section.as_good:
             return "best"
-        return section.p_values[place] if section.can_be_told(place) else None
+        return section.p_values[place]
 
     return p_value
 
 
 def text_or(show: Callable[[float], str]) -> Callable[[float | str], str]:
+    """Formats numbers with `show` and leaves texts unchanged."""
     return lambda value: value if isinstance(value, str) else show(value)
 
 
@@ -114,11 +118,11 @@ def differences(section: Section) -> Table | None:
         number("difference", lambda place: compared[place].difference, signed),
         ends("95 % interval", lambda place: compared[place].interval, signed, between=" to "),
         number("p", lambda place: compared[place].p, probability),
-        number("Holm", lambda place: section.p_values[place] if section.can_be_told(place) else None, probability),
+        number("Holm", lambda place: section.p_values[place], probability),
         Column("test", lambda place: compared[place].test, is_number=False),
         Column("draws", lambda place: compared[place].draws),
     ]
-    return table(f"Accuracy less that of {section.names[section.best]}", columns, places) if places else None
+    return table(f"Accuracy minus that of {section.names[section.best]}", columns, places) if places else None
 
 
 def draws(section: Section) -> Table:
@@ -136,6 +140,7 @@ def draws(section: Section) -> Table:
 
 
 def of_pair(column: Column) -> Callable[[tuple[str, Method]], Any]:
+    """The value of a column for a pair (name, method)."""
     return lambda pair: column.value(pair[1])
 
 
@@ -150,6 +155,7 @@ def class_f1(section: Section) -> Table | None:
 
 
 def f1_of(section: Section, word: str) -> Callable[[int], float | None]:
+    """A function from the index of a method to its F1 of a class."""
     found = [method.class_f1(word) for method in section.methods]
     return lambda place: None if found[place] is None else found[place].value
 

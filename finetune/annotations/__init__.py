@@ -1,1 +1,1 @@
-"""Labelled images to a data set: Label Studio's exports, regions, the words that OCR has found in them."""
+"""Annotated images -> a data set: Label Studio's exports, regions, and the words from OCR inside them."""

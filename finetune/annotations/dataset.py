@@ -32,7 +32,7 @@ from preprocess.files import (
 )
 from preprocess.units import PERCENT, check_unit, unit_of
 
-RECORD = "made_from.json"  # in the folder: what it is a function of
+RECORD = "made_from.json"  # in the folder: the inputs and options that determine the data set
 LABELS = "InvNum,InvDate,Fourni,TTC,TVA,TT,Autre"
 
 
@@ -94,6 +94,7 @@ class AnnotationsConfig:
 
     @property
     def images_folder(self) -> Path:
+        """The folder of the images."""
         return Path(self.images) if self.images else Path(self.annotations).parent
 
     def reading(self) -> ExportReading:
@@ -111,6 +112,7 @@ class AnnotationsConfig:
 
     @property
     def names(self) -> list[str]:
+        """The names of the classes."""
         return [name.strip() for name in self.labels.split(",")]
 
 
@@ -126,31 +128,31 @@ def preprocess_annotations(config: AnnotationsConfig) -> None:
         raise InputError(f"{config.words}: no such folder (--words)")
     reading = config.reading()
     try:
-        said = make_dataset(config, reading, folder)
+        report = make_dataset(config, reading, folder)
     except InputError:
         print("\n".join(noted(reading.notes)), end="\n" if reading.notes else "")
         raise
-    print(said)
+    print(report)
     if config.push_to_hub:
         push(folder, config.push_to_hub, config.private)
 
 
 def make_dataset(config: AnnotationsConfig, reading: ExportReading, folder: Path) -> str:
-    """Read the export and the images, split them, and write the data set, unless the same one exists; a summary.
+    """Read the export and the images, split them, and write the data set, unless it exists. Returns a summary.
 
     Raises:
         InputError: The export or an image is invalid, or `folder` contains another data set, without `--overwrite`.
     """
     pages = read_pages(config.annotations, reading)
     if config.test_size and math.ceil(config.test_size * len(pages)) >= len(pages):
-        raise InputError(f"--test_size {config.test_size}: leaves none to train on of pages with regions: {len(pages)}")
+        raise InputError(f"--test_size {config.test_size}: leaves no train page of {len(pages)} pages with regions")
     images = find_images(config, pages)
     record = record_of(config, pages, list(images.values()))
     if (folder / RECORD).is_file() and not config.overwrite:
         if read_json(folder / RECORD, "--output_dir") != record:
-            raise InputError(f"{folder}: holds another data set; --overwrite replaces it (--output_dir)")
+            raise InputError(f"{folder}: contains another data set; --overwrite replaces it (--output_dir)")
         remove_leftovers(folder)
-        return f"{folder}: finished already, same inputs and options; --overwrite repeats it"
+        return f"{folder}: already finished with the same inputs and options; --overwrite repeats it"
     datasets.disable_progress_bars()
     with scratch_folder(folder) as scratch:
         files = rgb_files(pages, list(images.values()), scratch, reading.notes)
@@ -164,7 +166,7 @@ def make_dataset(config: AnnotationsConfig, reading: ExportReading, folder: Path
 
 
 def record_of(config: AnnotationsConfig, pages: Sequence[LabelledPage], images: Sequence[Path]) -> dict[str, Any]:
-    """What a data set is a function of."""
+    """The inputs and options that determine a data set."""
     options = {flag: getattr(config, flag) for flag in ("labels", "test_size", "shuffle", "seed")}
     read = [(page.file_name, page.size, page.tokens, page.bboxes, page.ner_tags) for page in pages]
     content = json.dumps(read).encode()
@@ -185,9 +187,9 @@ def check_output(folder: Path, overwrite: bool) -> None:
         raise InputError(f"{folder}: is a file, expected a folder (--output_dir)")
     existing = {path.name for path in folder.iterdir()} if folder.exists() else set()
     if existing - {"dataset_dict.json", "train", "test", RECORD}:
-        raise InputError(f"{folder}: contains other files than a data set; choose another folder (--output_dir)")
+        raise InputError(f"{folder}: contains files other than a data set; choose another folder (--output_dir)")
     if existing and RECORD not in existing and not overwrite:
-        raise InputError(f"{folder}: contains a data set already; --overwrite replaces it (--output_dir)")
+        raise InputError(f"{folder}: already contains a data set; --overwrite replaces it (--output_dir)")
     check_writable(folder.with_name(f".{folder.name}"), "--output_dir")
 
 
@@ -230,7 +232,7 @@ def rgb_files(pages: Sequence[LabelledPage], images: Sequence[Path], scratch: Pa
     for page, path in zip(pages, tqdm(images, desc="images", unit="image", disable=None), strict=True):
         image = open_image(path, page.place)
         if None not in page.size and page.size != image.size:
-            notes["images of another size than stated"].append(f"{page.place}: {image.width} x {image.height}")
+            notes["images with another size than stated"].append(f"{page.place}: {image.width} x {image.height}")
         if not decoded(path, page.place, is_plain):
             path = scratch / f"{len(files)}.png"
             image.save(path)
@@ -273,8 +275,8 @@ def summary(config: AnnotationsConfig, splits: DatasetDict, notes: Notes) -> str
     """A summary for the screen: pages and regions of each split by class, notes, output folder."""
     tags = [Counter(tag for page in rows["ner_tags"] for tag in page) for rows in splits.values()]
     table = [("", list(splits)), ("pages", [len(rows) for rows in splits.values()])]
-    table += [(name, [found[number] for found in tags]) for number, name in enumerate(config.names)]
-    table.append(("regions", [found.total() for found in tags]))
+    table += [(name, [counts[number] for counts in tags]) for number, name in enumerate(config.names)]
+    table.append(("regions", [counts.total() for counts in tags]))
     width = max(len(name) for name, _ in table)
     lines = [f"{config.annotations}:"]
     lines += [f"  {name:<{width}}" + "".join(f"  {value:>7}" for value in row) for name, row in table]

@@ -48,14 +48,14 @@ def row_of_task(task: dict[str, Any], place: str, notes: Notes, reading: TaskRea
     Unknown sizes and missing labels are None; missing texts are empty.
     """
     name, entries = image_of(task, place), chosen(task, place, notes, reading)
-    found = [regions_of(entry["result"], name, place, notes, reading) for entry in entries]
-    if any(content_of(made) != content_of(found[0][0]) for made, _ in found[1:]):
+    read = [regions_of(entry["result"], name, place, notes, reading) for entry in entries]
+    if any(content_of(regions) != content_of(read[0][0]) for regions, _ in read[1:]):
         writers = list(dict.fromkeys(map(writer_of, entries)))
         names = ", ".join(writers[:SHOWN]) + (" ..." if len(writers) > SHOWN else "")
-        raise InputError(f"{place}: {len(found)} annotations differ, by {names}; select one with --annotator")
-    if len(found) > 1:
-        notes["tasks with several equal annotations, one of which was taken"].append(place)
-    regions, size = found[0] if found else ([], (None, None))
+        raise InputError(f"{place}: {len(read)} annotations by {names} differ; select one with --annotator")
+    if len(read) > 1:
+        notes["tasks with several equal annotations, one of which is used"].append(place)
+    regions, size = read[0] if read else ([], (None, None))
     return {"file_name": name, "width": size[0], "height": size[1], "annotations": regions}
 
 
@@ -66,12 +66,12 @@ def content_of(regions: Sequence[dict[str, Any]]) -> list[Any]:
 
 def chosen(task: dict[str, Any], place: str, notes: Notes, reading: TaskReading) -> list[dict[str, Any]]:
     """The annotations to use: not cancelled, with results; the ground truth, if any, else the annotator's."""
-    made = entries_of(task, "annotations" if "annotations" in task else "completions", place)
-    valid = [entry for entry in made if not entry.get("was_cancelled") and entry["result"]]
+    entries = entries_of(task, "annotations" if "annotations" in task else "completions", place)
+    valid = [entry for entry in entries if not entry.get("was_cancelled") and entry["result"]]
     if not valid:
         guessed = [entry for entry in entries_of(task, "predictions", place) if entry["result"]]
         if guessed and not reading.predictions:
-            notes["tasks with predictions alone, left out (--predictions takes them)"].append(place)
+            notes["tasks with predictions only, left out (--predictions uses them)"].append(place)
         valid = guessed if reading.predictions else []
     valid = [entry for entry in valid if entry.get("ground_truth")] or valid
     mine = [entry for entry in valid if reading.annotator and reading.annotator in names_of_writer(entry)]
@@ -98,7 +98,8 @@ def names_of_writer(entry: dict[str, Any]) -> set[str]:
 
 
 def writer_of(entry: dict[str, Any]) -> str:
-    return " ".join(sorted(names_of_writer(entry))) or "no one who is named"
+    """The names of an annotation's author, as text."""
+    return " ".join(sorted(names_of_writer(entry))) or "an unknown annotator"
 
 
 def regions_of(
@@ -114,14 +115,14 @@ def regions_of(
             continue  # a relation between two regions
         key = str(result["id"]) if result.get("id") is not None else shape_key(result["value"])
         if key is None:
-            continue  # of the whole image, such as a choice
+            continue  # it concerns the whole image, such as a choice
         regions.setdefault(key, []).append(result)
         size = (result.get("original_width", size[0]), result.get("original_height", size[1]))
     known_size = size if all(is_number(side) and side > 0 for side in size) else None
     joined = []
-    for number, (key, found) in enumerate(regions.items()):
+    for number, (key, group) in enumerate(regions.items()):
         name_of = key if isinstance(key, str) else number
-        joined.append(join(found, name_of, f"{place}: region {name_of}", notes, reading, known_size, name))
+        joined.append(join(group, name_of, f"{place}: region {name_of}", notes, reading, known_size, name))
     return [region for region in joined if region is not None], size
 
 
@@ -151,12 +152,12 @@ def join(
     shape = next((value for value in values if has_box(value)), None)
     if shape is None:
         if labels or texts:
-            notes["regions of a shape that has no box, left out"].append(place)
+            notes["regions whose shape has no box, left out"].append(place)
         return None
     if any(result.get("image_rotation") for result in results):
-        notes["regions of an image that was shown turned, boxes taken as those of its file"].append(place)
+        notes["regions of an image that was displayed rotated, with boxes of the unrotated file"].append(place)
     if len(labels) > 1:
-        notes["regions with several labels, the first of which was taken"].append(place)
+        notes["regions with several labels, the first of which is used"].append(place)
     rotation = shape.get("rotation") or 0
     if rotation and size is None:
         size = reading.size_of(image)
@@ -167,6 +168,7 @@ def join(
 
 
 def has_box(value: dict[str, Any]) -> bool:
+    """Whether a shape has a bounding box."""
     return any(all(key in value for key in keys) for keys in (("width", "height"), ("points",), ("radiusX", "radiusY")))
 
 
@@ -174,9 +176,9 @@ def box_of(shape: dict[str, Any], rotation: Any, page: Size, pixels: Size | None
     """xmin, ymin, xmax, ymax of a shape, in its unit.
 
     Args:
-        rotation: In degrees, clockwise, about the top left corner of a rectangle, the centre of an ellipse.
-        page: Its size in that unit.
-        pixels: And in pixels; needed where the shape is turned.
+        rotation: In degrees, clockwise, about the top left corner of a rectangle or the centre of an ellipse.
+        page: Size of the page in that unit.
+        pixels: Size of the page in pixels; required if the shape is rotated.
     """
     if "points" in shape:
         points = shape["points"]
@@ -195,7 +197,7 @@ def box_of(shape: dict[str, Any], rotation: Any, page: Size, pixels: Size | None
     x, y, across, down = sides
     if not rotation:
         return [x, y, x + across, y + down] if is_rectangle else [x - across, y - down, x + across, y + down]
-    # in pixels, where right angles are right
+    # rotation preserves angles only in pixels
     by = (pixels[0] / page[0], pixels[1] / page[1])
     cosine, sine = turned(rotation)
     along, aside = (cosine * across * by[0], sine * across * by[0]), (-sine * down * by[1], cosine * down * by[1])
@@ -208,36 +210,37 @@ def box_of(shape: dict[str, Any], rotation: Any, page: Size, pixels: Size | None
 
 
 def turned(degrees: float) -> tuple[float, float]:
-    """Cosine and sine, exact for quarters."""
+    """Cosine and sine of an angle, exact for multiples of 90 degrees."""
     quarters = {0.0: (1.0, 0.0), 90.0: (0.0, 1.0), 180.0: (-1.0, 0.0), 270.0: (0.0, -1.0)}
     angle = math.radians(degrees)
     return quarters.get(float(degrees) % 360, (math.cos(angle), math.sin(angle)))
 
 
 def hull(points: Sequence[Sequence[float]]) -> list[float]:
+    """The bounding box of points, xmin, ymin, xmax, ymax."""
     across, down = zip(*points, strict=True)
     return [min(across), min(down), max(across), max(down)]
 
 
 def labels_of(result: dict[str, Any]) -> list[Any]:
-    """The names that a result of type labels, rectanglelabels and the like gives to its region."""
+    """The labels in a result of type labels, rectanglelabels and the like."""
     kind = str(result.get("type"))
     return listed(result["value"], kind) if kind.endswith("labels") else []
 
 
 def listed(value: dict[str, Any], key: str) -> list[Any]:
-    """What is under `key`, as a list: Label Studio writes a lone text as a string, which is not to be walked."""
-    found = value.get(key)
-    if found is None:
+    """The value of `key` as a list, because Label Studio writes a single text as a string."""
+    entry = value.get(key)
+    if entry is None:
         return []
-    return found if isinstance(found, list) else [found]
+    return entry if isinstance(entry, list) else [entry]
 
 
 def image_of(task: dict[str, Any], place: str) -> str:
-    """The path of the image in what may be an address: of an upload, of a local file, of a bucket.
+    """The path of a task's image, from a path or from the URL of an upload, a local file or a bucket.
 
     Raises:
-        InputError: The data name no image file.
+        InputError: The data contain no image file.
     """
     data = task["data"] if isinstance(task["data"], dict) else {}
     named = [data[key] for key in IMAGE_KEYS if isinstance(data.get(key), str)]

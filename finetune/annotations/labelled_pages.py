@@ -138,17 +138,17 @@ def read_page(row: dict[str, Any], place: str, reading: ExportReading) -> Labell
     Raises:
         InputError: A field or label is invalid, or boxes are in another unit; the message begins with `place`.
     """
-    file_name, told = row["file_name"], row["annotations"]
+    file_name, entries = row["file_name"], row["annotations"]
     if not isinstance(file_name, str) or not file_name.strip():
         raise InputError(f"{place}: file_name {file_name!r:.80}, expected the name of an image")
-    if not isinstance(told, list) or not all(isinstance(region, dict) for region in told):
-        raise InputError(f"{place}: annotations {told!r:.80}, expected a list of objects with box, text and label")
+    if not isinstance(entries, list) or not all(isinstance(region, dict) for region in entries):
+        raise InputError(f"{place}: annotations {entries!r:.80}, expected a list of objects with box, text and label")
     page = LabelledPage(place, file_name, (row.get("width"), row.get("height")), [], [], [])
     pixels = pixels_of(page, reading)
-    regions = read_regions(told, place, reading, pixels)
+    regions = read_regions(entries, place, reading, pixels)
     texts = [region.text for region in regions]
     if reading.words is not None and not all(texts):
-        texts = found_texts(regions, texts, page, reading)
+        texts = filled_texts(regions, texts, page, reading)
     size = reading.unit.size(pixels or (100, 100))
     for region, text in zip(regions, texts, strict=True):
         tag = region.tag
@@ -156,13 +156,13 @@ def read_page(row: dict[str, Any], place: str, reading: ExportReading) -> Labell
             reading.notes[NO_TEXT].append(region.place)
             continue
         if tag is None:
-            taken = f"taken as {reading.unlabelled}" if reading.unlabelled else "left out (--unlabelled takes them)"
-            reading.notes[f"regions without a label, {taken}"].append(region.place)
+            use = f"read as {reading.unlabelled}" if reading.unlabelled else "left out (see --unlabelled)"
+            reading.notes[f"regions without a label, {use}"].append(region.place)
             if not reading.unlabelled:
                 continue
             tag = reading.names.index(reading.unlabelled)
         page.tokens.append(text)
-        # `scale` would divide first, and round some halves of a percent otherwise
+        # `scale` divides first, and would round some halves of a percent differently
         page.bboxes.append([round(value * (1000 / side)) for value, side in zip(region.box, size * 2, strict=True)])
         page.ner_tags.append(tag)
     return page
@@ -174,22 +174,22 @@ def pixels_of(page: LabelledPage, reading: ExportReading) -> Size | None:
     Raises:
         InputError: It is needed, but neither its image nor its row states it.
     """
-    told = page.size if all(is_number(side) and side > 0 for side in page.size) else None
+    stated = page.size if all(is_number(side) and side > 0 for side in page.size) else None
     if reading.unit.name != PIXELS and reading.words is None:
-        return told
-    size = reading.size_of(page.file_name) or told
+        return stated
+    size = reading.size_of(page.file_name) or stated
     if size is None:
         raise InputError(f"{page.place}: width and height {page.size}, expected those of the page (--images)")
     return size
 
 
 def read_regions(
-    told: Sequence[dict[str, Any]], place: str, reading: ExportReading, pixels: Size | None
+    entries: Sequence[dict[str, Any]], place: str, reading: ExportReading, pixels: Size | None
 ) -> list[Region]:
     """The regions of a page, checked, with boxes in order and clipped to the page."""
     size = reading.unit.size(pixels or (100, 100))
     boxes = []
-    for number, region in enumerate(told):
+    for number, region in enumerate(entries):
         box = region.get("box")
         if not isinstance(box, list) or len(box) != 4 or not all(map(is_number, box)):
             where = f"{place}: region {region.get('id', number)}"
@@ -197,13 +197,13 @@ def read_regions(
         boxes.append(tuple(box))
     check_boxes(boxes, reading.unit, pixels, place)
     regions = []
-    for number, (region, box) in enumerate(zip(told, boxes, strict=True)):
+    for number, (region, box) in enumerate(zip(entries, boxes, strict=True)):
         where = f"{place}: region {region.get('id', number)}"
         corners, inverted, outside = on_page(box, size)
         if outside:
-            reading.notes["boxes that leave the page, cut at its edge"].append(where)
+            reading.notes["boxes that exceed the page, clipped to it"].append(where)
         if inverted:
-            reading.notes["boxes with corners exchanged, put in order"].append(where)
+            reading.notes["boxes with swapped corners, put in order"].append(where)
         text, label = region.get("text") or "", region.get("label")
         if not isinstance(text, str):
             raise InputError(f"{where}: text {text!r:.80}, expected a string")
@@ -222,7 +222,7 @@ def read_label(label: Any, names: Sequence[str], place: str) -> int:
     raise InputError(f"{place}: label {label!r:.80}, expected one of {known} (--labels)")
 
 
-def found_texts(
+def filled_texts(
     regions: Sequence[Region], texts: Sequence[str], page: LabelledPage, reading: ExportReading
 ) -> list[str]:
     """The texts of regions; regions without a text get the words from OCR inside them."""
@@ -230,5 +230,5 @@ def found_texts(
     by = tuple(whole / side for whole, side in zip(pixels, reading.unit.size(pixels), strict=True)) * 2
     boxes = [tuple(value * factor for value, factor in zip(region.box, by, strict=True)) for region in regions]
     words = words_of_page(reading.words, page.file_name, pixels, reading.words_unit, page.place)
-    found = words_in_regions(boxes, words)
-    return [text or own for text, own in zip(texts, found, strict=True)]
+    from_words = words_in_regions(boxes, words)
+    return [text or other for text, other in zip(texts, from_words, strict=True)]

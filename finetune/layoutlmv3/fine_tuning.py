@@ -20,13 +20,14 @@ from documents.pages import PageOptions, Splits, flat, read_splits
 from documents.prepared import prepare
 from documents.sources import source_of
 from finetune import training
-from finetune.hub import check_push
+from finetune.hub import END, check_push
 from finetune.layoutlmv3.model import READING, LayoutBase, PageReading, load_layout, load_transformers
 from finetune.layoutlmv3.modules import ChunkData, TokenClassifier
 from finetune.layoutlmv3.preview import show
 from finetune.model_card import push, write_card
 from finetune.outputs import Results, device_name, finish, settings_of, write_results
 from finetune.predicting import predict_scores
+from finetune.push_checkpoints import pushed
 from finetune.training import Collator, TrainingOptions
 from preprocess.errors import InputError
 from preprocess.files import PathFlag, names_full_disk, read_json, write_json
@@ -34,9 +35,9 @@ from preprocess.schema import TRAINED, check
 from preprocess.seals import check_seal, hash_of, seal
 from training import lightning as by_pytorch_lightning
 from training.lightning import LightningOptions
-from training.run_folder import base_folder, begin, circumstances, is_first_process, quiet_libraries
+from training.run_folder import base_folder, begin, environment, is_first_process, quiet_libraries
 
-DEFAULTS = {  # those of the systems that used the one and the other
+DEFAULTS = {  # those of the earlier systems with these trainers
     "lightning": {"epochs": 5.0, "batch_size": 2, "learning_rate": 1e-4, "schedule": "linear"},
     "hf": {"steps": 1000, "batch_size": 6, "learning_rate": 1e-5, "schedule": "cosine", "eval_steps": 100},
 }
@@ -62,6 +63,9 @@ class LayoutLMv3Config:
         overwrite: Start over if the run folder contains a run.
         push_to_hub: Upload the model with its processor and model card as USER/NAME.
         private: Upload to a private repository.
+        hub_strategy: When to upload: end, or with --trainer hf also while training: every_save (the model of each
+            checkpoint), checkpoint (also the last checkpoint, as last-checkpoint/) or all_checkpoints (each as
+            checkpoint-N/).
         pages: Where pages come from.
         training: How the model is trained.
         lightning: Where it computes.
@@ -78,6 +82,7 @@ class LayoutLMv3Config:
     overwrite: bool = False
     push_to_hub: str = ""
     private: bool = False
+    hub_strategy: str = END
     pages: PageOptions = field(default_factory=PageOptions)
     training: TrainingOptions = field(
         default_factory=lambda: TrainingOptions(
@@ -87,26 +92,29 @@ class LayoutLMv3Config:
     lightning: LightningOptions = field(default_factory=LightningOptions)
 
     def __post_init__(self) -> None:
-        check_push(self.push_to_hub, self.private)
+        check_push(self.push_to_hub, self.private, self.hub_strategy)
         check_boxes_flag(self.boxes)
         if self.trainer not in DEFAULTS:
             raise InputError(f"--trainer {self.trainer}: expected {' or '.join(DEFAULTS)}")
         if self.stride < 0 or self.max_length < self.stride + SPECIAL_TOKENS + 1:
             raise InputError(
-                f"--stride {self.stride}: expected 0 to less than --max_length {self.max_length} without special tokens"
+                f"--stride {self.stride}: expected 0 or more, and less than --max_length {self.max_length} "
+                f"minus {SPECIAL_TOKENS} special tokens"
             )
         precision = self.lightning.precision
         if self.trainer == "hf" and precision not in ("32-true", "bf16-mixed"):
             raise InputError(f"--precision {precision}: expected 32-true or bf16-mixed with --trainer hf")
+        if self.trainer != "hf" and self.hub_strategy != END:
+            raise InputError(f"--hub_strategy {self.hub_strategy}: expected only with --trainer hf")
         if self.trainer == "hf" and self.lightning != LightningOptions(precision=precision):
             raise InputError("--trainer hf: takes no --accelerator, --devices, --strategy and --num_workers")
 
 
 @names_full_disk
 def finetune_layoutlmv3(config: LayoutLMv3Config) -> None:
-    """Train, or go on with it, then predict the test blocks with the best checkpoint."""
+    """Train or resume, then predict the test blocks with the best checkpoint."""
     if "TORCHELASTIC_RUN_ID" in os.environ:
-        raise InputError("torchrun: run it as plain python; --devices says on how many devices Lightning trains")
+        raise InputError("torchrun: run this script with plain python; --devices sets the number of devices")
     config = replace(config, training=config.training.filled(**DEFAULTS[config.trainer]))
     folder = Path(config.output_dir)
     if config.preview:
@@ -154,22 +162,22 @@ def finetune_layoutlmv3(config: LayoutLMv3Config) -> None:
 def fine_tuned(
     config: LayoutLMv3Config, base: LayoutBase, encoded: dict[str, Encoded], collator: Collator
 ) -> tuple[LayoutBase, dict[str, Any]]:
-    """The model with its best weights, and how it was trained: now, or in a session before that came to its end."""
+    """The model with its best weights, and entries of the metrics; loaded if an earlier session finished training."""
     folder = Path(config.output_dir)
     trained = folder / "training.json"
     if trained.exists():
         check_seal(folder / "model")
         model, _ = load_transformers(str(folder / "model"), encoded["train"].label_words)
         on_gpu = torch.cuda.is_available() and config.lightning.accelerator != "cpu"
-        told = check(read_json(trained, "--output_dir"), TRAINED, str(trained), needed=True)
-        return replace(base, model=model.to("cuda" if on_gpu else "cpu")), told
+        progress = check(read_json(trained, "--output_dir"), TRAINED, str(trained), needed=True)
+        return replace(base, model=model.to("cuda" if on_gpu else "cpu")), progress
     if config.training.gradient_checkpointing:
         checkpoint_gradients(base.model)
-    seed_everything(config.training.seed, verbose=False)  # dropout is the same whether `base` was made or found
+    seed_everything(config.training.seed, verbose=False)  # the same dropout, whether `base` was created or loaded
     progress = (by_lightning if config.trainer == "lightning" else by_hf)(config, base, encoded, collator)
     if is_first_process():
-        kept = PageReading(config.boxes, chunk_length(base.model, base.processor, config.max_length), config.stride)
-        setattr(base.model.config, READING, asdict(kept))
+        reading = PageReading(config.boxes, chunk_length(base.model, base.processor, config.max_length), config.stride)
+        setattr(base.model.config, READING, asdict(reading))
         base.model.save_pretrained(folder / "model")
         base.processor.save_pretrained(folder / "model")
         seal(folder / "model")
@@ -178,19 +186,19 @@ def fine_tuned(
 
 
 def record(config: LayoutLMv3Config) -> None:
-    """Write whose run the folder holds, once it is known that it can begin."""
+    """Write the configuration of the run, once it is known that it can start."""
     if is_first_process():
-        about = {"configuration": asdict(config)} | circumstances()
+        about = {"configuration": asdict(config)} | environment()
         write_json(Path(config.output_dir) / "configuration.json", about)
 
 
 def encode(
     config: LayoutLMv3Config, splits: Splits, base: LayoutBase, label_words: Sequence[str]
 ) -> dict[str, Encoded]:
-    """Each split in chunks no longer than the model takes; of the test split the first `--limit` blocks.
+    """Each split in chunks that fit the model; of the test split only the first `--limit` blocks.
 
     Raises:
-        InputError: It does not take more than the stride.
+        InputError: The model's maximum length is not above the stride.
     """
     length = chunk_length(base.model, base.processor, config.max_length)
     if length < config.stride + SPECIAL_TOKENS + 1:
@@ -205,7 +213,7 @@ def encode(
 def collate_layout(batch: Sequence[dict[str, Any]], base: LayoutBase, images: ImageFile) -> dict[str, Tensor]:
     """Rows as a batch: `collate`'s tensors and pixel_values (B, 3, S, S)."""
     collated = collate(batch, base.processor.tokenizer.pad_token_id)
-    if not base.model.config.visual_embed:  # pre-trained to read texts and boxes alone
+    if not base.model.config.visual_embed:  # pre-trained on texts and boxes only
         return collated
     return collated | {"pixel_values": normalised(base.processor, images[[row["image"] for row in batch]])}
 
@@ -233,13 +241,14 @@ def by_hf(
     record(config)
     trainer = training.make_trainer(
         base.model,
-        replace(config.training, gradient_checkpointing=False),  # `fine_tuned` has seen to it
+        replace(config.training, gradient_checkpointing=False),  # `fine_tuned` has enabled it
         folder,
         encoded["train"],
         encoded["validation"],
         collator,
         bf16=bf16,
         show_progress=sys.stderr.isatty(),
+        callbacks=pushed(config.push_to_hub, config.private, config.hub_strategy, base.processor.save_pretrained),
     )
     training.train(trainer, folder)
     return training.progress(trainer)

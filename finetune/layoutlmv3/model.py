@@ -1,4 +1,4 @@
-"""transformers' LayoutLMv3 as a token classifier, from a hub id, a folder, or from nothing."""
+"""transformers' LayoutLMv3 as a token classifier, from a hub id, a folder, or random weights."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,8 +22,8 @@ class LayoutBase:
     """A model to fine-tune, with its processor: words, boxes and an image to tensors.
 
     Args:
-        name: As tables call it.
-        processor: Without OCR: words and boxes are given.
+        name: Name in tables.
+        processor: Without OCR, because words and boxes are given.
     """
 
     name: str
@@ -33,12 +33,12 @@ class LayoutBase:
 
 @dataclass(frozen=True)
 class PageReading:
-    """How pages were read in training, kept in the model's configuration: prediction reads them likewise.
+    """How pages were read in training. It is stored in the model's configuration, so that prediction reads them alike.
 
     Args:
-        boxes: Whose box a word has: segment or word.
-        max_length: Tokens of a chunk.
-        stride: Tokens that a chunk shares with the one before.
+        boxes: Box of each word: segment or word.
+        max_length: Tokens in a chunk.
+        stride: Tokens that a chunk shares with the previous one.
     """
 
     boxes: str = WORD
@@ -47,32 +47,32 @@ class PageReading:
 
 
 def page_reading(config: LayoutLMv3Config) -> PageReading:
-    """What a model's configuration keeps; the defaults where it keeps nothing.
+    """The reading stored in a model's configuration, or the defaults.
 
     Raises:
-        InputError: It keeps something else.
+        InputError: The stored value is invalid.
     """
-    kept = getattr(config, READING, None)
-    if kept is None:
+    stored = getattr(config, READING, None)
+    if stored is None:
         return PageReading()
-    whole = isinstance(kept, dict) and set(kept) == {"boxes", "max_length", "stride"}
-    numbers = whole and all(type(kept[name]) is int and kept[name] >= 0 for name in ("max_length", "stride"))
-    if not numbers or kept["boxes"] not in BOXES:
+    whole = isinstance(stored, dict) and set(stored) == {"boxes", "max_length", "stride"}
+    numbers = whole and all(type(stored[name]) is int and stored[name] >= 0 for name in ("max_length", "stride"))
+    if not numbers or stored["boxes"] not in BOXES:
         raise InputError(
-            f"--model: {READING} in its config.json is {kept!r:.80}, expected boxes, max_length and stride"
+            f"--model: {READING} in its config.json is {stored!r:.80}, expected boxes, max_length and stride"
         )
-    return PageReading(**kept)
+    return PageReading(**stored)
 
 
 def load_layout(model: str, label_words: Sequence[str], texts: Sequence[str], folder: Path) -> LayoutBase:
-    """The model that `--model` names, in float32; a head that it lacks is random, from torch's own generator.
+    """The model of `--model`, in float32. A missing head is initialized by torch's global generator.
 
     Args:
-        texts: A tokenizer is trained on them for `random`.
-        folder: Where `random` is kept: a second run finds the same there.
+        texts: Training texts of the tokenizer for `random`.
+        folder: Folder of the model for `random`, which a resumed run reuses.
 
     Raises:
-        InputError: Not there, damaged, not a LayoutLMv3, or a classifier of other labels.
+        InputError: The model does not exist, is damaged, is not a LayoutLMv3, or has other labels.
     """
     if model == RANDOM:
         if not (folder / "config.json").is_file():
@@ -83,30 +83,30 @@ def load_layout(model: str, label_words: Sequence[str], texts: Sequence[str], fo
 
 
 def load_classifier(model: str) -> LayoutBase:
-    """A model that classifies tokens already, with the labels that it has.
+    """A model that is already a token classifier, with its own labels.
 
     Raises:
-        InputError: As of `load_layout`; it classifies none.
+        InputError: As for `load_layout`, or the model is not a token classifier.
     """
     if model == RANDOM:
-        raise InputError(f"--model {RANDOM}: expected one that is trained")
+        raise InputError(f"--model {RANDOM}: expected a trained model")
     label_words = labels_of(read_config(model, KIND), ARCHITECTURE)
     if label_words is None:
-        raise InputError(f"--model {model}: is not trained to classify tokens; run_finetune_layoutlmv3.py does that")
+        raise InputError(f"--model {model}: not trained to classify tokens; train it with run_finetune_layoutlmv3.py")
     return LayoutBase(Path(model).name, *load_transformers(model, label_words))
 
 
 def load_transformers(
     model: str, label_words: Sequence[str]
 ) -> tuple[LayoutLMv3ForTokenClassification, LayoutLMv3Processor]:
-    """A hub id or a local folder in transformers' form."""
+    """The model and processor of a hub id or a local folder in transformers' format."""
     processor, config = load_processor(model), read_config(model, KIND)
     classifies = is_classifier(model, config, ARCHITECTURE, label_words)
     with one_line(model):
         loaded, report = LayoutLMv3ForTokenClassification.from_pretrained(
             model, dtype=torch.float32, output_loading_info=True, **label_options(label_words)
         )
-    # transformers makes random weights where files lack them
+    # transformers initializes missing weights at random
     check_weights(model, report["missing_keys"], "" if classifies else "classifier.")
     train_biases(loaded)
     return loaded, processor

@@ -29,7 +29,7 @@ from preprocess.units import PERCENT, PIXELS, check_unit, unit_of
 from training.run_folder import quiet_libraries
 
 NEEDED = {
-    "model": "what run_finetune_layoutlmv3.py wrote, or a hub id",
+    "model": "a run folder of run_finetune_layoutlmv3.py, or a hub id",
     "image": "the image of a page",
     "words": "the file of its words",
     "output_path": "the file to write",
@@ -71,8 +71,8 @@ class PredictionConfig:
     def training_options(self, reading: PageReading) -> LayoutLMv3Config:
         """The settings of training, overridden by flags, and checked as in training."""
         asked = {"boxes": self.boxes or None, "max_length": self.max_length, "stride": self.stride}
-        told = asdict(reading) | {flag: value for flag, value in asked.items() if value is not None}
-        return LayoutLMv3Config(self.model, **told)
+        options = asdict(reading) | {flag: value for flag, value in asked.items() if value is not None}
+        return LayoutLMv3Config(self.model, **options)
 
 
 def predict_layoutlmv3(config: PredictionConfig) -> None:
@@ -131,19 +131,19 @@ def page_words(config: PredictionConfig, size: tuple[int, int], repairs: Counter
 
 
 def find_page(content: Any, path: str, image: str, size: tuple[int, int]) -> tuple[dict[str, Any] | None, str]:
-    """The page {file_name, annotations} that is meant, and its place; None where the content is no page or pages.
+    """The page {file_name, annotations} of an image, and its place; None if the content does not consist of pages.
 
     Args:
         image: The file name of the page's image.
-        size: Its width and height, for regions that are turned.
+        size: Its width and height, for rotated regions.
 
     Raises:
-        InputError: None of the pages, or more than one, is that of the image.
+        InputError: Not exactly one page has this image.
     """
     if isinstance(content, dict) and "annotations" in content:
         return content, path
     rows = content if isinstance(content, list) else []
-    reading = ExportReading(names=(), size=size)  # labels are not looked at here
+    reading = ExportReading(names=(), size=size)  # labels are not used here
     pages = {
         number: plain_row(row, f"{path}: row {number}", reading)
         for number, row in enumerate(rows)
@@ -158,12 +158,12 @@ def find_page(content: Any, path: str, image: str, size: tuple[int, int]) -> tup
 
 
 def predict_words(config: PredictionConfig, image: Image, words: Sequence[Word]) -> list[dict[str, Any]]:
-    """A row {text, label, score, box} of each word; label and score are None where its text is blank."""
+    """A row {text, label, score, box} for each word; label and score are None for blank texts."""
     quiet_libraries()
     base = load_classifier(model_folder(config.model))
     options = config.training_options(page_reading(base.model.config))
     label_words = tuple(base.model.config.id2label.values())
-    unknown = label_words[0]  # a block has a label, which is not looked at here
+    unknown = label_words[0]  # a block requires a label, which is not used here
     places = word_places([text.strip() for text, _ in words], [box for _, box in words], image.size, options.boxes)
     blocks = [
         Block(str(number), text.strip(), unknown, place, config.image, "", 1)
@@ -179,10 +179,11 @@ def predict_words(config: PredictionConfig, image: Image, words: Sequence[Word])
 def word_places(
     texts: Sequence[str], boxes: Sequence[Corners], size: tuple[int, int], whose: str
 ) -> list[tuple[int, int, int, int]]:
-    """The box that the model reads of each word: its own, or that of its segment. Blank words are in no segment.
+    """The model's input box of each word: its own, or that of its segment. Blank words belong to no segment.
 
     Args:
-        boxes: In pixels of the page, which is of this size.
+        boxes: Boxes in pixels.
+        size: Size of the page in pixels.
         whose: segment or word.
     """
     kept = [number for number, text in enumerate(texts) if text]
@@ -195,7 +196,7 @@ def word_places(
 
 
 def model_folder(model: str) -> str:
-    """`model`, or the folder of the model where it is a run folder."""
+    """The folder of the model: `model`, or its subfolder if it is a run folder."""
     inside = Path(model) / "model"
     is_run = (inside / "config.json").is_file() and not (Path(model) / "config.json").is_file()
     return str(inside) if is_run else model

@@ -1,4 +1,4 @@
-"""A look at the data before training: pages with boxes and labels drawn, and one chunk as the model reads it."""
+"""A preview of the training data: pages with boxes and labels drawn, and one chunk as the model reads it."""
 
 import tempfile
 from collections.abc import Sequence
@@ -16,17 +16,17 @@ from preprocess.blocks import Block, Page
 from preprocess.errors import InputError
 from preprocess.files import write_bytes
 
-PAGES, TOKENS = 4, 64  # that are shown
+PAGES, TOKENS = 4, 64  # numbers of pages and tokens that are shown
 
 
 def show(config: Any, source: Source) -> None:
     """Draw the first train pages into `--preview`, and print the first chunk of the first one.
 
     Args:
-        config: Of a fine-tuning run of LayoutLMv3.
+        config: A LayoutLMv3Config.
 
     Raises:
-        InputError: No train page with text and an image.
+        InputError: No train page has text, or an image is missing.
     """
     where, flag = (
         (config.pages.train_path, "--train_path") if config.pages.train_path else (source.path, "--dataset_path")
@@ -56,13 +56,13 @@ def on_image(block: Block, size: tuple[int, int]) -> tuple[float, ...]:
 
 
 def lines_of(chunk: Chunk, blocks: Sequence[Block], label_words: Sequence[str], tokenizer: Any) -> list[str]:
-    """A table: id, token, box and, where a text is read, its label."""
+    """A table of the tokens: id, token, box, and the label at positions that classify a block."""
     labels = Encoded([chunk], list(blocks), label_words).rows()[0]["labels"]
     tokens = tokenizer.convert_ids_to_tokens(chunk.input_ids)
     lines = [f"{len(tokens)} tokens", f"{'id':>7}  {'token':<20}  {'box':<22}  label"]
     for number, (token, box, label) in enumerate(zip(tokens, chunk.boxes, labels, strict=True)):
         if number == TOKENS:
             return [*lines, f"... {len(tokens) - TOKENS} more"]
-        told = label_words[label] if label >= 0 else ""
-        lines.append(f"{chunk.input_ids[number]:>7}  {token:<20}  {' '.join(map(str, box)):<22}  {told}".rstrip())
+        word = label_words[label] if label >= 0 else ""
+        lines.append(f"{chunk.input_ids[number]:>7}  {token:<20}  {' '.join(map(str, box)):<22}  {word}".rstrip())
     return lines

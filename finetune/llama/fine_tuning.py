@@ -16,21 +16,22 @@ from documents.pages import PageOptions, Source, Splits, flat, read_splits
 from documents.pretrained import RANDOM
 from documents.sources import source_of
 from evaluate.run import dtype_name
-from finetune.hub import check_push
+from finetune.hub import END, check_push
 from finetune.llama.lora import LoraOptions, with_adapter
 from finetune.llama.model import Base, load_base
 from finetune.model_card import push, write_llama_card
 from finetune.outputs import Results, device_name, finish, settings_of, write_results
 from finetune.predicting import predict_scores
+from finetune.push_checkpoints import pushed
 from finetune.training import TrainingOptions, make_trainer, progress, train
 from preprocess.errors import InputError
 from preprocess.files import PathFlag, names_full_disk, read_json, write_json
 from preprocess.schema import TRAINED, check
 from preprocess.seals import check_seal, hash_of, seal
-from training.run_folder import base_folder, begin, circumstances, quiet_libraries, save_whole
+from training.run_folder import base_folder, begin, environment, quiet_libraries, save_whole
 
 STEPS = 9000
-DATASET = "doclaynet"  # DocBank's pages are read as such too
+DATASET = "doclaynet"  # this reader also reads DocBank
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class LlamaLayoutConfig:
         push_to_hub: Upload the adapter with its model card as USER/NAME, and the merged model (--merge) as
             USER/NAME-merged.
         private: Upload to private repositories.
+        hub_strategy: When to upload: end, or also while training: every_save (the adapter of each checkpoint),
+            checkpoint (also the last checkpoint, as last-checkpoint/) or all_checkpoints (each as checkpoint-N/).
         pages: Where pages come from.
         training: How the adapter is trained.
         lora: The adapter.
@@ -62,25 +65,26 @@ class LlamaLayoutConfig:
     overwrite: bool = False
     push_to_hub: str = ""
     private: bool = False
+    hub_strategy: str = END
     pages: PageOptions = field(default_factory=PageOptions)
     training: TrainingOptions = field(default_factory=TrainingOptions)
     lora: LoraOptions = field(default_factory=LoraOptions)
 
     def __post_init__(self) -> None:
-        check_push(self.push_to_hub, self.private)
+        check_push(self.push_to_hub, self.private, self.hub_strategy)
         if self.dtype not in ("auto", "float32", "bfloat16"):
             raise InputError(f"--dtype {self.dtype}: expected auto, float32 or bfloat16")
         if self.stride < 0 or self.max_length < self.stride + 2:
             raise InputError(
-                f"--stride {self.stride}: expected 0 to less than --max_length {self.max_length} without BOS"
+                f"--stride {self.stride}: expected 0 or more, and less than --max_length {self.max_length} minus BOS"
             )
 
 
 @names_full_disk
 def finetune_llama(config: LlamaLayoutConfig) -> None:
-    """Train, or go on with it, then predict the test blocks with the best checkpoint."""
+    """Train or resume, then predict the test blocks with the best checkpoint."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise InputError("more than one process: training takes one, run it as plain python")
+        raise InputError("torchrun: training uses one process; run this script with plain python")
     config, folder = replace(config, training=config.training.filled(steps=STEPS)), Path(config.output_dir)
     if begin(config, ("metrics.json", "merged") if config.merge else ("metrics.json",)):
         push_both(config)
@@ -124,17 +128,17 @@ def finetune_llama(config: LlamaLayoutConfig) -> None:
 def adapted(
     config: LlamaLayoutConfig, base: Base, encoded: dict[str, Encoded], bf16: bool
 ) -> tuple[PeftModel, dict[str, Any]]:
-    """The model with its best adapter, and how it was trained: now, or in a session before that came to its end."""
+    """The model with its best adapter, and entries of the metrics; loaded if an earlier session finished training."""
     folder = Path(config.output_dir)
     trained = folder / "training.json"
     if trained.exists():
         check_seal(folder / "adapter")
-        told = check(read_json(trained, "--output_dir"), TRAINED, str(trained), needed=True)
+        entries = check(read_json(trained, "--output_dir"), TRAINED, str(trained), needed=True)
         model = PeftModel.from_pretrained(base.model, folder / "adapter")
-        return model.to("cuda" if torch.cuda.is_available() else "cpu"), told
-    set_seed(config.training.seed)  # the adapter and the order are the same however the model was loaded
+        return model.to("cuda" if torch.cuda.is_available() else "cpu"), entries
+    set_seed(config.training.seed)  # the same adapter and order, whether the model was created or loaded
     model = with_adapter(base.model, config.lora)
-    write_json(folder / "configuration.json", {"configuration": asdict(config)} | circumstances())
+    write_json(folder / "configuration.json", {"configuration": asdict(config)} | environment())
     trainer = make_trainer(
         model,
         config.training,
@@ -143,6 +147,7 @@ def adapted(
         encoded["validation"],
         bf16=bf16,
         show_progress=sys.stderr.isatty(),
+        callbacks=pushed(config.push_to_hub, config.private, config.hub_strategy, base.tokenizer.save_pretrained),
     )
     train(trainer, folder)
     adapter = model.peft_config[model.active_adapter]
@@ -155,7 +160,7 @@ def adapted(
 
 
 def push_both(config: LlamaLayoutConfig) -> None:
-    """Upload adapter and merged model, where that is asked for."""
+    """Upload the adapter and the merged model, if requested."""
     folder, name = Path(config.output_dir), config.push_to_hub
     if name:
         push(folder, name, config.private, "adapter")
@@ -164,20 +169,21 @@ def push_both(config: LlamaLayoutConfig) -> None:
 
 
 def save_merged(model: PeftModel, base: Base, folder: Path) -> None:
-    """Save the model with the adapter merged into its weights. The model is changed by it."""
+    """Save the model with the adapter merged into its weights. This modifies the model."""
     model.merge_and_unload().save_pretrained(folder)
     base.tokenizer.save_pretrained(folder)
 
 
 def use_bf16(dtype: str) -> bool:
+    """Whether `--dtype` means bfloat16 on this machine."""
     return dtype == "bfloat16" or (dtype == "auto" and torch.cuda.is_available() and torch.cuda.is_bf16_supported())
 
 
 def encode(config: LlamaLayoutConfig, splits: Splits, base: Base, source: Source) -> dict[str, Encoded]:
-    """Each split in chunks no longer than the model takes.
+    """Each split in chunks that fit the model.
 
     Raises:
-        InputError: It does not take more than the stride.
+        InputError: The model's maximum length is not above the stride.
     """
     length = min(config.max_length, base.model.config.max_position_embeddings)
     if length < config.stride + 2:

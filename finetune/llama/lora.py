@@ -33,7 +33,7 @@ class LoraOptions:
             if not 1 <= getattr(self, flag) <= most:
                 raise InputError(f"--{flag} {getattr(self, flag)}: expected 1 to {most}")
         if not 0 <= self.lora_dropout < 1:
-            raise InputError(f"--lora_dropout {self.lora_dropout}: expected a number from 0 to below 1")
+            raise InputError(f"--lora_dropout {self.lora_dropout}: expected 0 or more and less than 1")
 
 
 def with_adapter(model: PreTrainedModel, options: LoraOptions) -> PeftModel:

@@ -63,7 +63,7 @@ def load_base(model: str, label_words: Sequence[str], dtype: torch.dtype, texts:
     if is_meta(local):
         return load_meta(local, label_words, dtype)
     if local.is_dir() and not (local / "config.json").is_file():
-        raise InputError(f"{model}: neither params.json (Meta's form) nor config.json (transformers') in it (--model)")
+        raise InputError(f"{model}: neither params.json (Meta) nor config.json (transformers) in it (--model)")
     return Base(local.name, *load_transformers(model, label_words, dtype))
 
 
@@ -92,7 +92,7 @@ def load_meta(folder: Path, label_words: Sequence[str], dtype: torch.dtype) -> B
     checkpoint = open_checkpoint(str(folder))
     tokenizer = checkpoint.tokenizer.backend
     if not isinstance(tokenizer, SentencePieceBackend):
-        raise InputError(f"--model {folder}: Llama 3 in Meta's form is not fine-tuned; take its Hugging Face folder")
+        raise InputError(f"--model {folder}: Llama 3 in Meta's format is not supported; use its Hugging Face folder")
     config = config_of(checkpoint.args, label_words)
     # .to(dtype) afterwards would round rotary tables
     model = AutoModelForTokenClassification.from_config(config, dtype=dtype, trust_remote_code=False)
@@ -149,7 +149,7 @@ def converted_tokenizer(tokenizer: SentencePieceBackend) -> LlamaTokenizer:
 
 
 def make_random(label_words: Sequence[str], texts: Sequence[str], folder: Path) -> None:
-    """A small random LLaMA, in transformers' form, with a tokenizer trained on `texts`."""
+    """Save a small random LLaMA in transformers' format, with a tokenizer trained on `texts`."""
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(texts),

@@ -1,4 +1,4 @@
-"""A LLaMA that was fine-tuned with LoRA, on pages without labels: the texts of blocks -> a label of each."""
+"""Predicts with a fine-tuned LLaMA on pages without labels: texts of blocks -> labels with probabilities."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,14 +30,14 @@ class LlamaPredictionConfig:
     """Label the text blocks of pages with a LLaMA that run_finetune_llama_layout.py trained.
 
     Args:
-        model: Its run folder, or merged/ or adapter/ in it, or a hub id of a merged model.
-        base: The model that an adapter was trained on; default that which the adapter names.
-        blocks: A page: a JSON list of {text, box}, box x0, y0, x1, y1 in any unit; or a folder of such files.
-        output_path: The file to write, a JSON list of {text, label, score, box} in the order of the blocks; of a folder
-            of pages a folder.
-        max_length: Tokens of a chunk, at most those of the model.
-        stride: Tokens that a chunk shares with the one before.
-        batch_size: Chunks that are computed at once.
+        model: Run folder of run_finetune_llama_layout.py (or its merged/ or adapter/), or a hub id of a merged model.
+        base: Base model of an adapter; default the one that the adapter names.
+        blocks: A page, a JSON list of {text, box}, box x0, y0, x1, y1 in any unit; or a folder of pages.
+        output_path: Output file, a JSON list of {text, label, score, box} in the order of the blocks; for a folder of
+            pages, the output folder.
+        max_length: Tokens in a chunk, at most the model's maximum.
+        stride: Tokens that a chunk shares with the previous one.
+        batch_size: Chunks in a batch.
     """
 
     model: PathFlag = ""
@@ -51,14 +51,14 @@ class LlamaPredictionConfig:
     def __post_init__(self) -> None:
         if self.stride < 0 or self.max_length < self.stride + 2:
             raise InputError(
-                f"--stride {self.stride}: expected 0 to less than --max_length {self.max_length} without BOS"
+                f"--stride {self.stride}: expected 0 or more, and less than --max_length {self.max_length} minus BOS"
             )
         if self.batch_size < 1:
             raise InputError(f"--batch_size {self.batch_size}: expected 1 or more")
 
 
 def predict_llama(config: LlamaPredictionConfig) -> None:
-    """Read the pages, label their blocks, write and sum up."""
+    """Label the blocks of pages, write them and print a summary."""
     for flag, what in REQUIRED.items():
         if not getattr(config, flag):
             raise InputError(f"--{flag}: expected {what}")
@@ -75,17 +75,17 @@ def predict_llama(config: LlamaPredictionConfig) -> None:
     quiet_libraries()
     model, tokenizer, label_words = load_classifier(config)
     rows = predicted(config, model, tokenizer, label_words, pages)
-    for place, found in zip(places, rows, strict=True):
-        write_json(place, found)
+    for place, of_page in zip(places, rows, strict=True):
+        write_json(place, of_page)
     title = f"{config.blocks}: {len(files)} pages"
-    print(summary(title, [row for found in rows for row in found], {}, [config.output_path]))
+    print(summary(title, [row for of_page in rows for row in of_page], {}, [config.output_path]))
 
 
 def read_blocks(file: Path) -> list[tuple[str, list[float]]]:
     """Text and box of each block of a page.
 
     Raises:
-        InputError: No list of {text, box}; a row that is broken.
+        InputError: The file is not a list of {text, box}, or a row is invalid.
     """
     rows = read_json(file, "--blocks")
     if not isinstance(rows, list) or not rows:
@@ -103,35 +103,35 @@ def read_blocks(file: Path) -> list[tuple[str, list[float]]]:
 def load_classifier(
     config: LlamaPredictionConfig,
 ) -> tuple[LlamaForTokenClassification | PeftModel, PreTrainedTokenizerBase, tuple[str, ...]]:
-    """The model, its tokenizer and its labels: those of a merged model stand in it, an adapter's are DocLayNet's.
+    """The model, its tokenizer and its labels: a merged model's own, or DocLayNet's for an adapter.
 
     Raises:
-        InputError: Neither; an adapter whose base is not there.
+        InputError: The model is not a classifier, or the base of an adapter is missing.
     """
-    found = Path(config.model)
+    folder = Path(config.model)
     for inside in (MERGED, ADAPTER):
-        if (found / inside).is_dir() and not (found / "config.json").is_file():
-            found = found / inside
+        if (folder / inside).is_dir() and not (folder / "config.json").is_file():
+            folder = folder / inside
             break
-    if not (found / "adapter_config.json").is_file():
-        name = str(found) if found.is_dir() else config.model
+    if not (folder / "adapter_config.json").is_file():
+        name = str(folder) if folder.is_dir() else config.model
         labels = labels_of(read_config(name, LLAMA), LlamaForTokenClassification.__name__)
         if labels is None:
             raise InputError(
-                f"--model {name}: is not trained to classify tokens; run_finetune_llama_layout.py does that"
+                f"--model {name}: not trained to classify tokens; train it with run_finetune_llama_layout.py"
             )
         return *load_transformers(name, labels, torch.float32), tuple(labels)
-    base = config.base or base_of_adapter(found)
-    loaded = load_base(base, LABEL_WORDS, torch.float32, [], found)
-    with one_line(str(found)):
-        return PeftModel.from_pretrained(loaded.model, found), loaded.tokenizer, LABEL_WORDS
+    base = config.base or base_of_adapter(folder)
+    loaded = load_base(base, LABEL_WORDS, torch.float32, [], folder)
+    with one_line(str(folder)):
+        return PeftModel.from_pretrained(loaded.model, folder), loaded.tokenizer, LABEL_WORDS
 
 
 def base_of_adapter(folder: Path) -> str:
-    """The model that an adapter names; that of a run with --model random lies beside it.
+    """The base model of an adapter: the one that it names, or the folder base/ beside it after --model random.
 
     Raises:
-        InputError: It names none.
+        InputError: The adapter names no model.
     """
     beside = folder.parent / "base"
     if (beside / "config.json").is_file():
@@ -139,7 +139,7 @@ def base_of_adapter(folder: Path) -> str:
     with one_line(str(folder)):
         named = PeftConfig.from_pretrained(folder).base_model_name_or_path
     if not named:
-        raise InputError(f"--model {folder}: its adapter_config.json names no base; --base does")
+        raise InputError(f"--model {folder}: adapter_config.json names no base model; set it with --base")
     return named
 
 
@@ -150,7 +150,7 @@ def predicted(
     label_words: tuple[str, ...],
     pages: Sequence[list[tuple[str, list[float]]]],
 ) -> list[list[dict[str, Any]]]:
-    """A row {text, label, score, box} of each block of each page, in its order; the model reads them by y, then x."""
+    """A row {text, label, score, box} for each block of each page, in its order; the model reads them by y, then x."""
     length = min(config.max_length, model.config.max_position_embeddings)
     if length < config.stride + 2:
         raise InputError(f"--stride {config.stride}: {config.model} takes only {length} tokens")
@@ -164,8 +164,8 @@ def predicted(
     encoded = Encoded(chunks, [block for page in read for block in page.blocks], label_words)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     scores = iter(predict_scores(model.to(device), encoded, collate, config.batch_size))
-    made = []
+    result = []
     for blocks, order in zip(pages, orders, strict=True):
         by_place = {place: next(scores) for place in order}
-        made.append(rows_of(blocks, [by_place.get(place) for place in range(len(blocks))], label_words))
-    return made
+        result.append(rows_of(blocks, [by_place.get(place) for place in range(len(blocks))], label_words))
+    return result

@@ -16,14 +16,14 @@ ZIP_MAGIC = b"PK\x03\x04"  # torch.save writes a zip archive; old files are plai
 LFS_MAGIC = b"version https://git-lfs"
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 LARGEST = 2**31  # bound of the numbers of a shape
-HELD = 1 / 32  # maximum fraction of all tensors that stays mapped
+HELD = 1 / 64  # maximum fraction of all tensors that stays mapped
 
 
 class TensorFiles:
     """The tensors of a checkpoint's files.
 
     Pages that were read through a mapping count as memory of the process until the mapping is closed. The files are
-    therefore mapped again after each 32nd that was read, so that loading needs no second copy of the weights.
+    therefore mapped again after each 64th that was read, so that loading needs no second copy of the weights.
 
     Args:
         paths: Files with tensors by key.

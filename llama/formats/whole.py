@@ -28,7 +28,7 @@ HEADER = struct.Struct("<26sHH")  # of an entry of a zip archive: the lengths of
 
 
 class Hashing:
-    """The SHA-256 of files, computed by threads while something else is done, such as loading what is in them.
+    """The SHA-256 of files, computed by threads in the background, for example while the files are loaded.
 
     Args:
         paths: The files.
@@ -40,10 +40,10 @@ class Hashing:
         pool.shutdown(wait=False)  # takes no more
 
     def result(self) -> list[str]:
-        """The hash of each file, waited for.
+        """Wait for the hash of each file.
 
         Raises:
-            CheckpointError: A file is not there, or an archive whose checksums do not fit its content.
+            CheckpointError: A file is missing, or the checksums of an archive do not match its content.
         """
         return [hashed.result() for hashed in self.hashes]
 
@@ -67,7 +67,7 @@ def whole_hash(path: Path) -> str:
 
 
 class Entry(NamedTuple):
-    """What an archive says of the bytes from `begin` to `end`."""
+    """The checksum that an archive states for the bytes from `begin` to `end`."""
 
     name: str
     begin: int
@@ -76,10 +76,10 @@ class Entry(NamedTuple):
 
 
 def checked_hash(path: Path) -> str:
-    """The SHA-256 of a file that is read once, entries of an archive compared with their checksums on the way.
+    """The SHA-256 of a file, read once; entries of an archive are checked against their checksums.
 
     Raises:
-        CheckpointError: A file of torch.save, a zip archive, holds other bytes than were written.
+        CheckpointError: A zip archive, as torch.save writes, does not match its checksums.
     """
     sha256, entries, place = hashlib.sha256(), entries_of(path), 0
     found = [0] * len(entries)
@@ -99,7 +99,7 @@ def checked_hash(path: Path) -> str:
 
 
 def entries_of(path: Path) -> list[Entry]:
-    """The entries of an archive, which torch.save stores as they are; none of another file."""
+    """The entries of an archive, which torch.save stores uncompressed; empty for other files."""
     entries = []
     with path.open("rb") as file:
         if file.read(len(ZIP_MAGIC)) != ZIP_MAGIC:
@@ -121,6 +121,7 @@ def entries_of(path: Path) -> list[Entry]:
 
 
 def damaged(path: Path, reason: str) -> CheckpointError:
+    """The error for a damaged file."""
     return CheckpointError(f"{path}: damaged: {reason}; download it again")
 
 

@@ -74,7 +74,8 @@ class HarnessModel(TemplateLM):
         self.launch = start(checkpoint.model_parallel_size(self.options.model_parallel_size, world_size()))
         self._device = self.launch.device
         self._rank, self._world_size = get_data_parallel_rank(), get_data_parallel_world_size()
-        model = load_model(checkpoint, self.launch, resolve_dtype(self.options.dtype, checkpoint, self.launch.device))
+        self.dtype = resolve_dtype(self.options.dtype, checkpoint, self.launch.device)
+        model = load_model(checkpoint, self.launch, self.dtype)
         self.llama = LLaMA(model, checkpoint.tokenizer, rows, self.options.max_batch_tokens)
         self.barriers = 0
 
@@ -276,7 +277,7 @@ class HarnessModel(TemplateLM):
         model = self.llama.model
         return {
             "model_num_parameters": sum(math.prod(shape) for shape, _ in weight_shapes(model.args).values()),
-            "model_dtype": str(model.norm.weight.dtype),
+            "model_dtype": str(self.dtype),
             "model_revision": self.options.revision or "main",
         }
 

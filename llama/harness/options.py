@@ -22,7 +22,7 @@ class ModelOptions:
         ckpt_dir: Folder of a checkpoint, or OWNER/NAME on the hub.
         revision: Branch, tag or commit of a model on the hub.
         tokenizer_path: Tokenizer file; None: that of the checkpoint.
-        dtype: auto, float32, bfloat16 or float16.
+        dtype: auto, float32, bfloat16, float16 or int8.
         max_seq_len: Maximum number of tokens that the model sees at once; None: all its positions.
         max_batch_tokens: Tokens in a batch.
         model_parallel_size: Processes that share one copy of the weights.
@@ -68,6 +68,7 @@ def read_options(model_args: dict[str, Any]) -> ModelOptions:
 
 
 def read_value(name: str, value: Any, kind: type) -> Any:
+    """A value of type `kind`; raises CheckpointError if it has another type."""
     if kind is str and isinstance(value, str | int | float) and not isinstance(value, bool):
         return str(value)
     if type(value) is not kind or (kind is int and value < 1):

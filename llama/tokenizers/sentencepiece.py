@@ -58,6 +58,7 @@ class SentencePieceBackend:
         return self.sp_model.decode(ids)
 
     def texts(self) -> list[str] | None:
+        """The text of each token."""
         ids = range(self.n_words)
         if not all(self.sp_model.get_score(token).is_integer() for token in ids):  # not BPE, whose scores are ranks
             return None

@@ -46,6 +46,7 @@ class TiktokenBackend:
         return self.encoding.decode([token for token in ids if token < self.ranks], errors="replace")
 
     def texts(self) -> list[str]:
+        """The text of each token."""
         texts = [token.decode("utf-8", "replace") for token in self.encoding.token_byte_values()]
         return texts + [""] * SPECIAL_TOKENS
 

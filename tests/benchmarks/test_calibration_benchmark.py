@@ -1,4 +1,4 @@
-"""benchmarks/calibration.py on the shipped sample, as a user runs it: its numbers are those of the corrections."""
+"""benchmarks/calibration.py on the shipped sample, run as by a user: its numbers equal those of the corrections."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ from llama.corrections import divide_by_batch
 
 @pytest.fixture
 def run_benchmark(root: Path):
-    """A function that runs it on the sample's outputs: (*flags) -> what it did."""
+    """A function that runs the benchmark on the sample's outputs: (*flags) -> finished process."""
 
     def run(*flags: str) -> subprocess.CompletedProcess:
         paths = {"direct": "outputs_direct_ag_news.json", "calibrated": "outputs_direct_calibrate_ag_news.json"}
@@ -27,8 +27,8 @@ def run_benchmark(root: Path):
     return run
 
 
-def test_even_classes_are_the_sample_itself(run_benchmark, root):
-    """All 104 examples, 26 of each class: a draw of them is all of them."""
+def test_a_balanced_draw_of_all_examples_is_the_sample(run_benchmark, root):
+    """A draw of all 104 examples, 26 of each class, contains every example."""
     done = run_benchmark("--examples=104", "--draws=1", "--skews=0")
     assert done.returncode == 0, done.stderr
     header, _, row = done.stdout.splitlines()
@@ -43,7 +43,7 @@ def test_even_classes_are_the_sample_itself(run_benchmark, root):
     assert found[3] == found[4]  # the true prior is uniform
 
 
-def test_the_more_uneven_the_better_is_the_true_prior(run_benchmark):
+def test_the_true_prior_gains_with_imbalance(run_benchmark):
     done = run_benchmark("--examples=28", "--draws=40", "--skews=0.9")
     share, *_, uniform, true = (float(cell) for cell in done.stdout.splitlines()[2].split("|")[1:-1])
     assert share == pytest.approx(0.925, abs=0.006)
@@ -61,7 +61,7 @@ def test_the_more_uneven_the_better_is_the_true_prior(run_benchmark):
         ),
     ],
 )
-def test_what_cannot_be_drawn(run_benchmark, flags, message):
+def test_impossible_draws_are_refused(run_benchmark, flags, message):
     done = run_benchmark(*flags)
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith(message)

@@ -1,4 +1,4 @@
-"""benchmarks/docbank.py: which pages it takes for what. Its table is held against the README by a slow test there."""
+"""benchmarks/docbank.py: its splits of the pages. A slow test of the README checks its table."""
 
 import runpy
 import subprocess
@@ -13,7 +13,7 @@ from preprocess.errors import InputError
 
 @pytest.fixture(scope="module")
 def benchmark(root: Path) -> dict[str, Any]:
-    """What the file defines: benchmarks/ is no package."""
+    """The names that the file defines, because benchmarks/ is not a package."""
     return runpy.run_path(str(root / "benchmarks/docbank.py"))
 
 
@@ -22,7 +22,7 @@ def names(folder: Path, pattern: str) -> set[str]:
 
 
 def test_pages(benchmark, data: Path, tmp_path: Path) -> None:
-    """The 2nd, 4th, ... 40th are the test, and nothing is trained on them."""
+    """The test pages are the 2nd, 4th, ... 40th; they are not trained on."""
     benchmark["split_pages"](data / "docbank", tmp_path)
     listed = sorted(path.stem for path in (data / "docbank/txt").glob("*.txt"))
     test, train, illustrated = (names(tmp_path / split, "*.txt") for split in ("test", "train", "illustrated"))
@@ -44,7 +44,7 @@ def test_another_folder_is_refused(benchmark, root: Path, tmp_path: Path) -> Non
     assert not (tmp_path / "made").exists()
 
 
-def test_all_systems_answer_for_the_same_pages(benchmark, tmp_path: Path) -> None:
+def test_all_systems_predict_the_same_pages(benchmark, tmp_path: Path) -> None:
     *steps, table = benchmark["commands"](benchmark["DocBankConfig"](output_dir=str(tmp_path)), tmp_path)
     assert [step[0] for step in steps] == [
         "run_preprocess_direct_doclaynet.py",

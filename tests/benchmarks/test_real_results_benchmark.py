@@ -1,4 +1,4 @@
-"""benchmarks/real_results.py: what it does and in which order; the whole of it on the tiny checkpoint."""
+"""benchmarks/real_results.py: its steps and their order; a whole run on the tiny checkpoint."""
 
 import runpy
 import signal
@@ -15,7 +15,7 @@ from preprocess.errors import InputError
 
 @pytest.fixture(scope="module")
 def benchmark(root: Path) -> dict[str, Any]:
-    """What the file defines: benchmarks/ is no package."""
+    """The names that the file defines, because benchmarks/ is not a package."""
     sys.path.insert(0, str(root / "benchmarks"))
     try:
         return runpy.run_path(str(root / "benchmarks/real_results.py"))
@@ -24,7 +24,7 @@ def benchmark(root: Path) -> dict[str, Any]:
 
 
 def test_nothing_is_scored_twice_and_cheap_steps_come_first(benchmark, tmp_path: Path) -> None:
-    """Without demonstrations all draws are one; channel waits for direct; the longest prompts come last."""
+    """Without demonstrations there is one draw; channel comes after direct; the longest prompts come last."""
     config = benchmark["RealConfig"](all_rows=True)
     news, layout, docbank = benchmark["tasks"](config, tmp_path)
     assert list(news.draws()) == [(0, 1), *((k, seed) for k in (1, 4) for seed in (1, 2, 3))]
@@ -66,7 +66,7 @@ def test_flags(flags: dict[str, Any], message: str, benchmark) -> None:
         benchmark["RealConfig"](**flags)
 
 
-def test_a_data_set_that_is_not_there_is_said_before_any_work(benchmark, tmp_path: Path, root: Path) -> None:
+def test_a_missing_data_set_is_reported_before_any_work(benchmark, tmp_path: Path, root: Path) -> None:
     flags = {"ckpt_dir": str(root / "checkpoints/tiny"), "output_dir": str(tmp_path / "made")}
     with pytest.raises(InputError, match=r"--news_path .*absent: no such folder"):
         benchmark["measure"](benchmark["RealConfig"](**flags, news_path=str(tmp_path / "absent")))
@@ -88,8 +88,8 @@ def test_which_results_are_compared(benchmark) -> None:
 
 
 @pytest.mark.slow
-def test_stopped_it_goes_on_and_ends_with_the_same_tables(root: Path, data: Path, tmp_path: Path) -> None:
-    """All of it but LoRA, cut to a few examples: through, and interrupted; a second time nothing is computed."""
+def test_an_interrupted_run_ends_with_the_same_tables(root: Path, data: Path, tmp_path: Path) -> None:
+    """All steps except LoRA on a few examples, with and without an interruption; a second run computes nothing."""
     command = [
         *[sys.executable, "benchmarks/real_results.py", "--ckpt_dir", "checkpoints/tiny", "--lora_steps", "0"],
         *["--news_path", data / "ag_news", "--doclaynet_path", data / "doclaynet", "--docbank_path", data / "docbank"],
@@ -124,5 +124,5 @@ def test_stopped_it_goes_on_and_ends_with_the_same_tables(root: Path, data: Path
 
 
 def without_times(path: Path) -> list[str]:
-    """The lines of the tables, without the last column of those that have a time in it."""
+    """The lines of the tables, without the last column if it contains a time."""
     return [line.rpartition("| 0")[0] or line for line in path.read_text().splitlines()]

@@ -1,4 +1,4 @@
-"""benchmarks/report.py and screenshots.py, as a user runs them."""
+"""benchmarks/report.py and screenshots.py, run as by a user."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from PIL import Image
 
 @pytest.fixture
 def run_benchmark(root: Path):
-    """A function that runs a benchmark: (name, *flags) -> what it did."""
+    """A function that runs a benchmark: (name, *flags) -> finished process."""
     if not (shutil.which("chromium") and shutil.which("chromedriver")):
         pytest.skip("needs Chromium; apt-get install chromium chromium-driver")
 
@@ -44,6 +44,6 @@ def test_a_report_is_measured_and_drawn(run_benchmark, tmp_path: Path) -> None:
     assert sizes["summary"][1] < sizes["light"][1] < sizes["phone"][1]
 
 
-def test_a_report_that_is_not_there(run_benchmark, tmp_path: Path) -> None:
+def test_a_missing_report(run_benchmark, tmp_path: Path) -> None:
     done = run_benchmark("screenshots", f"--report={tmp_path / 'absent.html'}")
     assert (done.returncode, done.stderr) == (2, f"error: --report {tmp_path / 'absent.html'}: no such file\n")

@@ -1,4 +1,4 @@
-"""benchmarks/segments.py on a few forms and a random model, as a user runs it."""
+"""benchmarks/segments.py on a few forms and a random model, run as by a user."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from tests.conftest import write_forms
 
 
 def test_one_row_for_each_kind_of_boxes(tmp_path: Path, run_script):
-    """The three entities of a form hold the same words: those of one place are in one segment."""
+    """The three entities of a form contain the same words; words at one place are in one segment."""
     write_forms(tmp_path / "forms")
     torch.manual_seed(0)
     load_layout("random", FUNSD_WORDS, ["some text to train on"] * 50, tmp_path / "run/model")

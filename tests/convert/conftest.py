@@ -1,4 +1,4 @@
-"""GGUF files of random models, written here as llama.cpp's converter writes them."""
+"""GGUF files of random models, written like those of llama.cpp's converter."""
 
 import json
 from collections.abc import Callable
@@ -50,7 +50,7 @@ SPECIAL = ["<|end|>", "<|start|>"]
 
 @pytest.fixture(scope="session")
 def byte_level() -> Tokenizer:
-    """Byte-level BPE that takes digits one by one, as SmolLM2's does."""
+    """Byte-level BPE that splits digits, like SmolLM2's."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
@@ -85,7 +85,7 @@ def tokenizer_keys(byte_level: Tokenizer) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def make_model(byte_level: Tokenizer) -> Callable[..., PreTrainedModel]:
-    """A function that makes a random model: (kind, **options of its configuration) -> model."""
+    """A function that creates a random model: (kind, **options of its configuration) -> model."""
 
     def make(kind: str = "llama", **options: Any) -> PreTrainedModel:
         config, model = KINDS[kind]
@@ -163,7 +163,7 @@ def write_gguf(tokenizer_keys: dict[str, Any]) -> Callable[..., Path]:
 
 
 def add_key(writer: gguf.GGUFWriter, key: str, value: Any) -> None:
-    """By the type that llama.cpp gives a value; None leaves the key out."""
+    """Write a value with the type that llama.cpp uses; None omits the key."""
     if isinstance(value, bool):
         writer.add_bool(key, value)
     elif isinstance(value, str):

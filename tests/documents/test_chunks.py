@@ -1,4 +1,4 @@
-"""Blocks keep their tokens, their labels and their one place, whatever the page."""
+"""Each block keeps its tokens and its label, and is classified once, on any page."""
 
 from pathlib import Path
 
@@ -53,7 +53,7 @@ def long_page(blocks: int) -> list[str]:
 
 
 def test_tokens_of_a_block_are_those_of_its_text(tokenizer, sentencepiece_model):
-    """Defect 4: tokenised apart for labels and jointly for input, they differed."""
+    """An earlier system encoded them separately for labels and jointly for the input, with different results."""
     ids, owners = encode_page(tokenizer, PAGE)
     for number, text in enumerate(PAGE):
         own = [token for token, owner in zip(ids, owners, strict=True) if owner == number]
@@ -64,7 +64,7 @@ def test_tokens_of_a_block_are_those_of_its_text(tokenizer, sentencepiece_model)
 
 @pytest.mark.parametrize("name", ["llama_tokenizer", "tiny"])
 def test_ids_equal_those_of_sentencepiece(name, data, root):
-    """On real pages and on what is rare: runs of spaces, bytes, special tokens as text."""
+    """On real pages and on rare text: repeated spaces, bytes, special tokens as text."""
     path = root / "checkpoints/tiny" if name == "tiny" else data / name
     ours = Tokenizer(path / "tokenizer.model")
     texts = [
@@ -82,7 +82,7 @@ def test_ids_equal_those_of_sentencepiece(name, data, root):
 
 @pytest.mark.parametrize("length, stride", [(512, 128), (40, 10), (12, 0)])
 def test_chunks_are_those_of_the_tokenizers_own_overflow(tokenizer, length, stride):
-    """Defect 2: the code assumed two special tokens, there is one: the step is length - 1 - stride."""
+    """An earlier system assumed two special tokens instead of one; the step is length - 1 - stride."""
     page = long_page(90)
     ours = [chunk.input_ids for chunk in chunk_pages([page_of(page)], tokenizer, length, stride)]
     theirs = tokenizer(
@@ -106,7 +106,7 @@ def test_step_of_chunks():
 
 @pytest.mark.parametrize("length, stride", [(512, 128), (20, 6), (12, 0)])
 def test_every_block_is_read_once_at_its_last_token_with_most_to_its_left(tokenizer, length, stride):
-    """Defect 5: tokens in two chunks were counted twice."""
+    """An earlier system counted tokens in two chunks twice."""
     pages = [long_page(40), [], PAGE, ["one"]]
     chunks = chunk_pages([page_of(page) for page in pages], tokenizer, length, stride)
     reads = [read for chunk in chunks for read in chunk.reads]
@@ -121,8 +121,8 @@ def test_every_block_is_read_once_at_its_last_token_with_most_to_its_left(tokeni
             assert chunk is chunks[0] or block >= 40 or position > stride  # what both hold is read in the first
 
 
-def test_labels_stand_only_where_attention_is(tokenizer):
-    """Defect 3: the tokenizer padded left, labels were padded right."""
+def test_labels_only_where_the_attention_mask_is_1(tokenizer):
+    """In an earlier system, the tokenizer padded on the left, but labels were padded on the right."""
     for side in ("left", "right"):
         tokenizer.padding_side = side
         pages = [page_of(long_page(3), 1), page_of(["short"], 4)]
@@ -136,8 +136,8 @@ def test_labels_stand_only_where_attention_is(tokenizer):
     tokenizer.padding_side = "right"
 
 
-def test_cells_of_one_box_are_each_there_once(tokenizer):
-    """Defect 1: cells were found by the index of their block's box, so every cell became the first one."""
+def test_each_cell_of_a_box_occurs_once(tokenizer):
+    """An earlier system found cells by the index of their block's box, so every cell became the first one."""
     row = {
         "texts": ["beta", "alpha", "gamma", "other"],
         "bboxes_block": [[0, 0, 100, 30]] * 3 + [[0, 0, 100, 30]],
@@ -162,7 +162,7 @@ def layout_processor():
 
 
 def test_layout_tokens_are_those_of_the_tokenizer(layout_processor):
-    """Words and boxes as transformers' own tokenizer pairs them; a special token on a page is text to us."""
+    """Words and boxes as by transformers' own tokenizer; a special token on a page is ordinary text here."""
     texts = [text for text in PAGE if "<s>" not in text]
     page = page_of(texts, image=3)
     (chunk,) = chunk_layout([page], layout_processor, 512, 128)
@@ -193,7 +193,7 @@ def test_layout_chunks_are_those_of_the_tokenizers_own_overflow(layout_processor
 
 @pytest.mark.parametrize("length, stride", [(512, 128), (30, 12), (12, 0)])
 def test_layout_blocks_are_read_once_at_their_first_token_with_most_around_it(layout_processor, length, stride):
-    """Overlap words were labelled twice."""
+    """An earlier system labelled words in overlaps twice."""
     pages = [page_of(long_page(40)), page_of([]), page_of(PAGE), page_of(["one"])]
     blocks = [block for page in pages for block in page.blocks]
     chunks = chunk_layout(pages, layout_processor, length, stride)

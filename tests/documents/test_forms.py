@@ -1,4 +1,4 @@
-"""Forms of three data sets; labels of one's own; turned images; whose box a word has; boxes in another unit."""
+"""Forms of three data sets: user's labels, rotated images, word and segment boxes, boxes in another unit."""
 
 import codecs
 import json
@@ -75,7 +75,7 @@ def found(page: Page) -> list[tuple]:
 
 @pytest.mark.parametrize("ending", [".png", ".jpg", ".tiff"])
 @pytest.mark.parametrize("orientation", [1, 3, 6, 8])
-def test_a_turned_image_is_turned_once_and_boxes_mean_what_is_seen(ending: str, orientation: int, write):
+def test_a_rotated_image_is_rotated_once_and_boxes_refer_to_the_displayed_page(ending: str, orientation: int, write):
     page = read(write([entity("other", word("x", 200, 40, 346, 56))], ending, orientation))
     assert page.blocks[0].box == (333, 50, 577, 70)
     image = open_image(page.image, page.place)
@@ -86,16 +86,16 @@ def test_a_turned_image_is_turned_once_and_boxes_mean_what_is_seen(ending: str, 
 
 
 @pytest.mark.parametrize("ending", [".PNG", ".jpg", ".Jpeg", ".tif", ".TIFF"])
-def test_the_ending_of_an_image(ending: str, write):
+def test_the_file_extension_of_an_image(ending: str, write):
     assert read(write(ending=ending)).image.name == f"training{ending}"
 
 
-def test_a_byte_order_mark_is_no_part_of_a_form(write):
+def test_a_byte_order_mark_is_ignored(write):
     assert found(read(write(bom=True))) == found(read(write()))
 
 
-def test_labels_of_ones_own(write):
-    """They are tags in whatever case; where all are FUNSD's, the tags are FUNSD's, in its order."""
+def test_other_labels(write):
+    """Labels in any case become tags; if all are FUNSD's, the tags are FUNSD's, in its order."""
     form = [
         entity("Total", word("7", 10, 10, 40, 30), word("EUR", 50, 10, 90, 30)),
         entity("date", word("May", 10, 60, 40, 80)),
@@ -109,7 +109,7 @@ def test_labels_of_ones_own(write):
     assert source_of("funsd", str(write())).label_words == FUNSD_WORDS
 
 
-def test_whose_box_a_word_has(write):
+def test_boxes_of_words_and_segments(write):
     expected = [("Name", "B-QUESTION"), ("of", "I-QUESTION"), ("Ann", "B-ANSWER")]
     entities, own = [(100, 100, 250, 120)] * 2, [(100, 100, 200, 120), (210, 100, 250, 120)]
     last = (500, 100, 600, 120)
@@ -123,7 +123,7 @@ UNITS = {"percent": (100, 100), "0..1000": (1000, 1000), "0..1": (1, 1)}
 
 @pytest.mark.parametrize("unit", UNITS)
 def test_boxes_in_another_unit(unit: str, write):
-    """Refused where they cannot be pixels, read where they are declared."""
+    """Refused if they cannot be pixels, read if they are declared."""
     wide, high = UNITS[unit]
     ratios = (wide / 600, high / 800) * 2
     lines = [(10, y, 590, y + 10) for y in range(10, 700, 10)]
@@ -156,7 +156,7 @@ def xfund(tmp_path: Path) -> Path:
 
 
 def test_xfund(xfund: Path):
-    """Its val is what it is tested on; images lie in a folder of the file's name, in images/ or beside the file."""
+    """Its test split is called val; images are in a folder named after the file, in images/ or beside the file."""
     source = source_of("funsd", str(xfund))
     assert (source.name, source.table_name, source.label_words) == ("xfund", "xfund", FUNSD_WORDS)
     pages = list(source.read(source.path, "train", FLAG, True))
@@ -212,8 +212,8 @@ def test_cord(tmp_path: Path):
 
 
 @pytest.mark.parametrize("parquet", [True, False])
-def test_cord_as_the_hub_has_it(parquet: bool, tmp_path: Path):
-    """An image and its annotation as JSON; receipts of the same number in other splits are other receipts."""
+def test_cord_in_the_hubs_format(parquet: bool, tmp_path: Path):
+    """An image and its annotation as JSON; receipts with the same number in different splits are different receipts."""
     tables = {}
     for split, text in (("train", "Tea"), ("validation", "Rice"), ("test", "Milk")):
         line = {"words": [receipt_word(text, 60, 80, 120, 96)], "category": f"menu.{split}", "group_id": 1}
@@ -246,14 +246,14 @@ def test_cord_as_the_hub_has_it(parquet: bool, tmp_path: Path):
         ('{"valid_line": [{"words": 3}]}', "train row 0: line 0: expected an object with category and a list of words"),
     ],
 )
-def test_what_is_no_receipt(annotation: str, message: str, tmp_path: Path):
+def test_rows_that_are_not_receipts(annotation: str, message: str, tmp_path: Path):
     datasets.Dataset.from_dict({"ground_truth": [annotation]}).to_parquet(tmp_path / "train.parquet")
     with pytest.raises(InputError, match=message):
         source_of("funsd", str(tmp_path))
 
 
 def test_cord_as_rows_of_words(tmp_path: Path):
-    """As nielsr/cord-layoutlmv3 has it: what FUNSD calls tokens are words there."""
+    """The format of nielsr/cord-layoutlmv3, in which tokens are called words."""
     kinds = {"id": datasets.Value("string"), "words": datasets.List(datasets.Value("string"))}
     kinds |= {"bboxes": datasets.List(datasets.List(datasets.Value("int64")))}
     kinds |= {"ner_tags": datasets.List(datasets.ClassLabel(names=["O", "B-MENU.NM"])), "image": datasets.Image()}
@@ -268,7 +268,7 @@ def test_cord_as_rows_of_words(tmp_path: Path):
 
 
 def test_words_make_segments():
-    """Lines, split at wide gaps; the order of words does not matter, nor that lines of two columns are not level."""
+    """Lines, split at wide gaps, for any order of the words and for columns whose lines are not aligned."""
     boxes = {
         "Invoice": (10, 10, 70, 22),
         "number": (74, 11, 130, 22),
@@ -300,7 +300,7 @@ def blocks_of(told: list[list[float]], tokens: list[str], tmp_path: Path, **opti
 
 
 def test_rows_of_words_and_of_segments(tmp_path: Path):
-    """Boxes that words share stand as they are, as do texts of several words; words' own make segments."""
+    """Shared boxes and texts of several words are unchanged; boxes of single words are combined to segments."""
     words = [[10, 10, 60, 20], [64, 10, 110, 20], [600, 10, 700, 20]]
     assert [block.box for block in blocks_of(words, ["a", "b", "c"], tmp_path / "words")] == [
         (10, 10, 110, 20),
@@ -330,6 +330,6 @@ def test_rows_in_another_unit(tmp_path: Path):
         blocks_of([[0.1, 0.1, 0.5, 0.2]], ["a"], tmp_path / "shares")
 
 
-def test_blocks_have_no_words_boxes():
+def test_word_boxes_of_blocks_are_refused():
     with pytest.raises(InputError, match="--boxes word: expected segment with --dataset doclaynet"):
         source_of("doclaynet", "anywhere", boxes="word")

@@ -1,4 +1,4 @@
-"""Images of every kind become RGB, broken ones a line; the file of images keeps what it was given."""
+"""All kinds of images become RGB; damaged ones are one-line errors; the file of images returns what was added."""
 
 import io
 import pickle
@@ -51,7 +51,7 @@ def sixteen_bits(value: int) -> Image.Image:
     ],
 )
 def test_every_kind_becomes_rgb(content, expected, tmp_path):
-    """From a path, its text, bytes, what `datasets` gives undecoded, and an opened image alike."""
+    """From a path, a path as text, bytes, an undecoded image of `datasets`, and an opened image."""
     path = tmp_path / "image"
     path.write_bytes(content)
     forms = [path, str(path), content, {"bytes": content, "path": None}, {"bytes": None, "path": str(path)}]
@@ -96,8 +96,8 @@ DEPTHS = [
 
 
 @pytest.mark.parametrize(("kind", "top"), DEPTHS)
-def test_deep_images_keep_their_shades(kind, top, tmp_path):
-    """Integers of 8, 12, 16 and more bits, floats to 1, to 255 and beyond."""
+def test_images_of_more_than_8_bits_keep_their_shades(kind, top, tmp_path):
+    """Integers of 8, 12, 16 and more bits; floats up to 1, up to 255, and larger."""
     shades = np.linspace(0, 1, 256)[None].repeat(4, 0)
     image = Image.fromarray((shades * top).astype(kind))
     image.save(tmp_path / "page.tiff")
@@ -106,7 +106,7 @@ def test_deep_images_keep_their_shades(kind, top, tmp_path):
     assert (found[0], found[-1]) == (0, 255)
 
 
-def test_floats_around_zero_are_stretched_and_odd_ones_are_dark(tmp_path):
+def test_floats_around_zero_are_stretched_and_nan_is_zero(tmp_path):
     levels = np.array([[-1.0, 0.0, 1.0, np.nan, np.inf]], np.float32)
     Image.fromarray(levels).save(tmp_path / "page.tiff")
     found = np.asarray(open_image(tmp_path / "page.tiff", "here"))[0, :, 0].tolist()
@@ -119,7 +119,7 @@ def noise(side: int = 64) -> bytes:
     return encoded(Image.fromarray(np.random.default_rng(0).integers(256, size=(side, side, 3), dtype=np.uint8)))
 
 
-def test_what_cannot_be_read_is_named(tmp_path):
+def test_unreadable_images_are_named(tmp_path):
     (tmp_path / "text.png").write_text("no image")
     (tmp_path / "half.png").write_bytes(noise()[:-3000])
     for image, message in (
@@ -142,7 +142,7 @@ def test_what_cannot_be_read_is_named(tmp_path):
         image_size(tmp_path / "none.png", "page 7")
 
 
-def test_the_file_gives_back_what_was_added(tmp_path):
+def test_the_file_returns_what_was_added(tmp_path):
     images = np.random.default_rng(0).integers(256, size=(50, 3, 16, 16), dtype=np.uint8)
     path = tmp_path / "run" / "images"
     with ImageFile(path, 16) as file:
@@ -174,7 +174,7 @@ def test_an_interrupted_file_leaves_the_old_one(tmp_path):
     assert (len(file), file[0].max()) == (1, 3)
 
 
-def test_an_image_of_another_shape_is_no_part_of_the_file(tmp_path):
+def test_an_image_of_another_shape_is_refused(tmp_path):
     file = ImageFile(tmp_path / "images", 4)
     for image in (np.ones((3, 4, 5), np.uint8), np.ones((3, 4, 4), np.float32), np.ones((4, 4, 3), np.uint8)):
         with pytest.raises(ValueError, match=r"expected uint8 \(3, 4, 4\)"):
@@ -183,7 +183,7 @@ def test_an_image_of_another_shape_is_no_part_of_the_file(tmp_path):
 
 
 def test_an_image_of_too_many_pixels_is_refused(tmp_path):
-    """Before they are decoded: the file has some kilobytes."""
+    """Before it is decoded; the file itself has a few kilobytes."""
     path = tmp_path / "x.png"
     Image.new("1", (16_000, 11_000)).save(path)
     with pytest.raises(InputError, match=r"x\.png: 16000 x 11000 pixels, expected at most 100,000,000$"):

@@ -1,4 +1,4 @@
-"""What LayoutLMv3 is, fact by fact: positions, patches, boxes, buckets, biases, softmax (docs/pretraining.md)."""
+"""Facts about LayoutLMv3: positions, patches, boxes, buckets, biases, softmax (docs/pretraining.md)."""
 
 import math
 
@@ -18,7 +18,7 @@ SHAPE = SMALL | {"num_hidden_layers": 1, "num_attention_heads": 4, "max_position
 
 
 def bucket_of(distance: int, count: int, reach: int) -> int:
-    """Of a distance in tokens or in thousandths of a page, to the left and up negative."""
+    """The bucket of a distance in tokens or in thousandths of a page; negative to the left and upwards."""
     half = count // 2
     exact = half // 2
     side = half if distance > 0 else 0
@@ -45,7 +45,7 @@ def test_709_positions(model):
 
 
 def test_positions_of_text_begin_at_2(model):
-    """After that of padding, which is 1; so 512 tokens need 514."""
+    """After the position of padding, which is 1, so 512 tokens need 514 positions."""
     ids = torch.tensor([[0, 7, 8, 2, 1, 1]])
     found = model.embeddings.create_position_ids_from_input_ids(ids, model.embeddings.padding_idx)
     assert found.tolist() == [[2, 3, 4, 5, 1, 1]]
@@ -69,7 +69,7 @@ def test_boxes_of_visual_tokens(model):
 
 @pytest.mark.parametrize("count, reach", [(32, 128), (64, 256)])
 def test_buckets(model, count, reach):
-    """Half of the buckets for each direction; of these half are exact, the others grow until the reach."""
+    """Half of the buckets for each direction; half of these are exact, the others widen up to the maximum distance."""
     distances = torch.arange(-2 * reach, 2 * reach + 1)
     found = model.encoder.relative_position_bucket(distances, num_buckets=count, max_distance=reach)
     assert found.tolist() == [bucket_of(int(distance), count, reach) for distance in distances]
@@ -84,7 +84,7 @@ def test_buckets(model, count, reach):
 
 
 def test_boundaries_of_the_buckets():
-    """Where a bucket begins, of 32 within 128: 0 to 8 one by one, then wider and wider."""
+    """The start of each of 32 buckets up to 128: 0 to 8 one by one, then wider."""
     starts = begins(32, 128)
     assert starts == [1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 23, 32, 46, 64, 91]
     wide = begins(64, 256)
@@ -121,7 +121,7 @@ def test_biases_are_added_to_the_scores_divided_by_the_root_of_the_width_of_a_he
 
 
 def test_softmax_of_cogview(model):
-    """Equal to the plain one where that does not overflow; finite in float16 where scores are as large as can be."""
+    """Equal to the plain softmax if that does not overflow; finite in float16 for the largest scores."""
     attention: LayoutLMv3SelfAttention = model.encoder.layer[0].attention.self
     scores = torch.randn(2, 4, 9, 9) * 20
     assert torch.allclose(attention.cogview_attention(scores), scores.softmax(-1), atol=1e-6)

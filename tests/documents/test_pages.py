@@ -1,4 +1,4 @@
-"""Which pages are trained on, chosen on, tested on, and what is kept of each."""
+"""The splits of pages into train, validation and test, and the data that is kept of a page."""
 
 import json
 import shutil
@@ -38,7 +38,7 @@ def test_splits(pages):
 
 
 def test_ids_are_those_of_the_prompts(root):
-    """Blocks without text are in neither, and are counted."""
+    """Neither contains blocks without text, which are counted."""
     splits = splits_of(root / "samples/doclaynet", seed=42)
     prompts = json.loads((root / "samples/inputs_direct_doclaynet.json").read_text())
     meta = json.loads((root / "samples/inputs_direct_doclaynet.meta.json").read_text())
@@ -46,8 +46,8 @@ def test_ids_are_those_of_the_prompts(root):
     assert splits.dropped == meta["dropped_without_text"]
 
 
-def test_tested_on_what_is_trained_on(pages, tmp_path):
-    """Overfitting is a check that users ask for by the split's name: then no page is left out of training."""
+def test_testing_on_the_train_pages(pages, tmp_path):
+    """If the user chooses the train split, to check for overfitting, no page is left out of training."""
     splits = splits_of(pages, test_split="train", validation_split="train")
     assert names(splits.train) == names(splits.validation) == names(splits.test) == [f"train{n}" for n in range(12)]
     assert splits.leaked == 0
@@ -77,7 +77,7 @@ def test_names(root, pages, data, tmp_path, monkeypatch):
 
 
 def test_docbank_folders(data, tmp_path):
-    """A folder of DocBank has a test split alone; train and test folders of its files, or --train_path, make two."""
+    """A folder of DocBank has only a test split; folders named train and test, or --train_path, give two splits."""
     files = sorted((data / "docbank/txt").glob("*.txt"))[:12]
     for number, file in enumerate(files):
         folder = tmp_path / "pages" / ("test" if number % 2 else "train")
@@ -104,8 +104,8 @@ def with_images(write_pages):
     return folder
 
 
-def test_what_is_kept_of_a_page(with_images):
-    """Each page comes once, as it streams, with its image and without its blocks that have no text."""
+def test_the_data_that_is_kept_of_a_page(with_images):
+    """Each page is passed once, while pages stream, with its image and without blocks that have no text."""
     seen, waiting = [], []
 
     def keep(page):
@@ -130,7 +130,7 @@ def test_what_is_kept_of_a_page(with_images):
     assert [page.image for page in limited.test] == [0, 1]
     source = source_of("doclaynet", str(with_images))
     read = read_split(source, source.path, "test", "--dataset_path", lambda page: page, limit=9)
-    assert [page.image is None for page in read.pages] == [False, False, True, True]  # none waits in memory
+    assert [page.image is None for page in read.pages] == [False, False, True, True]  # images are not kept in memory
 
 
 def test_pages_without_text_are_counted(with_images):
@@ -148,7 +148,7 @@ def test_pages_without_text_are_counted(with_images):
     assert splits_of(with_images, validation_split="test").blank == {"train": 1, "test": 2}
 
 
-def test_an_image_that_is_missing(with_images):
+def test_a_missing_image(with_images):
     (with_images / "train/003.png").unlink()
     with pytest.raises(InputError, match=r"train/003\.json: no image of this page"):
         splits_of(with_images, lambda page: page)
@@ -178,9 +178,17 @@ def test_refused_pages(write_pages, split, change, message):
         splits_of(folder)
 
 
+@pytest.mark.parametrize("limit", [0, 3])
+def test_of_one_train_page_none_is_held_out(write_pages, capsys, limit):
+    """Then the test split is the only other one, and a line says that it is used."""
+    splits = splits_of(write_pages(train=1), limit=limit)
+    assert names(splits.train) == ["train0"]
+    assert blocks(splits.validation) == blocks(splits.test) != []
+    said = "one train page with text: the checkpoint is chosen on the test pages (--validation_split)\n"
+    assert capsys.readouterr().out == said
+
+
 def test_refused_splits(write_pages):
-    with pytest.raises(InputError, match="one train page with text"):
-        splits_of(write_pages(train=1))
     with pytest.raises(InputError, match=r"no dev split \(--validation_split\)"):
         splits_of(write_pages(), validation_split="dev")
     with pytest.raises(InputError, match=r"no dev split \(--test_split\)"):

@@ -1,4 +1,4 @@
-"""Nothing of a model's folder is run."""
+"""No code in a model's folder is run."""
 
 import builtins
 import json
@@ -37,7 +37,7 @@ class Made(PretrainedConfig):
     ],
 )
 def test_code_of_a_model_is_refused(tmp_path: Path, kind: str, file: str, load: Callable[[str], Any], monkeypatch):
-    """Without a question, which "y" would answer."""
+    """It is refused without asking on the terminal, where "y" would accept it."""
     monkeypatch.setattr(builtins, "input", lambda *_: pytest.fail("asked"))
     folder, touched = tmp_path / "model", tmp_path / "touched"
     folder.mkdir()
@@ -45,6 +45,6 @@ def test_code_of_a_model_is_refused(tmp_path: Path, kind: str, file: str, load: 
     (folder / "config.json").write_text(json.dumps({"model_type": kind}))
     names = dict.fromkeys(("AutoConfig", "AutoTokenizer", "AutoImageProcessor", "AutoModel"), "made.Made")
     (folder / file).write_text(json.dumps({"model_type": kind, "auto_map": names}))
-    with pytest.raises(InputError, match=rf"^--model .*model: {file} names Python code of its own \(auto_map\); no "):
+    with pytest.raises(InputError, match=rf"^--model .*model: {file} names Python code \(auto_map\), which is "):
         load(str(folder))
     assert not touched.exists()

@@ -1,4 +1,4 @@
-"""FUNSD and annotated images as blocks with labels, boxes and images; a line for what is broken."""
+"""FUNSD and annotated images as blocks with labels, boxes and images; damaged data is a one-line error."""
 
 import json
 from collections import Counter
@@ -26,7 +26,7 @@ FLAG = "--dataset_path"
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`datasets` keeps copies of what it reads: here, not among the user's."""
+    """Keep the cache of `datasets` out of the user's folders."""
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
@@ -51,7 +51,7 @@ FORM = [
 
 
 def write_forms(folder: Path, **splits: list[Any]) -> Path:
-    """Forms of 200 x 100 pixels: split -> contents of `form`."""
+    """Write forms of 200 x 100 pixels: split -> contents of `form`."""
     for split, forms in splits.items():
         for name in ("annotations", "images"):
             (folder / f"{split}_data" / name).mkdir(parents=True)
@@ -63,7 +63,7 @@ def write_forms(folder: Path, **splits: list[Any]) -> Path:
 
 
 def test_the_words_of_a_form(tmp_path):
-    """IOB starts at the first word that is not blank; each word has the box around those of its entity."""
+    """IOB tags start at the first word that is not blank; each word has the bounding box of its entity."""
     source = source_of(
         "funsd", str(write_forms(tmp_path / "funsd/dataset", training=[FORM], testing=[[], FORM]).parent)
     )
@@ -83,7 +83,7 @@ def test_the_words_of_a_form(tmp_path):
     assert (source.name, source.table_name, source.label_words) == ("funsd", "funsd", FUNSD_WORDS)
 
 
-def test_boxes_are_mended_and_counted(tmp_path):
+def test_boxes_are_repaired_and_counted(tmp_path):
     form = [entity("other", word("a", 50, 40, 10, 20)), entity("other", word("b", -20, 90, 210, 104))]
     rows = [row(tokens=["a", "b"], bboxes=[[250, 400, 50, 200], [-100, 900, 1050, 1040]], ner_tags=[0, 0])]
     for source in (
@@ -95,14 +95,14 @@ def test_boxes_are_mended_and_counted(tmp_path):
 
 
 def layout_row(page: str, *boxes: list[float]) -> dict[str, Any]:
-    """A page of DocLayNet, with a block of a box each; the first has no text."""
+    """A page of DocLayNet with one block per box; the first has no text."""
     cells = [[{"text": str(number) if number else " ", "bbox": box}] for number, box in enumerate(boxes)]
     about = {"page_hash": page, "coco_width": 1025, "coco_height": 1025}
     return {"bboxes": boxes, "category_id": [10] * len(boxes), "pdf_cells": cells, "metadata": about}
 
 
-def test_boxes_of_layout_are_mended_and_counted(tmp_path):
-    """Of the blocks that are read, which have text; a box that is out by less than a unit was rounded."""
+def test_boxes_of_layout_are_repaired_and_counted(tmp_path):
+    """Only blocks with text count; a box that is outside by less than a unit was only rounded."""
     good, bare = [20, 10, 30, 40], [700, -500, -50, 2000]
     inside = [[20, y, 9, 9] for y in range(1, 32)]
     rows = {
@@ -122,7 +122,7 @@ def test_boxes_of_layout_are_mended_and_counted(tmp_path):
     assert source.read(source.path, "validation", FLAG, False) is None
 
 
-def test_boxes_of_docbank_are_mended_and_counted(tmp_path):
+def test_boxes_of_docbank_are_repaired_and_counted(tmp_path):
     places = {"a": "300 20 100 40", "b": "990 90 1040 99", "c": "10 300 50 310"}
     for split in ("train", "test"):
         (tmp_path / split).mkdir()
@@ -135,7 +135,7 @@ def test_boxes_of_docbank_are_mended_and_counted(tmp_path):
     assert source.repairs == {"inverted_boxes": 1, "boxes_outside_the_page": 1}
 
 
-def test_real_layout_needs_no_mending(data):
+def test_real_layout_needs_no_repairs(data):
     for name in ("doclaynet", "docbank"):
         source = source_of("doclaynet", str(data / name))
         assert flat(read(source, "test"))
@@ -143,7 +143,7 @@ def test_real_layout_needs_no_mending(data):
 
 
 def test_funsd(data):
-    """The whole of it, against another count: words with text, entities that have one, their boxes on the page."""
+    """The whole data set against an independent count: words with text, entities with text, boxes on the page."""
     source = source_of("funsd", str(data / "funsd"))
     for split, folder, forms in (("train", "training_data", 149), ("test", "testing_data", 50)):
         pages = read(source, split, images=True)
@@ -178,7 +178,7 @@ def features(tags: Any) -> datasets.Features:
 
 
 def save(folder: Path, tags: Any = None, parquet: bool = False, **splits: list[dict[str, Any]]) -> Path:
-    """Rows as `save_to_disk` writes them, or as parquet."""
+    """Rows written by `save_to_disk`, or as parquet."""
     kind = features(tags or datasets.ClassLabel(names=TAGS))
     tables = {split: datasets.Dataset.from_list(rows, features=kind) for split, rows in splits.items()}
     if parquet:
@@ -192,7 +192,7 @@ def save(folder: Path, tags: Any = None, parquet: bool = False, **splits: list[d
 @pytest.mark.parametrize("dataset", ["annotations", "funsd"])
 @pytest.mark.parametrize("parquet", [True, False])
 def test_the_tokens_of_rows(dataset, parquet, tmp_path):
-    """Labels are the data set's own; a token is a text; a blank one is dropped, and its number with it."""
+    """Labels are the data set's; a token is a text; a blank token is dropped together with its number."""
     source = source_of(dataset, str(save(tmp_path, parquet=parquet, train=[row(3)], test=[row(4), row(5)])))
     table_name = tmp_path.name if dataset == "annotations" else dataset
     assert (source.name, source.table_name, source.label_words) == (dataset, table_name, tuple(TAGS))
@@ -209,7 +209,7 @@ def test_the_tokens_of_rows(dataset, parquet, tmp_path):
 
 
 def test_the_hub_is_asked(tmp_path, monkeypatch):
-    """For FUNSD in the form of rows, where no path is given."""
+    """For FUNSD as rows, if no path is given."""
     save(tmp_path, parquet=True, train=[row(1)], test=[row(2)])
     asked, load = [], datasets.load_dataset
 
@@ -224,8 +224,8 @@ def test_the_hub_is_asked(tmp_path, monkeypatch):
     assert asked == [("nielsr/funsd-layoutlmv3", "train"), ("nielsr/funsd-layoutlmv3", "test")]
 
 
-def test_rows_of_the_same_number_are_other_pages(tmp_path):
-    """Each split counts from 0; what is left out of training is a page with the words and boxes of a test page."""
+def test_rows_with_the_same_number_are_different_pages(tmp_path):
+    """Each split counts from 0; a train page is left out only if it has the words and boxes of a test page."""
     train = [row(number, tokens=["train", "", str(number)]) for number in range(4)]
     test = [row(number, tokens=["test", "", str(number)]) for number in range(2)]
     copy = row(9, tokens=["test", "", "1"])
@@ -236,7 +236,7 @@ def test_rows_of_the_same_number_are_other_pages(tmp_path):
 
 
 def test_layout(data, pages, root, monkeypatch):
-    """Names of tables and files are those of the prompts; a real page comes with its image."""
+    """Names in tables and files are those of the prompts; a real page has its image."""
     monkeypatch.chdir(root)
     names = [("samples/doclaynet", "doclaynet_sample"), (str(pages), "doclaynet"), ("", "doclaynet")]
     for path, name in names:
@@ -268,15 +268,15 @@ WORD = word("a", 1, 2, 3, 4)
         ([entity("other", "a")], "entity 0: word 0: 'a', expected an object with text and box"),
     ],
 )
-def test_every_defect_of_a_form_has_its_line(form, message, tmp_path):
+def test_every_defect_of_a_form_has_a_message(form, message, tmp_path):
     source = source_of("funsd", str(write_forms(tmp_path, training=[FORM, form])))
     with pytest.raises(InputError) as error:
         read(source, "train")
     assert str(error.value) == f"{tmp_path}/training_data/annotations/training1.json: {message}"
 
 
-def test_the_image_of_a_form_is_needed(tmp_path):
-    """For the size of its page at least."""
+def test_the_image_of_a_form_is_required(tmp_path):
+    """At least for the size of its page."""
     source = source_of("funsd", str(write_forms(tmp_path, training=[FORM])))
     image = tmp_path / "training_data/images/training0.png"
     image.write_text("no image")
@@ -299,14 +299,14 @@ def test_the_image_of_a_form_is_needed(tmp_path):
         ({"image": None}, "no image of this page: the column image is missing or empty"),
     ],
 )
-def test_every_defect_of_a_row_has_its_line(change, message, tmp_path):
+def test_every_defect_of_a_row_has_a_message(change, message, tmp_path):
     source = source_of("annotations", str(save(tmp_path, train=[row(0), row(1, **change)])))
     with pytest.raises(InputError) as error:
         read(source, "train", images=True)
     assert str(error.value) == f"{tmp_path}: train row 1: {message}"
 
 
-def test_columns_and_classes_that_are_missing(tmp_path):
+def test_missing_columns_and_classes(tmp_path):
     table = datasets.Dataset.from_list([row()], features=features(datasets.ClassLabel(names=TAGS)))
     datasets.DatasetDict({"train": table.remove_columns(["bboxes", "image"])}).save_to_disk(tmp_path / "few")
     with pytest.raises(
@@ -348,7 +348,7 @@ def test_train_path_with_other_classes(tmp_path):
         ("funsd", "no/such/folder", "no/such/folder: no such file or folder, and not a hub id (--dataset_path)"),
     ],
 )
-def test_what_is_no_data_set_is_named(dataset, path, message, tmp_path, monkeypatch):
+def test_an_invalid_data_set_is_named(dataset, path, message, tmp_path, monkeypatch):
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError) as error:

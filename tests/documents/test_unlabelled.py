@@ -1,4 +1,4 @@
-"""Unlabelled pages: what is read where labels are hidden is what is read where they stand."""
+"""Unlabelled pages: with labels hidden, the same words and boxes are read as with labels."""
 
 import json
 import shutil
@@ -60,7 +60,7 @@ def hide_in_form(folder: Path) -> None:
 
 
 def layout(folder: Path) -> None:
-    """A page of DocLayNet with two regions, as v1.2 has it."""
+    """A page of DocLayNet v1.2 with two regions."""
     image(folder / "train/p.png")
     cells = [[{"text": "two words", "bbox": [100, 100, 300, 20]}], [{"text": "more", "bbox": [100, 200, 300, 20]}]]
     row = {"bboxes": [[90, 90, 400, 50], [90, 190, 400, 50]], "category_id": [1, 10], "pdf_cells": cells}
@@ -129,7 +129,7 @@ def test_words_of_a_cell_have_its_box_and_words_of_a_line_that_of_the_line(tmp_p
 
 
 def test_a_folder_of_pages():
-    """samples/invoices: images/ and words/, as prediction reads them."""
+    """samples/invoices with images/ and words/, as for prediction."""
     pages = read("pages", ROOT / "samples/invoices")
     assert len(pages) == 6
     told = json.loads((ROOT / "samples/invoices/words/ahornspan.json").read_text())
@@ -167,7 +167,7 @@ def test_several_data_sets_and_held_out_pages(tmp_path):
     "options, said",
     [
         ({"dataset": "x"}, "--dataset x: expected doclaynet, docbank, funsd, annotations, pages"),
-        ({"dataset": "pages"}, "--dataset pages: expected the path of it"),
+        ({"dataset": "pages"}, "--dataset pages: expected its path in --dataset_path"),
         ({"dataset": "funsd,docbank", "dataset_path": "a"}, "--dataset_path: 1 paths for 2 data sets"),
         ({"train_pages": -1}, "--train_pages -1: expected 0 or more"),
         ({"validation_fraction": 1.0}, "--validation_fraction 1.0: expected"),
@@ -178,7 +178,7 @@ def test_refused(options, said):
         UnlabelledOptions(**options)
 
 
-def test_coco_cells_know_no_annotation(tmp_path, write_pages: Callable[..., Path]):
+def test_coco_cells_without_annotations(tmp_path, write_pages: Callable[..., Path]):
     for name in ("COCO", "JSON"):
         (tmp_path / name).mkdir()
     image(tmp_path / "PNG/h.png")

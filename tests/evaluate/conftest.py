@@ -1,4 +1,4 @@
-"""What the tests of evaluate/ share: a random checkpoint, prompts of unusual texts, the definition as a slow loop."""
+"""Shared by the tests of evaluate/: a random checkpoint, prompts with unusual texts, the definition as a slow loop."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from options import parse
-from evaluate.calibration import CalibrateConfig, evaluate_direct_calibrate
 from evaluate.generation import GenerateConfig, evaluate_generate
 from evaluate.scoring import ScoreConfig, evaluate_channel, evaluate_direct
 from llama import open_checkpoint
@@ -41,7 +40,7 @@ BLOCKS = {f"page-{n}": text for n, text in enumerate(["the", "stopped of", "Cate
 
 
 class Definition:
-    """log p(completion | prompt) as it is defined: one sequence at a time, no cache, no batch, no shared code."""
+    """log p(completion | prompt) by definition: one sequence at a time, no cache, no batch, no shared code."""
 
     def __init__(self, folder: Path):
         checkpoint = open_checkpoint(str(folder))
@@ -54,13 +53,13 @@ class Definition:
         return [self.sp.bos_id(), *self.sp.encode(text)]
 
     def log_probs(self, prompt: str, completion: str) -> list[float]:
-        """Of each token of the completion and of EOS."""
+        """Log-probabilities of each token of the completion and of EOS."""
         ids, first = [*self.tokens(prompt, completion), self.sp.eos_id()], len(self.tokens(prompt, ""))
         table = self.logits(ids[:-1]).double().log_softmax(-1)
         return [float(table[place - 1, ids[place]]) for place in range(first, len(ids))]
 
     def continuation(self, prompt: str, max_gen_len: int) -> str:
-        """The most probable token, again and again."""
+        """Greedy decoding by full recomputation."""
         ids = first = self.tokens(prompt, "")
         while len(ids) < len(first) + max_gen_len:
             token = int(self.logits(ids)[-1].argmax())
@@ -75,7 +74,7 @@ class Definition:
         return self.model.output(self.model(torch.tensor([ids])))[0]
 
     def pairs(self, row: dict, text: str) -> list[tuple[str, str]]:
-        """What is given and what is scored, for each label word, as a reader of the templates writes it down."""
+        """Context and scored text for each label word, written independently of the product."""
         if row["completion"] == "{label_word}":
             prompt = f"Article: {SHOWN}\nCategory: Sports\nArticle: {text}\nCategory:"
             return [(prompt, word) for word in row["label_words"]]
@@ -83,7 +82,7 @@ class Definition:
         return [(f"{start} {word}\nArticle:", text) for word in row["label_words"]]
 
     def cut(self, row: dict, room: int = 0, generate: bool = False) -> str:
-        """The text, or the beginning of it with the most words that fits with every label word."""
+        """The text, or its longest beginning, in whole words, that fits with every label word."""
 
         def fits(text: str) -> bool:
             pairs = self.pairs(row, text)
@@ -98,7 +97,7 @@ class Definition:
 
 @pytest.fixture(autouse=True)
 def process_group() -> Iterator[None]:
-    """An evaluation leaves the process group at its end; other tests of this process need one."""
+    """An evaluation destroys the process group at its end; other tests of this process need one."""
     yield
     start()
 
@@ -115,7 +114,7 @@ def definition(checkpoint: Path) -> Definition:
 
 @pytest.fixture(scope="session")
 def make_rows() -> Callable[..., list[dict]]:
-    """A function that makes the rows of a prompt file: (method, texts=TEXTS, label_words=LABEL_WORDS) -> rows."""
+    """A function that returns the rows of a prompt file: (method, texts=TEXTS, label_words=LABEL_WORDS) -> rows."""
 
     def make(method: str, texts: dict[str, str] = TEXTS, label_words: Sequence[str] = LABEL_WORDS) -> list[dict]:
         prompt, completion = TEMPLATES[method]
@@ -154,11 +153,14 @@ def evaluate(checkpoint: Path) -> Callable[..., tuple[list[dict], dict]]:
     methods = {
         "direct": (ScoreConfig, evaluate_direct),
         "channel": (ScoreConfig, evaluate_channel),
-        "direct_calibrate": (CalibrateConfig, evaluate_direct_calibrate),
         "generate": (GenerateConfig, evaluate_generate),
     }
 
     def run(method: str, path: Path, /, **flags: object) -> tuple[list[dict], dict]:
+        if method == "direct_calibrate":
+            from evaluate.calibration import CalibrateConfig, evaluate_direct_calibrate  # they need scipy
+
+            methods[method] = (CalibrateConfig, evaluate_direct_calibrate)
         config_type, function = methods[method]
         flags = {"ckpt_dir": checkpoint, "output_path": path} | flags
         function(parse(config_type, [f"--{name}={value}" for name, value in flags.items()]))
@@ -171,7 +173,7 @@ def evaluate(checkpoint: Path) -> Callable[..., tuple[list[dict], dict]]:
 def run(evaluate: Callable, write_prompts: Callable, tmp_path: Path) -> Callable[..., tuple[list[dict], dict]]:
     """A function that runs a method on the default prompts: (method, name="outputs.json", **flags) -> rows, meta.
 
-    Greedy where it generates; calibrated from one direct output, which is made first.
+    Generation is greedy; calibration uses a direct output, which is computed first.
     """
 
     def run_method(method: str, name: str = "outputs.json", **flags: object) -> tuple[list[dict], dict]:
@@ -200,7 +202,7 @@ def direct(evaluate: Callable, write_prompts: Callable[..., Path], tmp_path: Pat
 
 @pytest.fixture
 def without_model(monkeypatch: pytest.MonkeyPatch) -> Callable[[], AbstractContextManager[None]]:
-    """A context in which loading the model is a failure of the test."""
+    """A context in which loading the model fails the test."""
 
     @contextmanager
     def forbid() -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""Calibration: log p(label word | text) - log p(label word | "N/A"), from the direct output and no second pass."""
+"""Calibration: log p(label word | text) - log p(label word | "N/A"), from the direct output without a second pass."""
 
 import json
 import math
@@ -13,7 +13,7 @@ FIELDS = ["id", "label_words", "ground_truth", "prediction", "correct", "score"]
 
 @pytest.mark.parametrize("score_eos", [True, False])
 def test_scores_are_the_definition(evaluate, direct, definition, tmp_path, score_eos):
-    """log p - log p_cf with logsumexp 0, for both sets of label words in the file; EOS as in the direct output."""
+    """log p - log p_cf with logsumexp 0, for both sets of label words in the file, with EOS as in the direct output."""
     inputs, output = direct.values()
     scored, meta = evaluate("direct", output, data_path=inputs, score_eos=score_eos, overwrite=True)
     rows, calibrated = evaluate("direct_calibrate", tmp_path / "outputs.json", **direct)
@@ -56,7 +56,7 @@ def test_dtype_is_that_of_the_direct_output(evaluate, direct, tmp_path):
 
 
 def test_direct_output_without_meta_file(evaluate, direct, tmp_path):
-    """The same scores; what only the meta file tells is not known."""
+    """The same scores; information of the meta file is unknown."""
     expected, _ = evaluate("direct_calibrate", tmp_path / "outputs.json", **direct)
     (tmp_path / "direct.meta.json").unlink()
     rows, meta = evaluate("direct_calibrate", tmp_path / "bare.json", **direct)
@@ -83,7 +83,7 @@ def test_output_of_another_method(evaluate, write_prompts, without_model, tmp_pa
 
 
 def test_direct_output_of_another_version_of_the_inputs(evaluate, direct, without_model, tmp_path):
-    """The ids are the same, a text is another: the hash tells."""
+    """The ids are the same, but a text differs, which the hash detects."""
     inputs = direct["direct_input_path"]
     inputs.write_text(inputs.read_text().replace("stopped play", "stopped"))
     message = r"direct.json: does not match .*inputs_direct_news.json: the hashes differ; it was made from .*news.json"
@@ -118,10 +118,8 @@ def test_direct_output_of_another_version_of_the_inputs(evaluate, direct, withou
         ),
     ],
 )
-def test_direct_output_without_meta_file_that_does_not_belong(
-    evaluate, direct, without_model, tmp_path, change, message
-):
-    """The rows themselves are held against the inputs."""
+def test_unrelated_direct_output_without_meta_file(evaluate, direct, without_model, tmp_path, change, message):
+    """The rows are compared with the inputs."""
     path = direct["direct_output_path"]
     path.with_suffix(".meta.json").unlink()
     rows = json.loads(path.read_text())
@@ -131,7 +129,7 @@ def test_direct_output_without_meta_file_that_does_not_belong(
         evaluate("direct_calibrate", tmp_path / "outputs.json", **direct)
 
 
-def test_another_direct_output_of_the_same_inputs_is_no_finished_one(evaluate, direct, without_model, tmp_path):
+def test_a_result_from_another_direct_output_is_not_finished(evaluate, direct, without_model, tmp_path):
     evaluate("direct_calibrate", tmp_path / "outputs.json", **direct)
     inputs, output = direct.values()
     evaluate("direct", output, data_path=inputs, dtype="bfloat16", overwrite=True)
@@ -144,7 +142,7 @@ def test_another_direct_output_of_the_same_inputs_is_no_finished_one(evaluate, d
 
 
 def test_no_room_for_the_content_free_text(evaluate, direct, without_model, definition, tmp_path):
-    """Cut away in silence, it would be another calibration."""
+    """If it were silently cut, the calibration would be another one."""
     row = json.loads(direct["direct_input_path"].read_text())[0]
     room = max(len(definition.tokens(*pair)) for pair in definition.pairs(row, ""))
     message = r"inputs_direct_news.json: id '.*' is too long: 'N/A' does not fit \(--max_seq_len\)"

@@ -1,4 +1,4 @@
-"""The other calibrations: each against its definition, with and without a model, and what does not go together."""
+"""The other calibrations: each against its definition, with and without a model, and refused combinations."""
 
 import json
 import math
@@ -20,7 +20,7 @@ FIELDS = ["id", "label_words", "ground_truth", "prediction", "correct", "score"]
 
 
 def outputs_of(evaluate, path, method, tmp_path, write_prompts):
-    """The flags of an output of direct or channel, and its rows."""
+    """The flags that name an output of direct or channel, and its rows."""
     inputs = write_prompts(method)
     rows, _ = evaluate(method, path, data_path=inputs)
     return {"direct_input_path": inputs, "direct_output_path": path}, rows
@@ -37,7 +37,7 @@ def outputs_of(evaluate, path, method, tmp_path, write_prompts):
     ],
 )
 def test_content_free_prompts_are_the_definition(evaluate, direct, definition, tmp_path, flags, normalize):
-    """p / mean of p over the content-free prompts, each length-normalised where that is asked for."""
+    """p / mean of p over the content-free prompts, length-normalised if requested."""
     texts = tmp_path / "texts.json"
     texts.write_text(json.dumps(["N/A", "", "[MASK]"]))
     more = {"content_free": str(texts)} if flags["method"] == "contextual" else {}
@@ -88,10 +88,10 @@ def test_content_free_prompts_are_the_definition(evaluate, direct, definition, t
         ({"method": "prior"}, lambda scores: match_prior(scores, np.full(scores.shape[1], 1 / scores.shape[1]))),
     ],
 )
-def test_no_model_where_no_prompt_is_scored(
+def test_no_model_if_no_prompt_is_scored(
     evaluate, write_prompts, without_model, tmp_path, monkeypatch, method, flags, correct
 ):
-    """From the predictions alone, each set of label words by itself, even where the checkpoint is not at hand."""
+    """Only from the predictions, separately for each set of label words, even without the checkpoint."""
     paths, scored = outputs_of(evaluate, tmp_path / "scored.json", method, tmp_path, write_prompts)
     with without_model():
         rows, meta = evaluate("direct_calibrate", tmp_path / "outputs.json", **paths, **flags, ckpt_dir="not/here")
@@ -111,7 +111,7 @@ def test_no_model_where_no_prompt_is_scored(
 
 
 def test_finished_without_a_model(evaluate, direct, capsys, tmp_path):
-    """The same again says so; other options are refused."""
+    """A repetition is reported; other options are refused."""
     flags = direct | {"method": "batch"}
     evaluate("direct_calibrate", tmp_path / "outputs.json", **flags)
     capsys.readouterr()
@@ -125,7 +125,7 @@ def test_finished_without_a_model(evaluate, direct, capsys, tmp_path):
     assert meta["settings"]["batch_mean"] == "log"
 
 
-def test_default_paths_tell_the_methods_apart(evaluate, direct, tmp_path, monkeypatch):
+def test_default_paths_distinguish_the_methods(evaluate, direct, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     flags = direct | {"output_path": "", "ckpt_dir": "somewhere/7B"}
     evaluate_direct_calibrate(parse(CalibrateConfig, [f"--{k}={v}" for k, v in (flags | {"method": "batch"}).items()]))
@@ -139,7 +139,7 @@ def test_default_paths_tell_the_methods_apart(evaluate, direct, tmp_path, monkey
 
 @pytest.mark.parametrize("units", ["tokens", "characters"])
 def test_length_normalised_direct(evaluate, direct, tmp_path, units):
-    """argmax of log p over the length; EOS counts as a token where it is scored."""
+    """argmax of log p divided by the length; EOS counts as a token if it is scored."""
     scored = json.loads(direct["direct_output_path"].read_text())
     rows, _ = evaluate("direct_calibrate", tmp_path / "outputs.json", **direct, method="none", normalize=units)
     for row, before in zip(rows, scored, strict=True):
@@ -176,7 +176,7 @@ def test_prior_of_the_train_split_and_of_a_file(evaluate, write_prompts, tmp_pat
         ({"premise": "Category:"}, "--premise: only for --method pmi, not contextual"),
     ],
 )
-def test_flags_that_do_not_go_together(flags, message):
+def test_flags_that_cannot_be_combined(flags, message):
     with pytest.raises(InputError) as refused:
         CalibrateConfig(**flags)
     assert str(refused.value) == message
@@ -190,7 +190,7 @@ def test_flags_that_do_not_go_together(flags, message):
         ('["N/A", 1]', "texts.json: expected a JSON list of texts"),
     ],
 )
-def test_content_free_files_that_are_none(evaluate, direct, without_model, tmp_path, content, message):
+def test_invalid_content_free_files(evaluate, direct, without_model, tmp_path, content, message):
     (tmp_path / "texts.json").write_text(content)
     with without_model(), pytest.raises(InputError, match=message):
         evaluate("direct_calibrate", tmp_path / "o.json", **direct, content_free=tmp_path / "texts.json")
@@ -205,7 +205,7 @@ def test_content_free_files_that_are_none(evaluate, direct, without_model, tmp_p
         ({"World": "many"}, "prior.json: share of 'World' is 'many'"),
     ],
 )
-def test_priors_that_are_none(evaluate, direct, without_model, tmp_path, shares, message):
+def test_invalid_priors(evaluate, direct, without_model, tmp_path, shares, message):
     (tmp_path / "prior.json").write_text(json.dumps(shares))
     with without_model(), pytest.raises(InputError, match=message):
         evaluate("direct_calibrate", tmp_path / "o.json", **direct, method="prior", prior=tmp_path / "prior.json")

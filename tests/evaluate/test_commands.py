@@ -1,4 +1,4 @@
-"""The commands as a user runs them: exit status, streams, several processes. What they compute is tested in process."""
+"""The commands run as by a user: exit status, streams, several processes. Their results are tested in process."""
 
 import json
 import os
@@ -25,7 +25,7 @@ for number, (script, *arguments) in enumerate(json.loads(sys.argv[1])):
 
 @pytest.fixture
 def run_each(root, tmp_path):
-    """A function that runs commands of plain python one after the other, each a fork of a process that has torch.
+    """A function that runs commands one after the other, each in a fork of a process that has imported torch.
 
     [(script, *arguments)] -> [(exit status, stdout, stderr)]
     """
@@ -47,7 +47,7 @@ def run_each(root, tmp_path):
 
 
 def test_wrong_commands_end_with_2_and_one_line(run_each, write_prompts, checkpoint, tmp_path):
-    """Nothing else on either stream, nothing written, not even in part."""
+    """No other output, and no file is written, not even in part."""
     direct, generate = "run_evaluate_direct_llama.py", "run_evaluate_generate_llama.py"
     calibrate = "run_evaluate_direct_calibrate_llama.py"
     inputs, broken = write_prompts("direct"), tmp_path / "broken.json"
@@ -81,7 +81,7 @@ def test_wrong_commands_end_with_2_and_one_line(run_each, write_prompts, checkpo
 
 @pytest.mark.parametrize("method", ["direct", "generate"])
 def test_two_processes(run_script, evaluate, write_prompts, checkpoint, tmp_path, method):
-    """The same rows as one process; every line once, by rank 0, the bar too."""
+    """The same rows as with one process; every line and the progress bar are printed once, by rank 0."""
     inputs = write_prompts("direct")
     expected, _ = evaluate(method, tmp_path / "one.json", data_path=inputs)
     flags = {"data_path": inputs, "output_path": tmp_path / "two.json", "ckpt_dir": checkpoint}
@@ -99,7 +99,7 @@ def test_two_processes(run_script, evaluate, write_prompts, checkpoint, tmp_path
 
 
 def test_input_error_under_torchrun(run_script, write_prompts, checkpoint, tmp_path):
-    """Our line comes first and once, whatever torchrun adds."""
+    """Our line is printed once and first; torchrun adds its own output."""
     inputs = write_prompts("direct")
     inputs.write_text(inputs.read_text().replace('"ground_truth"', '"truth"', 1))
     flags = ["--data_path", inputs, "--output_path", tmp_path / "new/outputs.json", "--ckpt_dir", checkpoint]
@@ -112,7 +112,7 @@ def test_input_error_under_torchrun(run_script, write_prompts, checkpoint, tmp_p
 
 
 def test_interrupted(root, write_prompts, make_rows, checkpoint, tmp_path):
-    """Ctrl-C in the midst of the work: 130, two lines after the bar, no output; the same command goes on from there."""
+    """Ctrl-C while scoring: exit status 130, two lines after the bar, no output; the same command resumes."""
     inputs = write_prompts("direct", make_rows("direct", {str(n): f"rain {n}" for n in range(2000)}))
     flags = ["--data_path", inputs, "--output_path", tmp_path / "outputs.json", "--ckpt_dir", checkpoint]
     command = [sys.executable, "run_evaluate_direct_llama.py", *map(str, flags), "--max_batch_size", "1"]

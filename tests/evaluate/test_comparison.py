@@ -1,4 +1,4 @@
-"""All pairs of methods on the same examples and draws; what cannot be compared is left out, with a line."""
+"""All pairs of methods on the same examples and draws; others are left out and reported."""
 
 import csv
 import io
@@ -57,7 +57,7 @@ def correct(path):
 
 
 def test_every_pair_once(write_outputs, printed):
-    """In the order of the table; Holm over the pairs of a data set, of which three are here."""
+    """In the order of the table; Holm's correction for the three pairs of the data set."""
     paths = {
         "direct": write_outputs("one", 0.9),
         "channel": write_outputs("two", 0.7, reversed(range(100)), method="channel"),  # in another order
@@ -82,7 +82,7 @@ def test_every_pair_once(write_outputs, printed):
         assert (float(row["p"]), float(row["Holm"])) == (pytest.approx(p, rel=1e-4), pytest.approx(adjusted, rel=1e-4))
 
 
-def test_data_sets_apart(write_outputs, printed):
+def test_data_sets_are_separate(write_outputs, printed):
     write_outputs("a", 0.9)
     write_outputs("b", 0.7, method="channel")
     write_outputs("c", 0.9, range(5), prompt={"dataset": "pages", "k": 1})
@@ -90,12 +90,17 @@ def test_data_sets_apart(write_outputs, printed):
     assert [row["dataset"] for row in printed()] == ["news", "pages"]
 
 
-def test_results_of_one_method_are_told_apart(write_outputs, printed):
-    """By what differs; by their files where nothing does."""
+def test_results_of_one_method_have_distinct_names(write_outputs, printed):
+    """By their differences; by their files if there are none."""
     write_outputs("a", 0.9, checkpoint="7B")
     write_outputs("b", 0.7, checkpoint="13B")
     (row,) = printed()
     assert (row["first"], row["second"]) == ("direct, 13B", "direct, 7B")
+    write_outputs("a", 0.9, checkpoint="13B", dtype="int8", settings={"dtype": "int8"})
+    write_outputs("b", 0.7, checkpoint="13B", dtype="bfloat16", settings={"dtype": "bfloat16"})
+    (row,) = printed()
+    assert {row["first"], row["second"]} == {"direct, bfloat16", "direct, int8"}
+    write_outputs("a", 0.9, checkpoint="7B")
     path = write_outputs("c", 0.7, checkpoint="13B")
     assert f"direct, 13B, {path}" in {row["second"] for row in printed()}
 
@@ -121,7 +126,7 @@ def test_another_ground_truth_is_left_out(write_outputs, printed):
 
 
 def test_draws_of_a_method_are_one(write_outputs, printed):
-    """Compared on the seeds that both have, in the order of the seeds; one without demonstrations with all of them."""
+    """Compared on common seeds, in the order of seeds; a method without demonstrations is compared with all draws."""
     paths = {}
     for method, share, seeds in (("direct", 0.8, (1, 2, 3)), ("channel", 0.6, (2, 3, 4))):
         for seed in seeds:
@@ -161,8 +166,8 @@ def test_no_draw_in_common(write_outputs, printed):
 
 
 def test_blocks_of_pages(write_outputs, printed):
-    """From five pages on a test that is clustered by page; below, no interval and no p, and a word that says why. The
-    pages that one file knows are those of the other."""
+    """With five pages or more, the test is clustered by page; with fewer, there is no interval and no p, but a reason.
+    The pages in one file also apply to the other."""
     ten = {"prompt": {"dataset": "ten", "k": 1}}
     paths = [write_outputs("a", 0.9, pages=10, **ten), write_outputs("b", 0.7, method="channel", **ten)]
     three = {"prompt": {"dataset": "three", "k": 1}}
@@ -175,7 +180,7 @@ def test_blocks_of_pages(write_outputs, printed):
 
 
 def test_holm_against_a_baseline(write_outputs, printed, tmp_path):
-    """Over the two comparisons with it, not over all three pairs."""
+    """For the two comparisons with the baseline, not for all three pairs."""
     for name, share, method in (("a", 0.9, "direct"), ("b", 0.7, "channel"), ("c", 0.6, "generate")):
         write_outputs(name, share, method=method)
     rows = printed("channel")
@@ -190,7 +195,7 @@ def test_holm_against_a_baseline(write_outputs, printed, tmp_path):
 
 
 def test_no_p_value_has_a_floor(write_outputs, printed):
-    """Of 630 pairs a difference that is certain stays certain after Holm."""
+    """A certain difference among 630 pairs remains certain after Holm's correction."""
     for number in range(36):
         write_outputs(str(number), 0.9 if number else 0.2, method=f"system {number}")
     rows = printed()

@@ -1,8 +1,9 @@
-"""Every flag of the scripts that score and of those that show results, alone and in pairs, on the smallest data."""
+"""Every flag of the scripts that score or show results, alone and in pairs, on minimal data."""
 
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ RUN = {
     "threads": [1, 2],
     "overwrite": [True, False],
 }
-DTYPES = ["auto", "float32", "bfloat16", "float16"]
+DTYPES = ["auto", "float32", "bfloat16", "float16", *(["int8"] if find_spec("bitsandbytes") else [])]
 DIRECT = Walk(
     "evaluate_direct_llama",
     ScoreConfig,
@@ -159,7 +160,7 @@ SHOWING = pytest.mark.parametrize("walk", [FEW, COMPARE, REPORT], ids=lambda wal
 
 @pytest.fixture
 def folder(tmp_path: Path, checkpoint: Path, make_rows: Callable, root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What the flags name, as the working directory."""
+    """The files that the flags name, in the working directory."""
     for name, place in (("tiny", checkpoint), ("samples", root / "samples")):
         (tmp_path / name).symlink_to(place)
     monkeypatch.chdir(tmp_path)
@@ -211,7 +212,7 @@ def test_every_value_alone(walk: Walk, folder: Path, results: None):
 
 
 @SHOWING
-def test_every_pair_of_what_shows_results(walk: Walk, folder: Path, results: None):
+def test_every_pair_of_scripts_that_show_results(walk: Walk, folder: Path, results: None):
     walk.check()
     walk.run(walk.covering())
 

@@ -1,4 +1,4 @@
-"""Names of users' files in tables: they break no line, no column, and compute nothing."""
+"""Names of users' files in tables: they break neither lines nor columns, and spreadsheets do not evaluate them."""
 
 import csv
 import io
@@ -52,7 +52,7 @@ def test_formulas_are_text_in_csv_and_numbers_stay_numbers(name: str):
     assert second == ["-", "-", "-"]
 
 
-def test_other_names_are_as_they_are():
+def test_other_names_are_unchanged():
     names = ["direct", "'quoted", "a=b", " =1", "1+1", "Ünïcödé 日本", '"', "a,b"]
     text = to_text("csv", COLUMNS, [Rows("", [(name, 1) for name in names])], None, [])
     assert [row[0] for row in csv.reader(io.StringIO(text))][1:] == names

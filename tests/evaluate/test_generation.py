@@ -1,4 +1,4 @@
-"""Generate: what the model writes, and which label word that is."""
+"""Generate: the model's text, and the label word in it."""
 
 import json
 
@@ -71,8 +71,8 @@ BLOCKS = ["Page-header", "Page", "Text", "Title", "List-item", "Section-header"]
     ],
 )
 def test_first_label_word(generation, label_words, expected):
-    """First as a whole word, as it is written before any other case; the longer one where two start at the same place;
-    None where none does.
+    """The first whole word; exact case is preferred; of two that start at the same place, the longer one; None if there
+    is none.
 
     The order of the label words does not matter.
     """
@@ -81,12 +81,12 @@ def test_first_label_word(generation, label_words, expected):
 
 
 def test_label_words_that_only_their_case_tells_apart():
-    """As it is written, else the first of them."""
+    """The one with the exact case, else the first one."""
     assert [first_label_word(text, ["US", "us"]) for text in ("us", "US", "Us")] == ["us", "US", "US"]
 
 
 def test_greedy_is_the_definition(evaluate, write_prompts, definition, tmp_path):
-    """The most probable token, again and again, from the filled prompt; the label word that comes first in it."""
+    """Greedy decoding from the filled prompt, and the first label word in the text."""
     inputs = write_prompts("direct")
     rows, meta = evaluate("generate", tmp_path / "outputs.json", data_path=inputs, temperature=0, max_gen_len=12)
     for example, row in zip(json.loads(inputs.read_text()), rows, strict=True):
@@ -100,7 +100,7 @@ def test_greedy_is_the_definition(evaluate, write_prompts, definition, tmp_path)
 
 
 def test_draws_depend_on_seed_and_id_alone(evaluate, write_prompts, make_rows, tmp_path):
-    """Not on the batch, not on the place in the file, not on the other examples."""
+    """Not on the batch, the position in the file or the other examples."""
     examples = make_rows("direct")
 
     def generate(name, rows, **flags):
@@ -125,7 +125,7 @@ def test_top_p_0_is_greedy(evaluate, write_prompts, tmp_path):
 
 
 def test_the_answer_ends_at_the_stop_string(evaluate, write_prompts, definition, tmp_path, capsys):
-    """The greedy continuation, cut by hand; an answer is not taken from what follows."""
+    """The greedy continuation, cut by hand; later text gives no answer."""
     inputs = write_prompts("direct")
     flags = {"data_path": inputs, "temperature": 0, "max_gen_len": 12}
     free, free_meta = evaluate("generate", tmp_path / "free.json", **flags, stop="")
@@ -156,12 +156,12 @@ def test_stop_strings(stop, expected):
 
 
 @pytest.mark.parametrize("stop", ["[", '["a", 1]', '[""]', "[x]"])
-def test_what_is_no_list_of_stop_strings(stop):
+def test_invalid_lists_of_stop_strings(stop):
     with pytest.raises(InputError, match=r"--stop .*: expected a string, or a JSON list of strings"):
         GenerateConfig(stop=stop)
 
 
-def test_a_label_word_that_can_never_be_written(evaluate, write_prompts, make_rows, tmp_path, capsys):
+def test_a_label_word_that_cannot_be_generated(evaluate, write_prompts, make_rows, tmp_path, capsys):
     flags = {"data_path": write_prompts("direct", make_rows("direct", {"a": "rain"})), "temperature": 0}
     evaluate("generate", tmp_path / "a.json", **flags, max_gen_len=2)
     said = capsys.readouterr().err
@@ -177,7 +177,7 @@ def test_a_label_word_that_can_never_be_written(evaluate, write_prompts, make_ro
 
 
 def test_seeds_of_examples():
-    """All seeds and ids differ, whatever characters an id holds, and fit into torch's 64 bits."""
+    """Seeds differ for all seeds and ids, with any characters in an id, and fit into torch's 64 bits."""
     seeds = [example_seed(seed, name) for seed in range(3) for name in ("a", "1 a", "test-1", "é", "\ud83d", "")]
     assert len(set(seeds)) == len(seeds)
     assert all(0 <= seed < 2**63 for seed in seeds)

@@ -1,4 +1,4 @@
-"""Intervals against definitions, textbook formulas, the bootstrap, and simulations whose truth is known."""
+"""Intervals against definitions, textbook formulas, the bootstrap, and simulations with a known truth."""
 
 import importlib.util
 
@@ -83,7 +83,7 @@ def test_variance_of_draws_and_examples_is_that_of_the_analysis_of_variance():
 
 
 def test_two_ways_against_the_bootstrap_of_draws_and_pages():
-    """Drawing draws and pages with replacement (Owen 2007), where both have a part in the variance."""
+    """Resampling draws and pages with replacement (Owen 2007), when both contribute to the variance."""
     random = np.random.default_rng(3)
     right = random.random((20, 60, 10)) < 0.5 + 0.1 * random.standard_normal((20, 1, 1)) + 0.2 * random.standard_normal(
         (1, 60, 1)
@@ -97,7 +97,7 @@ def test_two_ways_against_the_bootstrap_of_draws_and_pages():
     assert np.sqrt(found.variance) == pytest.approx(np.std(resampled), rel=0.1)
 
 
-def test_p_value_is_where_the_interval_ends_at_0():
+def test_p_value_matches_the_interval_that_ends_at_0():
     for draws in (1, 2, 5):
         found = estimate(np.random.default_rng(draws).normal(0.3, 0.5, (draws, 30)), np.ones(30))
         p = p_value(found, 30)
@@ -121,14 +121,14 @@ def test_groups():
     assert grouped(list("aabcde"), 6).too_few == ""
 
 
-def test_interval_of_one_draw_alone_is_wilsons():
+def test_interval_of_one_draw_is_wilsons():
     right = np.array([[True] * 7 + [False] * 3])
     assert mean_interval(right, grouped(None, 10)) == wilson_interval(7, 10)
 
 
 @pytest.mark.parametrize("right", [0, 1])
-def test_all_right_is_not_certain(right):
-    """The interval is as wide as that of as many independent examples as there are pages."""
+def test_all_correct_is_not_certain(right):
+    """The interval is as wide as for as many independent examples as there are pages."""
     values = np.full((1, 60), bool(right))
     pages = grouped([str(n // 10) for n in range(60)], 60)
     assert mean_interval(values, pages) == wilson_interval(6 * right, 6)
@@ -147,9 +147,9 @@ def test_intervals_stay_between_0_and_1():
     assert 0 <= low < 0.99 < high <= 1
 
 
-def test_simulations_hold_what_intervals_say(benchmark):
-    """The quick form of the benchmark: within .93 to .97, and 3 to 7 % false positives, give or take the error of so
-    many samples; two draws are covered by more."""
+def test_simulated_coverage_is_nominal(benchmark):
+    """A quick version of the benchmark: coverage of .93 to .97, and 3 to 7 % false positives, within the error of the
+    number of samples; with two draws, coverage is higher."""
     random = np.random.default_rng(0)
     share = benchmark.latent_share(0.8, 0.1)
     samples, error = 600, 3 * np.sqrt(0.05 * 0.95 / 600)
@@ -170,8 +170,8 @@ def test_simulations_hold_what_intervals_say(benchmark):
         assert (0 if case.draws == 2 else 0.03 - error) <= found.found <= 0.07 + error, name
 
 
-def test_blocks_taken_as_independent_would_find_what_is_not_there(benchmark):
-    """The simulation can fail: without the pages, differences are found four times as often as 5 %."""
+def test_blocks_taken_as_independent_give_false_positives(benchmark):
+    """The simulation can fail: if pages are ignored, false positives are four times as frequent as 5 %."""
     share = benchmark.latent_share(0.8, 0.3)
     case = benchmark.Case(benchmark.page_sizes(10, 400, False), page=share, shared=0)
     (differences,) = [pair[1] for pair in benchmark.answers(case, 300, np.random.default_rng(1))]

@@ -1,4 +1,4 @@
-"""Partial results on disk: read back exactly, never wrong after damage, in the hands of one job at a time."""
+"""Partial results on disk: read back exactly, never wrong after damage, used by one job at a time."""
 
 import fcntl
 import json
@@ -86,7 +86,7 @@ def output(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def write(output: Path) -> Callable[..., Path]:
-    """A function that writes one process's file, of a batch for each number: (*numbers, **header) -> path."""
+    """A function that writes one process's file, with a batch for each number: (*numbers, **header) -> path."""
 
     def written(*numbers: int, **header: object) -> Path:
         journal = Journal(output)
@@ -126,7 +126,7 @@ def in_other_process(root: Path) -> Iterator[Callable[..., subprocess.Popen]]:
 
 
 def test_what_is_written_is_read_by_another_journal(write, output):
-    """Of all files, whoever wrote them; a batch that two have computed counts once."""
+    """From all files of all processes; a batch that two processes computed counts once."""
     assert not Journal(output).exists()
     write(3, 0)
     write(1, 4, 3)
@@ -149,7 +149,7 @@ def test_floats_are_read_exactly(output):
 
 
 def test_a_file_cut_off_anywhere(write, output):
-    """By a crash or a full disk: its complete lines count, and nothing else. So it is with an empty file."""
+    """By a crash or a full disk: only its complete lines count. The same holds for an empty file."""
     path = write(5, 2, 7)
     content = path.read_bytes()
     ends = [place + 1 for place, byte in enumerate(content) if byte == ord("\n")]
@@ -163,7 +163,7 @@ def test_a_file_cut_off_anywhere(write, output):
 
 
 def test_a_byte_damaged_anywhere(write, output):
-    """What stands before its line counts; the file of another process is whole."""
+    """The lines before the damaged one count; the file of another process is intact."""
     write(9)
     path = write(5, 2, 7)
     content = path.read_bytes()
@@ -194,7 +194,7 @@ def test_a_byte_damaged_anywhere(write, output):
     ],
 )
 def test_what_belongs_to_another_result_is_refused(write, output, other, message):
-    """In a line that names what differs, even where our own is there too; --overwrite, which clears it, is the way."""
+    """In a line that names the difference, even if our own results are there too; --overwrite removes it."""
     write(0)
     write(1, **other)
     with pytest.raises(InputError) as refused:
@@ -208,7 +208,7 @@ def test_what_belongs_to_another_result_is_refused(write, output, other, message
 
 
 def test_seconds_of_sessions_add_up(write, output):
-    """Of the processes of one session the longest time counts."""
+    """In a session, the longest time of a process counts."""
     write(4, 2, session=0)
     write(8, session=0)
     write(12, 20, session=1)
@@ -216,7 +216,7 @@ def test_seconds_of_sessions_add_up(write, output):
 
 
 def test_a_second_job_is_refused(output, in_other_process):
-    """In a line that names the process of the first, with status 2. A killed one holds nothing."""
+    """In a line that names the process of the first job, with status 2. A killed job holds no lock."""
     holder = in_other_process(HOLDER, output)
     assert holder.stdout.readline() == "held\n"
     for _ in range(2):  # being refused changes nothing
@@ -236,8 +236,8 @@ def test_a_second_job_is_refused(output, in_other_process):
     journal.close()
 
 
-def test_what_is_left_of_a_killed_job_is_waited_for(output, in_other_process, capsys, monkeypatch):
-    """Its launcher is gone, so it will end soon; if it does not, this one is refused after all."""
+def test_processes_of_a_killed_job_are_waited_for(output, in_other_process, capsys, monkeypatch):
+    """Their launcher is gone, so they will end soon; if they do not, the new job is refused."""
     holder = in_other_process(HOLDER, output)
     assert holder.stdout.readline() == "held\n"
     lock = output.with_name("outputs.partial") / "lock"
@@ -254,7 +254,7 @@ def test_what_is_left_of_a_killed_job_is_waited_for(output, in_other_process, ca
 
 
 def test_a_lock_without_a_name(output):
-    """Its holder has not written it yet."""
+    """Its holder has not written its name yet."""
     journal = Journal(output)
     journal.folder.mkdir()
     with open(journal.folder / "lock", "w") as file:
@@ -270,7 +270,7 @@ def test_a_file_where_the_folder_should_be(output):
 
 
 def test_a_file_in_place_of_the_folder(output):
-    """It is somebody's: it stays."""
+    """It belongs to someone else, so it is not changed."""
     folder = output.with_name("outputs.partial")
     folder.write_text("mine")
     with pytest.raises(InputError) as refused:
@@ -288,14 +288,14 @@ def test_the_lock_is_free_after_the_end(output, in_other_process):
 
 
 def test_the_lock_is_held_by_one_at_a_time(output, in_other_process):
-    """Also while others remove it and make it anew."""
+    """Also while others remove and create it."""
     processes = [in_other_process(TAKE_TURNS, output) for _ in range(3)]
     assert [process.communicate(timeout=60) for process in processes] == [("", "")] * 3
     assert [process.returncode for process in processes] == [0] * 3
 
 
 def test_the_end_of_a_job_leaves_the_next_one_alone(output):
-    """The first removes its folder when the result is complete, and ends later; meanwhile the next has begun."""
+    """The first job removes its folder when its result is complete, and ends after the next one has started."""
     first, second = Journal(output), Journal(output)
     first.lock()
     first.begin(IDENTITY | {"session": 0})
@@ -312,7 +312,7 @@ def test_the_end_of_a_job_leaves_the_next_one_alone(output):
 
 @pytest.mark.parametrize("batches", [0, 1])
 def test_close_removes_a_folder_without_results(output, batches):
-    """Once a batch is there, it stays; a rank that has no lock leaves it to rank 0."""
+    """A folder with a batch is kept; a rank without the lock leaves it to rank 0."""
     first, other = Journal(output), Journal(output)
     first.lock()
     for journal in (first, other):
@@ -326,7 +326,7 @@ def test_close_removes_a_folder_without_results(output, batches):
 
 
 def test_remove(write, output, tmp_path):
-    """The folder with all that is in it, temporary files too; it may be gone already."""
+    """The folder with all its content, including temporary files; it may already be missing."""
     write(0)
     journal = Journal(output)
     (journal.folder / ".outputs.json.x7").write_text("[")
@@ -336,7 +336,7 @@ def test_remove(write, output, tmp_path):
 
 
 def test_a_full_disk(root, evaluate, write_prompts, checkpoint, tmp_path, capsys):
-    """One line and 2, whatever could not be written; without the limit the same command ends in the same bytes."""
+    """One line and status 2, for any file; without the limit, the same command gives the same bytes."""
     inputs = write_prompts("direct")
     flags = {"data_path": inputs, "ckpt_dir": checkpoint, "max_batch_tokens": 100}
     expected = tmp_path / "expected.json"
@@ -374,7 +374,7 @@ def test_a_full_disk(root, evaluate, write_prompts, checkpoint, tmp_path, capsys
 
 @pytest.mark.parametrize("name", [".", "lock"])
 def test_links_are_not_followed(output, name):
-    """One to nothing would be waited for, one to a file would empty it."""
+    """A dangling link would cause a wait, and a link to a file would empty it."""
     folder, other = Journal(output).folder, output.with_name("other")
     other.write_text("kept")
     for target in (other, output.with_name("nothing")):

@@ -1,4 +1,4 @@
-"""A method and its draws: what is one, and what is measured over its draws."""
+"""Methods and their draws: grouping of results, and measurements over draws."""
 
 import itertools
 import json
@@ -29,7 +29,7 @@ def write_draw(tmp_path):
             row |= {"group": f"p{n % pages}"} if pages else {}
             row["prediction"] = draw.choice([row["ground_truth"], draw.choice(WORDS), None])
             row["correct"] = row["prediction"] == row["ground_truth"]
-        rows.sort(key=lambda row: draw.random())  # each file in an order of its own
+        rows.sort(key=lambda row: draw.random())  # each file has its own order
         prompt = {"dataset": "news", "k": k, "seed": seed} | ({"order": order} if order else {})
         known = {
             "method": method,
@@ -81,7 +81,7 @@ def test_a_result_scored_twice_is_one(write_draw, methods):
     assert method.seeds == [1, 2]
 
 
-def test_a_seed_of_sampling_is_a_draw_and_that_of_greedy_is_none(write_draw, methods):
+def test_seeds_of_sampling_are_draws_but_not_those_of_greedy_decoding(write_draw, methods):
     for seed in (1, 2):
         write_draw(3, f"greedy{seed}", method="generate", settings={"temperature": 0, "seed": seed})
         write_draw(3, f"sampled{seed}", method="generate", settings={"temperature": 0.8, "seed": seed})
@@ -89,21 +89,21 @@ def test_a_seed_of_sampling_is_a_draw_and_that_of_greedy_is_none(write_draw, met
 
 
 def test_training_seeds_are_draws(write_draw, methods):
-    """Each has weights of its own."""
+    """Each seed has its own weights."""
     for seed in (1, 2):
         write_draw(seed, k=None, method="llama_lora", fingerprint=str(seed))
     (method,) = methods()
     assert (method.seeds, method.is_drawn) == ([1, 2], True)
 
 
-def test_files_without_meta_are_each_their_own(write_draw, methods):
+def test_files_without_meta_are_separate_methods(write_draw, methods):
     for name in "ab":
         write_draw(1, name).with_suffix(".meta.json").unlink()
     assert len(methods()) == 2
 
 
 def test_what_is_measured_over_draws(write_draw, methods):
-    """The definitions, on files whose examples are in different orders."""
+    """Against the definitions, on files with examples in different orders."""
     paths = [write_draw(seed, pages=12) for seed in (1, 2, 3)]
     (method,) = methods()
     rows = [{row["id"]: row for row in json.loads(path.read_text())} for path in paths]
@@ -125,7 +125,7 @@ def test_what_is_measured_over_draws(write_draw, methods):
 
 
 def test_interval_of_macro_f1_against_the_bootstrap(write_draw, methods):
-    """Of one draw of many examples, in which both are right."""
+    """For one draw of many examples, where both are valid."""
     write_draw(1, count=1500)
     (method,) = methods()
     truths, predicted = method.first.places
@@ -139,7 +139,7 @@ def test_interval_of_macro_f1_against_the_bootstrap(write_draw, methods):
     assert method.macro_f1_interval == pytest.approx(np.percentile(values, [2.5, 97.5]), abs=0.005)
 
 
-def test_orders_of_one_draw_are_no_draws(write_draw, methods):
+def test_orders_of_one_draw_are_not_draws(write_draw, methods):
     for seed in (1, 2):
         write_draw(seed)
     for order in (1, 2, 3):
@@ -151,7 +151,7 @@ def test_orders_of_one_draw_are_no_draws(write_draw, methods):
 
 
 def test_a_thousand_classes_and_many_examples_are_quick(write_draw):
-    """No matrix of resamples: 1,000 classes, 120,000 examples of 4 methods with 5 draws in seconds."""
+    """Without a matrix of resamples, 1,000 classes and 120,000 examples of 4 methods with 5 draws take seconds."""
     import time
 
     random = np.random.default_rng(0)
@@ -167,7 +167,7 @@ def test_a_thousand_classes_and_many_examples_are_quick(write_draw):
 
 
 def test_class_f1_is_the_mean_over_draws(write_draw, methods):
-    """Of one draw, its interval is as wide as that of the bootstrap (Efron 1979)."""
+    """For one draw, the interval is as wide as the bootstrap's (Efron 1979)."""
     for seed in (1, 2, 3):
         write_draw(seed, count=300)
     write_draw(1, k=0, count=300)

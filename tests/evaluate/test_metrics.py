@@ -42,7 +42,7 @@ NO_ANSWER = "none of them"
 
 @pytest.fixture(params=range(8))
 def answers(request):
-    """(predictions, truths) with unanswered examples and with predicted words that are never the truth."""
+    """(predictions, truths) with unanswered examples and with predicted words that are never a ground truth."""
     draw = random.Random(request.param)
     occurring = WORDS[: draw.randint(1, len(WORDS))]
     truths = [draw.choice(occurring) for _ in range(draw.randint(1, 60))]
@@ -68,7 +68,7 @@ def test_metrics_of_a_confusion_matrix_agree_with_scikit_learn(answers):
 
 
 def test_many_confusion_matrices_at_once(answers):
-    """Each as if it were alone."""
+    """Each gives the same as alone."""
     drawn = np.random.default_rng(0).integers(0, 5, (4, len(WORDS), len(WORDS) + 1)) * confusion_matrix(*answers, WORDS)
     drawn[:, 0, 0] += 1
     for metric in (accuracy, macro_f1, weighted_f1, matthews_correlation):
@@ -76,7 +76,7 @@ def test_many_confusion_matrices_at_once(answers):
 
 
 def test_influence_is_the_derivative(answers):
-    """Of macro-F1 and of each class's F1, by the weight of each example, numerically."""
+    """The numerical derivative of macro-F1 and of each class's F1 by the weight of each example."""
     predictions, truths = answers
     words = classes_of(predictions, truths)
     place = {word: n for n, word in enumerate([*words, None])}
@@ -97,7 +97,7 @@ def test_influence_is_the_derivative(answers):
 
 
 def test_metrics_by_hand():
-    """Text 3 of 4 right, Title 1 of 2, one Title unanswered, one Text called Title."""
+    """3 of 4 Text and 1 of 2 Title are correct; one Title is unanswered, one Text is predicted as Title."""
     truths = ["Text"] * 4 + ["Title"] * 2
     predictions = ["Text", "Text", "Text", "Title", "Title", None]
     confusion = confusion_matrix(predictions, truths, ["Text", "Title"])
@@ -147,7 +147,7 @@ def test_improbable_scores_have_a_likelihood():
 
 
 def test_calibration_error_is_its_definition(scored):
-    """Bins (m / 15, (m + 1) / 15], as the paper has them."""
+    """Bins (m / 15, (m + 1) / 15], as in the paper."""
     scores, truths = scored
     distributions = [probabilities(row) for row in scores]
     confidences = np.array([p.max() for p in distributions])
@@ -161,7 +161,7 @@ def test_calibration_error_is_its_definition(scored):
 
 
 def test_reliability_by_hand():
-    """Two bins: .3 and .5 below (one of two right), .9 and 1 above (both right)."""
+    """Two bins: .3 and .5 in the lower (one of two correct), .9 and 1 in the upper (both correct)."""
     low, high = reliability(np.array([0.3, 0.5, 0.9, 1.0]), np.array([True, False, True, True]), bins=2)
     assert (low, high) == (Bin(2, pytest.approx(0.4), 0.5), Bin(2, pytest.approx(0.95), 1.0))
     assert calibration_error([low, high]) == pytest.approx((2 * 0.1 + 2 * 0.05) / 4)
@@ -173,7 +173,7 @@ def test_reliability_by_hand():
 
 @pytest.mark.parametrize(("right", "count"), [(0, 1), (0, 20), (1, 29), (7, 55), (81, 263), (5838, 7600), (20, 20)])
 def test_wilson_bounds_are_where_the_score_test_turns(right, count):
-    """Both ends solve |right / count - p| = z sqrt(p (1 - p) / count), found here by halving."""
+    """Both ends solve |right / count - p| = z sqrt(p (1 - p) / count), solved here by bisection."""
 
     def distance(p):
         return abs(right / count - p) - 1.959963984540054 * math.sqrt(p * (1 - p) / count)
@@ -204,7 +204,7 @@ def test_wilson_published(right, count, published):
 
 
 def test_wilson_never_leaves_0_to_1():
-    """None and all right are ends of the interval, up to rounding, and rounding never makes a share above 1."""
+    """With none or all correct, 0 or 1 is an end of the interval, up to rounding, and never exceeded."""
     for count in range(1, 1000):
         low, high = wilson_interval(0, count)[0], wilson_interval(count, count)[1]
         assert 0 <= low < 1e-12

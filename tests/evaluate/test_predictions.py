@@ -1,4 +1,4 @@
-"""Predictions files: finished ones are known again, others are never overwritten unasked, wrong ones are refused."""
+"""Predictions files: finished ones are recognized, others are not overwritten unasked, invalid ones are refused."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ WORDED = ROW | {"label_words": ["Text", "Title"]}
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_same_command_twice(run, without_model, tmp_path, capsys, method):
-    """Says that it is finished and touches nothing, the model least; with --overwrite the same bytes come again."""
+    """It reports the finished result without loading the model; with --overwrite, it writes the same bytes again."""
     _, meta = run(method)
     path = tmp_path / "outputs.json"
     before = path.read_bytes(), path.stat().st_mtime_ns, path.with_suffix(".meta.json").read_bytes()
@@ -64,7 +64,7 @@ def test_other_options_are_an_error_that_names_them(run, without_model, tmp_path
 def test_another_checkpoint_or_method_or_other_inputs_are_an_error(
     run, without_model, make_checkpoint, write_prompts, evaluate, tmp_path
 ):
-    """Hashes are named by their beginnings."""
+    """Hashes are shortened in the message."""
     _, meta = run("direct")
     path = tmp_path / "outputs.json"
     other = make_checkpoint(tmp_path / "other", seed=1, max_seq_len=160)
@@ -82,7 +82,7 @@ def test_another_checkpoint_or_method_or_other_inputs_are_an_error(
             evaluate("direct", path, data_path=inputs)
 
 
-def test_an_output_that_is_not_what_its_meta_file_says_is_no_finished_one(run, without_model, tmp_path):
+def test_an_output_that_contradicts_its_meta_file_is_not_finished(run, without_model, tmp_path):
     run("direct")
     path = tmp_path / "outputs.json"
     path.write_text(path.read_text().replace('"World"', '"world"'))
@@ -95,8 +95,8 @@ def test_an_output_that_is_not_what_its_meta_file_says_is_no_finished_one(run, w
     run("direct", overwrite=True)
 
 
-def test_writing_that_is_cut_off_leaves_no_meta_file_of_another_run(tmp_path, monkeypatch):
-    """Without one, the output is nobody's finished result."""
+def test_interrupted_writing_leaves_no_meta_file_of_another_run(tmp_path, monkeypatch):
+    """Without a meta file, the output is not a finished result."""
     path = tmp_path / "outputs.json"
     write_predictions(path, [ROW], {"method": "direct"})
     write = write_bytes
@@ -107,7 +107,7 @@ def test_writing_that_is_cut_off_leaves_no_meta_file_of_another_run(tmp_path, mo
     with pytest.raises(pytest.fail.Exception, match="no space left"):
         write_predictions(path, [ROW], {"method": "generate"})
     assert {file.name for file in tmp_path.iterdir()} == {"outputs.json", ".outputs.json.unfinished"}
-    assert finished(path, {}, overwrite=False, begun=False) is None  # it is ours: the same command goes on
+    assert finished(path, {}, overwrite=False, begun=False) is None  # it belongs to this run: the same command resumes
 
 
 TYPES = "expected 'prediction' to be a string or null, and 'correct' to be true or false"
@@ -144,7 +144,7 @@ TYPES = "expected 'prediction' to be a string or null, and 'correct' to be true 
         ([ROW | {"ground_truth": "Text"}], "row 0: 'correct' is False, which contradicts prediction and ground_truth"),
     ],
 )
-def test_files_that_are_no_predictions(tmp_path, content, message):
+def test_invalid_predictions_files(tmp_path, content, message):
     path = tmp_path / "outputs.json"
     if content is not None:
         path.write_text(json.dumps(content))
@@ -154,7 +154,7 @@ def test_files_that_are_no_predictions(tmp_path, content, message):
 
 
 def test_files_of_the_original_form(tmp_path):
-    """Neither ids nor ground truths nor a meta file: what was right is what the file says."""
+    """Without ids, ground truths and meta file, the file itself states which predictions are correct."""
     path = tmp_path / "outputs.json"
     path.write_text(json.dumps([{"prediction": "Text", "correct": True}, {"prediction": None, "correct": False}]))
     read = read_predictions(path, "FILES")
@@ -162,7 +162,7 @@ def test_files_of_the_original_form(tmp_path):
     assert [(row["id"], row["correct"]) for row in read.rows] == [("0", True), ("1", False)]
 
 
-def test_meta_file_that_is_none(tmp_path):
+def test_invalid_meta_file(tmp_path):
     path = tmp_path / "outputs.json"
     write_predictions(path, [ROW], {"method": "direct"})
     assert read_predictions(path, "FILES").meta["method"] == "direct"

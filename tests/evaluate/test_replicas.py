@@ -1,4 +1,4 @@
-"""Real processes on gloo: a result does not depend on how many compute it, and a process that dies ends the job."""
+"""Real processes on gloo: results do not depend on the number of processes, and a dying process ends the job."""
 
 import json
 import re
@@ -145,7 +145,7 @@ def prompts(folder: Path, make_rows: Callable[..., list[dict]]) -> dict[str, Pat
 
 @pytest.fixture(scope="module")
 def job(folder: Path, prompts: dict[str, Path], checkpoint: Path, make_checkpoint: Callable[..., Path]) -> Callable:
-    """A function that makes a job of the worker: (name in METHODS, output, shards=1, limit=None, **flags) -> job."""
+    """A function that returns a job for the worker: (name in METHODS, output, shards=1, limit=None, **flags) -> job."""
     checkpoints = {1: checkpoint, 2: make_checkpoint(folder / "two-shards", shards=2, max_seq_len=160)}
 
     def make(name: str, output: str, shards: int = 1, limit: int | None = None, **more: object) -> tuple:
@@ -176,7 +176,7 @@ def in_this_process(worker: Path, one_process: None) -> Iterator[Callable[[list]
 
 @pytest.fixture(scope="module")
 def made(folder: Path, job: Callable, worker: Path, in_this_process: Callable, run_script: Callable) -> SimpleNamespace:
-    """All that one process and two have computed, each for the other to go on with, in one launch of two."""
+    """Results of one process and of two, each resumed by the other, in one launch of two processes."""
     in_this_process([job(name, "one") for name in METHODS])
     in_this_process([job(name, "one-then-two", limit=STOP[name]) for name in METHODS])
     of_one = lines_of(folder, "one-then-two")
@@ -192,7 +192,7 @@ def made(folder: Path, job: Callable, worker: Path, in_this_process: Callable, r
 
 
 def lines_of(folder: Path, output: str) -> dict[str, list[list[dict]]]:
-    """Of each method's journal, for each of its files the lines that stand for a batch."""
+    """The lines with batches in each file of each method's journal."""
     found = {}
     for name in METHODS:
         paths = (folder / f"{output}-{name}.partial").glob("*.jsonl")
@@ -205,7 +205,7 @@ def read(folder: Path, output: str) -> tuple[list[dict], dict]:
 
 
 def assert_same_within_rounding(folder: Path, found: str, expected: str) -> None:
-    """The same predictions; log-probabilities within 1e-5 a token."""
+    """The same predictions, and log-probabilities within 1e-5 per token."""
     rows, theirs = read(folder, found)[0], read(folder, expected)[0]
     assert len(rows) == 60
     for row, other in zip(rows, theirs, strict=True):
@@ -219,7 +219,7 @@ def assert_same_within_rounding(folder: Path, found: str, expected: str) -> None
 @pytest.mark.parametrize("name", METHODS)
 @pytest.mark.parametrize("output", ["two", "one-then-two", "two-then-one"])
 def test_the_same_bytes(made, folder, output, name):
-    """Of one process, of two replicas, and of a run that the one began and the others ended."""
+    """With one process, two replicas, and a run that one process started and two finished."""
     one, found = (folder / f"{begun}-{name}.json" for begun in ("one", output))
     assert found.read_bytes() == one.read_bytes()
     assert len(read(folder, f"{output}-{name}")[0]) == 60
@@ -228,7 +228,7 @@ def test_the_same_bytes(made, folder, output, name):
 
 @pytest.mark.parametrize("name", METHODS)
 def test_all_replicas_compute(made, name):
-    """Each has a file of its own; no batch is computed twice."""
+    """Each replica has its own file; no batch is computed twice."""
     (of_one,) = made.of_one[name]
     assert len(of_one) == STOP[name]
     assert [len(lines) for lines in made.of_two[name]] == [STOP[name]] * 2
@@ -241,12 +241,12 @@ def test_all_replicas_compute(made, name):
 
 @pytest.mark.parametrize("name", METHODS)
 def test_two_processes_share_the_weights(made, folder, name):
-    """Two shards: by default they are one copy."""
+    """With two shards, two processes hold one copy by default."""
     assert_same_within_rounding(folder, f"mp-{name}", f"one-{name}")
 
 
 def test_default_of_model_parallel_size(made, folder):
-    """The number of shards where that divides the number of processes, else 1; the meta file says it."""
+    """The number of shards if it divides the number of processes, else 1; the meta file states it."""
     sizes = {output: read(folder, f"{output}-direct")[1] for output in ("one", "two", "mp")}
     sizes = {output: (meta["world_size"], meta["model_parallel_size"]) for output, meta in sizes.items()}
     assert sizes == {"one": (1, 1), "two": (2, 1), "mp": (2, 2)}
@@ -254,7 +254,7 @@ def test_default_of_model_parallel_size(made, folder):
 
 @pytest.mark.slow
 def test_two_copies_of_two_ranks(made, folder, job, worker, in_this_process, run_script):
-    """Four processes; then two, one copy, end what they began. One process alone would add up in another order."""
+    """Four processes; then two, which hold one copy, finish the run. A single process would sum in another order."""
     jobs = [job(name, "four", shards=2, max_batch_tokens=1000) for name in METHODS]
     jobs += [job(name, "two-copies", model_parallel_size=2, limit=STOP[name]) for name in METHODS]
     done = run_script(worker, json.dumps(jobs), processes=4)
@@ -263,7 +263,7 @@ def test_two_copies_of_two_ranks(made, folder, job, worker, in_this_process, run
         meta = read(folder, f"four-{name}")[1]
         assert (meta["world_size"], meta["model_parallel_size"]) == (4, 2)
         assert_same_within_rounding(folder, f"four-{name}", f"one-{name}")
-        # The same sums in the same order, whatever the number of copies.
+        # The same sums in the same order for any number of copies.
         assert (folder / f"four-{name}.json").read_bytes() == (folder / f"mp-{name}.json").read_bytes()
     for name, files in lines_of(folder, "two-copies").items():
         assert [len(lines) for lines in files] == [STOP[name]] * 2  # the first rank of a copy writes
@@ -289,7 +289,7 @@ def test_claims_of_one_process(one_process):
 @pytest.mark.slow
 @pytest.mark.parametrize(("processes", "size"), [(2, 1), (4, 2)])
 def test_claims(run_script, tmp_path, processes, size):
-    """Each number is handed out once, in order, to all ranks of a copy; who works fast gets more."""
+    """Each number is assigned once, in order, to all ranks of a copy; faster copies get more."""
     (tmp_path / "claim.py").write_text(CLAIM)
     done = run_script(tmp_path / "claim.py", size, processes=processes)
     assert done.returncode == 0, done.stderr
@@ -313,7 +313,7 @@ def test_claims(run_script, tmp_path, processes, size):
     ],
 )
 def test_a_rank_that_dies(made, folder, job, worker, run_script, tmp_path, rank, how, size, named):
-    """Ends the job within a minute, named; what is computed is kept, and one copy ends in the same bytes."""
+    """The job ends within a minute and names the rank; results are kept, and one copy finishes with the same bytes."""
     (tmp_path / "die.py").write_text(DIE)
     name = f"{rank}-{how}-{size}"
     _, arguments, _ = job("direct", name, model_parallel_size=size)

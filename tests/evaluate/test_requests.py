@@ -1,4 +1,4 @@
-"""Prompts to token ids, held against sentencepiece on the whole string and against a loop that drops word by word."""
+"""Prompts -> token ids, compared with sentencepiece on the whole string and with a loop that drops word by word."""
 
 import random
 
@@ -25,7 +25,7 @@ def encode_rows(write_prompts, checkpoint):
 
 
 def expected(definition, method, row, text):
-    """Ids of the whole string for each label word; for generate of the prompt."""
+    """Ids of the whole string for each label word; for generate, ids of the prompt."""
     pairs = definition.pairs(row, text)
     if method == "generate":
         return [definition.tokens(pairs[0][0], "")]
@@ -38,7 +38,7 @@ def whole(requests):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_tokens_are_those_of_the_joint_text(encode_rows, make_rows, definition, method):
-    """Whatever the text holds; BOS once, no EOS, the target begins where the prompt's own tokens end."""
+    """For any text: BOS once, no EOS, and the target starts where the prompt's own tokens end."""
     rows = make_rows("channel" if method == "channel" else "direct")
     encoded = encode_rows(method, rows, 10_000)
     assert encoded.cut == []
@@ -52,7 +52,7 @@ def test_tokens_are_those_of_the_joint_text(encode_rows, make_rows, definition, 
 @pytest.mark.parametrize("room", [0, 8])
 @pytest.mark.parametrize("method", METHODS)
 def test_over_long_text_keeps_as_many_words_as_fit(encode_rows, make_rows, definition, monkeypatch, method, room):
-    """One cut for all label words: the same as taking words off the end until the longest of them fits."""
+    """One cut for all label words, the same as removing words from the end until the longest one fits."""
     draw = random.Random(0)
     words = ["rain", "today", "x", "Sportsmen", "market,", "\n", "  ", "stopped\tplay", "é" * 9]
     texts = {f"{n}": "".join(draw.choice(words) + " " for _ in range(n)).lstrip() for n in range(0, 60, 3)}
@@ -81,7 +81,7 @@ def test_label_words_are_compared_on_the_same_text_and_never_cut(encode_rows, ma
 
 @pytest.mark.parametrize(("method", "room"), [("direct", 0), ("channel", 0), ("generate", 8)])
 def test_no_room_even_without_the_text(encode_rows, make_rows, definition, method, room):
-    """The smallest length that holds the rest is accepted, one token less is an error with the id and both numbers."""
+    """The smallest sufficient length is accepted; one token less is an error with the id and both numbers."""
     rows = make_rows("channel" if method == "channel" else "direct", {"a": "", "b": "today " * 99})
     needed = max(map(len, expected(definition, method, rows[0], ""))) + room
     assert encode_rows(method, rows, needed, room).cut == ["b"]

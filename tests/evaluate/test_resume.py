@@ -1,4 +1,4 @@
-"""Killed at any moment and started again, a run ends in the bytes of one that was left alone."""
+"""A run that is killed at any moment and restarted gives the same bytes as an uninterrupted one."""
 
 import itertools
 import json
@@ -36,12 +36,12 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 
 class Job:
-    """The direct script in processes of its own, to be killed.
+    """The direct script in its own processes, to be killed.
 
     Args:
-        folder: For the ids of its processes, and what it says.
+        folder: Receives the ids of its processes, and their output.
         command: Its arguments.
-        processes: Under torchrun with so many; None: plain python.
+        processes: Number of processes under torchrun; None: plain python.
     """
 
     def __init__(self, root: Path, folder: Path, command: list[str], processes: int | None = None):
@@ -64,7 +64,7 @@ class Job:
             )
 
     def workers(self) -> dict[int, int]:
-        """By rank the ids of the processes that have begun."""
+        """Rank -> ids of the processes that have started."""
         found = {path.name: path.read_text() for path in self.ids.iterdir()}
         return {int(rank): int(number) for rank, number in found.items() if number}
 
@@ -85,14 +85,14 @@ class Job:
                     os.kill(worker, signal.SIGKILL)
 
     def end(self, seconds: float = PATIENCE) -> tuple[int, str]:
-        """Exit status and stdout, when the last of its processes has let go of that."""
+        """Exit status and stdout, after the last of its processes has closed it."""
         out, _ = self.process.communicate(timeout=seconds)
         return self.process.returncode, out
 
 
 @pytest.fixture
 def start_job(root: Path, tmp_path: Path) -> Iterator[Callable[..., Job]]:
-    """A function that starts a job: (*arguments, processes=None) -> job. What is left of it is killed at the end."""
+    """A function that starts a job: (*arguments, processes=None) -> job. Remaining processes are killed at the end."""
     jobs: list[Job] = []
 
     def start(*command: object, processes: int | None = None) -> Job:
@@ -112,7 +112,7 @@ class Stopped(Exception):
 
 @pytest.fixture
 def stopping_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], AbstractContextManager[None]]:
-    """A context in which a run of this process is stopped when so many batches are on disk."""
+    """A context in which a run of this process is stopped when a number of batches is on disk."""
 
     @contextmanager
     def stopping(batches: int) -> Iterator[None]:
@@ -132,7 +132,7 @@ def stopping_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], AbstractC
 
 @pytest.fixture
 def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The batches that runs of this process have written, in their order; a test may clear it."""
+    """The batches that runs of this process have written, in order; a test may clear the list."""
     append, batches = Journal.append, []
 
     def recording(journal: Journal, line: dict) -> None:
@@ -148,18 +148,18 @@ def arguments(flags: dict[str, object]) -> list[str]:
 
 
 def batches_of(folder: Path) -> list[int]:
-    """The batches in a journal, by way of its complete lines."""
+    """The batches in a journal, read from its complete lines."""
     lines = [line for path in folder.glob("*.jsonl") for line in path.read_bytes().splitlines(keepends=True)[1:]]
     return [json.loads(line[9:])["batch"] for line in lines if line.endswith(b"\n")]
 
 
 def lines_in(folder: Path) -> int:
-    """How many lines there are for batches, quickly."""
+    """The number of lines with batches, counted quickly."""
     return sum(path.read_bytes().count(b"\n") - 1 for path in folder.glob("*.jsonl"))
 
 
 def lasting(path: Path) -> dict:
-    """The meta file beside `path` without what may differ between two runs."""
+    """The meta file beside `path` without entries that may differ between two runs."""
     meta = json.loads(path.with_suffix(".meta.json").read_text())
     for key in ("seconds", "git_commit", "world_size"):
         del meta[key]
@@ -172,8 +172,8 @@ def names(folder: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("method", ["direct", "channel", "generate"])
-def test_goes_on_where_it_stopped(run, tmp_path, stopping_after, computed, capsys, method):
-    """It says where, computes what is missing and nothing else, and leaves nothing behind."""
+def test_a_run_resumes_where_it_stopped(run, tmp_path, stopping_after, computed, capsys, method):
+    """It reports where, computes only what is missing, and leaves no partial results."""
     run(method, "expected.json", max_batch_tokens=100)
     total = len(computed)
     assert sorted(computed) == list(range(total))
@@ -194,7 +194,7 @@ def test_goes_on_where_it_stopped(run, tmp_path, stopping_after, computed, capsy
 
 
 def test_killed_again_and_again(run, tmp_path, stopping_after, computed):
-    """After each batch; in the end each has been computed once."""
+    """Killed after each batch; in the end each batch has been computed once."""
     run("direct", "expected.json", max_batch_tokens=100)
     total = len(computed)
     computed.clear()
@@ -208,8 +208,8 @@ def test_killed_again_and_again(run, tmp_path, stopping_after, computed):
 
 
 def test_seconds_of_all_sessions(run, stopping_after, computed, monkeypatch):
-    """The meta file says how long the work took, however often it was stopped."""
-    # A clock that goes on when it is read: at the beginning, after each batch, at the end.
+    """The meta file states the total time, for any number of interruptions."""
+    # A clock that advances when it is read: at the beginning, after each batch, at the end.
     clock = SimpleNamespace(perf_counter=itertools.count(step=100).__next__)
     monkeypatch.setattr("evaluate.runner.time", clock)
     for batches in (1, 2, 3):
@@ -222,7 +222,7 @@ def test_seconds_of_all_sessions(run, stopping_after, computed, monkeypatch):
 
 @pytest.mark.parametrize("damage", ["torn", "flipped", "empty", "no newline"])
 def test_damaged_journal(run, tmp_path, stopping_after, damage):
-    """What is lost is computed again."""
+    """Lost results are computed again."""
     run("direct", "expected.json", max_batch_tokens=100)
     with stopping_after(6):
         run("direct", max_batch_tokens=100)
@@ -236,7 +236,7 @@ def test_damaged_journal(run, tmp_path, stopping_after, damage):
 
 
 def test_killed_between_the_two_files(run, tmp_path, monkeypatch, computed, capsys):
-    """The predictions are there, their meta file is not: it is written with nothing computed again."""
+    """The predictions exist without their meta file, which is written without computing anything again."""
     run("direct", "expected.json", max_batch_tokens=100)
     total = len(computed)
     with monkeypatch.context() as patch, pytest.raises(Stopped):
@@ -263,7 +263,7 @@ def test_killed_between_the_two_files(run, tmp_path, monkeypatch, computed, caps
 
 
 def test_killed_before_its_journal_is_removed(run, tmp_path, monkeypatch, without_model, capsys):
-    """Both files are there: the next one says so and removes it."""
+    """Both files exist: the next run reports that, and removes the journal."""
     with monkeypatch.context() as patch:
         patch.setattr(Journal, "remove", lambda _: None)
         run("direct", max_batch_tokens=100)
@@ -278,8 +278,8 @@ def test_killed_before_its_journal_is_removed(run, tmp_path, monkeypatch, withou
     }
 
 
-def test_overwrite_starts_anew(run, tmp_path, stopping_after, computed, capsys):
-    """Nothing of what was begun is used; a result that is there stays until the new one is complete."""
+def test_overwrite_starts_over(run, tmp_path, stopping_after, computed, capsys):
+    """Partial results are not used; an existing result is kept until the new one is complete."""
     run("direct", max_batch_tokens=100)
     total, complete = len(computed), (tmp_path / "outputs.json").read_bytes()
     with stopping_after(3):
@@ -296,8 +296,8 @@ def test_overwrite_starts_anew(run, tmp_path, stopping_after, computed, capsys):
     assert not (tmp_path / "outputs.partial").exists()
 
 
-def test_an_overwriting_run_goes_on(run, tmp_path, stopping_after, computed, capsys):
-    """Without the flag: the result that is there is still to be replaced. It had other options."""
+def test_an_overwriting_run_resumes(run, tmp_path, stopping_after, computed, capsys):
+    """Without the flag; the existing result, with other options, is still to be replaced."""
     run("direct", max_batch_tokens=100, score_eos=False)
     run("direct", "expected.json", max_batch_tokens=100)
     total = len(computed) // 2
@@ -320,8 +320,8 @@ def test_an_overwriting_run_goes_on(run, tmp_path, stopping_after, computed, cap
         ({"dtype": "bfloat16"}, "settings {'dtype': 'float32'}, now {'dtype': 'bfloat16'}; --overwrite replaces it"),
     ],
 )
-def test_begun_with_other_options(run, tmp_path, stopping_after, other, difference):
-    """Refused, in a line that names what differs; what was begun is kept for who began it."""
+def test_partial_results_with_other_options(run, tmp_path, stopping_after, other, difference):
+    """They are refused in a line that names the difference, and kept."""
     with stopping_after(3):
         run("direct", max_batch_tokens=100)
     with pytest.raises(InputError) as refused:
@@ -337,7 +337,7 @@ def test_begun_with_other_options(run, tmp_path, stopping_after, other, differen
 
 
 def test_an_output_in_use(run_script, evaluate, write_prompts, checkpoint, tmp_path):
-    """2 and one line, which names the process that has it, with --overwrite too; nothing of its is touched."""
+    """Status 2 and one line that names the process, also with --overwrite; its files are not changed."""
     journal = Journal(tmp_path / "outputs.json")
     journal.lock()
     flags = {"data_path": write_prompts("direct"), "output_path": journal.output_path, "ckpt_dir": checkpoint}
@@ -355,7 +355,7 @@ def test_an_output_in_use(run_script, evaluate, write_prompts, checkpoint, tmp_p
 
 
 def test_a_finished_result_that_another_job_repeats(run, tmp_path, capsys):
-    """The same command without --overwrite says that it is finished and leaves the other's journal alone."""
+    """The same command without --overwrite reports the finished result, and does not change the other's journal."""
     run("direct")
     other = Journal(tmp_path / "outputs.json")
     other.lock()
@@ -371,8 +371,8 @@ def test_a_finished_result_that_another_job_repeats(run, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("batches", [0, 2])
-def test_what_is_said_of_an_interrupted_run_is_so(run, tmp_path, monkeypatch, capsys, batches):
-    """Results are said to be kept where there are any."""
+def test_the_message_of_an_interrupted_run_is_true(run, tmp_path, monkeypatch, capsys, batches):
+    """It says that results are kept only if there are any."""
     compute, number = Scoring.compute, itertools.count()
 
     def interrupted(scoring: Scoring, batch: int) -> list:
@@ -389,7 +389,7 @@ def test_what_is_said_of_an_interrupted_run_is_so(run, tmp_path, monkeypatch, ca
 
 @pytest.fixture
 def make_flags(write_prompts: Callable, make_rows: Callable, make_checkpoint: Callable, tmp_path: Path) -> Callable:
-    """A function that makes flags of the script for a run of a batch an example: (examples, words, **params)."""
+    """A function that returns the flags of a run with one batch per example: (examples, words, **params)."""
 
     def make(examples: int, words: int, **params: int) -> dict[str, object]:
         rows = make_rows("direct", {str(n): " ".join(["rain", str(n), *["stopped"] * words]) for n in range(examples)})
@@ -404,14 +404,14 @@ def make_flags(write_prompts: Callable, make_rows: Callable, make_checkpoint: Ca
 
 
 def assert_complete(output: Path, expected: Path) -> None:
-    """The files of the run that was left alone, and nothing else in the folder."""
+    """The files of an uninterrupted run, and nothing else in the folder."""
     assert output.read_bytes() == expected.read_bytes()
     assert lasting(output) == lasting(expected)
     assert names(output.parent) == {"outputs.json", "outputs.meta.json"}
 
 
 def test_kill_9(start_job, evaluate, make_flags, computed, tmp_path, capsys):
-    """Twice in the middle."""
+    """Killed twice in the middle."""
     flags = make_flags(300, words=20, dim=64, n_layers=4)
     output, expected = flags["output_path"], tmp_path / "expected.json"
     evaluate("direct", expected, **flags | {"output_path": expected})
@@ -434,13 +434,13 @@ def test_kill_9(start_job, evaluate, make_flags, computed, tmp_path, capsys):
 
 @pytest.fixture
 def slow_flags(make_flags: Callable) -> dict[str, object]:
-    """Of a run that is easily caught in the middle."""
+    """The flags of a run that is long enough to be interrupted."""
     return make_flags(600, words=40, dim=256, n_layers=8)
 
 
 @pytest.mark.slow
 def test_kill_9_twenty_times(start_job, evaluate, slow_flags, computed, tmp_path):
-    """Of the whole job, of one rank, of torchrun alone, at random moments, with as many replicas as it comes."""
+    """Of the whole job, of one rank, or of torchrun alone, at random moments, with a random number of replicas."""
     output, expected = slow_flags["output_path"], tmp_path / "expected.json"
     evaluate("direct", expected, **slow_flags | {"output_path": expected})
     total = len(computed)
@@ -472,7 +472,7 @@ def test_kill_9_twenty_times(start_job, evaluate, slow_flags, computed, tmp_path
 @pytest.mark.slow
 @pytest.mark.parametrize("rank", [0, 1])
 def test_torchrun_killed_while_a_worker_lives_on(start_job, evaluate, slow_flags, tmp_path, rank):
-    """As long as rank 0 does, the next job waits, and is refused; rank 1 alone is in nobody's way."""
+    """While rank 0 lives, the next job waits and is then refused; rank 1 alone is no obstacle."""
     output, expected = slow_flags["output_path"], tmp_path / "expected.json"
     evaluate("direct", expected, **slow_flags | {"output_path": expected})
     first = start_job(*arguments(slow_flags), processes=2)
@@ -502,7 +502,7 @@ def test_torchrun_killed_while_a_worker_lives_on(start_job, evaluate, slow_flags
 
 @pytest.mark.slow
 def test_the_next_job_waits_for_the_workers_of_a_killed_torchrun(start_job, evaluate, slow_flags, tmp_path):
-    """They end by themselves, and it goes on from there."""
+    """They end by themselves, and the job resumes."""
     output, expected = slow_flags["output_path"], tmp_path / "expected.json"
     evaluate("direct", expected, **slow_flags | {"output_path": expected})
     first = start_job(*arguments(slow_flags), processes=2)
@@ -516,7 +516,7 @@ def test_the_next_job_waits_for_the_workers_of_a_killed_torchrun(start_job, eval
 
 @pytest.mark.slow
 def test_torchrun_killed_while_its_workers_start(start_job, make_flags):
-    """They end within a minute, and so let go of the output."""
+    """They end within a minute, and so release the output."""
     job = start_job(*arguments(make_flags(4, words=20)), processes=2)
     job.wait_for(lambda: len(job.workers()) == 2)
     job.kill("torchrun")

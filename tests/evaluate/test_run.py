@@ -1,4 +1,4 @@
-"""What the four methods share: batches change nothing, finished work is not repeated, what is wrong is found early."""
+"""Shared by the four methods: batches do not change results, finished work is not repeated, errors are found early."""
 
 import hashlib
 import importlib.metadata
@@ -22,7 +22,7 @@ METHODS = ("direct", "direct_calibrate", "channel", "generate")
 
 @pytest.mark.parametrize("method", METHODS)
 def test_batch_size_changes_nothing(run, method):
-    """Within 1e-5 nats a token; the same predictions and, greedy, the same text."""
+    """Within 1e-5 nats per token; the same predictions and, with greedy decoding, the same text."""
     alone, _ = run(method, "1.json", max_batch_size=1)
     for size in (3, 16):
         rows, _ = run(method, f"{size}.json", max_batch_size=size)
@@ -37,7 +37,7 @@ def test_batch_size_changes_nothing(run, method):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_meta_file(run, checkpoint, root, tmp_path, method):
-    """Everything that the table needs, and what one needs to know to get the same numbers again."""
+    """All entries for the table, and all information that is needed to reproduce the numbers."""
     _, meta = run(method, "new/folder/outputs.json")
     inputs = tmp_path / f"inputs_{'channel' if method == 'channel' else 'direct'}_news.json"
     output = tmp_path / "new/folder/outputs.json"
@@ -77,7 +77,7 @@ def test_meta_file(run, checkpoint, root, tmp_path, method):
 def test_checkpoints_of_one_name_have_folders_of_their_own(
     evaluate, write_prompts, make_checkpoint, tmp_path, monkeypatch
 ):
-    """Each finds its own again, the calibration too; the table tells them apart."""
+    """Each run, and each calibration, finds its own folder; the table distinguishes them."""
     monkeypatch.chdir(tmp_path)
     inputs = write_prompts("direct")
     folders = [
@@ -99,7 +99,7 @@ def test_checkpoints_of_one_name_have_folders_of_their_own(
 
 
 def test_checkpoints_of_the_hub_have_folders_of_their_own(tmp_path, monkeypatch):
-    """Whatever their revision. One that was never fetched can have left no results."""
+    """For any revision. A checkpoint that was never downloaded cannot have results."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
     for name in ("Tiny", "Tiny-2"):
@@ -117,7 +117,7 @@ def test_checkpoints_of_the_hub_have_folders_of_their_own(tmp_path, monkeypatch)
 
 
 def test_meta_file_states_the_scaling_of_rotary_frequencies(evaluate, write_prompts, make_checkpoint, tmp_path):
-    """Meta's files of Llama 3.1 and later leave the factor to the reader."""
+    """Meta's files of Llama 3.1 and later do not contain the factor."""
     folder = make_checkpoint(tmp_path / "scaled", use_scaled_rope=True, max_seq_len=160)
     _, meta = evaluate("direct", tmp_path / "outputs.json", data_path=write_prompts("direct"), ckpt_dir=folder)
     assert meta["rope_scaling"]["kind"] == "llama3"
@@ -125,7 +125,7 @@ def test_meta_file_states_the_scaling_of_rotary_frequencies(evaluate, write_prom
 
 
 def test_outputs_go_to_a_folder_of_the_checkpoint(evaluate, write_prompts, tmp_path, monkeypatch):
-    """Where no --output_path is given; the calibration finds the direct output there."""
+    """Without --output_path; the calibration finds the direct output there."""
     monkeypatch.chdir(tmp_path)
     inputs = write_prompts("direct")
     folder = Path("results/random")
@@ -147,7 +147,7 @@ def test_outputs_go_to_a_folder_of_the_checkpoint(evaluate, write_prompts, tmp_p
     ],
 )
 def test_default_output(inputs, outputs):
-    """Named for the data set; a file of another name keeps all of it."""
+    """It is named after the data set; a file with another name keeps its whole name."""
     assert default_output("generate", Path(inputs), "7B") == outputs
 
 
@@ -172,7 +172,7 @@ def test_summary_on_stdout_and_bar_on_stderr(run, tmp_path, capsys):
 
 
 def test_bar_ends_its_line_when_interrupted(capsys):
-    """What is said next stands on a line of its own."""
+    """The next message is on its own line."""
     with pytest.raises(KeyboardInterrupt), Bar(start(), 2, "direct"):
         raise KeyboardInterrupt
     assert capsys.readouterr().err.endswith("\n")
@@ -190,7 +190,7 @@ def test_bar_ends_its_line_when_interrupted(capsys):
             "--model_parallel_size 2: expected a divisor of the number of processes, 1",
         ),
         ("direct", {"model_parallel_size": 3}, "--model_parallel_size 3 does not divide n_heads, 4"),
-        ("direct", {"dtype": "float8"}, "--dtype float8: expected auto, float32, bfloat16, float16"),
+        ("direct", {"dtype": "float8"}, "--dtype float8: expected auto, float32, bfloat16, float16, int8"),
         ("direct", {"max_seq_len": 30}, "inputs.json: id 'plain' needs 45 tokens even without its text, --max_seq_len"),
         ("direct", {"data_path": "absent.json"}, "absent.json: no such file (--data_path)"),
         ("direct", {"ckpt_dir": "absent"}, "--ckpt_dir absent: no such folder; looked at absent, checkpoints/absent,"),
@@ -212,10 +212,10 @@ def test_bar_ends_its_line_when_interrupted(capsys):
         ),
     ],
 )
-def test_what_is_wrong_is_found_before_the_model_loads(
+def test_errors_are_found_before_the_model_loads(
     evaluate, write_prompts, without_model, tmp_path, monkeypatch, method, flags, message
 ):
-    """In one line that begins with what to mend; nothing is written."""
+    """In one line that starts with the file or flag to correct; nothing is written."""
     monkeypatch.chdir(tmp_path)
     write_prompts("direct").rename("inputs.json")
     with without_model(), pytest.raises(ValueError) as error:
@@ -229,7 +229,7 @@ def test_what_is_wrong_is_found_before_the_model_loads(
 def test_meta_file_of_the_prompts_that_cannot_be_read(
     evaluate, write_prompts, without_model, tmp_path, content, reason
 ):
-    """It is copied into our own after the work, and read before it."""
+    """It is copied into our meta file after scoring, but read before."""
     inputs = write_prompts("direct")
     inputs.with_suffix(".meta.json").write_text(content)
     with without_model(), pytest.raises(InputError, match=rf"inputs_direct_news.meta.json: {reason}"):

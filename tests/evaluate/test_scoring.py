@@ -1,4 +1,4 @@
-"""Direct and channel, held against the definition computed one sequence at a time."""
+"""Direct and channel, compared with the definition computed one sequence at a time."""
 
 import json
 from collections.abc import Callable
@@ -18,7 +18,7 @@ FIELDS = ["id", "label_words", "ground_truth", "prediction", "correct", "log_pro
 @pytest.mark.parametrize("score_eos", [True, False])
 @pytest.mark.parametrize("method", ["direct", "channel"])
 def test_scores_are_the_definition(evaluate, write_prompts, definition, tmp_path, method, score_eos):
-    """Every number and every prediction of a file of unusual texts, within 1e-5 nats a token."""
+    """All numbers and predictions of a file of unusual texts, within 1e-5 nats per token."""
     path = write_prompts(method)
     rows, meta = evaluate(method, tmp_path / "outputs.json", data_path=path, score_eos=score_eos)
     examples = json.loads(path.read_text())
@@ -37,7 +37,7 @@ def test_scores_are_the_definition(evaluate, write_prompts, definition, tmp_path
 
 
 @pytest.mark.parametrize("method", ["direct", "channel"])
-def test_rows_are_in_order_and_hold_these_fields(evaluate, write_prompts, tmp_path, method):
+def test_rows_are_in_order_and_have_these_fields(evaluate, write_prompts, tmp_path, method):
     path = write_prompts(method)
     rows, _ = evaluate(method, tmp_path / "outputs.json", data_path=path)
     for example, row in zip(json.loads(path.read_text()), rows, strict=True):
@@ -54,7 +54,7 @@ def test_rows_are_in_order_and_hold_these_fields(evaluate, write_prompts, tmp_pa
 @pytest.mark.parametrize("separator", ["", "\n", ": "])
 @pytest.mark.parametrize("method", ["direct", "channel"])
 def test_the_separator_is_that_of_the_row(evaluate, write_prompts, make_rows, definition, tmp_path, method, separator):
-    """For both methods, and for calibration, whose prompts without content have it as well."""
+    """For both methods, and for calibration, whose content-free prompts have it too."""
     plain = make_rows(method, {"a": "rain stopped play", "b": "the market"})
     rows = [row | {"separator": separator} for row in plain]
     scored, _ = evaluate(method, tmp_path / "outputs.json", data_path=write_prompts(method, rows))
@@ -78,8 +78,8 @@ def test_the_separator_is_that_of_the_row(evaluate, write_prompts, make_rows, de
         assert [row["id"] for row in calibrated] == ["a", "b"]
 
 
-def test_ties_are_said_on_the_screen(evaluate, write_prompts, make_rows, make_checkpoint, tmp_path, capsys):
-    """Without an output matrix all tokens are as probable, and so are the words of one token: the first is taken."""
+def test_ties_are_reported(evaluate, write_prompts, make_rows, make_checkpoint, tmp_path, capsys):
+    """With a zero output matrix, all tokens are equally probable, and words of one token tie: the first is chosen."""
     folder = make_checkpoint(tmp_path / "even")
     weights = torch.load(folder / "consolidated.00.pth")
     weights["output.weight"].zero_()
@@ -95,7 +95,7 @@ def test_ties_are_said_on_the_screen(evaluate, write_prompts, make_rows, make_ch
 
 
 def test_a_tokenizer_of_other_weights(evaluate, write_prompts, make_rows, root, tmp_path, capsys):
-    """One of the same size, its pieces in another order: the weights call everything improbable."""
+    """A tokenizer of the same size with its tokens in another order, so that all texts are improbable."""
     tiny = root / "checkpoints/tiny"
     model = ModelProto.FromString((tiny / "tokenizer.model").read_bytes())
     pieces = [piece for piece in model.pieces if piece.type == 1]
@@ -111,7 +111,7 @@ def test_a_tokenizer_of_other_weights(evaluate, write_prompts, make_rows, root, 
 
 
 def test_sums_are_taken_in_float64():
-    """A long text's sum is beyond what float32 adds up exactly."""
+    """The sum over a long text is beyond the precision of float32."""
     small, large = torch.tensor([-(2.0**24), -1.0, -1.0, -0.5]), torch.tensor([-3.0, -0.25])
     scores = [sum_log_probs(log_probs) for log_probs in (small, large)]
     details = label_scores(scores, score_eos=True)
@@ -134,7 +134,7 @@ def indifferent(make_checkpoint: Callable[..., Path], tmp_path: Path) -> Path:
 
 
 def test_ties_go_to_the_first_label_word_and_are_counted(evaluate, write_prompts, make_rows, indifferent, tmp_path):
-    """Words of one token tie, in whichever order they stand; longer words lose; the calibrated scores tie all."""
+    """Words of one token tie in any order; longer words lose; all calibrated scores tie."""
     words = [["of", "market", "today"], ["today", "of", "market"], ["Science and technology", "market"]]
     rows = [make_rows("direct", {str(n): "rain"}, label_words)[0] for n, label_words in enumerate(words)]
     path = write_prompts("direct", rows)
@@ -148,7 +148,7 @@ def test_ties_go_to_the_first_label_word_and_are_counted(evaluate, write_prompts
 
 
 def test_prompt_files_of_the_original_form(evaluate, write_prompts, make_rows, tmp_path):
-    """They have no ids: the row number is the id, and the numbers are those of the same rows with ids."""
+    """They have no ids, so the row number is the id; the scores are those of the same rows with ids."""
     rows = make_rows("direct")[:4]
     expected, _ = evaluate("direct", tmp_path / "with.json", data_path=write_prompts("direct", rows))
     bare = [{key: value for key, value in row.items() if key != "id"} for row in rows]
@@ -157,8 +157,8 @@ def test_prompt_files_of_the_original_form(evaluate, write_prompts, make_rows, t
 
 
 @pytest.mark.parametrize("method", ["direct", "channel"])
-def test_log_probabilities_that_are_no_numbers_are_an_error(evaluate, write_prompts, indifferent, tmp_path, method):
-    """A model that overflows has no prediction; nothing is written that looks like one."""
+def test_nan_log_probabilities_are_an_error(evaluate, write_prompts, indifferent, tmp_path, method):
+    """A model that overflows gives no prediction, and no output is written."""
     weights = torch.load(indifferent / "consolidated.00.pth", weights_only=True)
     weights["norm.weight"].fill_(float("inf"))
     torch.save(weights, indifferent / "consolidated.00.pth")

@@ -1,4 +1,4 @@
-"""McNemar's test against scipy, the comparison against its parts, Holm's correction by hand."""
+"""McNemar's test against scipy, the comparison against its components, Holm's correction by hand."""
 
 import time
 
@@ -22,7 +22,7 @@ def test_mcnemar_by_hand():
     assert mcnemar(1, 4) == pytest.approx(0.375)
 
 
-def test_mcnemar_of_very_many_takes_no_time():
+def test_mcnemar_of_very_many_is_fast():
     began = time.perf_counter()
     assert 0 < mcnemar(60_300, 59_700) < 0.1
     assert time.perf_counter() - began < 0.1
@@ -50,7 +50,7 @@ def test_paired_interval_by_hand():
     assert paired_interval(0, 0, 10)[0] < 0 < paired_interval(0, 0, 10)[1]
 
 
-def test_a_system_beside_itself():
+def test_a_system_compared_with_itself():
     right = np.array([[True, False, True]])
     same = compare(right, right, grouped(None, 3))
     assert (same.difference, same.p) == (0, 1)
@@ -81,7 +81,7 @@ def test_too_few_pages_say_so():
 
 
 def test_draws_are_paired():
-    """Where both methods do better and worse on the same draws, the difference is known better than either of them."""
+    """If both methods do better or worse on the same draws, the difference is more certain than either accuracy."""
     random = np.random.default_rng(1)
     easy = random.random((8, 1)) * 0.4 + 0.5
     first, second = random.random((8, 300)) < easy, random.random((8, 300)) < easy - 0.1
@@ -96,7 +96,7 @@ def test_draws_are_paired():
 
 
 def test_holm_by_hand():
-    """Of four: .01 x 4, .02 x 3, then .03 x 2 = .06, .04 x 1 not below that."""
+    """Four p-values: .01 x 4, .02 x 3, .03 x 2 = .06, and .04 x 1, which is raised to .06."""
     assert holm([0.03, 0.01, 0.04, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
     assert holm([0.9, 0.8]) == [1.0, 1.0]
     assert holm([]) == []

@@ -1,4 +1,4 @@
-"""A sweep is the single commands for each draw, and one table of them."""
+"""A sweep equals the single commands for each draw, with one table."""
 
 import csv
 import io
@@ -51,7 +51,7 @@ def test_table_of_all_methods(run_sweep, tmp_path):
         paths = [tmp_path / f"sweep/outputs_{row['method']}_ag_news_k{row['k']}_seed{seed}.json" for seed in seeds]
         shares = [Result(read_checked(path)).accuracy for path in paths]
         assert float(row["accuracy"]) == pytest.approx(statistics.mean(shares), rel=1e-5)
-        assert float(row["worst"]) == pytest.approx(min(shares), rel=1e-5)
+        assert float(row["worst draw"]) == pytest.approx(min(shares), rel=1e-5)
         spread = f"{statistics.stdev(shares):.6g}" if len(seeds) > 1 else "-"
         assert row["accuracy sd"] == spread
     assert not list((tmp_path / "sweep").glob("*_k0_seed2*"))  # nothing to draw: scored once
@@ -61,7 +61,7 @@ def test_table_of_all_methods(run_sweep, tmp_path):
     assert seeds == {1, 2}
 
 
-def test_a_draw_is_what_the_single_commands_make(run_sweep, tmp_path):
+def test_a_draw_equals_the_single_commands(run_sweep, tmp_path):
     run_sweep(methods="direct", seed="7")
     ag_news.preprocess(PromptOptions(str(tmp_path / "inputs.json"), seed=7, examples=ExampleOptions(limit=6)), "direct")
     assert (tmp_path / "sweep/inputs_direct_ag_news_k1_seed7.json").read_bytes() == (
@@ -95,14 +95,14 @@ def test_one_model_for_all_draws(run_sweep, monkeypatch):
 
 
 def test_calibrated_needs_direct(run_sweep, tmp_path):
-    """It is computed, and the table shows what was asked for."""
+    """Direct is computed, and the table shows the requested methods."""
     (row,) = run_sweep(methods="calibrated", seed="1")
     assert (row["method"], row["accuracy sd"]) == ("calibrated", "-")
     assert (tmp_path / "sweep/outputs_direct_ag_news_k1_seed1.json").exists()
 
 
 def test_orders_of_one_draw(run_sweep, tmp_path):
-    """Other orders of the same demonstrations, each another one; of the first seed alone, and not for k = 0."""
+    """Distinct orders of the same demonstrations, only for the first seed, and not for k = 0."""
     rows = run_sweep(methods="direct", k="0,1", orders=3)
     assert [(row["k"], row["draws"], row["orders"]) for row in rows] == [("0", "1", "-"), ("1", "2", "4")]
     paths = [tmp_path / f"sweep/inputs_direct_ag_news_k1_seed1{end}.meta.json" for end in ("", "_order1", "_order3")]
@@ -122,7 +122,7 @@ def test_a_data_set_of_a_yaml_file(run_sweep, root):
 
 
 def test_examples_and_labels_as_in_preprocessing(run_sweep, tmp_path, root):
-    """The order of the examples, a file whose classes count from 0, and how blocks are read."""
+    """The order of the examples, a file with classes from 0, and the reading of blocks."""
     (tmp_path / "set").mkdir()
     for split in ("train", "test"):
         rows = "".join(f"{place % 3 + 1},{split} text {place}\n" for place in range(9))
@@ -168,7 +168,7 @@ def test_flags_that_are_wrong(flags, message):
 
 
 def test_under_torchrun_with_two_processes(run_script, tmp_path):
-    """The same files as one process makes."""
+    """The same files as with one process."""
     flags = ["--limit=6", "--seed=1,2"]
     one = run_script("run_sweep.py", *flags, f"--output_dir={tmp_path / 'one'}")
     two = run_script("run_sweep.py", *flags, f"--output_dir={tmp_path / 'two'}", processes=2)

@@ -1,4 +1,4 @@
-"""The results table: what it says is computed from the files, and files that do not belong together are refused."""
+"""The results table: all values are computed from the files, and files that do not belong together are refused."""
 
 import csv
 import io
@@ -57,7 +57,7 @@ def table(capsys):
 
 
 def test_columns_are_computed_from_the_file(write_outputs, table):
-    """Against scikit-learn, for several files of random answers: no number comes from anywhere else."""
+    """Against scikit-learn, for several files of random answers."""
     for seed, count in enumerate((1, 5, 20, 300)):
         path = write_outputs("outputs_direct_news.json", seed, count, seconds=3600 * seed + 59.5, prompt={"k": seed})
         rows = json.loads(path.read_text())
@@ -84,7 +84,7 @@ def test_columns_are_computed_from_the_file(write_outputs, table):
 
 
 def test_all_columns_are_those_of_the_result(outputs, table):
-    """Every column says what the metric of its name says; all of them are known for an evaluation."""
+    """Every column has the value of the metric of its name; all are known for an evaluation."""
     (row,) = table(outputs, columns="all")
     result = Result(read_checked(outputs))
     confusion = result.confusion
@@ -92,7 +92,7 @@ def test_all_columns_are_those_of_the_result(outputs, table):
     expected = {
         "accuracy": metrics.accuracy(confusion),
         "accuracy low": metrics.wilson_interval(int(result.correct.sum()), 15)[0],
-        "worst": result.accuracy,
+        "worst draw": result.accuracy,
         "macro-F1": metrics.macro_f1(confusion),
         "macro-F1 low": low,
         "macro-F1 high": high,
@@ -110,14 +110,23 @@ def test_all_columns_are_those_of_the_result(outputs, table):
     assert {name for name, cell in row.items() if cell == "-"} == unknown  # the prompts of the test have no seed
 
 
-def test_scores_that_are_no_probabilities(write_outputs, table):
-    """generate compares no scores: its confidence is not known."""
+def test_methods_without_probabilities(write_outputs, table):
+    """generate has no scores, so its confidence is unknown."""
     (row,) = table(write_outputs("o.json", method="generate"), columns="mcc,ece,brier,nll")
     assert (row["ECE"], row["Brier"], row["NLL"]) == ("-", "-", "-")
     assert row["MCC"] != "-"
 
 
-def test_columns_that_are_chosen(write_outputs, table):
+def test_dtypes_that_differ_have_a_column(write_outputs, table):
+    """Systems without a dtype do not count."""
+    paths = [write_outputs("a.json", dtype="int8", settings={"dtype": "int8"}), write_outputs("b.json", method="tfidf")]
+    assert "dtype" not in table(*paths, columns="")[0]
+    paths.append(write_outputs("c.json", dtype="bfloat16", settings={"dtype": "bfloat16"}))
+    assert {row["dtype"] for row in table(*paths, columns="")} == {"int8", "-", "bfloat16"}
+    assert list(table(*paths, columns="")[0]).index("dtype") == 3
+
+
+def test_chosen_columns(write_outputs, table):
     (row,) = table(write_outputs("o.json"), columns="accuracy, method,accuracy")
     assert list(row) == ["accuracy", "accuracy sd", "method"]
     with pytest.raises(InputError, match=r"--columns 'f1': expected a comma-separated list of dataset, .*, or all"):
@@ -125,7 +134,7 @@ def test_columns_that_are_chosen(write_outputs, table):
 
 
 def test_rows_are_sorted(write_outputs, table, tmp_path):
-    """By data set, checkpoint, k, and the methods in their order; however they were named."""
+    """By data set, checkpoint, k and method, regardless of file names."""
     expected = [
         (dataset, checkpoint, str(k), shown)
         for dataset in ("ag_news", "doclaynet")
@@ -143,7 +152,7 @@ def test_rows_are_sorted(write_outputs, table, tmp_path):
     assert [(row["dataset"], row["checkpoint"], row["k"], row["method"]) for row in rows] == expected
 
 
-def test_file_without_meta_shows_what_is_not_known(write_outputs, table):
+def test_file_without_meta_shows_unknown_values(write_outputs, table):
     path = write_outputs("outputs.json")
     path.with_suffix(".meta.json").unlink()
     (row,) = table(path)
@@ -152,7 +161,7 @@ def test_file_without_meta_shows_what_is_not_known(write_outputs, table):
 
 
 def test_rows_of_the_original_form(tmp_path, table):
-    """Without ground truths there is no macro-F1; accuracy is what the file says."""
+    """Without ground truths there is no macro-F1; accuracy is that of the file."""
     path = tmp_path / "outputs.json"
     path.write_text(json.dumps([{"prediction": "World", "correct": True}, {"prediction": None, "correct": False}]))
     (row,) = table(path)
@@ -161,7 +170,7 @@ def test_rows_of_the_original_form(tmp_path, table):
 
 @pytest.mark.parametrize("name", ["outputs_channel_news.json", "outputs_channel_calibrate_batch_news.json"])
 def test_rows_without_label_words_are_read_by_the_prompt_file(name, tmp_path, table, capsys):
-    """Earlier files, and those of other programs: with scores, without ids and ground truths."""
+    """Files of earlier versions and other programs, with scores but without ids and ground truths."""
     words = ["World", "Sports"]
     prompt = {"prompt": "", "completion": "", "text": "", "label_words": words}
     prompts = [prompt | {"id": f"test-{n}", "ground_truth": words[n % 2], "group": f"p{n}"} for n in range(4)]
@@ -189,7 +198,7 @@ def test_rows_without_label_words_are_read_by_the_prompt_file(name, tmp_path, ta
 
 
 def test_folders_and_files_together(write_outputs, table, tmp_path):
-    """A folder is searched at any depth for outputs_*.json and nothing else; a file named twice is one row."""
+    """A folder is searched at any depth, only for outputs_*.json; a file named twice is one row."""
     inside = write_outputs("results/7B/outputs_direct_news.json", checkpoint="7B")
     alone = write_outputs("mine.json", checkpoint="mine")
     write_outputs("results/other.json", checkpoint="not found")
@@ -207,7 +216,7 @@ def printed(capsys, *paths, **options):
 
 
 def test_markdown(write_outputs, capsys, tmp_path):
-    """Columns in their order, aligned as plain text, a bar within a cell escaped; what is the same in all rows is told
+    """Columns in order, aligned as plain text, with escaped bars; values that are equal in all rows are printed
     once."""
     write_outputs("outputs_a.json", 1, checkpoint="a|b")
     write_outputs("outputs_b.json", 1, checkpoint="a long name of a checkpoint")
@@ -224,7 +233,7 @@ def test_markdown(write_outputs, capsys, tmp_path):
 
 
 def test_draws_of_demonstrations(write_outputs, table, tmp_path, capsys):
-    """Results that differ in the seed alone are one row; other methods, k or settings are others."""
+    """Results that differ only in the seed are one row; other methods, k or settings are other rows."""
     found = []
     for seed in (1, 2, 10):
         found.append(write_outputs(f"outputs_{seed}.json", seed, prompt={"dataset": "news", "k": 1, "seed": seed}))
@@ -238,7 +247,8 @@ def test_draws_of_demonstrations(write_outputs, table, tmp_path, capsys):
     shares = [Result(read_checked(path)).accuracy for path in found]
     assert float(rows[0]["accuracy"]) == pytest.approx(statistics.mean(shares), rel=1e-4)
     assert float(rows[0]["accuracy sd"]) == pytest.approx(statistics.stdev(shares), rel=1e-4)
-    assert (float(rows[0]["worst"]), float(rows[0]["best"])) == pytest.approx((min(shares), max(shares)), rel=1e-4)
+    extremes = (float(rows[0]["worst draw"]), float(rows[0]["best draw"]))
+    assert extremes == pytest.approx((min(shares), max(shares)), rel=1e-4)
     assert float(rows[0]["accuracy low"]) < min(shares) < max(shares) < float(rows[0]["accuracy high"])
     lines, notes = printed(capsys, tmp_path)
     assert f"{statistics.mean(shares):.4f} ± {statistics.stdev(shares):.4f}" in lines[2]
@@ -252,7 +262,7 @@ def test_draws_of_demonstrations(write_outputs, table, tmp_path, capsys):
 
 
 def rows_of_one_truth(path):
-    """The same ground truths in each file, so that all are of the same examples."""
+    """The same ground truths in each file, so that all have the same examples."""
 
     def change(rows):
         for number, row in enumerate(rows):
@@ -261,24 +271,6 @@ def rows_of_one_truth(path):
 
     rewrite(path, change)
     return path
-
-
-def test_best_is_bold_and_what_is_like_it_is_marked(tmp_path, capsys):
-    """Nine of ten, eight of ten (like it), three of ten (not), of 100 examples."""
-    for name, every in (("direct", 10), ("channel", 8), ("generate", 2)):
-        rows = [{"id": str(n), "ground_truth": "a", "prediction": "b" if n % every == 0 else "a"} for n in range(100)]
-        rows = [row | {"correct": row["prediction"] == "a"} for row in rows]
-        meta = {"method": name, "num_examples": 100, "prompt": {"dataset": "news", "k": 0}}
-        write_predictions(tmp_path / f"outputs_{name}.json", rows, meta)
-    lines, notes = printed(capsys, tmp_path)
-    cells = {line.split("|")[1].strip(): line.split("|")[2].strip() for line in lines[2:]}
-    assert cells == {"direct": "**0.9000**", "channel": "0.8700 †", "generate": "0.5000"}
-    assert "†: not significantly different from the best (p ≥ .05, Holm-adjusted)." in notes
-    latex = TableConfig((str(tmp_path),), "latex")
-    print_table(latex)
-    said = capsys.readouterr().out
-    assert r"direct & \textbf{0.9000} & " in said
-    assert r"channel & 0.8700$^\dagger$ & " in said
 
 
 def test_three_pages_have_no_interval(tmp_path, table, capsys):
@@ -339,7 +331,7 @@ def test_latex_is_escaped(write_outputs, capsys):
 
 @pytest.fixture
 def compile_latex(tmp_path):
-    """A function that compiles what was printed within the smallest document; what LaTeX says of it."""
+    """A function that compiles a printed table in a minimal document and returns LaTeX's log."""
     if shutil.which("pdflatex") is None:
         pytest.skip("needs pdflatex (Debian: texlive-latex-recommended)")
 
@@ -359,7 +351,7 @@ def compile_latex(tmp_path):
 
 
 def test_latex_compiles_and_fits_the_page(outputs, write_outputs, capsys, compile_latex):
-    """With the defaults and with all columns, of long and hard names; as it is where it fits, else scaled."""
+    """With the defaults and with all columns, with long and difficult names; unscaled if it fits, else scaled."""
     hard = write_outputs(
         "o.json", checkpoint=r"a_b & 5 % $x$ #1 {y} \z ~ ^ <>|\" ± −", prompt={"dataset": "n" * 30, "k": 4}
     )
@@ -371,7 +363,7 @@ def test_latex_compiles_and_fits_the_page(outputs, write_outputs, capsys, compil
 
 
 def test_latex_of_the_samples_is_not_scaled(capsys, root, compile_latex):
-    """What a paper prints fits as it is."""
+    """A table for a paper fits without scaling."""
     print_table(TableConfig((str(root / "samples"),), "latex"))
     said = capsys.readouterr().out
     assert "resizebox" not in said
@@ -390,7 +382,7 @@ def test_clock(seconds, shown):
     assert clock(seconds) == shown
 
 
-def test_paths_that_hold_no_predictions(tmp_path, write_outputs):
+def test_paths_without_predictions(tmp_path, write_outputs):
     (tmp_path / "empty").mkdir()
     write_outputs("empty/other.json")
     with pytest.raises(InputError, match=r"empty: contains no outputs_\*.json"):
@@ -403,14 +395,14 @@ def test_paths_that_hold_no_predictions(tmp_path, write_outputs):
 
 @pytest.fixture
 def outputs(evaluate, write_prompts, tmp_path):
-    """A predictions file with its input and meta file, as an evaluation leaves them."""
+    """A predictions file with its input and meta file, written by an evaluation."""
     path = tmp_path / "outputs_direct_news.json"
     evaluate("direct", path, data_path=write_prompts("direct", meta={"dataset": "news", "k": 1}))
     return path
 
 
 def test_outputs_of_an_evaluation_belong_together(outputs, table, tmp_path):
-    """With the input at hand, and without it: the table needs output and meta file alone."""
+    """With and without the input: the table needs only output and meta file."""
     with_input = table(outputs)
     assert (with_input[0]["dataset"], with_input[0]["k"], with_input[0]["checkpoint"]) == ("news", "1", "random")
     (tmp_path / "inputs_direct_news.json").unlink()
@@ -418,7 +410,7 @@ def test_outputs_of_an_evaluation_belong_together(outputs, table, tmp_path):
 
 
 def rewrite(path, change):
-    """Change the rows and write them with a meta file that fits the new bytes, as another program may."""
+    """Change the rows, and write them with a meta file that matches the new bytes, as another program may."""
     rows, meta = json.loads(path.read_text()), json.loads(path.with_suffix(".meta.json").read_text())
     change(rows)
     write_predictions(path, rows, meta | {"num_examples": len(rows)})
@@ -445,7 +437,7 @@ def test_rows_that_do_not_belong_to_their_input(outputs, change, message):
 
 
 def test_files_that_were_changed_afterwards(outputs, tmp_path):
-    """An edited output, a meta file of another count, a changed input: each says which file and why."""
+    """An edited output, a meta file with another count, a changed input: each error names the file and the reason."""
     inputs, meta = tmp_path / "inputs_direct_news.json", outputs.with_suffix(".meta.json")
     before = inputs.read_text(), outputs.read_text(), meta.read_text()
     inputs.write_text(before[0].replace("stopped", "began"))

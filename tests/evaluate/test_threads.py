@@ -1,4 +1,4 @@
-"""The number of threads: by what is free at the start, unless the user says it."""
+"""The number of threads: the number of CPUs that are free at the start, unless the user sets it."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from evaluate import threads
 
 @pytest.fixture
 def machine(monkeypatch, tmp_path):
-    """(CPUs, of which so many are busy, quota) -> a machine in that state; threads that are set are noted."""
+    """(CPUs, number of busy ones, quota) -> a machine in that state; the number of threads that is set is recorded."""
     chosen: list[int] = []
 
     def build(cpus: int, busy: int, quota: str = "max 100000") -> list[int]:
@@ -61,14 +61,14 @@ def test_as_many_threads_as_cpus_are_free(machine, monkeypatch, cpus, busy, quot
     assert chosen == [expected]
 
 
-def test_the_line_says_why(machine):
+def test_the_line_gives_the_reason(machine):
     machine(8, 3)
     assert threads.set_threads(None) == "threads: 5, since 3 of 8 CPUs are busy; --threads overrides it"
     machine(8, 0)
     assert threads.set_threads(None) is None
 
 
-def test_the_user_overrules(machine, monkeypatch):
+def test_the_user_overrides(machine, monkeypatch):
     chosen = machine(8, 7)
     assert threads.set_threads(6) is None
     assert chosen == [6]

@@ -1,4 +1,4 @@
-"""What the tests of finetune/ share: runs on generated pages."""
+"""Shared by the tests of finetune/: runs on generated pages."""
 
 from collections.abc import Callable
 from pathlib import Path

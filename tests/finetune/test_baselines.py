@@ -1,4 +1,4 @@
-"""What is reached without reading, and by words alone."""
+"""Baselines: the majority class, and words alone."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def test_majority_is_the_first_among_equals():
     assert majority(blocks(("a", "Title"), ("b", "Table")), 1, LABEL_WORDS) == ["Table"]
 
 
-def test_words_tell():
+def test_words_predict_classes():
     test = blocks(("table 7 :", "Caption"), ("a note", "Footnote"), ("note note", "Footnote"), (":", "Caption"))
     scores = np.array(tfidf(TRAIN, test, LABEL_WORDS))
     assert [LABEL_WORDS[place] for place in scores.argmax(-1)] == ["Caption", "Footnote", "Footnote", "Caption"]
@@ -33,7 +33,7 @@ def test_words_tell():
 
 
 def test_classes_that_training_lacks_have_a_probability():
-    """As if each class had been seen once more: 1 of 20 + 11."""
+    """As if each class had occurred once more: 1 of 20 + 11."""
     test = blocks(("table", "Formula"))
     (scores,) = tfidf(TRAIN, test, LABEL_WORDS)
     absent = [

@@ -20,7 +20,7 @@ def block(number: int, label: int, words: int) -> Block:
 
 @pytest.fixture
 def labelled():
-    """Blocks, and predictions of which some are right and some are none."""
+    """Blocks, and predictions: some correct, some unanswered."""
     generator = np.random.default_rng(0)
     labels = generator.choice(5, size=200, p=[0.6, 0.2, 0.1, 0.07, 0.03])
     said = np.where(generator.random(200) < 0.7, labels, generator.integers(7, size=200))
@@ -29,7 +29,7 @@ def labelled():
     return blocks, predictions
 
 
-def test_scores_are_log_softmax_at_the_place_that_is_read():
+def test_scores_are_log_softmax_at_the_classified_position():
     logits = np.random.default_rng(1).normal(size=(2, 4, 11)).astype(np.float32)
     chunks = [Chunk([1, 2, 3], [(1, 0), (2, 3)]), Chunk([1, 2, 3, 4], [(3, 1)])]
     scores = block_scores(logits, chunks, 4)
@@ -56,7 +56,7 @@ def test_blocks(labelled):
 
 
 def test_words_are_counted_once_each(labelled):
-    """The original's figures, of words; its own counted those in two chunks twice."""
+    """The original's metrics over words, which counted words in two chunks twice."""
     blocks, predictions = labelled
     counts = [len(block.text.split()) for block in blocks]
     truths = [block.label_word for block, count in zip(blocks, counts, strict=True) for _ in range(count)]
@@ -68,7 +68,7 @@ def test_words_are_counted_once_each(labelled):
 
 
 def test_accuracy_is_not_macro_f1_where_classes_are_uneven():
-    """Micro averages made the original's four figures one."""
+    """Micro averages made the original's four metrics equal."""
     blocks = [block(n, 9 if n < 90 else 10, 1) for n in range(100)]
     found = all_metrics([LABEL_WORDS[9]] * 100, blocks, LABEL_WORDS)
     assert (found["accuracy"], found["unanswered"]) == (0.9, 0)
@@ -90,14 +90,14 @@ def tagged(pages: list[str]) -> list[Block]:
 
 
 def test_entities_by_hand():
-    """Strict: an entity needs its B; its words and its type must be right; none goes on over the end of a page."""
+    """Strict: an entity needs its B tag; its words and its type must be correct; it ends with the page."""
     assert is_iob(IOB)
     assert not is_iob(LABEL_WORDS)
     assert not is_iob(("InvNum", "Autre"))
     truth = tagged(["bh ih o ba ia ba", "ia ba o"])
     said = [block.label_word for block in tagged(["bh ih o ba o ba", "ia ba o"])]
     found = block_metrics(said, truth, IOB)
-    # true: header 0-1, answers 3-4, 5, 7; said: header 0-1, answers 3, 5, 7; what I- begins is no entity
+    # true: header 0-1, answers 3-4, 5, 7; predicted: header 0-1, answers 3, 5, 7; a lone I- starts no entity
     assert (found["entity_precision"], found["entity_recall"], found["entity_f1"]) == (0.75, 0.75, 0.75)
     assert found["accuracy"] == 8 / 9
     unanswered = block_metrics([None, *said[1:]], truth, IOB)

@@ -1,4 +1,4 @@
-"""What a run keeps for the session after it, damaged in every way: one line, and nothing of it is used."""
+"""Files that a later session of a run reads, damaged in every way: a one-line error, and the files are not used."""
 
 import json
 import shutil
@@ -32,7 +32,7 @@ AFTER = {
 @pytest.mark.parametrize("kind", FILES)
 @pytest.mark.parametrize("moment", ["while it trains", "after training"])
 def test_damaged_files_of_a_run(kind: str, moment: str, quick, quick_layout, tmp_path: Path):
-    """Whatever is wrong with whatever file; the run ends in a line that names it."""
+    """Any damage to any file ends the run with a line that names the file."""
     config = quick() if kind == "lora" else quick_layout(trainer=kind)
     train = finetune_llama if kind == "lora" else finetune_layoutlmv3
     train(config)

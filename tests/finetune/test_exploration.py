@@ -1,4 +1,4 @@
-"""What a data set holds: counted against its files."""
+"""Statistics of a data set, compared with its files."""
 
 import json
 from collections import Counter

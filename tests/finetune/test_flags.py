@@ -1,4 +1,4 @@
-"""Every flag of the scripts of fine-tuning, alone and in pairs, on the smallest data."""
+"""Every flag of the fine-tuning scripts, alone and in pairs, on minimal data."""
 
 import json
 import shutil
@@ -14,6 +14,7 @@ import torch
 
 from finetune import hub
 from finetune.annotations.dataset import AnnotationsConfig, preprocess_annotations
+from finetune.hub import STRATEGIES
 from finetune.layoutlmv3.fine_tuning import DEFAULTS, LayoutLMv3Config, finetune_layoutlmv3
 from finetune.layoutlmv3.model import load_layout
 from finetune.layoutlmv3.prediction import PredictionConfig, predict_layoutlmv3
@@ -76,6 +77,7 @@ LAYOUTLMV3 = Walk(
         "overwrite": [True, False],
         "push_to_hub": ["me/forms"],
         "private": [True, False],
+        "hub_strategy": STRATEGIES,
         "accelerator": ["auto", "cpu"],
         "devices": ["1", "auto"],
         "strategy": ["auto", "ddp"],
@@ -85,7 +87,8 @@ LAYOUTLMV3 = Walk(
     {"best_by=entity_f1": FORMS, "boxes=word": FORMS, "private=True": {"push_to_hub": "me/forms"}}
     | {"dataset=funsd": FORMS, "dataset=annotations": {"dataset_path": "rows"}}
     | {flag: {"dataset": "doclaynet"} for flag in ("train_path", "box_unit")}
-    | {"max_length=64": {"stride": "16"}},
+    | {"max_length=64": {"stride": "16"}}
+    | {f"hub_strategy={name}": {"push_to_hub": "me/forms", "trainer": "hf"} for name in STRATEGIES[1:]},
     [
         ("steps", "epochs"),
         SAME_PAGES,
@@ -111,12 +114,14 @@ LORA = Walk(
         "overwrite": [True, False],
         "push_to_hub": ["me/forms"],
         "private": [True, False],
+        "hub_strategy": STRATEGIES,
         "lora_r": [1, 8],
         "lora_alpha": [1, 64],
         "lora_dropout": [0, 0.9],
         "lora_modules": ["q_proj", "k_proj,o_proj", "all-linear"],
     },
-    needs={"max_length=64": {"stride": "16"}, "private=True": {"push_to_hub": "me/forms"}},
+    needs={"max_length=64": {"stride": "16"}, "private=True": {"push_to_hub": "me/forms"}}
+    | {f"hub_strategy={name}": {"push_to_hub": "me/forms"} for name in STRATEGIES[1:]},
     apart=[("steps", "epochs"), SAME_PAGES],
     elsewhere=ON_HUB,
 )
@@ -166,7 +171,7 @@ OTHERS = pytest.mark.parametrize("walk", [PREDICT, ANNOTATIONS], ids=lambda walk
 
 @pytest.fixture
 def folder(tmp_path: Path, root: Path, write_pages, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What the flags name, as the working directory; the hub is a stand-in."""
+    """The files that the flags name, in the working directory; the hub is a stand-in."""
     (tmp_path / "pages").symlink_to(write_pages(train=4, test=2, blocks=3, images=True))
     (tmp_path / "invoices").symlink_to(root / "samples/invoices")
     monkeypatch.chdir(tmp_path)
@@ -187,7 +192,7 @@ def folder(tmp_path: Path, root: Path, write_pages, monkeypatch: pytest.MonkeyPa
 
 
 class Pushing(Hub):
-    """A hub that takes folders."""
+    """A hub that accepts folders."""
 
     def upload_folder(self, **_: object) -> None:
         pass
@@ -205,6 +210,6 @@ def test_every_pair(walk: Walk, folder: Path):
 
 
 @OTHERS
-def test_every_pair_of_what_takes_no_training(walk: Walk, folder: Path):
+def test_every_pair_of_scripts_without_training(walk: Walk, folder: Path):
     walk.check()
     walk.run(walk.covering())

@@ -1,4 +1,4 @@
-"""Pushing to the hub, which is never reached: a stand-in does what its client does with repositories that exist."""
+"""Pushing to the hub, which is never reached: a stand-in treats existing repositories like its client."""
 
 import re
 from contextlib import nullcontext
@@ -15,11 +15,11 @@ from preprocess.errors import InputError
 
 
 class Hub:
-    """In place of HfApi.
+    """A stand-in for HfApi.
 
     Args:
         repositories: (name, kind) -> whether it is private.
-        default: Whether a repository is private of which that is not said.
+        default: Whether a new repository is private by default.
     """
 
     def __init__(self, repositories: dict[tuple[str, str], bool] | None = None, default: bool = False) -> None:
@@ -36,7 +36,7 @@ class Hub:
 
 @pytest.fixture
 def use(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """(stand-in) -> that one is the hub."""
+    """(stand-in) -> use it as the hub."""
 
     def use(stand_in: Hub) -> Hub:
         monkeypatch.setattr(hub, "HfApi", lambda: stand_in)
@@ -52,7 +52,7 @@ KINDS = pytest.mark.parametrize("kind", ["model", "dataset"])
 @pytest.mark.parametrize("default", [True, False])
 @pytest.mark.parametrize("private", [True, False])
 def test_a_new_repository(use, capsys, kind, private, default):
-    """Is private where that is asked for; else as its owner has it, who may have private ones alone."""
+    """It is private on request; otherwise its visibility is the owner's default."""
     stand_in = use(Hub(default=default))
     with repository("me/forms", kind, private, Path("run/model")) as api:
         assert api is stand_in
@@ -64,7 +64,7 @@ def test_a_new_repository(use, capsys, kind, private, default):
 @KINDS
 @pytest.mark.parametrize("private, found", [(True, True), (False, True), (False, False)])
 def test_a_repository_that_exists(use, kind, private, found):
-    """Is filled; one that is private stays private."""
+    """It is filled; a private one remains private."""
     stand_in, filled = use(Hub({("me/forms", kind): found})), []
     with repository("me/forms", kind, private, Path("run/model")):
         filled.append(True)
@@ -72,8 +72,8 @@ def test_a_repository_that_exists(use, kind, private, found):
 
 
 @KINDS
-def test_what_is_to_be_private_is_shown_to_nobody(use, capsys, kind):
-    """The client says nothing where a repository that exists is public: then nothing is uploaded."""
+def test_private_data_is_not_uploaded_to_a_public_repository(use, capsys, kind):
+    """The client accepts an existing public repository silently; then nothing is uploaded."""
     stand_in, filled = use(Hub({("me/forms", kind): False})), []
     message = r"^--push_to_hub me/forms: not uploaded: --private: the repository exists .*; it is in run/model$"
     with pytest.raises(InputError, match=message) as caught, repository("me/forms", kind, True, Path("run/model")):
@@ -92,7 +92,7 @@ def test_a_repository_of_the_other_kind_is_another(use):
 
 @pytest.mark.parametrize("step", ["create_repo", "repo_info", "upload"])
 def test_a_hub_that_fails(use, monkeypatch, capsys, step):
-    """At whatever it is asked: one line, which says where the work is."""
+    """Any failure is one line, which names the local folder."""
 
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("401 Unauthorized\nsign in")
@@ -125,7 +125,7 @@ def test_accepted_names():
 @KINDS
 @pytest.mark.parametrize("found", [True, False])
 def test_the_real_client(use, monkeypatch, kind, found):
-    """It takes the hub's "exists already" (409) as success, and tells what was found only where it is asked."""
+    """It treats the hub's "exists already" (409) as success, and reports the visibility only on request."""
     httpx2, asked = pytest.importorskip("httpx2"), []  # which the client is made of
 
     def answer(request: Any) -> Any:

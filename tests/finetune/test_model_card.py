@@ -39,7 +39,7 @@ def test_a_published_model(tmp_path):
 
 
 def test_a_folder(tmp_path):
-    """The hub takes its own ids alone as base models; the licence may be that of the published weights all the same."""
+    """The hub accepts only its own ids as base models; the licence may still be that of the published weights."""
     card = card_of(tmp_path, str(tmp_path), tmp_path.name)
     assert card.data.base_model is None
     assert card.data.license == "cc-by-nc-sa-4.0"
@@ -54,7 +54,7 @@ def test_a_random_model(tmp_path):
 
 
 class Hub:
-    """In place of HfApi, with repositories that are public."""
+    """A stand-in for HfApi with public repositories."""
 
     def __init__(self) -> None:
         self.calls: list[tuple] = []

@@ -1,4 +1,4 @@
-"""What is trained, what is saved, what is logged."""
+"""Training with transformers' Trainer: trained weights, checkpoints, logs."""
 
 import csv
 import math
@@ -125,7 +125,7 @@ def test_loss_is_the_mean_over_blocks_and_never_nan():
 
 
 def test_accumulated_batches_make_the_same_step(folder, tmp_path):
-    """Two batches of one chunk are one of two, though one has more blocks."""
+    """Two batches of one chunk equal one batch of two, although one has more blocks."""
     chunks = [Chunk([1, 5, 6, 7], [(1, 0), (2, 1), (3, 2)]), Chunk([1, 9], [(1, 3)])]
     norms = []
     for size in (1, 2):
@@ -195,7 +195,7 @@ def test_steps_are_those_of_the_trainer(folder, tmp_path):
     assert progress(trainer)["training_seconds"] > 0
 
 
-def test_a_run_that_gets_no_better_stops(folder, tmp_path):
+def test_a_run_without_improvement_stops(folder, tmp_path):
     options = replace(OPTIONS, learning_rate=1e-12, steps=100, eval_steps=2, patience=2)
     trainer = make_trainer(with_adapter(small(folder), LORA), options, tmp_path / "run", ENCODED, ENCODED)
     trainer.train()
@@ -203,8 +203,8 @@ def test_a_run_that_gets_no_better_stops(folder, tmp_path):
     assert progress(trainer)["best_step"] == 2
 
 
-def test_patience_outlives_a_stop(folder, tmp_path):
-    """Stopped after one evaluation that was no better, of the two that end a run."""
+def test_patience_survives_an_interruption(folder, tmp_path):
+    """Interrupted after the first of two evaluations without improvement, which end a run."""
 
     class Stop(transformers.TrainerCallback):
         def on_step_begin(self, args, state, control, **_):

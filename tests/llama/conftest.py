@@ -1,4 +1,4 @@
-"""What the tests of llama/ share: small models and folders to break, models that transformers has, the definition of a
+"""Shared by the tests of llama/: small models and checkpoints to damage, models of transformers, the definition of a
 score.
 """
 
@@ -45,13 +45,13 @@ HUGGING_FACE_NAMES = {
 
 @pytest.fixture(scope="session")
 def small(make_checkpoint: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory, one_process: None) -> LLaMA:
-    """A random model with grouped-query attention that takes 64 tokens. Tests leave it as it is."""
+    """A random model with grouped-query attention and 64 positions, which tests do not change."""
     return load(str(make_checkpoint(tmp_path_factory.mktemp("small"), n_kv_heads=2, max_seq_len=64)))
 
 
 @pytest.fixture
 def folder(make_checkpoint: Callable[..., Path], tmp_path: Path) -> Path:
-    """A random checkpoint in one shard, for the test alone."""
+    """A random checkpoint in one shard, which a test may change."""
     return make_checkpoint(tmp_path / "random", max_seq_len=64)
 
 
@@ -87,7 +87,7 @@ def change_params() -> Callable[..., None]:
 
 @pytest.fixture(scope="session")
 def refusal() -> Callable[..., str]:
-    """A function: (folder, **options of open_checkpoint) -> the line with which the checkpoint is refused."""
+    """A function: (folder, **options of open_checkpoint) -> the message with which the checkpoint is refused."""
 
     def refuse(ckpt_dir: Path | str, **options: Any) -> str:
         with pytest.raises(CheckpointError) as refused:
@@ -101,11 +101,12 @@ def refusal() -> Callable[..., str]:
 
 @pytest.fixture(scope="session")
 def full_log_probs() -> Callable[[Transformer, Sequence[int]], torch.Tensor]:
-    """The definition: (model, ids) -> (T, V), log-probabilities of the next token after each. No batch, no cache."""
+    """The definition: (model, ids) -> (T, V), log-probabilities of the next tokens, without batch and cache."""
 
     @torch.inference_mode()
     def log_probs(model: Transformer, ids: Sequence[int]) -> torch.Tensor:
-        return torch.log_softmax(model.output(model(torch.tensor([list(ids)])))[0].double(), dim=-1)
+        tokens = torch.tensor([list(ids)], device=model.norm.weight.device)
+        return torch.log_softmax(model.output(model(tokens))[0].double(), dim=-1).cpu()
 
     return log_probs
 
@@ -160,7 +161,7 @@ def to_transformers() -> Callable[[Path], Any]:
 
 @pytest.fixture(scope="session")
 def byte_level() -> tokenizers.Tokenizer:
-    """A byte-level BPE of 384 ids, as Llama 3's, Qwen's and SmolLM2's are; `<s>` leads a text."""
+    """A byte-level BPE of 384 ids, like Llama 3's, Qwen's and SmolLM2's; `<s>` precedes a text."""
     made = tokenizers.Tokenizer(models.BPE())
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     made.decoder = decoders.ByteLevel()
@@ -178,7 +179,7 @@ def byte_level() -> tokenizers.Tokenizer:
 
 @pytest.fixture(scope="session")
 def write_tokenizer(byte_level) -> Callable[..., None]:
-    """A function: (folder, **entries of tokenizer_config.json) writes the tokenizer as a folder has it."""
+    """A function: (folder, **entries of tokenizer_config.json) writes the tokenizer's files."""
 
     def write(folder: Path, **config: Any) -> None:
         byte_level.save(str(folder / "tokenizer.json"))
@@ -191,7 +192,7 @@ def write_tokenizer(byte_level) -> Callable[..., None]:
 @pytest.fixture(scope="session")
 def save_model(write_tokenizer) -> Callable[..., Any]:
     """A function: (folder, architecture, dtype=None, seed=0, max_shard_size=None, **config) -> the model, which it has
-    saved there. Every parameter is random, those that transformers sets to 0 and 1 too."""
+    saved there. All parameters are random, including those that transformers sets to 0 or 1."""
     transformers = pytest.importorskip("transformers", reason="needs requirements-finetune.txt")
 
     def save(

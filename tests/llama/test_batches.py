@@ -1,4 +1,4 @@
-"""The plan of batches: every sequence once, within the limits, and what is shared computed once."""
+"""The plan of batches: every sequence once, within the limits, and shared prefixes computed once."""
 
 import random
 from collections import Counter
@@ -22,7 +22,7 @@ LIMITS = {
 
 
 def random_sequences(seed: int) -> list[Ids]:
-    """Common beginnings of some length, then branches of some more."""
+    """Sequences with common prefixes of random length and random branches."""
     source = random.Random(seed)
     alphabet = source.choice([2, 3, 50])
 
@@ -41,7 +41,7 @@ def planned(sequences: Sequence[Ids], limits: Limits, branches: bool = True) -> 
 
 
 def read(row: Row, before: Ids) -> Iterator[tuple[int, Ids]]:
-    """The sequences that a row completes and all their tokens, `before` it and in it."""
+    """The sequences that a row completes, with all their tokens, before and in the row."""
     before += row.head
     yield from ((index, before) for index in row.ends)
     waiting = [] if row.tree is None else [(row.tree, before)]
@@ -128,7 +128,7 @@ def test_another_input_has_another_digest() -> None:
 
 @pytest.mark.parametrize("branches", [True, False])
 def test_padding_is_little(branches) -> None:
-    """Rows of similar length stand together, and still the batches are as full as may be."""
+    """Rows of similar length are batched together, and batches are as full as possible."""
     batches = planned([(40000 + number, *text) for number, text in enumerate(texts(400))], Limits(2048), branches)
     lengths = [[row.length for row in batch.rows] for batch in batches]
     tokens, padded = sum(map(sum, lengths)), sum(len(rows) * rows[0] for rows in lengths)
@@ -137,8 +137,8 @@ def test_padding_is_little(branches) -> None:
 
 
 @pytest.mark.parametrize("branches", [True, False])
-def test_long_rows_do_not_stand_with_short_ones(branches) -> None:
-    """Attention of the packed ones, and all of the model else, would fill the short ones up."""
+def test_long_rows_are_not_batched_with_short_ones(branches) -> None:
+    """Short rows would be padded: in attention for packed rows, otherwise in the whole model."""
     batches = planned([(number,) * (900 if number < 2 else 15) for number in range(80)], Limits(2048), branches)
     assert [[row.length for row in batch.rows] for batch in batches] == [[900] * 2, [15] * 78]
 
@@ -150,7 +150,7 @@ ARTICLE, CATEGORY = (40, 41), (42, 43, 41)
 
 
 def texts(count: int) -> list[Ids]:
-    """Articles begin with a few words more often than with others."""
+    """Articles whose first words are unequally frequent."""
     source = random.Random(1)
     starts = [1 / rank for rank in range(1, 3001)]
     return [
@@ -163,12 +163,12 @@ def texts(count: int) -> list[Ids]:
 
 
 def all_segments(batches: Sequence[Batch]) -> list[Ids]:
-    """The tokens of every segment, once."""
+    """The number of tokens of all segments, each once."""
     return list({id(segment): segment.tokens for batch in batches for segment in batch.path}.values())
 
 
 def fed(batches: Sequence[Batch], length: int) -> Counter[Ids]:
-    """How often the model is fed with each run of so many tokens that no fork cuts."""
+    """How often the model computes each run of tokens without a fork."""
     runs = all_segments(batches) + [row.head for batch in batches for row in batch.rows]
     runs += [node.tokens for batch in batches for row in batch.rows if row.tree for node in row.tree.walk()]
     return Counter(run[place : place + length] for run in runs for place in range(len(run) - length + 1))
@@ -176,7 +176,7 @@ def fed(batches: Sequence[Batch], length: int) -> Counter[Ids]:
 
 @pytest.mark.parametrize("limits", [Limits(2048), Limits(16384), Limits(2048, 16)], ids=["CPU", "CUDA", "16 rows"])
 def test_direct(limits) -> None:
-    """The demonstrations once, each text once, the label words as one trie beside each other."""
+    """The demonstrations once, each text once, the label words as one trie."""
     articles = texts(256)
     sequences = [SHARED + ARTICLE + text + CATEGORY + word for text in articles for word in LABEL_WORDS]
     batches = planned(sequences, limits)
@@ -195,7 +195,7 @@ def test_direct(limits) -> None:
 
 @pytest.mark.parametrize(("limits", "count"), [(Limits(2048), 256), (Limits(16384), 1024), (Limits(2048, 16), 256)])
 def test_channel(limits, count) -> None:
-    """The demonstrations once, the label words' prompts once, then texts only."""
+    """The demonstrations once, the prompts of label words once, then only texts."""
     articles = texts(count)
     sequences = [SHARED + word + ARTICLE + text for text in articles for word in LABEL_WORDS]
     batches = planned(sequences, limits)
@@ -224,7 +224,7 @@ def test_generate(limits) -> None:
 
 
 def test_few_texts_to_continue() -> None:
-    """They would fit into one row with the demonstrations, but generation has a row for each."""
+    """They would fit into one row with the demonstrations, but generation needs a row for each."""
     sequences = [SHARED + ARTICLE + text for text in texts(8)]
     batches = planned(sequences, Limits(2048), branches=False)
     assert all_segments(batches) == [SHARED + ARTICLE]
@@ -233,15 +233,15 @@ def test_few_texts_to_continue() -> None:
 
 @pytest.mark.parametrize("branches", [True, False])
 @pytest.mark.parametrize("first", [(), (1,)], ids=["nothing", "BOS alone"])
-def test_what_shares_nothing_costs_no_more_than_its_tokens(first, branches) -> None:
+def test_sequences_without_shared_prefixes_cost_only_their_tokens(first, branches) -> None:
     sequences = [(*first, 32000 + number, *text) for number, text in enumerate(texts(256))]
     batches = planned(sequences, Limits(2048), branches)
     assert not any(batch.path for batch in batches)
     assert count_tokens(batches) == sum(map(len, sequences))
 
 
-def test_where_no_word_is_shared_by_chance_nothing_is_computed_twice() -> None:
-    """What demonstrations and label words share is then all there is: as many tokens as the tree has."""
+def test_without_accidental_sharing_nothing_is_computed_twice() -> None:
+    """Then only demonstrations and label words are shared: as many tokens are computed as the tree has."""
     articles = [(32000 + number, *text) for number, text in enumerate(texts(256))]
     direct = [SHARED + text + CATEGORY + word for text in articles for word in LABEL_WORDS]
     channel = [SHARED + word + ARTICLE + text for text in articles for word in LABEL_WORDS[:3]]
@@ -252,7 +252,7 @@ def test_where_no_word_is_shared_by_chance_nothing_is_computed_twice() -> None:
 
 
 def test_few_examples_after_few_demonstrations() -> None:
-    """All that fits into one row may stand in one."""
+    """All that fits into one row may be one row."""
     sequences = [(1, 2, 3, 10 + number, 5, 20 + word) for number in range(3) for word in range(4)]
     (batch,) = planned(sequences, Limits(2048))
     assert (batch.path, len(batch.rows)) == ((), 1)

@@ -1,4 +1,4 @@
-"""A checkpoint found by its name, cut to the ranks, told from others by its fingerprint."""
+"""Checkpoints: located by name, divided among ranks, distinguished by fingerprints."""
 
 import shutil
 from pathlib import Path
@@ -14,7 +14,7 @@ from llama.formats.weights import part
 EMBEDDING, NORM = "tok_embeddings.weight", "norm.weight"
 
 
-def test_name_is_a_path_or_stands_below_checkpoints(tmp_path, monkeypatch) -> None:
+def test_name_is_a_path_or_in_checkpoints(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     for place in ("checkpoints/llama/7B", "checkpoints/7B", "7B"):  # the later, the stronger
         Path(place).mkdir(parents=True)
@@ -39,7 +39,7 @@ def test_tokenizer_given_or_in_the_folder_or_its_parent(folder, tmp_path, refusa
 
 
 def test_metas_own_extras_are_ignored(folder, change_weights, change_params) -> None:
-    """Rotary tables of both forms among the weights, checksums beside them, the vocabulary size left open."""
+    """Rotary tables of both formats among the weights, checksums beside them, the vocabulary size unset."""
     (folder / "checklist.chk").write_text("0123  consolidated.00.pth\n")
     tables = {"rope.freqs": torch.ones(4), "layers.1.attention.inner_attention.rope.freqs": torch.ones(4)}
     change_weights(folder, lambda weights: weights.update(tables))
@@ -89,11 +89,11 @@ def test_dtype(folder, change_weights) -> None:
     assert resolve_dtype("auto", checkpoint, torch.device("cpu")) == torch.float32
     assert resolve_dtype("auto", checkpoint, torch.device("cuda")) == torch.float16
     assert resolve_dtype("bfloat16", checkpoint, torch.device("cuda")) == torch.bfloat16
-    with pytest.raises(CheckpointError, match=r"^`dtype` fp16: expected auto, float32, bfloat16, float16$"):
+    with pytest.raises(CheckpointError, match=r"^`dtype` fp16: expected auto, float32, bfloat16, float16, int8$"):
         load(str(folder), dtype="fp16")
 
 
-def test_fingerprint_of_a_copy_and_of_what_differs(folder, tmp_path, change_weights, change_params) -> None:
+def test_fingerprints_of_copies_and_of_other_checkpoints(folder, tmp_path, change_weights, change_params) -> None:
     first = open_checkpoint(str(folder)).fingerprint()
     copy = Path(shutil.copytree(folder, tmp_path / "copy"))
     assert open_checkpoint(str(copy)).fingerprint() == first

@@ -116,7 +116,7 @@ def test_a_long_text_loses_words_and_is_named(llama) -> None:
         ({"prompt": "rain " * 200 + "{text}"}, "prompt: longer than 160 tokens with its demonstrations"),
     ],
 )
-def test_what_cannot_be_classified(llama, options, message) -> None:
+def test_refused_inputs(llama, options, message) -> None:
     with pytest.raises(ValueError) as error:
         llama.classify(**{"texts": ["rain"], "label_words": WORDS} | options)
     assert message in str(error.value)
@@ -124,8 +124,8 @@ def test_what_cannot_be_classified(llama, options, message) -> None:
 
 @pytest.mark.parametrize("ending", ["", " ", "  "])
 @pytest.mark.parametrize("method", ["direct", "channel"])
-def test_demonstrations_read_as_the_text_that_is_asked_for(llama, method, ending) -> None:
-    """Spaces at the end of a prompt are the one space that joins it, in both."""
+def test_demonstrations_are_formatted_like_the_text(llama, method, ending) -> None:
+    """In both, spaces at the end of a prompt are the single joining space."""
     prompt = f"Article: {{text}}\nCategory:{ending}"
     found = llama.classify(TEXTS, WORDS, prompt, method, DEMONSTRATIONS)
     expected = llama.classify(TEXTS, WORDS, method=method, demonstrations=DEMONSTRATIONS)
@@ -133,7 +133,7 @@ def test_demonstrations_read_as_the_text_that_is_asked_for(llama, method, ending
 
 
 def test_a_prompt_that_leaves_no_room_for_the_content_free_text(llama) -> None:
-    """Cut to nothing it would be another correction."""
+    """If the text were cut to nothing, the correction would be another one."""
     prompts = ["x " * number + "{text}\nCategory:" for number in range(20, 160)]
     refused = []
     for prompt in prompts:

@@ -1,4 +1,4 @@
-"""Corrections of label distributions: by hand, against definitions in probabilities, and where exp is 0."""
+"""Corrections of label distributions: by hand, against definitions in probabilities, and with underflow."""
 
 import math
 
@@ -11,7 +11,7 @@ from llama.corrections import divide, divide_by_batch, match_prior, normalise
 
 @pytest.fixture
 def log_probs():
-    """(50, 3) of no normalisation, skewed to the first class."""
+    """Unnormalised log-probabilities (50, 3), skewed to the first class."""
     return np.random.default_rng(0).normal(0, 2, (50, 3)) + np.array([1.5, 0, -1]) - 40
 
 
@@ -21,7 +21,7 @@ def as_probabilities(log_probs):
 
 
 def test_divide_by_hand():
-    """(.6, .4) over the mean of (.9, .1) and (.7, .3), which is (.8, .2): .75 to 2."""
+    """(.6, .4) divided by the mean of (.9, .1) and (.7, .3), which is (.8, .2): .75 to 2."""
     found = divide(np.log([[0.6, 0.4]]), np.log([[0.9, 0.1], [0.7, 0.3]]))
     assert np.exp(found).tolist() == [pytest.approx([0.75 / 2.75, 2 / 2.75])]
 
@@ -47,14 +47,14 @@ def test_prior_by_hand():
 
 @pytest.mark.parametrize("prior", [(1 / 3, 1 / 3, 1 / 3), (0.7, 0.2, 0.1), (0.001, 0.001, 0.998)])
 def test_mean_is_the_prior(log_probs, prior):
-    """By one weight a class, whatever the rows are normalised to."""
+    """By one weight per class, for any normalisation of the rows."""
     found = match_prior(log_probs, np.array(prior))
     assert np.exp(found).mean(0) == pytest.approx(prior)
     weights = found - log_probs
     assert weights - weights[:, :1] == pytest.approx(np.tile(weights[0] - weights[0, 0], (50, 1)))
 
 
-def test_all_are_distributions_and_know_no_normalisation(log_probs):
+def test_all_are_distributions_independent_of_normalisation(log_probs):
     shifted = log_probs + np.random.default_rng(1).normal(0, 100, (50, 1))
     for correct in (
         normalise,
@@ -79,14 +79,14 @@ def test_definitions_in_probabilities(log_probs):
 
 @pytest.mark.parametrize(("nats", "free"), [(0, 0), (-150, -5), (-2000, -2000), (-2000, 0), (0, -2000), (-1e6, -3)])
 def test_improbable_completions(nats, free):
-    """exp(-150) is 0 in float32 and exp(-2000) in float64, and one over it is no number: nothing of it is needed."""
+    """exp(-150) is 0 in float32, exp(-2000) in float64, and their inverses are infinite, but neither is needed."""
     given, bias = np.array([[nats - 1, nats - 2, nats - 900.0]]), np.array([[free - 2, free - 2, free]])
     expected = [-math.log1p(math.exp(-1)), -1 - math.log1p(math.exp(-1)), -901.3132616875182]
     assert divide(given, bias).tolist() == [pytest.approx(expected)]
 
 
 def test_prior_of_examples_that_are_certain():
-    """Two of three are certain of one class by hundreds of nats: the weights cross that, and the mean is met."""
+    """Two of three are certain of one class by hundreds of nats, but the weights still reach the mean."""
     given = np.array([[0.0, -500.0], [0.0, -800.0], [-3.0, 0.0]])
     assert np.exp(match_prior(given, np.array([0.25, 0.75]))).mean(0) == pytest.approx([0.25, 0.75])
 

@@ -38,14 +38,15 @@ def recomputed(small, full_log_probs, context, seed, max_gen_len, temperature, t
 
 @pytest.mark.parametrize("how", [GREEDY, SAMPLED], ids=["greedy", "sampled"])
 @pytest.mark.parametrize("max_batch_size", [1, 3, 16])
-def test_is_full_recomputation_whatever_the_batch(how, max_batch_size, small, full_log_probs) -> None:
+def test_equals_full_recomputation_in_any_batch(how, max_batch_size, small, full_log_probs, device) -> None:
+    assert small.model.norm.weight.device.type == device
     new = continued(small, max_batch_size=max_batch_size, **how)
     for row, context, seed in zip(new, CONTEXTS, SEEDS, strict=True):
         assert row == recomputed(small, full_log_probs, context, seed, 12, **how)
     assert new[-1] == new[-2]  # the same context and seed
 
 
-def test_draws_depend_on_the_own_seed_alone(small) -> None:
+def test_draws_depend_only_on_their_seed(small) -> None:
     first = continued(small, **SAMPLED)
     assert continued(small, seeds=[*SEEDS[:-1], 99], **SAMPLED)[:-1] == first[:-1]
     assert continued(small, seeds=[*SEEDS[:-1], 99], **SAMPLED)[-1] != first[-1]
@@ -55,7 +56,7 @@ def test_draws_depend_on_the_own_seed_alone(small) -> None:
 
 @pytest.mark.parametrize("how", [GREEDY, SAMPLED], ids=["greedy", "sampled"])
 def test_each_row_stops_at_its_own_end_of_sequence(how, small) -> None:
-    """Any id can play EOS: rows that reach it end there, without it; the others go on as before."""
+    """Any id can act as EOS: rows that reach it end there, without it; the others continue as before."""
     free = continued(small, eos_id=-1, **how)
     eos_id = free[1][4]
     stopped = continued(small, eos_id=eos_id, **how)
@@ -65,7 +66,7 @@ def test_each_row_stops_at_its_own_end_of_sequence(how, small) -> None:
 
 @pytest.mark.parametrize("how", [GREEDY, SAMPLED], ids=["greedy", "sampled"])
 def test_each_row_stops_once_it_is_complete(how, small) -> None:
-    """With the token that completes it; nothing is computed after that, and the other rows go on as before."""
+    """With the token that completes it; it is not computed further, and the other rows continue as before."""
     free = continued(small, eos_id=-1, **how)
     fed: list[int] = []
 
@@ -84,7 +85,7 @@ def test_each_row_stops_once_it_is_complete(how, small) -> None:
 
 
 def test_a_text_ends_before_its_stop_string(small) -> None:
-    """The definition: the free text, cut; a stop string counts whatever tokens it is made of."""
+    """The definition: the free text, cut; a stop string counts for any division into tokens."""
     prompts = ["Category: World", "rain", "Article: stopped play"]
     free = small.generate(prompts, 20, temperature=0)
     stops = [free[0][4:6], free[2][9:12]]
@@ -96,6 +97,12 @@ def test_a_text_ends_before_its_stop_string(small) -> None:
 @pytest.mark.parametrize("temperature", [1e-40, 5e-324])
 def test_a_temperature_that_is_hardly_one_is_greedy(temperature, small) -> None:
     assert continued(small, temperature=temperature, top_p=1.0) == continued(small, **GREEDY)
+
+
+def test_one_process_communicates_with_none(small, monkeypatch) -> None:
+    """On CUDA, a broadcast would first set up nccl."""
+    monkeypatch.setattr("torch.distributed.broadcast", lambda *_, **__: pytest.fail("it communicated"))
+    assert len(continued(small, max_gen_len=2, **SAMPLED)) == len(CONTEXTS)
 
 
 @pytest.mark.parametrize("max_gen_len", [0, 1, 5])

@@ -1,4 +1,4 @@
-"""How rows are laid out, against a slow definition: a token sees its ancestors in its row and itself."""
+"""The layout of rows against a slow definition: a token sees its ancestors in its row and itself."""
 
 import random
 import re
@@ -55,7 +55,7 @@ class Defined:
 
 
 def random_rows(seed: int) -> list[Row]:
-    """Trees after heads, chains, heads alone and nothing at all, each for other sequences."""
+    """Trees after heads, chains, heads alone and empty rows, each for different sequences."""
     source = random.Random(seed)
     rows: list[Row] = []
     for number in range(source.randint(1, 6)):
@@ -107,13 +107,13 @@ def test_a_token_sees_its_ancestors_and_itself(case) -> None:
             assert not found[:length, length:].any()
 
 
-def test_the_cases_hold_forks_and_none() -> None:
+def test_the_cases_have_and_lack_forks() -> None:
     assert {any(Defined(row).forks for row in rows) for rows in CASES.values()} == {True, False}
     assert any(row.length == 0 for rows in CASES.values() for row in rows)
 
 
 def drawn(name: str) -> list[str]:
-    """A line of the picture in the docstring of PackedRows, without its gaps."""
+    """A line of the drawing in the docstring of PackedRows, without gaps."""
     (line,) = re.findall(rf"^ *{name} {{2,}}(.*)$", PackedRows.__doc__, re.MULTILINE)
     return [word for word in line.split() if word != "..."]
 
@@ -142,8 +142,8 @@ def test_the_picture_in_the_docstring() -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_exits_say_what_a_slot_sees(case) -> None:
-    """As the docstring has it: slot i sees token j where j <= i < exit j."""
+def test_exits_determine_what_a_slot_sees(case) -> None:
+    """As in the docstring: slot i sees token j if j <= i < exit j."""
     packed = PackedRows(CASES[case], START, CPU)
     for row, begin in zip(CASES[case], packed.begins.tolist(), strict=True):
         exits = packed.exits[begin : begin + row.length]
@@ -154,7 +154,7 @@ def test_exits_say_what_a_slot_sees(case) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_packing_and_unpacking(case) -> None:
-    """Of all tokens and of some: each stands in its row after those before it, and comes back to its place."""
+    """For all tokens and for some: each follows the previous ones in its row, and returns to its place."""
     packed = PackedRows(CASES[case], START, CPU)
     if not len(packed):
         return

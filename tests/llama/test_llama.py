@@ -1,4 +1,4 @@
-"""The model for people who import it: texts in, numbers and texts out."""
+"""The importable model: texts in, numbers and texts out."""
 
 import json
 import struct
@@ -33,7 +33,7 @@ def test_compute_log_probs_is_the_sum_over_the_completion(score_eos, folder, to_
 
 
 def test_several_completions_of_a_prompt(small) -> None:
-    """Lists in, lists out: the numbers of each pair alone."""
+    """Lists in, lists out, with the same numbers as for each pair alone."""
     lists = [["Sports", "World", ""], [], ["rain"], ["Sports"]]
     found = small.compute_log_probs(PROMPTS, lists)
     assert list(map(len, found)) == [3, 0, 1, 1]
@@ -41,7 +41,7 @@ def test_several_completions_of_a_prompt(small) -> None:
         assert row == pytest.approx(small.compute_log_probs([prompt] * len(texts), texts), abs=1e-4)
 
 
-def test_compute_log_probs_wants_as_many_completions(small) -> None:
+def test_compute_log_probs_requires_equally_many_completions(small) -> None:
     for prompts, completions in ((["a", "b"], ["c"]), ("a", ["c"]), (["a"], "c")):
         with pytest.raises(ValueError, match="completions: expected one text or one list of texts for each of a list"):
             small.compute_log_probs(prompts, completions)
@@ -58,7 +58,7 @@ def test_too_long_is_an_error_that_names_the_row(small) -> None:
 
 
 def test_shards_in_one_process(make_checkpoint, one_process, tmp_path) -> None:
-    """Two, three or four files onto one rank: the same model, to the bit."""
+    """Two, three or four files on one rank give a bit-identical model."""
     shape = {"n_heads": 6, "dim": 48, "n_kv_heads": 3, "multiple_of": 12}
     one, *others = (load(str(make_checkpoint(tmp_path / str(n), shards=n, **shape))) for n in (1, 2, 3, 4))
     for other in others:
@@ -134,7 +134,7 @@ def stories(data, one_process, tmp_path_factory) -> LLaMA:
 
 
 def test_stories260k_token_for_token(stories, data) -> None:
-    """The output of another implementation: greedy, from BOS."""
+    """The output of another implementation, greedy from BOS."""
     expected = (data / "tiny_llama/stories260K.expected.txt").read_text().removesuffix("\n")
     ids = list(stories.tokenizer.encode(expected))
     [(_, new)] = all_batches(stories.generation([(stories.tokenizer.bos_id,)], [0], Sampling(len(ids), 0, 1)))
@@ -142,7 +142,7 @@ def test_stories260k_token_for_token(stories, data) -> None:
     assert stories.generate([""], len(ids), temperature=0) == [expected]
 
 
-def test_generate_gives_the_new_text_only(stories, data) -> None:
+def test_generate_returns_only_the_new_text(stories, data) -> None:
     expected = (data / "tiny_llama/stories260K.expected.txt").read_text()
     prompt = "Once upon a time, there was a little girl"
     for spaces in ("", " "):

@@ -1,4 +1,4 @@
-"""What is held in memory, and what happens when it runs out."""
+"""Memory: its contents, and running out of it."""
 
 import json
 import os
@@ -29,7 +29,7 @@ LABEL_WORDS = [(40,), (41, 42), (41, 43)]
 
 
 def requests(count: int, seed: int = 0) -> list[Request]:
-    """Few-shot prompts: texts of 3 to 30 tokens after what all share, each with every label word."""
+    """Few-shot prompts: texts of 3 to 30 tokens after a shared prefix, each with every label word."""
     source = random.Random(seed)
     texts = [tuple(source.choices(range(50, 384), k=source.randint(3, 30))) for _ in range(count)]
     return [Request(SHARED + text, word) for text in texts for word in LABEL_WORDS]
@@ -49,9 +49,9 @@ COMPUTATIONS = {"scoring": scoring, "generation": generation}
 
 @pytest.fixture
 def memory(monkeypatch) -> Callable[..., list[int]]:
-    """A function: (tokens, error) lets the model run out of memory above so many tokens a call, padding included.
+    """A function: (tokens, error) makes the model run out of memory with more tokens per call, including padding.
 
-    Returns the tokens of each call so far that fitted.
+    Returns the tokens of each successful call so far.
     """
     forward, fitted = Transformer.forward, []
 
@@ -77,7 +77,7 @@ def same(found: Tensor | list[int], expected: Tensor | list[int], exactly: bool)
 
 
 def computed(computation: Scoring | Generation, fitted: list[int]) -> Iterator[tuple[list, list[int]]]:
-    """Of each batch its results, and the tokens of each call of the model."""
+    """The results of each batch, and the tokens of each call of the model."""
     for number in range(len(computation.batches)):
         fitted.clear()
         yield computation.compute(number), list(fitted)
@@ -86,7 +86,7 @@ def computed(computation: Scoring | Generation, fitted: list[int]) -> Iterator[t
 @pytest.mark.parametrize("tokens", [150, 90, 40])
 @pytest.mark.parametrize("kind", COMPUTATIONS)
 def test_a_batch_that_does_not_fit_is_computed_in_halves(kind, tokens, small, memory) -> None:
-    """And halves of halves; the results are of the same batch, and all other batches stay what they are."""
+    """And in halves of halves; the results are the same, and other batches are unchanged."""
     computation, again = COMPUTATIONS[kind](small), COMPUTATIONS[kind](small)
     plan = digest(computation.batches)
     enough = list(computed(computation, memory(10**6)))
@@ -124,8 +124,8 @@ def test_one_row_that_does_not_fit(kind, tokens, small, memory) -> None:
 
 
 @pytest.mark.parametrize("kind", COMPUTATIONS)
-def test_ranks_of_one_model_are_not_halved_apart(kind, small, memory, monkeypatch) -> None:
-    """The others would wait for the one that ran out."""
+def test_batches_of_several_ranks_are_not_halved(kind, small, memory, monkeypatch) -> None:
+    """The other ranks would wait for the one that ran out of memory."""
     monkeypatch.setattr(llama.shared, "get_model_parallel_world_size", lambda: 2)
     fitted = memory(90)
     with pytest.raises(CheckpointError, match=r"^out of memory with [2-9]\d* row\(s\) of \d+ tokens: "):
@@ -157,13 +157,37 @@ def test_real_errors_are_recognised(allocate) -> None:
     assert is_out_of_memory(raised.value)
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported at some other API call",
+    ],
+)
+def test_errors_of_cuda_are_recognised(message) -> None:
+    """They do not come from PyTorch's allocator, and have its type in no version."""
+    assert is_out_of_memory(RuntimeError(message))
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory."), MemoryError()])
+def test_weights_that_do_not_fit(error, make_checkpoint, one_process, monkeypatch, tmp_path) -> None:
+    def fail(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("llama.llama.load_weights", fail)
+    line = r"the weights do not fit into the memory of cpu in float32: try another `dtype`, or more processes"
+    with pytest.raises(CheckpointError, match=line) as refused:
+        load(str(make_checkpoint(tmp_path / "large")))
+    assert refused.value.__suppress_context__
+
+
 def test_other_errors_are_not_taken_for_them() -> None:
     with pytest.raises(RuntimeError) as raised:
         torch.ones(2, 3) @ torch.ones(2, 3)
     assert not is_out_of_memory(raised.value)
 
 
-ADDRESS_SPACE = """
+LITTLE_MEMORY = """
 import json, resource, sys
 
 import torch
@@ -172,17 +196,23 @@ from llama import Request, load
 from llama.batches import Limits
 from llama.scoring import Scoring
 
-def pages() -> int:
-    return int(open("/proc/self/statm").read().split()[0])
+def allow(mib: int | None) -> None:
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+        free, total = torch.cuda.mem_get_info()
+        bound = total if mib is None else torch.cuda.memory_allocated() + mib * 2**20
+        torch.cuda.set_per_process_memory_fraction(bound / total)
+        return
+    held = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (hard if mib is None else held + mib * 2**20, hard))
 
 model = load(sys.argv[1]).model
 requests = [Request((1, 3 + row, *range(5, 205)), (4,)) for row in range(64)]
 computation = Scoring(model, requests, 2, Limits(2**20))
 small = Scoring(model, requests[:1], 2, Limits(2**20))
 small.compute(0)  # threads, buffers of libraries
-held = pages() * resource.getpagesize()
-soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-resource.setrlimit(resource.RLIMIT_AS, (held + int(sys.argv[2]) * 2**20, hard))
+allow(int(sys.argv[2]))
 calls = []
 forward = type(model).forward
 def counted(self, tokens, *arguments, **named):
@@ -191,12 +221,13 @@ def counted(self, tokens, *arguments, **named):
 type(model).forward = counted
 found = computation.compute(0)
 halved = list(calls)
-resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+allow(None)
 calls.clear()
 expected = computation.compute(0)
 apart = max(float((ours - theirs).abs().max()) for (_, ours), (_, theirs) in zip(found, expected, strict=True))
 same = [index for index, _ in found] == [index for index, _ in expected]
-print(json.dumps({"halved": halved, "whole": calls, "apart": apart, "same": same}))
+device = model.norm.weight.device.type
+print(json.dumps({"halved": halved, "whole": calls, "apart": apart, "same": same, "device": device}))
 """
 
 
@@ -204,9 +235,9 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="/proc and RLIMIT_AS 
 
 
 def run(code: str, *arguments: object) -> Any:
-    """What a process of its own prints, as JSON."""
-    root = Path(llama.__file__).parent.parent
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)}
+    """The output of a separate process, as JSON."""
+    path = [str(Path(llama.__file__).parent.parent), os.environ.get("PYTHONPATH")]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, path))}
     command = [sys.executable, "-c", code, *map(str, arguments)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
@@ -214,12 +245,13 @@ def run(code: str, *arguments: object) -> Any:
 
 
 @linux
-def test_a_limited_address_space(make_checkpoint, tmp_path) -> None:
-    """PyTorch's own errors, from wherever in the model they come."""
+def test_a_limited_address_space(make_checkpoint, tmp_path, device) -> None:
+    """PyTorch's own errors, from any part of the model: in a limited address space, or part of a GPU."""
     folder = make_checkpoint(tmp_path / "wide", dim=256, n_heads=8, max_seq_len=256)
-    found = run(ADDRESS_SPACE, folder, 48)
+    found = run(LITTLE_MEMORY, folder, 48)
+    assert found["device"] == device
     assert len(found["halved"]) > len(found["whole"]) == 1
-    assert found["same"] and found["apart"] <= 1e-5
+    assert found["same"] and found["apart"] <= (1e-5 if device == "cpu" else 1e-4)
 
 
 @pytest.fixture
@@ -232,8 +264,8 @@ def logits(small) -> Iterator[list[int]]:
 
 
 @pytest.mark.parametrize("positions", [1, 5, 2**25 // 384])
-def test_logits_of_so_many_positions_and_of_those_that_are_scored(positions, small, logits, monkeypatch) -> None:
-    """Each scored position once, however many label words are scored from it; no other position at all."""
+def test_logits_only_of_scored_positions(positions, small, logits, monkeypatch) -> None:
+    """Each scored position once, for any number of label words, and no other positions."""
     monkeypatch.setitem(llama.scoring.LOGITS, "cpu", positions * 384)
     list(all_batches(scoring(small)))
     scored = {
@@ -254,7 +286,7 @@ def test_generation_has_logits_of_one_position_a_row(small, logits) -> None:
 
 
 class Largest(TorchDispatchMode):
-    """The most numbers that any tensor holds which an operator gives back."""
+    """The number of elements of the largest tensor that an operator returns."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -269,7 +301,7 @@ class Largest(TorchDispatchMode):
 
 
 @pytest.mark.parametrize("kind", COMPUTATIONS)
-def test_what_rows_share_is_not_copied_to_each(kind, make_checkpoint, one_process, tmp_path) -> None:
+def test_shared_keys_are_not_copied_to_each_row(kind, make_checkpoint, one_process, tmp_path) -> None:
     """The keys of 500 shared tokens for each of 64 rows would be by far the largest tensor of all."""
     model = load(str(make_checkpoint(tmp_path, max_seq_len=512))).model
     shared = (1, *([5] * 499))

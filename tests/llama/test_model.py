@@ -1,4 +1,4 @@
-"""The forward pass: transformers' LLaMA on the same weights, with and without a cache, packed and apart."""
+"""The forward pass against transformers' LLaMA on the same weights, with and without a cache, packed and padded."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Real processes on gloo: any shards onto any ranks give the numbers of one shard in one process; runs end cleanly."""
+"""Real processes on gloo: any shards on any ranks give the numbers of one shard in one process; runs end cleanly."""
 
 import json
 import runpy
@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 
 from llama import CheckpointError, load, open_checkpoint
-from llama.parallel import finish, own_device, start
+from llama.parallel import backend, finish, own_device, start
 
 WORKER = '''
 """[FOLDER ...]: load each on all ranks and print, from rank 0, what every rank computed."""
@@ -17,8 +17,10 @@ import json
 import os
 import sys
 
+import torch
 import torch.distributed as dist
 
+import llama.parallel
 from llama import Request, load
 from llama.generation import Sampling
 from llama.parallel import finish
@@ -29,20 +31,24 @@ PAIRS += [("the market", "today"), ("a", ""), ("", "World")]
 
 
 def measure(folder, dtype="auto"):
-    llama = load(folder, max_batch_size=2, dtype=dtype, model_parallel_size=int(os.environ.get("WORLD_SIZE", 1)))
-    requests = [Request(*llama.tokenizer.encode_pair(*pair)) for pair in PAIRS]
+    model = load(folder, max_batch_size=2, dtype=dtype, model_parallel_size=int(os.environ.get("WORLD_SIZE", 1)))
+    requests = [Request(*model.tokenizer.encode_pair(*pair)) for pair in PAIRS]
     contexts, seeds = [request.context for request in requests], range(len(requests))
     greedy, sampled = (
-        llama.generation(contexts, seeds, Sampling(8, temperature, top_p)) for temperature, top_p in ((0, 1), (1, 0.9))
+        model.generation(contexts, seeds, Sampling(8, temperature, top_p)) for temperature, top_p in ((0, 1), (1, 0.9))
     )
     return {
-        "log_probs": [log_probs.tolist() for _, log_probs in sorted(all_batches(llama.scoring(requests)))],
+        "log_probs": [log_probs.tolist() for _, log_probs in sorted(all_batches(model.scoring(requests)))],
         "greedy": [new for _, new in sorted(all_batches(greedy))],
         "sampled": [new for _, new in sorted(all_batches(sampled))],
+        "device": model.model.norm.weight.device.type,
     }
 
 
 if __name__ == "__main__":
+    if torch.cuda.is_available():  # nccl refuses two ranks on one device; gloo does not
+        llama.parallel.own_device = lambda: torch.device("cuda", 0)
+        dist.init_process_group("gloo")
     measured = [measure(folder) for folder in sys.argv[1:]] + [measure(sys.argv[1], "bfloat16")]
     of_ranks = [None] * dist.get_world_size()
     dist.all_gather_object(of_ranks, measured)
@@ -63,8 +69,8 @@ def assert_near(found: dict, expected: dict, tolerance: float) -> None:
         assert ours == pytest.approx(theirs, abs=tolerance)
 
 
-def test_shards_on_two_ranks(worker, make_checkpoint, run_script, one_process, tmp_path) -> None:
-    """1 -> 2, 2 -> 2 and 4 -> 2 shards, multi-head and grouped-query, against 1 -> 1."""
+def test_shards_on_two_ranks(worker, make_checkpoint, run_script, one_process, tmp_path, device) -> None:
+    """1 -> 2, 2 -> 2 and 4 -> 2 shards, multi-head and grouped-query, against 1 -> 1. A GPU is shared by both ranks."""
     kinds = {"multi-head": {}, "grouped-query": {"n_kv_heads": 2}}
     names = [(kind, shards) for kind in kinds for shards in (1, 2, 4)]
     folders = [make_checkpoint(tmp_path / kind / str(shards), shards=shards, **kinds[kind]) for kind, shards in names]
@@ -76,7 +82,8 @@ def test_shards_on_two_ranks(worker, make_checkpoint, run_script, one_process, t
     measure = runpy.run_path(str(worker))["measure"]
     expected = {kind: measure(str(tmp_path / kind / "1")) for kind in kinds}
     for (kind, _), found in zip(names, first[:-1], strict=True):
-        assert_near(found, expected[kind], 1e-5)
+        assert found["device"] == device
+        assert_near(found, expected[kind], 1e-5 if device == "cpu" else 1e-4)
         assert found["greedy"] == expected[kind]["greedy"]
         assert found["sampled"] == expected[kind]["sampled"]
     assert expected["multi-head"] != expected["grouped-query"]
@@ -86,7 +93,7 @@ def test_shards_on_two_ranks(worker, make_checkpoint, run_script, one_process, t
 
 @pytest.mark.slow
 def test_fifty_short_runs_end_cleanly(worker, make_checkpoint, run_script, tmp_path) -> None:
-    """On gloo, a process that leaves without the barrier aborts in some of them."""
+    """On gloo, a process that ends without a barrier would abort in some of them."""
     folder = make_checkpoint(tmp_path / "random")
     for _ in range(50):
         run = run_script(worker, folder, processes=2)
@@ -114,7 +121,7 @@ def test_model_parallel_size_must_divide_the_world_size() -> None:
 
 
 def test_start_and_finish_in_one_process(capfd) -> None:
-    """Neither says a word or opens a port, and both can be repeated."""
+    """Neither prints anything or opens a port, and both can be repeated."""
     finish()
     finish()
     assert not dist.is_initialized()
@@ -133,3 +140,9 @@ def test_a_process_without_a_device(monkeypatch) -> None:
     monkeypatch.setenv("LOCAL_RANK", "2")
     with pytest.raises(CheckpointError, match=r"^--nproc_per_node: no CUDA device for process 2, .* has 2 "):
         own_device()
+
+
+def test_nccl_is_for_several_processes_on_cuda() -> None:
+    cuda, cpu = torch.device("cuda", 0), torch.device("cpu")
+    assert [backend(cpu, 1), backend(cpu, 8), backend(cuda, 1)] == ["gloo"] * 3
+    assert backend(cuda, 2) == "cpu:gloo,cuda:nccl"

@@ -1,4 +1,4 @@
-"""The shape of a model: which numbers of ranks it can be cut to, and its rotary angles."""
+"""The shape of a model: possible numbers of ranks, and rotary angles."""
 
 import math
 
@@ -29,7 +29,7 @@ def test_model_parallel_size_that_does_not_divide(size, params, message) -> None
 
 
 def test_llama3_scaling_is_its_definition() -> None:
-    """Wave by wave, as Meta's code has it, for the frequencies of Llama 3.1 8B."""
+    """Frequency by frequency, as in Meta's code, for Llama 3.1 8B."""
     frequencies = 500000.0 ** -(torch.arange(0, 128, 2).float() / 128)
     expected = []
     for frequency in frequencies.double().tolist():

@@ -1,4 +1,4 @@
-"""The prefix tree against the set of prefixes that it stands for."""
+"""The prefix tree against the set of prefixes that it represents."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ Ids = tuple[int, ...]
 
 
 def random_sequences(seed: int) -> list[Ids]:
-    """Few different tokens, so that much is shared; prefixes of one another, duplicates, now and then an empty one."""
+    """Few different tokens, so that much is shared; prefixes of each other, duplicates, sometimes an empty one."""
     source = random.Random(seed)
     alphabet = source.choice([1, 2, 3, 30])
     fresh = [tuple(source.choices(range(alphabet), k=source.randrange(12))) for _ in range(source.randrange(1, 30))]
@@ -44,7 +44,7 @@ def prefixes(sequences: Sequence[Ids]) -> set[Ids]:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_holds_every_prefix_once(case) -> None:
+def test_contains_every_prefix_once(case) -> None:
     root = build_tree(CASES[case])
     held = [path[: len(path) - before] for node, path in runs(root) for before in range(len(node.tokens))]
     assert len(held) == len(set(held)) == root.size
@@ -52,7 +52,7 @@ def test_holds_every_prefix_once(case) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_every_sequence_is_found_by_walking_down(case) -> None:
+def test_every_sequence_is_found_from_the_root(case) -> None:
     root = build_tree(CASES[case])
     for index, sequence in enumerate(CASES[case]):
         node, place = root, 0
@@ -87,7 +87,7 @@ def test_sums_are_those_over_distinct_sequences(case) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_walk_comes_to_a_node_before_its_children(case) -> None:
+def test_walk_visits_a_node_before_its_children(case) -> None:
     root = build_tree(CASES[case])
     seen = list(root.walk())
     place = {id(node): number for number, node in enumerate(seen)}
@@ -96,7 +96,7 @@ def test_walk_comes_to_a_node_before_its_children(case) -> None:
 
 
 def facts(sequences: Sequence[Ids]) -> set[tuple]:
-    """What there is to say about the tree, but for the order of children and the numbers of the sequences."""
+    """A description of the tree, except the order of children and the numbers of the sequences."""
     return {
         (path, tuple(node.tokens), len(node.ends), node.size, node.leaves, node.lengths, node.squares)
         for node, path in runs(build_tree(sequences))

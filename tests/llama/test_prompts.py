@@ -1,4 +1,4 @@
-"""Fields filled, and the requests of a text held against the tokenizer on the whole string."""
+"""Filled fields, and the requests of a text compared with the tokenizer on the whole string."""
 
 import pytest
 import torch
@@ -25,7 +25,7 @@ def test_a_field_is_its_last_occurrence_and_braces_are_text(before: str, field: 
 
 @pytest.mark.parametrize("separator", [" ", "", "\n", "\n\n", ": "])
 @pytest.mark.parametrize("tail", ["Category:", "Answer: ("])
-def test_what_is_scored_is_the_whole_text(separator: str, tail: str, tokenizer_path) -> None:
+def test_the_whole_text_is_scored(separator: str, tail: str, tokenizer_path) -> None:
     """Prompt, separator and completion as one string, by sentencepiece itself, for all methods."""
     tokenizer = Tokenizer(tokenizer_path)
     text = "rain {label_word} stopped"

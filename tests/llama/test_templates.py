@@ -1,4 +1,4 @@
-"""Templates of any form, as the prompts of both methods."""
+"""Templates of all formats, as prompts of both methods."""
 
 import pytest
 
@@ -30,8 +30,8 @@ RAIN, COMET = ("Rain", "Sports"), ("Comet", "World")
     ],
 )
 @pytest.mark.parametrize("source", ["{article}\n{category}\n", "{category}\n{article}", "\n{article}  \n{category} "])
-def test_the_form_of_the_original_to_the_letter(method: str, prompt: str, completion: str, source: str) -> None:
-    """Whichever line comes first, however its lines end."""
+def test_the_exact_format_of_the_original(method: str, prompt: str, completion: str, source: str) -> None:
+    """For any order of the lines and any line ends."""
     source = source.replace("{article}", "Article: {text}").replace("{category}", "Category: {label_word}")
     template = read_template(source, ["text"], WORDS)
     assert template.open(method, DEMONSTRATIONS) == (prompt, completion, " ")
@@ -46,7 +46,7 @@ def test_the_form_of_the_original_to_the_letter(method: str, prompt: str, comple
             ("Q: Rain\nAnswer: (Sports).\n###\n\nQ: {text}\nAnswer: (", "{label_word}).", ""),
             ("Answer: (Sports).\nQ: Rain\n###\n\nAnswer: ({label_word}).\nQ:", "{text}", " "),
         ),
-        (  # on a line of its own
+        (  # on a separate line
             "Text:\n{text}\nClass:\n{label_word}",
             ("Text:\nRain\nClass:\nSports\nText:\n{text}\nClass:", "{label_word}", "\n"),
             ("Class:\nSports\nText:\nRain\nClass:\n{label_word}\nText:", "{text}", "\n"),
@@ -79,7 +79,7 @@ def test_any_lines(source: str, direct: tuple, channel: tuple) -> None:
 
 
 def test_text_and_label_word_on_one_line() -> None:
-    """Such a template cannot be turned round; a second one says how."""
+    """Such a template cannot be reversed; a second template states how."""
     template = read_template("{text} It was {label_word}.", ["text"], WORDS)
     assert template.open("direct", [RAIN]) == ("Rain It was Sports.\n{text} It was", "{label_word}.", " ")
     with pytest.raises(ValueError, match="the channel method needs the text and the label word on separate lines"):
@@ -94,7 +94,7 @@ def test_text_and_label_word_on_one_line() -> None:
 
 
 def test_columns_by_name() -> None:
-    """What stands from the first to the last of them is the text of an example."""
+    """The part from the first to the last column is the text of an example."""
     template = read_template(
         "Title: {title}\nBody text: {body text}\nTopic: {label_word}", ["title", "body text"], WORDS
     )
@@ -106,7 +106,7 @@ def test_columns_by_name() -> None:
 
 
 def test_a_column_may_be_called_text() -> None:
-    """Alone, {text} still stands for all columns."""
+    """Alone, {text} still means all columns."""
     columns = ["title", "text"]
     both = read_template("Title: {title}\nBody: {text}\nTopic: {label_word}", columns, WORDS)
     assert both.text_of({"title": "Rain", "text": "It rained"}) == "Rain\nBody: It rained"
@@ -123,7 +123,7 @@ def test_empty_lines_between_text_and_label_word_stay_between_them() -> None:
 @pytest.mark.parametrize(
     "source", ['{\n "text": "{text}",\n "label": "{label_word}"\n}', "(Text: {text}\nLabel: {label_word})"]
 )
-def test_a_template_whose_halves_need_each_other_is_not_turned_round(source: str) -> None:
+def test_a_template_with_dependent_halves_is_not_reversed(source: str) -> None:
     template = read_template(source, ["text"], WORDS)
     assert template.direct is not None
     with pytest.raises(ValueError, match="the channel method needs"):
@@ -165,14 +165,14 @@ def test_the_instruction_comes_once_before_the_demonstrations(method: str) -> No
         ),
     ],
 )
-def test_what_is_no_template(source: str, message: str) -> None:
+def test_invalid_templates(source: str, message: str) -> None:
     with pytest.raises(ValueError) as error:
         read_template(source, ["title", "body"], WORDS)
     assert message in str(error.value)
 
 
 def test_label_words_that_look_like_fields() -> None:
-    """Where they are listed in a prompt, the field that is filled would be another."""
+    """If they were listed in a prompt, another field would be filled."""
     words = ("a {text}", "b")
     assert read_template("{text}\n{label_word}", ["text"], words).open("direct", [])[0] == "{text}"
     with pytest.raises(ValueError, match=r"a label word contains {text} or {label_word}"):

@@ -1,4 +1,4 @@
-"""Text to ids and back, and where a prompt ends: one text, encoded once."""
+"""Text to ids and back, and the end of a prompt: one text, encoded once."""
 
 import csv
 import io
@@ -35,7 +35,7 @@ def tokenizer(tokenizer_path) -> Tokenizer:
 
 @pytest.fixture(scope="module")
 def merging(tmp_path_factory) -> Tokenizer:
-    """Its pieces cross spaces, so that a prompt's last token merges with what follows."""
+    """A tokenizer whose tokens cross spaces, so that a prompt's last token merges with the following text."""
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(["Category: World", "Category: Sports", "Topic x"] * 50),
@@ -80,8 +80,8 @@ def test_no_stray_space_piece(prompt, completion, meta) -> None:
     assert pieces(meta, target) == ["▁World"]
 
 
-def test_joint_encoding_is_the_two_apart_in_the_ordinary_case(meta, data) -> None:
-    """What lm-evaluation-harness issue 531 got wrong, on real prompts, in both directions."""
+def test_joint_encoding_usually_equals_separate_encoding(meta, data) -> None:
+    """The error of lm-evaluation-harness issue 531, on real prompts, in both directions."""
     with (data / "ag_news/test.csv").open(newline="") as file:
         texts = [f"{title} {description}".strip() for _, title, description in list(csv.reader(file))[:100]]
     for text in texts:
@@ -120,7 +120,7 @@ def test_empty_completion_and_empty_prompt(tokenizer) -> None:
 @pytest.mark.parametrize("separator", ["", "\n", "\n\n", "  ", " \n", "\u3000", "：", "|"])
 @pytest.mark.parametrize("completion", ["World", "", " b", "\nnext", "👩‍👩‍👧"])
 @pytest.mark.parametrize("prompt", ["Answer: (", "Category: ", "Category:\n", "答案：", "", *UNUSUAL])
-def test_another_separator_stands_as_it_is(prompt, completion, separator, tokenizer, merging) -> None:
+def test_another_separator_is_unchanged(prompt, completion, separator, tokenizer, merging) -> None:
     for each in (tokenizer, merging):
         context, target = each.encode_pair(prompt, completion, separator)
         whole = prompt + separator + completion if completion else prompt
@@ -129,7 +129,7 @@ def test_another_separator_stands_as_it_is(prompt, completion, separator, tokeni
 
 
 def test_pieces_have_the_ids_of_the_whole(tokenizer, meta, merging, data) -> None:
-    """Real texts behind each other with any white space between them; each tokenizer's own encoding is the oracle."""
+    """Concatenated real texts with any white space between them; each tokenizer's own encoding is the oracle."""
     with (data / "ag_news/test.csv").open(newline="") as file:
         texts = [f"Article: {title} {description}" for _, title, description in list(csv.reader(file))[:400]]
     joints = ["\n", " ", "\n\n", "  ", " \n", "\n\u0301", " \u0301", "\t", "\r\n", ".\n(", "\n1", " 's", "\u2028"]
@@ -148,8 +148,8 @@ def test_where_a_text_is_cut(tokenizer, merging) -> None:
     assert list(merging.pieces(text)) == [text]  # its pieces cross spaces, and a line break is one
 
 
-def test_what_comes_again_is_encoded_once(tokenizer_path, monkeypatch) -> None:
-    """The demonstrations, and a long text, with each of many label words."""
+def test_repeated_parts_are_encoded_once(tokenizer_path, monkeypatch) -> None:
+    """The demonstrations, and a long text with many label words."""
     tokenizer, encoded = Tokenizer(tokenizer_path), []
     whole = tokenizer.encode_whole
     monkeypatch.setattr(tokenizer, "encode_whole", lambda text: encoded.append(text) or whole(text))
@@ -159,7 +159,21 @@ def test_what_comes_again_is_encoded_once(tokenizer_path, monkeypatch) -> None:
     assert sum(map(len, encoded)) < 1.2 * len(text) + 100 * len("\nCategory: World 99")
 
 
-def test_missing_or_cut_off_file(tokenizer_path, tmp_path) -> None:
+def test_shared_beginnings_are_cut_once(tokenizer_path, monkeypatch) -> None:
+    """Demonstrations before texts of one line, or of two."""
+    tokenizer, cut = Tokenizer(tokenizer_path), []
+    whole = tokenizer.pieces
+    monkeypatch.setattr(tokenizer, "pieces", lambda text: cut.append(text) or whole(text))
+    demonstrations = "Article: rain stopped play\nCategory: Sports\n" * 100
+    for number in range(100):
+        text = f"{demonstrations}Article: a{number}{chr(10) * (number % 2)}b\nCategory:"
+        assert list(tokenizer.encode(text)) == tokenizer.backend.sp_model.encode(text)
+        for word in ("World", "Sports"):
+            tokenizer.encode_pair(text, word)
+    assert sum(map(len, cut)) < 2 * len(demonstrations) + 100 * len("Article: a99\nb\nCategory: World" * 3)
+
+
+def test_missing_or_truncated_file(tokenizer_path, tmp_path) -> None:
     with pytest.raises(CheckpointError, match=r"nowhere\.model: no such tokenizer file \(`tokenizer_path`\)"):
         Tokenizer(tmp_path / "nowhere.model")
     with pytest.raises(CheckpointError, match="no such tokenizer file"):
@@ -197,7 +211,7 @@ def unigram(folder) -> Path:
 
 
 def added(folder, **options) -> Path:
-    """Byte-level BPE with a token that is added and is not special."""
+    """Byte-level BPE with an added token that is not special."""
     model = tokenizers.Tokenizer(tokenizers.models.BPE())
     model.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
     model.decoder = tokenizers.decoders.ByteLevel()

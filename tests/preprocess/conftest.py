@@ -1,4 +1,4 @@
-"""What the tests of preprocess/ share: a run of the real function into a temporary file, and a cache of its own."""
+"""Shared by the tests of preprocess/: runs of the real function into temporary files, with a separate cache."""
 
 import json
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from preprocess.tables import PreprocessConfig, preprocess_config
 
 @dataclass(frozen=True)
 class Written:
-    """What a run leaves behind."""
+    """The output of a run."""
 
     prompts: list[dict[str, Any]]
     meta: dict[str, Any]
@@ -26,7 +26,7 @@ class Written:
 
 
 def prompt_options(data_path: object = "", **flags: Any) -> PromptOptions:
-    """The options in which each flag has its place."""
+    """The nested options from flat flags."""
     of_examples = {field.name for field in fields(ExampleOptions)} & flags.keys()
     examples = ExampleOptions(**{flag: flags.pop(flag) for flag in of_examples})
     return PromptOptions(str(data_path), examples=examples, **flags)
@@ -34,7 +34,7 @@ def prompt_options(data_path: object = "", **flags: Any) -> PromptOptions:
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
-    """`datasets` keeps copies of what it reads: here, not among the user's. Relative paths are the project's."""
+    """Keep the cache of `datasets` out of the user's folders. Relative paths are the project's."""
     import datasets
 
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path_factory.mktemp("cache")))
@@ -43,7 +43,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 
 @pytest.fixture
 def write_ag_news(tmp_path: Path, capsys: pytest.CaptureFixture) -> Callable[..., Written]:
-    """(dataset_path, method, **options) -> what preprocessing of AG News writes."""
+    """(dataset_path, method, **options) -> the output of preprocessing AG News."""
 
     def write(dataset_path: object = "", method: str = "direct", **options: Any) -> Written:
         path = tmp_path / "written" / f"inputs_{method}.json"
@@ -55,7 +55,7 @@ def write_ag_news(tmp_path: Path, capsys: pytest.CaptureFixture) -> Callable[...
 
 @pytest.fixture
 def write_doclaynet(tmp_path: Path, capsys: pytest.CaptureFixture) -> Callable[..., Written]:
-    """(dataset_path, method, train_pages, max_demo_words, **options) -> what preprocessing of page blocks writes."""
+    """(dataset_path, method, train_pages, max_demo_words, **options) -> the output of preprocessing page blocks."""
 
     def write(
         dataset_path: object = "",
@@ -79,7 +79,7 @@ def written(path: Path, capsys: pytest.CaptureFixture) -> Written:
 
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[..., tuple[list, dict]]:
-    """(config, dataset_path, method, **options) -> prompts and meta file that are made of it."""
+    """(config, dataset_path, method, **options) -> prompts and meta file of the data set."""
 
     def write(config: object, dataset_path: object, method: str = "direct", **options: Any) -> tuple[list, dict]:
         path = tmp_path / "written" / f"inputs_{method}.json"

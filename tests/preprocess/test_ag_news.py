@@ -1,4 +1,4 @@
-"""AG News in every form that it comes in, as prompts, and a line for every form that it does not come in."""
+"""AG News in all its formats as prompts, and a message for every other format."""
 
 import csv
 import json
@@ -28,7 +28,7 @@ TEST = [(f"test text {number}", number % 4) for number in range(20)] + UNUSUAL
 
 
 def write_headerless(path: Path, pairs: list[tuple[str, int]]) -> None:
-    """The original form: class from 1, title, description."""
+    """The original format: class from 1, title, description."""
     write_csv(path, [(label + 1, text, "") for text, label in pairs], csv.QUOTE_ALL)
 
 
@@ -38,7 +38,7 @@ def write_csv(path: Path, rows: list[tuple], quoting: int = csv.QUOTE_MINIMAL) -
 
 
 def write_form(form: str, folder: Path, split: str, pairs: list[tuple[str, int]]) -> None:
-    """One split of a data set in one of its forms."""
+    """One split of a data set in one of its formats."""
     rows = [{"text": text, "label": label} for text, label in pairs]
     path = folder / f"{split}.{form.split()[0]}"
     if form == "csv original":
@@ -64,7 +64,7 @@ FORMS = ["csv original", "csv text", "csv names", "csv title", "json", "jsonl", 
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_every_form_gives_the_same_stripped_examples(form: str, tmp_path: Path, write_ag_news):
+def test_every_format_gives_the_same_stripped_examples(form: str, tmp_path: Path, write_ag_news):
     write_form(form, tmp_path, "train", TRAIN)
     write_form(form, tmp_path, "test", TEST)
     done = write_ag_news(tmp_path)
@@ -82,7 +82,7 @@ def test_a_single_file_is_a_test_split(tmp_path: Path, write_ag_news):
 
 
 def test_demonstrations_of_another_data_set(tmp_path: Path, write_ag_news):
-    """Its train split; where it has none, all of it."""
+    """Its train split, or all of it if it has none."""
     for name in ("tested", "both", "one"):
         (tmp_path / name).mkdir()
     write_headerless(tmp_path / "tested" / "test.csv", TEST)
@@ -92,7 +92,7 @@ def test_demonstrations_of_another_data_set(tmp_path: Path, write_ag_news):
     ids = write_ag_news(tmp_path / "tested", demonstrations=str(tmp_path / "both")).meta["demonstrations"]
     assert all(name.startswith("train-") for name in ids)
     again = write_ag_news(tmp_path / "tested", demonstrations=str(tmp_path / "one")).meta["demonstrations"]
-    assert again == ids  # a lone file is read as `test`, but these are no test examples
+    assert again == ids  # a single file is read as `test`, but not for test examples
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="empty: no train split to draw demonstrations from"):
         write_ag_news(tmp_path / "tested", demonstrations=str(tmp_path / "empty"))
@@ -113,7 +113,7 @@ def test_demonstrations_of_another_data_set(tmp_path: Path, write_ag_news):
         ("text,label\na,1.0\nb,0.0\n", None, [1, 0]),
     ],
 )
-def test_where_classes_count_from_is_proved_known_or_declared(
+def test_the_first_class_number_is_proved_known_or_declared(
     content: str, first: int | None, labels: list[int], tmp_path: Path
 ):
     (tmp_path / "test.csv").write_text(content)
@@ -130,7 +130,7 @@ def test_where_classes_count_from_is_proved_known_or_declared(
     ],
 )
 def test_classes_that_may_count_from_0_or_from_1_are_refused(content: str, run_script, tmp_path: Path):
-    """They were shifted by one without a word. The flag settles it."""
+    """Otherwise they could silently be shifted by one. The flag resolves it."""
     (tmp_path / "test.csv").write_text(content)
     command = [
         "run_preprocess_direct_ag_news.py",
@@ -149,7 +149,7 @@ def test_classes_that_may_count_from_0_or_from_1_are_refused(content: str, run_s
 
 
 def test_classes_with_names_need_no_number(tmp_path: Path):
-    """Of a table that `datasets` wrote: the names decide, in whichever order they are numbered."""
+    """In a table that `datasets` wrote, the names decide, for any numbering."""
     for number, names in enumerate(
         (HUB_NAMES, HUB_NAMES[::-1], ["World", "Sports", "Business", "Science and technology"])
     ):
@@ -162,7 +162,7 @@ def test_classes_with_names_need_no_number(tmp_path: Path):
 
 
 @pytest.mark.parametrize("method", ["direct", "channel"])
-def test_the_prompt_to_the_letter(method: str, tmp_path: Path, write_ag_news):
+def test_the_exact_prompt(method: str, tmp_path: Path, write_ag_news):
     write_headerless(tmp_path / "train.csv", [(f"{text} of {{text}}", label) for text, label in TRAIN])
     write_headerless(tmp_path / "test.csv", [(" A title \n", 3)])
     done = write_ag_news(tmp_path, method)
@@ -193,7 +193,7 @@ def test_numbers_and_names_may_share_a_column(tmp_path: Path):
     assert [example.label_word for example in examples] == ["Sports", "Science and technology", "World"]
 
 
-def test_the_meta_file_and_the_screen_say_what_was_done(tmp_path: Path, write_ag_news):
+def test_the_meta_file_and_the_summary(tmp_path: Path, write_ag_news):
     write_form("jsonl", tmp_path, "train", TRAIN)
     write_form("jsonl", tmp_path, "test", TEST)
     done = write_ag_news(tmp_path, "channel", k=2, seed=7, limit=6)
@@ -250,7 +250,7 @@ def test_the_same_command_twice_gives_the_same_bytes(tmp_path: Path, write_ag_ne
 
 
 def test_the_real_set_gets_the_prompt_of_the_original(data: Path, write_ag_news):
-    """The test split in full; demonstrations by the very call of the original system on the same rows."""
+    """The whole test split; demonstrations by the original system's call on the same rows."""
     pairs = {}
     for split in ("train", "test"):
         with (data / "ag_news" / f"{split}.csv").open(encoding="utf-8", newline="") as file:
@@ -316,7 +316,7 @@ def test_the_real_set_gets_the_prompt_of_the_original(data: Path, write_ag_news)
         ("test.xml", "<a/>", "no test split (--dataset_path)"),
     ],
 )
-def test_every_defect_of_a_data_set_has_its_line(
+def test_every_defect_of_a_data_set_has_a_message(
     name: str, content: str | bytes, message: str, tmp_path: Path, write_ag_news
 ):
     (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())

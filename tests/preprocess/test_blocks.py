@@ -1,4 +1,4 @@
-"""Cells to lines to the text of a block: against the definition as a slow loop, and against pages with known lines."""
+"""Cells -> lines -> text of a block, against the definition as a slow loop and against pages with known lines."""
 
 from fractions import Fraction
 
@@ -9,7 +9,7 @@ from preprocess.blocks import Cell, lines_of, on_page, page_blocks, scale
 
 
 def slow_lines(cells: list[Cell]) -> list[list[str]]:
-    """The definition, in exact arithmetic, with lists of places and no shortcut."""
+    """The definition in exact arithmetic, without optimizations."""
     kept: list[Cell] = []
     for cell in cells:
         if cell.text.strip() and all((cell.text, cell.box) != (other.text, other.box) for other in kept):
@@ -40,7 +40,7 @@ def slow_lines(cells: list[Cell]) -> list[list[str]]:
 
 
 def random_cells(generator: np.random.Generator) -> list[Cell]:
-    """Crowded cells of many heights, on a grid so fine and so coarse that ties and exact halves occur."""
+    """Crowded cells of many heights on fine and coarse grids, so that ties and exact halves occur."""
     cells = []
     for number in range(int(generator.integers(0, 14))):
         x, y, width, height = (int(value) / 2 for value in generator.integers(0, 40, 4))
@@ -59,8 +59,8 @@ def test_lines_are_those_of_the_definition():
     assert several > 100, "most trials have to be of some difficulty"
 
 
-def test_known_lines_are_found_again_in_any_order():
-    """Lines 1.5 heights apart, cells off by up to a quarter of a height, shuffled."""
+def test_known_lines_are_recovered_in_any_order():
+    """Lines at distances of 1.5 heights, cells shifted by up to a quarter of a height, shuffled."""
     generator = np.random.default_rng(1)
     for _ in range(100):
         height, lines, cells = float(generator.uniform(5, 30)), [], []
@@ -123,7 +123,7 @@ def test_boxes_are_scaled_to_the_page_and_clamped_to_it(box, size, expected):
 
 
 def test_a_box_is_the_same_from_whichever_corner_it_is_written():
-    """Against clamping and rounding by numpy. A width or a height below 0 moves no block to another place."""
+    """Against clipping and rounding by numpy. A negative width or height does not move a block."""
     generator = np.random.default_rng(2)
     for _ in range(300):
         (x0, x1), (y0, y1) = np.sort(generator.uniform(-300, 1400, (2, 2))).tolist()
@@ -142,7 +142,7 @@ def test_a_box_is_the_same_from_whichever_corner_it_is_written():
 
 @pytest.mark.parametrize("unit, size", [(1, (1000, 1000)), (0.1, (100, 100)), (2, (2000, 2000))])
 def test_what_is_out_by_rounding_is_not_outside(unit, size):
-    """Off any edge, by a little less than a unit of 0..1000 and by a little more; a box far away counts too."""
+    """Beyond any edge, by slightly less than a unit of 0..1000 and by slightly more; a distant box counts too."""
     side = size[0]
     for off, expected in ((0, False), (0.99, False), (1.01, True), (1e99, True)):
         for place in range(4):

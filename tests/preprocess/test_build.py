@@ -1,4 +1,4 @@
-"""From examples to a prompt file: names, places, and the scripts as a user runs them."""
+"""From examples to a prompt file: names, paths, and the scripts run as by a user."""
 
 import json
 from dataclasses import replace
@@ -40,21 +40,21 @@ SET = DataSet("set", "owner/set", TEMPLATE, ("A", "B"), draw_per_class, sample="
 def test_where_rows_come_from_and_where_prompts_go(
     options: PromptOptions, origin: str, dataset: str, path: str, tmp_path: Path, monkeypatch
 ):
-    """Nothing is made yet; a set of samples/ never bears the name of the real one, and never goes to its place."""
+    """No file is written yet; a sample set never gets the name or the path of the real one."""
     monkeypatch.chdir(tmp_path)
     plan = locate(SET, options, "direct")
     assert (plan.origin, plan.name, plan.path) == (origin, dataset, Path(path))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_set_without_a_sample_is_read_where_it_lies(tmp_path: Path, monkeypatch):
+def test_a_set_without_a_sample_is_read_from_its_path(tmp_path: Path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     plan = locate(replace(SET, sample=""), PromptOptions(), "channel")
     assert (plan.origin, plan.name, plan.path) == ("owner/set", "set", Path("real/inputs_channel_set.json"))
 
 
 @pytest.mark.parametrize(("given", "k"), [(None, 3), (0, 0), (1, 1), (3, 3)])
-def test_k_is_that_of_the_data_set_where_it_is_not_given(given: int | None, k: int, tmp_path: Path, monkeypatch):
+def test_k_defaults_to_that_of_the_data_set(given: int | None, k: int, tmp_path: Path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     plan = locate(replace(SET, k=3), PromptOptions(k=given), "direct")
     assert plan.options.k == k
@@ -62,7 +62,7 @@ def test_k_is_that_of_the_data_set_where_it_is_not_given(given: int | None, k: i
 
 
 def test_a_prompt_file_that_no_script_wrote_is_kept(tmp_path: Path):
-    """Prompts written by hand have no meta file; what a script wrote is made again."""
+    """Hand-written prompts have no meta file; a script's file is replaced."""
     path = tmp_path / "inputs.json"
     path.write_text("[]")
     where = (SET, PromptOptions(data_path=str(path)), "direct")

@@ -1,4 +1,4 @@
-"""The YAML file of a data set: what each key gives, and a line with its number for every mistake."""
+"""The YAML file of a data set: all keys, and a message with a line number for every mistake."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def write(folder: Path, content: str | bytes) -> Path:
     return path
 
 
-def test_what_is_needed_is_enough(tmp_path: Path):
+def test_required_keys_are_sufficient(tmp_path: Path):
     path = write(tmp_path, VALID)
     lines = {"dataset": 1, "path": 2, "text": 3, "label": 4, "label_words": 5, "template": 6}
     places = {key: f"{path}:{line}" for key, line in lines.items()}
@@ -72,7 +72,7 @@ def test_every_key_is_read(tmp_path: Path):
         ("[Bad, Good]", "{no: 'off', 1.0: 007}", {"no": "off", "1.0": "007"}),
     ],
 )
-def test_words_stay_as_they_are_written(old: str, new: str, words: dict[str, str], tmp_path: Path):
+def test_words_are_not_converted(old: str, new: str, words: dict[str, str], tmp_path: Path):
     config = read_dataset_config(write(tmp_path, VALID.replace(old, new)))
     assert config.labels == Labels(tuple(words.values()), words)
     assert config.dataset.label_words == tuple(words.values())
@@ -85,7 +85,7 @@ def test_words_stay_as_they_are_written(old: str, new: str, words: dict[str, str
         ("\n  - ' Bad '\n  - \"G\\xf6\\xf6d {text}\"", ("Bad", "Gööd {text}")),
     ],
 )
-def test_words_of_a_list_stay_as_they_are_written(new: str, words: tuple[str, ...], tmp_path: Path):
+def test_words_of_a_list_are_not_converted(new: str, words: tuple[str, ...], tmp_path: Path):
     config = read_dataset_config(write(tmp_path, VALID.replace("[Bad, Good]", new)))
     assert config.labels == Labels(words, numbered=True)
     assert config.dataset.label_words == words
@@ -234,7 +234,7 @@ def test_every_mistake_names_its_line(old: str, new: str, line: int, message: st
         ("[" * 5000, "films.yaml:1: invalid: nested too deep"),
     ],
 )
-def test_what_is_no_such_file_at_all(content: str | bytes, message: str, tmp_path: Path):
+def test_invalid_files(content: str | bytes, message: str, tmp_path: Path):
     with pytest.raises(InputError) as error:
         read_dataset_config(write(tmp_path, content))
     assert message in str(error.value)

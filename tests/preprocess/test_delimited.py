@@ -1,4 +1,4 @@
-"""CSV and its like, against what the csv module writes; and the line of every defect."""
+"""CSV and similar formats, against output of the csv module; and the line number of every defect."""
 
 import csv
 import gzip
@@ -41,7 +41,7 @@ def write(path: Path, rows: list[list[str]], delimiter: str = ",", encoding: str
     ("name", "delimiter"),
     [("a.csv", ","), ("a.csv", ";"), ("a.csv", "\t"), ("a.tsv", "\t"), ("a.CSV.gz", "|"), ("a.tsv.gz", "\t")],
 )
-def test_every_text_comes_back_as_it_was_written(name: str, delimiter: str, encoding: str, tmp_path: Path):
+def test_every_text_is_read_as_written(name: str, delimiter: str, encoding: str, tmp_path: Path):
     rows = [[text, str(number)] for number, text in enumerate(TEXTS)]
     path = write(tmp_path / name, [["text", "label"], *rows], delimiter, encoding)
     form = Format("utf-8" if encoding == "utf-8-sig" else encoding)
@@ -51,7 +51,7 @@ def test_every_text_comes_back_as_it_was_written(name: str, delimiter: str, enco
 
 
 def test_lines_are_those_of_the_file(tmp_path: Path):
-    """A line break in quotes counts; so do empty lines above the header."""
+    """Line breaks in quotes count, and so do empty lines above the header."""
     path = tmp_path / "a.csv"
     path.write_bytes(b'\ntext,label\r\n"a\nb\r\nc",1\nd,2\r\n"e\n",3\n\n\n')
     assert [line for line, _ in read_delimited(path, Format())] == [3, 6, 7]
@@ -89,7 +89,7 @@ def test_lines_are_those_of_the_file(tmp_path: Path):
         ("text;more,label\n", "line 1: ambiguous delimiter (comma and semicolon); set `delimiter: ...`"),
     ],
 )
-def test_every_defect_has_its_line(content: str | bytes, message: str, tmp_path: Path):
+def test_every_defect_has_a_message(content: str | bytes, message: str, tmp_path: Path):
     path = tmp_path / "a.csv"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(InputError) as error:
@@ -123,7 +123,7 @@ def test_a_byte_far_into_the_file_is_named_by_its_line(lines: int, tmp_path: Pat
         ('"1","a; b","c|d"', Format(headerless=("title", "body")), [CLASS, "title", "body"]),
     ],
 )
-def test_the_delimiter_is_what_the_header_shows(header: str, form: Format, names: list[str], tmp_path: Path):
+def test_the_delimiter_is_found_in_the_header(header: str, form: Format, names: list[str], tmp_path: Path):
     delimiter = form.delimiter or (";" if header.startswith("text;label") else ",")
     path = tmp_path / "a.csv"
     path.write_text(header + "\n" + delimiter.join("x" * len(names)) + "\n", encoding="utf-8")
@@ -139,7 +139,7 @@ def test_without_quoting_a_quote_is_a_character(tmp_path: Path):
 @pytest.mark.parametrize(
     ("first", "expected"), [("1", True), ("0", True), ("01", True), ("5", True), ("a", False), (CLASS, False)]
 )
-def test_a_file_without_a_header_begins_with_a_number(first: str, expected: bool, tmp_path: Path):
+def test_a_file_without_a_header_starts_with_a_number(first: str, expected: bool, tmp_path: Path):
     path = write(tmp_path / "a.csv", [[first, "b", "c"]])
     assert is_headerless(path, Format(headerless=("title", "body"))) is expected
     assert not is_headerless(path, Format()), "it declares no such form"
@@ -156,7 +156,7 @@ def test_a_file_without_a_header_begins_with_a_number(first: str, expected: bool
         (gzip.compress(b"text,label\ncaf\xe9,1\n", mtime=0), "a.csv.gz: line 2: not utf-8: 0xe9"),
     ],
 )
-def test_compressed_files_that_are_broken(content: bytes, message: str, tmp_path: Path):
+def test_damaged_compressed_files(content: bytes, message: str, tmp_path: Path):
     path = tmp_path / "a.csv.gz"
     path.write_bytes(content)
     with pytest.raises(InputError) as error:

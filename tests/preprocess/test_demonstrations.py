@@ -1,4 +1,4 @@
-"""Which examples a prompt shows: k of each class, from a seed, and never one that is being tested."""
+"""Demonstrations of a prompt: k of each class, determined by the seed, and never a test example."""
 
 from collections import Counter
 
@@ -13,13 +13,13 @@ WORDS = ("World", "Sports", "Business", "Science and technology")
 
 
 def examples(*counts: int) -> list[Example]:
-    """So many of each class, in turns."""
+    """A number of examples of each class, in turn."""
     labels = [label for place in range(max(counts)) for label, count in enumerate(counts) if place < count]
     return [Example(f"train-{number}", f"text {number}", WORDS[label]) for number, label in enumerate(labels)]
 
 
 def stratified_by_datasets(train: list[Example], k: int, seed: int) -> list[str]:
-    """What the original system does, in its own words."""
+    """The draw of the original system, with its own code."""
     features = Features({"text": Value("string"), "label": ClassLabel(names=list(WORDS))})
     rows = [{"text": example.text, "label": WORDS.index(example.label_word)} for example in train]
     split = Dataset.from_list(rows, features=features).train_test_split(
@@ -54,7 +54,7 @@ def test_too_few_or_unbalanced_classes_are_refused(counts: tuple[int, ...], k: i
 
 
 @pytest.mark.parametrize("k", [1, 2])
-def test_the_draw_per_class_gives_k_of_each_however_unbalanced(k: int):
+def test_the_draw_per_class_gives_k_of_each_with_any_imbalance(k: int):
     train = examples(50, 2, 9, 4)
     draws = {seed: draw_per_class(train, WORDS, k, seed) for seed in range(60)}
     for seed, drawn in draws.items():
@@ -74,7 +74,7 @@ def test_the_draw_per_class_names_the_class_that_has_too_few():
 
 @pytest.mark.parametrize("draw", [draw_stratified, draw_per_class])
 def test_a_test_example_never_is_its_own_demonstration(draw):
-    """By its text: the same text under another id is the same example. The draw is not touched where none is shared."""
+    """By its text: the same text with another id is the same example. Without shared texts, the draw is unchanged."""
     train = examples(12, 12, 12, 12)
     first = draw(train, WORDS, 2, 42)
     assert draw_demonstrations(draw, train, examples(0, 0, 0, 1), WORDS, 2, 42) != []
@@ -86,7 +86,7 @@ def test_a_test_example_never_is_its_own_demonstration(draw):
 
 
 @pytest.mark.parametrize("draw", [draw_stratified, draw_per_class])
-def test_a_train_split_that_is_the_test_split_ends_in_a_line(draw):
+def test_a_train_split_equal_to_the_test_split_is_refused(draw):
     train = examples(4, 4, 4, 4)
     with pytest.raises(
         InputError, match=r"--k 1: class World has 0 examples .*, without the test examples \(16 of 16\)"
@@ -101,7 +101,7 @@ def test_a_train_split_that_is_the_test_split_ends_in_a_line(draw):
 @pytest.mark.parametrize("draw", [draw_stratified, draw_per_class])
 @pytest.mark.parametrize("left", [2, 400])
 def test_test_examples_are_left_out_in_one_pass(draw, left: int):
-    """However many there are: two draws at the most."""
+    """For any number of them: at most two draws."""
     train, draws = examples(400, 400, 400, 400), []
 
     def counted(*arguments: object) -> list[Example]:
@@ -139,7 +139,7 @@ def test_words_beyond_the_limit_are_cut():
 
 
 def test_orders_are_other_orders():
-    """Each is another one, none that of the draw; a later one changes none before it; the seed decides."""
+    """All orders are distinct and differ from the draw's; more orders do not change earlier ones; a seed fixes them."""
     drawn = examples(2, 2, 2, 2)
     orders = [reordered(drawn, 1, number) for number in range(1, 6)]
     assert all(sorted(order, key=lambda one: one.id) == drawn for order in orders)

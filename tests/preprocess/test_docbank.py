@@ -53,10 +53,10 @@ def test_labels_become_those_of_doclaynet(label: str, word: str, tmp_path: Path)
         ((10, 35, 60), ["a b c"]),  # of 1.5 line heights: not more
         ((10, 36, 61), ["a", "b c"]),  # of 1.6
         ((500, 515, 20), ["c", "a b"]),  # y jumps up: a second column; blocks are sorted by y
-        ((500, 512, 507), ["a c b"]),  # a step back within a line is none: c begins before b ends
+        ((500, 512, 507), ["a c b"]),  # a small step back is no line break: c starts before b ends
     ],
 )
-def test_a_run_is_cut_at_gaps_and_where_y_jumps_up(tops: tuple[int, ...], expected: list[str], tmp_path: Path):
+def test_a_run_is_split_at_gaps_and_where_y_jumps_up(tops: tuple[int, ...], expected: list[str], tmp_path: Path):
     lines = [line(token, top, "paragraph") for token, top in zip("abc", tops, strict=True)]
     assert [text for text, _ in blocks(tmp_path, *lines)] == expected
 
@@ -66,7 +66,7 @@ def test_a_run_ends_where_the_label_changes_even_to_one_of_the_same_class(tmp_pa
     assert blocks(tmp_path, *lines) == [("a", "Text"), ("b", "Text"), ("c", "Title"), ("d", "Text")]
 
 
-def test_figures_have_no_text_and_strokes_are_no_blocks(tmp_path: Path):
+def test_figures_have_no_text_and_strokes_are_not_blocks(tmp_path: Path):
     lines = [
         line("##LTFigure##", 10, "figure"),
         line("##LTLine##", 200, "table"),
@@ -102,7 +102,7 @@ def test_pages_come_in_the_order_of_the_c_locale(folder: str, tmp_path: Path):
 
 
 def test_no_token_of_the_real_pages_is_lost(data: Path):
-    """Each stands in exactly one block; what a page writes twice in one place (bold print) stands once."""
+    """Each is in exactly one block; tokens that a page prints twice in one place (bold type) occur once."""
     pages = page_files(data / "docbank")
     assert len(pages) == 100
     assert [page.name for page in pages] == sorted(os.listdir(data / "docbank" / "txt"), key=os.fsencode)
@@ -135,7 +135,7 @@ def test_a_docbank_folder_with_demonstrations_of_page_blocks(data: Path, write_d
     [(["txt/a.txt", "notes.json"], 1), (["a.txt", "b.txt"], 2), (["page.json", "LICENSE.txt"], 0), (["page.json"], 0)],
 )
 def test_a_folder_is_docbanks_by_its_files(tmp_path: Path, names: list[str], count: int) -> None:
-    """A licence beside JSON pages does not make them DocBank's."""
+    """JSON pages with a licence file beside them are not DocBank's."""
     for name in names:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
@@ -145,7 +145,7 @@ def test_a_folder_is_docbanks_by_its_files(tmp_path: Path, names: list[str], cou
 
 
 def write_whole(folder: Path, nested: bool = False) -> dict[str, str]:
-    """The 500K layout: texts and images apart, in folders of their own names or in two of these; page -> split."""
+    """Write the 500K layout, with texts and images in the original folders or in two others; page -> split."""
     pages = {"9.tar_1": "train", "1.tar_2": "train", "a_3": "valid", "b_4": "test"}
     for name, ending in (("DocBank_500K_txt", ".txt"), ("DocBank_500K_ori_img", "_ori.jpg")):
         inside = folder / name / name if nested else folder / name
@@ -163,7 +163,7 @@ def write_whole(folder: Path, nested: bool = False) -> dict[str, str]:
 @pytest.mark.parametrize("nested", [False, True])
 @pytest.mark.parametrize("inside", ["", "DocBank_500K_txt"])
 def test_the_whole_of_docbank(nested: bool, inside: str, tmp_path: Path):
-    """Splits are those that its files list; the folder of the texts may be named as well."""
+    """Splits are those listed in its files; the path of the folder of texts works too."""
     write_whole(tmp_path, nested)
     path = str(tmp_path / inside)
     splits = {"train": ["1.tar_2", "9.tar_1"], "validation": ["a_3"], "val": ["a_3"], "test": ["b_4"]}
@@ -177,7 +177,7 @@ def test_the_whole_of_docbank(nested: bool, inside: str, tmp_path: Path):
     assert read_pages(path, "train") is None
 
 
-def test_an_index_of_another_form(tmp_path: Path):
+def test_an_index_of_another_format(tmp_path: Path):
     write_whole(tmp_path)
     (tmp_path / "MSCOCO_Format_Annotation/500K_test.json").write_text("{}")
     with pytest.raises(InputError, match=r"500K_test\.json: expected COCO's form"):
@@ -197,7 +197,7 @@ def test_tokens_that_leave_the_page_are_clamped_and_counted(tmp_path: Path):
     ]
 
 
-def test_pixels_of_a_docbank_page_are_not_told(tmp_path: Path):
+def test_docbank_boxes_in_pixels_are_refused(tmp_path: Path):
     (tmp_path / "page.txt").write_text(line("a", 10, "paragraph"))
     with pytest.raises(InputError, match=r"page\.txt: --box_unit pixels: DocBank's files do not contain the page size"):
         list(read_pages(str(tmp_path), "test", box_unit="pixels"))

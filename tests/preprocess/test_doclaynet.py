@@ -1,4 +1,4 @@
-"""DocLayNet in its two forms: real pages, pages made by hand, and a line for every page that is broken."""
+"""DocLayNet in its two formats: real pages, hand-made pages, and a message for every invalid page."""
 
 import json
 from collections import Counter
@@ -33,7 +33,7 @@ FEATURES = Features(  # those of docling-project/DocLayNet-v1.2
 
 
 def page(cells: list[tuple[str, list, list, int]], name: str = "hash", **more: Any) -> dict[str, Any]:
-    """A row of pierreguillou's form, from (text, box of the block, box of the cell, label)."""
+    """A row in pierreguillou's format, from (text, box of the block, box of the cell, label)."""
     texts, blocks, lines, labels = map(list, zip(*cells, strict=True)) if cells else ([], [], [], [])
     row = {"id": "0", "texts": texts, "bboxes_block": blocks, "bboxes_line": lines, "categories": labels}
     return row | {"page_hash": name, "doc_category": "manuals", "coco_width": 1025, "coco_height": 1025} | more
@@ -54,7 +54,7 @@ def write_pages(folder: Path, **splits: list[dict[str, Any]]) -> Path:
 
 
 def to_v12(row: dict[str, Any], seed: int = 0) -> dict[str, Any]:
-    """The same page in the form of DocLayNet v1.2: one entry a block, in any order, with its cells in any order."""
+    """The same page in the format of DocLayNet v1.2: one entry per block, with blocks and cells in any order."""
     generator = np.random.default_rng(seed)
     regions: dict[tuple, list[dict]] = {}
     columns = (row["texts"], row["bboxes_block"], row["bboxes_line"], row["categories"])
@@ -72,7 +72,7 @@ def to_v12(row: dict[str, Any], seed: int = 0) -> dict[str, Any]:
     }
 
 
-def test_the_label_words_stand_in_the_order_that_is_fixed():
+def test_the_label_words_are_in_a_fixed_order():
     named = (
         "Caption, Footnote, Formula, List-item, Page-footer, Page-header, Picture, Section-header, Table, Text, Title"
     )
@@ -93,15 +93,15 @@ def test_the_three_real_pages(data: Path, write_doclaynet):
     first = next(row for row in done.prompts if row["group"] == rows[1]["page_hash"])
     assert first["text"] == "270 Notes to the consolidated financial statements of Aegon N.V. Note 50"
     assert (first["id"], first["ground_truth"]) == (f"{rows[1]['page_hash']}-0", "Page-header")
-    for row in rows:  # no word is lost and none comes twice, but for exact duplicates of cells
+    for row in rows:  # each word occurs once, except exact duplicates of cells
         cells = set(zip(row["texts"], map(tuple, row["bboxes_block"]), map(tuple, row["bboxes_line"]), strict=True))
         words = Counter(word for text, _, _ in cells for word in text.split())
         found = [prompt["text"] for prompt in done.prompts if prompt["group"] == row["page_hash"]]
         assert Counter(word for text in found for word in text.split()) == words
 
 
-def test_both_forms_of_a_real_page_give_the_same_blocks(data: Path, tmp_path: Path):
-    """As parquet with exactly the hub's features and its layout, with the page's image as PNG bytes."""
+def test_both_formats_of_a_real_page_give_the_same_blocks(data: Path, tmp_path: Path):
+    """As parquet with the hub's features and layout, with the page's image as PNG bytes."""
     names = ("base_train_0", "base_test_1")
     rows = [json.loads((data / "doclaynet" / f"{name}.json").read_text()) for name in names]
     images = [{"bytes": (data / "doclaynet" / f"{name}.png").read_bytes(), "path": None} for name in names]
@@ -115,8 +115,8 @@ def test_both_forms_of_a_real_page_give_the_same_blocks(data: Path, tmp_path: Pa
     assert read_pages(str(tmp_path), "train") is None
 
 
-def test_a_block_is_a_box_and_a_label_wherever_its_cells_stand():
-    """Cells of three blocks interleaved, two of which share their box; one cell stands there twice."""
+def test_a_block_is_a_box_and_a_label_for_any_order_of_cells():
+    """Interleaved cells of three blocks, two of which share their box; one cell occurs twice."""
     box, other = [10, 10, 200, 40], [10, 100, 200, 20]
     cells = [
         ("world", box, [60, 12, 40, 10], 9),
@@ -141,7 +141,7 @@ def test_a_box_that_v12_lists_twice_is_one_block():
     assert [(block.text, block.id) for block in row_blocks(row, "here")] == [("a b", "here-0")]
 
 
-def test_random_pages_give_the_same_blocks_in_both_forms_and_any_order():
+def test_random_pages_give_the_same_blocks_in_both_formats_and_any_order():
     generator = np.random.default_rng(0)
     for seed in range(40):
         boxes = [generator.integers(-5, 1000, 4).tolist() for _ in range(5)]
@@ -208,7 +208,7 @@ def test_the_sample_pages_are_not_called_doclaynet(write_doclaynet):
     assert not {row["group"] for row in done.prompts} & {n.rpartition("-")[0] for n in done.meta["demonstrations"]}
 
 
-def test_unusual_text_comes_through(tmp_path: Path, write_doclaynet):
+def test_unusual_text_is_kept(tmp_path: Path, write_doclaynet):
     texts = [
         "{text} {} }{ {label_word}",
         "null\x00 \x1b[31m bell\x07",
@@ -253,7 +253,7 @@ LENGTHS = "expected equally long lists texts, bboxes_block, bboxes_line, categor
         (V12 | {"metadata": "hash"}, "metadata 'hash', expected an object"),
     ],
 )
-def test_every_defect_of_a_page_has_its_line(row: Any, message: str, tmp_path: Path, write_doclaynet):
+def test_every_defect_of_a_page_has_a_message(row: Any, message: str, tmp_path: Path, write_doclaynet):
     folder = write_pages(tmp_path / "set", test=[GOOD, row])
     with pytest.raises(InputError) as error:
         write_doclaynet(folder, k=0)
@@ -262,7 +262,7 @@ def test_every_defect_of_a_page_has_its_line(row: Any, message: str, tmp_path: P
     assert not (tmp_path / "written").exists()
 
 
-def test_what_is_no_set_of_pages_is_named(tmp_path: Path, write_doclaynet):
+def test_an_invalid_set_of_pages_is_named(tmp_path: Path, write_doclaynet):
     folder = write_pages(tmp_path / "set", test=[GOOD], train=[])
     (folder / "test" / "page_00.json").write_text('{"texts": [')
     (tmp_path / "empty").mkdir()
@@ -288,7 +288,7 @@ def test_what_is_no_set_of_pages_is_named(tmp_path: Path, write_doclaynet):
 
 
 def test_the_images_of_the_real_pages(data: Path):
-    """DocLayNet's third page is there as a PDF alone; DocBank's images are those of the pages of the same name."""
+    """DocLayNet's third page exists only as a PDF; DocBank's images belong to the pages of the same name."""
     pages = read_pages(str(data / "doclaynet"), "test", images=True)
     assert [next(pages).image for _ in range(2)] == [
         data / "doclaynet" / f"base_{n}.png" for n in ("test_1", "train_0")
@@ -315,7 +315,7 @@ def test_the_images_of_the_real_pages(data: Path):
 
 @pytest.mark.parametrize("image", ["p.1.png", "p.1.jpg", "p.1.jpeg", "images/p.1.png", "png/p.1.jpg"])
 def test_the_image_of_a_page_in_json(image: str, tmp_path: Path):
-    """Names hold dots; another page's image is none of it."""
+    """Names may contain dots; the image of another page is not used."""
     path = tmp_path / "set" / "test" / "p.1.json"
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(GOOD))
@@ -329,7 +329,7 @@ def test_the_image_of_a_page_in_json(image: str, tmp_path: Path):
 
 
 @pytest.mark.parametrize("image", ["p.png", "p.jpeg", "p_ori.jpg", "p_ori.png"])
-def test_the_image_of_a_docbank_page_may_stand_beside_it(image: str, tmp_path: Path):
+def test_the_image_of_a_docbank_page_may_be_beside_it(image: str, tmp_path: Path):
     (tmp_path / "p.txt").write_text("word\t1\t2\t3\t4\t0\t0\t0\tfont\ttitle\n")
     (tmp_path / image).touch()
     assert [page.image for page in read_pages(str(tmp_path), "test", images=True)] == [tmp_path / image]

@@ -1,4 +1,4 @@
-"""What a library says, in one line."""
+"""Messages of libraries in one line."""
 
 import pytest
 
@@ -16,5 +16,5 @@ from preprocess.errors import first_line
         (AssertionError(" \n "), "AssertionError"),
     ],
 )
-def test_the_first_line_that_says_something(error, line):
+def test_the_first_informative_line(error, line):
     assert first_line(error) == line

@@ -1,4 +1,4 @@
-"""JSON files: errors that name the file, and files that are written whole or not at all."""
+"""JSON files: errors name the file, and files are written completely or not at all."""
 
 import hashlib
 import json
@@ -34,20 +34,20 @@ UNUSUAL = {
 }
 
 
-def test_unusual_text_comes_back_as_it_was_written(tmp_path: Path):
+def test_unusual_text_is_read_as_written(tmp_path: Path):
     write_json(tmp_path / "x.json", UNUSUAL)
     assert read_json(tmp_path / "x.json", "--data_path") == UNUSUAL
     assert json.loads((tmp_path / "x.json").read_text(encoding="utf-8")) == UNUSUAL
 
 
-def test_a_byte_order_mark_is_no_content(tmp_path: Path):
+def test_a_byte_order_mark_is_ignored(tmp_path: Path):
     (tmp_path / "x.json").write_text('["\ufeff a"]\r\n', encoding="utf-8-sig")
     assert read_json(tmp_path / "x.json", "--data_path") == ["\ufeff a"]
 
 
 @pytest.mark.parametrize("key", UNUSUAL)
 def test_half_a_surrogate_pair_is_read_as_the_replacement_character(key: str, tmp_path: Path):
-    """JSON escapes can hold one; no tokenizer reads it and no UTF-8 file holds it. What is beside it stays."""
+    """JSON escapes can contain one, but tokenizers and UTF-8 files cannot. Adjacent text is unchanged."""
     content = [UNUSUAL[key] + "a\ud800b", "\udc00\ud83d\ude00", UNUSUAL[key]]
     (tmp_path / "x.json").write_text(json.dumps(content))  # with escapes
     assert read_json(tmp_path / "x.json", "") == [UNUSUAL[key] + "a\ufffdb", "\ufffd😀", UNUSUAL[key]]
@@ -65,7 +65,7 @@ def test_half_a_surrogate_pair_is_read_as_the_replacement_character(key: str, tm
         (b"[" * 200_000, "x.json: invalid: maximum recursion depth"),
     ],
 )
-def test_what_cannot_be_read_is_named(content: bytes, message: str, tmp_path: Path):
+def test_unreadable_files_are_named(content: bytes, message: str, tmp_path: Path):
     (tmp_path / "x.json").write_bytes(content)
     with pytest.raises(InputError) as error:
         read_json(tmp_path / "x.json", "--data_path")
@@ -74,7 +74,7 @@ def test_what_cannot_be_read_is_named(content: bytes, message: str, tmp_path: Pa
 
 
 def test_numbers_and_texts_of_many_digits(tmp_path: Path):
-    """Files of other programs have them, such as a length without limit."""
+    """Files of other programs contain them, for example as an unlimited length."""
     content = [2**63 - 1, -(2**62), 0.12345678901234567890123, "9" * 400]
     (tmp_path / "x.json").write_text(json.dumps(content)[:-1] + f", {10**30}, -{'1' * 5000}]")
     found = read_json(tmp_path / "x.json", "--data_path")
@@ -102,7 +102,7 @@ def test_a_failing_write_leaves_the_old_file_and_no_other(function: str, tmp_pat
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("x.json", b"old")]
 
 
-def test_a_file_appears_whole_in_a_new_folder_and_as_readable_as_others(tmp_path: Path, monkeypatch):
+def test_a_file_appears_complete_in_a_new_folder_with_default_permissions(tmp_path: Path, monkeypatch):
     sizes: list[int] = []
     replace = os.replace
     monkeypatch.setattr(os, "replace", lambda old, new: (sizes.append(os.path.getsize(old)), replace(old, new)))
@@ -113,7 +113,7 @@ def test_a_file_appears_whole_in_a_new_folder_and_as_readable_as_others(tmp_path
     assert path.stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
-def test_what_cannot_be_written_is_found_before_the_work_and_nothing_is_made(tmp_path: Path):
+def test_unwritable_paths_are_found_before_the_work_and_nothing_is_created(tmp_path: Path):
     (tmp_path / "file").touch()
     for path, message in (
         (tmp_path / "file" / "x.json", "x.json: cannot be written: Not a directory (--data_path)"),
@@ -129,12 +129,12 @@ def test_what_cannot_be_written_is_found_before_the_work_and_nothing_is_made(tmp
 
 
 @pytest.mark.parametrize(("name", "meta"), [("a/x.json", "a/x.meta.json"), ("x.1.json", "x.1.meta.json")])
-def test_the_meta_file_stands_beside(name: str, meta: str):
+def test_the_meta_file_is_beside_the_file(name: str, meta: str):
     assert meta_path(name) == Path(meta)
 
 
 def test_only_regular_files_are_read(tmp_path: Path):
-    """A pipe would be waited for, a device fills the memory."""
+    """Reading a pipe would block, and a device would fill the memory."""
     os.mkfifo(tmp_path / "pipe")
     reading, writing = os.pipe()  # what a shell makes of <(cat x)
     for path in (tmp_path / "pipe", Path("/dev/zero"), Path("/dev/null"), Path(f"/dev/fd/{reading}")):
@@ -147,7 +147,7 @@ def test_only_regular_files_are_read(tmp_path: Path):
 
 
 def test_the_hash_is_that_of_the_bytes_that_are_parsed(tmp_path: Path, monkeypatch):
-    """Also of a file that another one replaces as soon as it was read."""
+    """Also if the file is replaced directly after reading."""
     path, read = tmp_path / "x.json", Path.read_bytes
     path.write_bytes(b"\xef\xbb\xbf[1]\r\n")
 
@@ -162,7 +162,7 @@ def test_the_hash_is_that_of_the_bytes_that_are_parsed(tmp_path: Path, monkeypat
 
 @pytest.mark.parametrize("existing", [None, b"old"])
 def test_a_kill_at_any_file_operation_of_a_pair(existing: bytes | None, tmp_path: Path):
-    """What is left is either whole, or known as ours; a changed file is not. The next writer removes what is hidden."""
+    """Remaining files are complete or recognized as ours, unless changed. The next writer removes hidden ones."""
     for moment in range(40):
         folder = tmp_path / str(moment)
         folder.mkdir()
@@ -194,7 +194,7 @@ def test_a_kill_at_any_file_operation_of_a_pair(existing: bytes | None, tmp_path
     assert 5 < moment < 39
 
 
-def test_what_others_wrote_is_not_unfinished(tmp_path: Path):
+def test_files_of_others_are_not_unfinished(tmp_path: Path):
     path = tmp_path / "x.json"
     path.write_bytes(b"theirs")
     assert not is_unfinished(path)
@@ -204,7 +204,7 @@ def test_what_others_wrote_is_not_unfinished(tmp_path: Path):
     assert is_unfinished(path)
 
 
-def test_a_pair_that_is_there_is_not_touched(tmp_path: Path):
+def test_an_existing_pair_is_not_changed(tmp_path: Path):
     path = tmp_path / "x.json"
     write_pair(path, b"a", b"b")
     before = path.stat().st_ino, meta_path(path).stat().st_ino

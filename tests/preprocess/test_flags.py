@@ -1,4 +1,4 @@
-"""Every flag of the scripts that make prompts, alone and in pairs, on the smallest data."""
+"""Every flag of the scripts that write prompts, alone and in pairs, on minimal data."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -86,7 +86,7 @@ WALKS = pytest.mark.parametrize("walk", [NEWS, PAGES, YAML], ids=lambda walk: wa
 
 @pytest.fixture
 def folder(tmp_path: Path, root: Path, pages: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What the flags name, as the working directory."""
+    """The files that the flags name, in the working directory."""
     for name, first, classes in (("news", 1, 4), ("counted", 0, 3), ("films", 0, 2)):
         (tmp_path / name).mkdir()
         for split in ("train", "test"):

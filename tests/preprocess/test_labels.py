@@ -1,4 +1,4 @@
-"""What the values of a label column stand for; what is not certain is refused, with a mapping that can be pasted."""
+"""The meaning of values of a label column; ambiguous ones are refused, with a mapping to paste."""
 
 import re
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ def mapped(**values: str) -> Labels:
         ({"null": "A", "nan": "B"}, ["null", "nan"], "AB"),
     ],
 )
-def test_a_mapping_is_read_as_it_is_written(values: dict[str, str], column_values: list[Any], expected: str):
+def test_a_mapping_is_used_as_written(values: dict[str, str], column_values: list[Any], expected: str):
     assert "".join(read_labels(mapped(**values), column(column_values))) == expected
 
 
@@ -64,7 +64,7 @@ def test_a_list_is_the_labels_themselves_or_counts_up(words: str, column_values:
 
 
 @pytest.mark.parametrize(("first", "expected"), [(0, ["B", "C"]), (1, ["A", "B"])])
-def test_what_numbers_do_not_prove_is_declared(first: int, expected: list[str]):
+def test_ambiguous_numbers_need_a_declaration(first: int, expected: list[str]):
     assert read_labels(listed("A", "B", "C", first=first), column(["1", "2"])) == expected
 
 
@@ -78,7 +78,7 @@ def test_what_numbers_do_not_prove_is_declared(first: int, expected: list[str]):
         ("A B C D E F G H I J K", "1 10 11 2 3 4 5 6 7 8 9", "A J K B C D E F G H I"),  # sorted as texts
     ],
 )
-def test_names_of_classes_decide_and_else_their_order(words: str, names: str, expected: str):
+def test_names_of_classes_take_precedence_over_their_order(words: str, names: str, expected: str):
     count = len(names.split())
     assert read_labels(listed(*words.split()), column(range(count), names.split())) == expected.split()
 
@@ -96,7 +96,7 @@ def test_a_mapping_may_name_the_classes_or_their_numbers(values: dict[str, str],
     assert "".join(read_labels(mapped(**values), column([0, 1], names.split()))) == expected
 
 
-def test_names_that_are_known_go_beside_numbers():
+def test_known_names_may_be_mixed_with_numbers():
     labels = Labels(NEWS, {name.lower(): word for name, word in zip(NEWS_NAMES, NEWS, strict=True)}, True, None, True)
     assert read_labels(labels, column(["SCI/TECH", "1", 0, "world"])) == [NEWS[3], NEWS[1], NEWS[0], NEWS[0]]
     turned = column(range(4), NEWS_NAMES[::-1])
@@ -138,7 +138,7 @@ def test_names_that_are_known_go_beside_numbers():
         (listed("A", "B", first=1), [0, 1], ["x", "y"], "the classes of the column are x, y, numbered from 0, which"),
     ],
 )
-def test_what_is_no_label_is_refused(labels: Labels, values: list[Any], names: list[str] | None, message: str):
+def test_invalid_labels_are_refused(labels: Labels, values: list[Any], names: list[str] | None, message: str):
     with pytest.raises(InputError) as error:
         read_labels(labels, column(values, names))
     assert str(error.value).startswith(message) or message in str(error.value)
@@ -162,10 +162,10 @@ def test_what_is_no_label_is_refused(labels: Labels, values: list[Any], names: l
         ("A B", ["no", "off, : {"], None, {"no": "A", "off, : {": "B"}),
     ],
 )
-def test_what_a_list_does_not_tell_is_refused_with_a_mapping(
+def test_an_ambiguous_list_is_refused_with_a_mapping(
     words: str, values: list[Any], names: str | None, mapping: dict[str, str]
 ):
-    """It is YAML, and what it says can be read: pasted, it settles the matter."""
+    """The mapping is valid YAML, which resolves the ambiguity when pasted."""
     with pytest.raises(InputError) as error:
         read_labels(listed(*words.split()), column(values, names.split() if names else None))
     assert "\n" not in str(error.value)
@@ -174,5 +174,5 @@ def test_what_a_list_does_not_tell_is_refused_with_a_mapping(
     assert len(read_labels(mapped(**pasted), column(values, names.split() if names else None))) == len(values)
 
 
-def test_a_column_that_is_hardly_one_of_labels_is_not_printed():
+def test_a_column_with_too_many_values_is_not_printed():
     assert to_paste([f"value {number}" for number in range(201)], ["A"]) == "the column has 201 different values"

@@ -1,4 +1,4 @@
-"""Where pages of DocLayNet lie: its own zip, packed and unpacked, the folders that IBM published, parts on the hub."""
+"""Sources of DocLayNet pages: its own zip, packed and unpacked, the folders that IBM published, parts on the hub."""
 
 import json
 from collections.abc import Callable
@@ -30,7 +30,7 @@ def content(blocks: list[Block]) -> list[tuple]:
 
 
 def own_layout(folder: Path, row: Any = None, splits: tuple[str, ...] = ("train", "val", "test")) -> Path:
-    """As its zip is laid out, a page a split, with an image of a few bytes."""
+    """The layout of its zip, with one page per split and images of a few bytes."""
     for split in splits:
         page = {"metadata": ABOUT | {"page_hash": split}, "form": FORM} if row is None else row
         for name, ending, written in (("annotations", "json", json.dumps(page)), ("images", "png", split)):
@@ -74,7 +74,7 @@ def test_its_own_layout(layout: str, split: str, called: str, layouts: dict[str,
 
 @pytest.mark.parametrize("size", ["small", "base", "large"])
 def test_a_size_is_fetched_as_zips(size: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """`datasets` runs no scripts any more, so the zips are read; a large one has parts."""
+    """`datasets` no longer runs scripts, so the zips are read; a large one has parts."""
     for part in (0, 1):
         (tmp_path / "data").mkdir(exist_ok=True)
         packed(own_layout(tmp_path / str(part) / "part_dataset"), tmp_path / f"data/part_dataset_{part}.zip")
@@ -93,7 +93,7 @@ def test_a_size_is_fetched_as_zips(size: str, tmp_path: Path, monkeypatch: pytes
     ]
 
 
-def test_sizes_that_are_none(monkeypatch: pytest.MonkeyPatch):
+def test_unknown_sizes(monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(InputError, match="--dataset_size huge: expected small, base, large"):
         DocLayNetConfig(BlockOptions(dataset_size="huge"))
     with pytest.raises(InputError, match="--dataset_size small: cannot be combined with --dataset_path"):
@@ -142,7 +142,7 @@ BOXES = [
 
 @pytest.fixture
 def write_core(tmp_path: Path) -> Callable[..., Path]:
-    """(where the folders of the two zips lie, changes) -> the folder."""
+    """(location of the folders of the two zips, changes) -> the folder."""
 
     def write(core: str = "", extra: str = "", boxes: Any = BOXES, cells: Any = CELLS, names: Any = CATEGORIES) -> Path:
         images = [
@@ -190,7 +190,7 @@ def test_the_core(core: str, extra: str, write_core):
         ({"cells": {}}, "beef.json: expected an object with metadata and a list of cells with text and bbox"),
     ],
 )
-def test_every_defect_of_the_core_has_its_line(change: dict, message: str, write_core):
+def test_every_defect_of_the_core_has_a_message(change: dict, message: str, write_core):
     with pytest.raises(InputError) as error:
         list(read_pages(str(write_core(**change)), "test"))
     assert message in str(error.value)
@@ -219,7 +219,7 @@ def test_the_texts_of_the_core_are_missing(write_core):
         ("no page", "expected an object for a page"),
     ],
 )
-def test_every_defect_of_its_own_layout_has_its_line(row: Any, message: str, tmp_path: Path):
+def test_every_defect_of_its_own_layout_has_a_message(row: Any, message: str, tmp_path: Path):
     folder = own_layout(tmp_path / "set", row, ("test",))
     for path in (folder, packed(folder, tmp_path / "set.zip")):
         try:
@@ -230,7 +230,7 @@ def test_every_defect_of_its_own_layout_has_its_line(row: Any, message: str, tmp
             assert not message
 
 
-def test_zips_that_are_none(tmp_path: Path):
+def test_invalid_zips(tmp_path: Path):
     (tmp_path / "set.zip").write_text("no zip")
     with pytest.raises(InputError, match=r"set.zip: not a zip: .*\(--dataset_path\)"):
         read_pages(str(tmp_path / "set.zip"), "test")
@@ -244,7 +244,7 @@ def test_zips_that_are_none(tmp_path: Path):
 
 
 def test_boxes_in_another_unit(tmp_path: Path, run_script):
-    """0..1 is refused before anything is written, and read where it is declared."""
+    """0..1 is refused before anything is written, and read if it is declared."""
     shares = [cell | {name: [value / 1025 for value in cell[name]] for name in ("box", "box_line")} for cell in FORM]
     folder = own_layout(tmp_path / "set", {"metadata": ABOUT, "form": shares}, ("test",))
     command = ["run_preprocess_direct_doclaynet.py", "--dataset_path", folder, "--k", 0]
@@ -261,7 +261,7 @@ def test_boxes_in_another_unit(tmp_path: Path, run_script):
 
 
 @pytest.mark.parametrize("ending", [".png", ".PNG", ".Jpg", ".jpeg", ".tif", ".TIFF"])
-def test_the_ending_of_an_image(ending: str, tmp_path: Path):
+def test_the_file_extension_of_an_image(ending: str, tmp_path: Path):
     for name in (f"a [1].b{ending}", "a [1].b.txt", "a [1].b.c.png"):
         (tmp_path / name).touch()
     assert find_image(tmp_path / "a.json", [tmp_path / "none/a", tmp_path / "a [1].b"]).name == f"a [1].b{ending}"

@@ -1,4 +1,4 @@
-"""The prompt file, with every message for a broken one."""
+"""The prompt file, and all messages for an invalid one."""
 
 import json
 from collections.abc import Callable
@@ -33,7 +33,7 @@ def read(tmp_path: Path) -> Callable[..., list[Prompt]]:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_what_is_written_is_what_is_read(method: str, read):
+def test_written_prompts_are_read_unchanged(method: str, read):
     prompt, completion = ROW["prompt"], ROW["completion"]
     if method == "channel":
         prompt, completion = CHANNEL.values()
@@ -50,8 +50,8 @@ def test_what_is_written_is_what_is_read(method: str, read):
     assert read(rows, method) == prompts
 
 
-def test_files_of_the_original_form_get_row_numbers_as_ids(read):
-    """No ids, and fields that we do not know, which are left aside."""
+def test_files_of_the_original_format_get_row_numbers_as_ids(read):
+    """Without ids, and with unknown fields, which are ignored."""
     row = {key: value for key, value in ROW.items() if key != "id"} | {"inputs": 1, "label": 2}
     assert [(prompt.id, prompt.group) for prompt in read([row, row, row])] == [("0", None), ("1", None), ("2", None)]
 
@@ -95,7 +95,7 @@ def without(field: str) -> dict[str, Any]:
         ([ROW | {"completion": "World"}], "'completion' has no {label_word}, which the direct method requires"),
     ],
 )
-def test_every_defect_of_a_prompt_file_has_its_line(content: Any, message: str, read):
+def test_every_defect_of_a_prompt_file_has_a_message(content: Any, message: str, read):
     with pytest.raises(InputError) as error:
         read(content)
     assert message in str(error.value)

@@ -1,4 +1,4 @@
-"""Rows of JSON, JSON Lines and Parquet: values as they are, and a line for what is none."""
+"""Rows of JSON, JSON Lines and Parquet: values keep their types, and invalid ones have a message."""
 
 import gzip
 import json
@@ -70,7 +70,7 @@ def test_half_a_surrogate_pair_is_the_replacement_character(tmp_path: Path):
         ("a.json", " ", "a.json: not JSON: column 2: Expecting value"),
     ],
 )
-def test_what_is_no_row_is_named(name: str, content: str | bytes, message: str, tmp_path: Path):
+def test_invalid_rows_are_named(name: str, content: str | bytes, message: str, tmp_path: Path):
     (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     read = read_json_lines if name == "a.jsonl" else read_json_rows
     with pytest.raises(InputError) as error:
@@ -91,7 +91,7 @@ def test_parquet_gives_the_columns_that_are_needed(tmp_path: Path):
 
 
 @pytest.mark.parametrize("read", [lambda path: list(read_parquet(path, None)), parquet_features])
-def test_broken_parquet_is_named(read, tmp_path: Path):
+def test_damaged_parquet_is_named(read, tmp_path: Path):
     (tmp_path / "a.parquet").write_bytes(b"PAR1 and no more of it")
     with pytest.raises(InputError, match=r"a\.parquet: not readable as parquet: ."):
         read(tmp_path / "a.parquet")

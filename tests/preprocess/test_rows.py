@@ -1,4 +1,4 @@
-"""Who asks for the first examples reads no more rows than these, and those that tell what labels stand for."""
+"""Reading the first examples reads only their rows, and those that determine the meaning of labels."""
 
 import json
 from collections import Counter
@@ -16,7 +16,7 @@ from tests.preprocess.conftest import prompt_options
 
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The row numbers that are read."""
+    """The numbers of the rows that are read."""
     read: list[int] = []
     real = tables.read_row
 
@@ -48,8 +48,8 @@ def test_the_first_rows_are_enough(name: str, tmp_path: Path, counted: list[int]
 
 
 @pytest.mark.parametrize(("labels", "first"), [([1, 2, 3] * 3 + [4] + [1] * 500, 1), ([3, 2, 1] * 3 + [0] * 500, 0)])
-def test_labels_that_later_rows_prove(labels: list[int], first: int, tmp_path: Path, counted: list[int]):
-    """The second row alone would be called by either number."""
+def test_labels_that_later_rows_determine(labels: list[int], first: int, tmp_path: Path, counted: list[int]):
+    """The second row alone is ambiguous."""
     path = write(tmp_path / "test.csv", labels)
     found = read_split(path, "test", first=2)
     assert len(counted) < 20
@@ -82,7 +82,7 @@ def test_pages_are_read_until_there_are_enough_blocks(tmp_path: Path, pages: Pat
     assert len(read) == 1
 
 
-def test_parquet_is_read_by_and_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_parquet_is_read_in_portions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     import pyarrow
     from pyarrow import parquet
 

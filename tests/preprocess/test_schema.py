@@ -1,4 +1,4 @@
-"""Entries of our own files: what is there is of its type; the shipped files are."""
+"""Entries of our own files have the declared types, also in the shipped files."""
 
 import json
 from pathlib import Path
@@ -31,7 +31,7 @@ SCHEMAS = {"prompt": PROMPT_META, "meta": PREDICTIONS_META, "run": RUN, "header"
 
 
 def flat(schema: Schema, above: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Kind | None]]:
-    """Each entry, by its keys; those that hold entries of their own have no kind."""
+    """Each entry by its keys; nested ones have no kind."""
     found = []
     for key, kind in schema.items():
         found += (
@@ -41,7 +41,7 @@ def flat(schema: Schema, above: tuple[str, ...] = ()) -> list[tuple[tuple[str, .
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
-def test_every_entry_is_of_its_kind_or_refused_in_a_line(name: str):
+def test_every_entry_has_its_kind_or_is_refused(name: str):
     for keys, kind in flat(SCHEMAS[name]):
         for value in VALUES:
             content: Any = value
@@ -69,12 +69,12 @@ def test_a_batch_needs_all():
 
 
 @pytest.mark.parametrize("content", [None, [], "x", 3])
-def test_what_is_no_object_is_refused(content: object):
+def test_non_objects_are_refused(content: object):
     with pytest.raises(InputError, match=r"^x\.meta\.json: .*, expected an object$"):
         check(content, PROMPT_META, "x.meta.json")
 
 
-def test_what_is_shipped_is_declared(root: Path):
+def test_shipped_files_are_declared(root: Path):
     for path in (root / "samples").glob("*.meta.json"):
         schema = PREDICTIONS_META if path.name.startswith("outputs") else PROMPT_META
         content = json.loads(path.read_text())

@@ -1,4 +1,4 @@
-"""A folder that is sealed: every byte of its files counts, and of the seal."""
+"""Sealed folders: every byte of the files and of the seal matters."""
 
 import shutil
 from collections.abc import Callable
@@ -25,7 +25,7 @@ def test_a_sealed_folder(damage: Callable[[Path], object], tmp_path: Path):
             check_seal(copy)
         assert "\n" not in str(refused.value)
     (tmp_path / "a").unlink()
-    with pytest.raises(InputError, match=r"/a: is not what was saved there; --overwrite begins anew \(--output_dir\)$"):
+    with pytest.raises(InputError, match=r"/a: differs from what was saved; --overwrite starts over \(--output_dir\)$"):
         check_seal(tmp_path)
     (tmp_path / SEAL).unlink()
     check_seal(tmp_path)  # of an earlier version

@@ -1,4 +1,4 @@
-"""Where rows come from: the hub, a folder, a file; and a line where they cannot come from there."""
+"""Sources of rows: the hub, a folder, a file; and messages for invalid ones."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +21,7 @@ FEATURES = datasets.Features({"text": datasets.Value("string"), "label": LABELS}
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
-    """A hub of parquet files as fancyzhx/ag_news lays them out, and what is asked of it. The rest is `datasets`."""
+    """A hub of parquet files in the layout of fancyzhx/ag_news, which records requests. The rest is `datasets`."""
     for split in ("train", "test"):
         rows = [{"text": f"{split} {number}", "label": number % 4} for number in range(12)]
         table = datasets.Dataset.from_list(rows, features=FEATURES)
@@ -47,8 +47,8 @@ def test_the_hub_is_asked_for_ag_news(options: dict[str, Any], hub: list, tmp_pa
     assert "ag_news, direct: 12 examples from fancyzhx/ag_news\n" in capsys.readouterr().out
 
 
-def test_what_a_script_made_is_read_as_parquet(hub: list, monkeypatch: pytest.MonkeyPatch):
-    """The hub keeps that on a branch of its own; the script is not run. Who names a revision gets that or an error."""
+def test_data_sets_with_scripts_are_read_as_parquet(hub: list, monkeypatch: pytest.MonkeyPatch):
+    """The hub stores it on a separate branch; the script is not run. A given revision is used, or refused."""
     load = datasets.load_dataset
 
     def refuse(path: str, **options: Any) -> Any:
@@ -64,14 +64,14 @@ def test_what_a_script_made_is_read_as_parquet(hub: list, monkeypatch: pytest.Mo
 
 
 def test_the_hub_is_asked_for_the_pages_of_doclaynet(hub: list, tmp_path: Path):
-    """Its rows are news here, and the error names the row: no more than the asking is held."""
+    """Its rows are news here, and the error names the row; only the request is tested."""
     options = PromptOptions(str(tmp_path / "x.json"), examples=ExampleOptions(sample=False))
     with pytest.raises(InputError, match=r"docling-project/DocLayNet-v1\.2: test row 0: not a DocLayNet page"):
         preprocess_pages(DocLayNetConfig(prompts=options))
     assert hub == [("docling-project/DocLayNet-v1.2", {"split": "test", "streaming": True, "trust_remote_code": False})]
 
 
-def test_a_break_while_rows_are_streamed_is_one_line(monkeypatch: pytest.MonkeyPatch):
+def test_a_failure_while_rows_are_streamed_is_one_line(monkeypatch: pytest.MonkeyPatch):
     def rows() -> Iterator[dict[str, Any]]:
         yield {"text": "a"}
         raise ConnectionError("the network is gone\nand more")
@@ -88,7 +88,7 @@ def test_a_break_while_rows_are_streamed_is_one_line(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("streaming", [True, False])
 def test_images_are_not_decoded(streaming: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """That would be most of the work, and needs Pillow, which is not required. A broken image shows it."""
+    """Decoding would take most of the time, and needs Pillow, which is not required. A damaged image is accepted."""
     features = datasets.Features({"image": datasets.Image(), "page": datasets.Value("int64")})
     table = datasets.Dataset.from_list([{"image": {"bytes": b"no image", "path": None}, "page": 3}], features=features)
     table.to_parquet(tmp_path / "data" / "test-00000-of-00001.parquet")
@@ -113,8 +113,8 @@ def tagged(text: str) -> datasets.Dataset:
     return datasets.Dataset.from_list([row], features=TAGGED)
 
 
-def test_what_was_saved_to_disk(tmp_path: Path):
-    """Its tables of JSON, which tell of the splits, are no rows. Classes keep their names, also in parquet."""
+def test_data_sets_saved_to_disk(tmp_path: Path):
+    """Its JSON files, which describe splits, are not rows. Classes keep their names, also in parquet."""
     saved = tmp_path / "saved"
     datasets.DatasetDict({"train": tagged("a"), "test": tagged("b")}).save_to_disk(saved)
     assert list(load_rows(str(saved), "test")) == [{"tags": [1, 0], "text": "b"}]
@@ -127,7 +127,7 @@ def test_what_was_saved_to_disk(tmp_path: Path):
         assert table.class_names("text") is table.class_names("none") is None
 
 
-def test_a_table_that_was_saved_alone_is_the_split_that_is_asked_for(tmp_path: Path):
+def test_a_table_that_was_saved_alone_is_the_requested_split(tmp_path: Path):
     """A folder of `Dataset.save_to_disk`, or folders of such, with or without dataset_dict.json."""
     tagged("a").save_to_disk(tmp_path / "alone")
     assert list(load_rows(str(tmp_path / "alone"), "test")) == [{"tags": [1, 0], "text": "a"}]
@@ -151,7 +151,7 @@ def test_names_of_classes_inside_a_column(tmp_path: Path):
 
 
 def test_csv_of_the_hub_is_read_as_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Its card may name types; without one, `datasets` would make numbers of 01 and nothing of NA."""
+    """Its card may declare types; without one, `datasets` would read 01 as a number and NA as null."""
     (tmp_path / "test.csv").write_text("text,label\nNA,01\n2020-01-01,1\n")
     load = datasets.load_dataset
     monkeypatch.setattr(datasets, "load_dataset", lambda path, **how: load(str(tmp_path), **how))
@@ -159,7 +159,7 @@ def test_csv_of_the_hub_is_read_as_text(tmp_path: Path, monkeypatch: pytest.Monk
     assert rows == [{"text": "NA", "label": "01"}, {"text": "2020-01-01", "label": "1"}]
 
 
-def test_lines_of_several_files_name_theirs(tmp_path: Path):
+def test_line_numbers_name_their_file(tmp_path: Path):
     (tmp_path / "test").mkdir()
     for name in ("b", "a"):
         (tmp_path / "test" / f"{name}.jsonl").write_text(f'\n{{"text": "{name}"}}\n')
@@ -167,7 +167,7 @@ def test_lines_of_several_files_name_theirs(tmp_path: Path):
     assert found == [("a.jsonl, line 2", {"text": "a"}), ("b.jsonl, line 2", {"text": "b"})]
 
 
-def test_files_with_and_without_a_header_are_no_one_table(tmp_path: Path):
+def test_files_with_and_without_a_header_cannot_be_combined(tmp_path: Path):
     (tmp_path / "test").mkdir()
     (tmp_path / "test" / "a.csv").write_text("1,a,b\n")
     (tmp_path / "test" / "b.csv").write_text("class,title,description\n1,a,b\n")
@@ -175,7 +175,7 @@ def test_files_with_and_without_a_header_are_no_one_table(tmp_path: Path):
         ag_news.read_split(str(tmp_path), "test")
 
 
-def test_a_configuration_is_a_folder_where_there_is_one(tmp_path: Path):
+def test_a_configuration_is_a_folder_if_there_is_one(tmp_path: Path):
     for name in ("large", "small"):
         (tmp_path / name / "test").mkdir(parents=True)
         (tmp_path / name / "test" / "0000.jsonl").write_text(f'{{"text": "{name}"}}\n')
@@ -184,7 +184,7 @@ def test_a_configuration_is_a_folder_where_there_is_one(tmp_path: Path):
         find_table(str(tmp_path), "test")
 
 
-def test_what_was_saved_and_is_broken_is_named(tmp_path: Path):
+def test_damaged_saved_data_sets_are_named(tmp_path: Path):
     datasets.DatasetDict({"test": tagged("b")}).save_to_disk(tmp_path)
     (tmp_path / "test" / "data-00000-of-00001.arrow").write_bytes(b"no table")
     with pytest.raises(InputError, match=rf"^{tmp_path}/test: `datasets` cannot read it: .* \(--dataset_path\)$"):
@@ -201,7 +201,7 @@ def test_without_a_network_the_hub_ends_in_one_line(run_script, tmp_path: Path, 
     assert not (tmp_path / "out").exists()
 
 
-def test_one_file_is_the_split_that_is_asked_for(tmp_path: Path):
+def test_one_file_is_the_requested_split(tmp_path: Path):
     (tmp_path / "rows.jsonl").write_text('{"text": "a"}\n')
     path = str(tmp_path / "rows.jsonl")
     assert load_rows(path, "validation") is None
@@ -224,7 +224,7 @@ def test_one_file_is_the_split_that_is_asked_for(tmp_path: Path):
         (".", ".: no test split (--dataset_path)"),
     ],
 )
-def test_what_is_no_data_set_is_named(dataset_path: str, message: str, tmp_path: Path, monkeypatch, write_ag_news):
+def test_an_invalid_data_set_is_named(dataset_path: str, message: str, tmp_path: Path, monkeypatch, write_ag_news):
     (tmp_path / "README.md").touch()
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError) as error:
@@ -246,15 +246,15 @@ def test_an_output_below_a_file_is_refused_before_anything_is_read(tmp_path: Pat
 
 
 @pytest.mark.parametrize("name", ["csv", "pandas", "imagefolder", "text"])
-def test_forms_of_files_are_no_data_sets(name: str, tmp_path: Path, monkeypatch):
-    """`datasets` would read whatever lies in the working directory."""
+def test_names_of_file_formats_are_refused(name: str, tmp_path: Path, monkeypatch):
+    """`datasets` would read files in the working directory."""
     (tmp_path / "test.csv").write_text("text,label\na,0\n")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=rf"^{name}: is a file format, expected a file, .*\(--x\)$"):
         next(load_rows(name, "test", "--x"))
 
 
-def test_datasets_says_nothing_beside_our_line(tmp_path: Path, monkeypatch, caplog, capfd):
+def test_datasets_prints_nothing_beside_our_line(tmp_path: Path, monkeypatch, caplog, capfd):
     (tmp_path / "test.jsonl").write_text('{"text": "a"}\n{"text": \n')
     load = datasets.load_dataset
     monkeypatch.setattr(datasets, "load_dataset", lambda path, **how: load(str(tmp_path), **how))

@@ -1,4 +1,4 @@
-"""Which files of a folder are a split: one source, and a line where its name does not tell which."""
+"""Files of a folder that form a split: one source, and a message if names are ambiguous."""
 
 from pathlib import Path
 
@@ -51,7 +51,7 @@ def make(folder: Path, names: str) -> Path:
         ("a/b/c/test.csv", "test", ""),
     ],
 )  # fmt: skip
-def test_files_tell_their_split_by_name(names: str, split: str, expected: str, tmp_path: Path):
+def test_files_are_assigned_to_splits_by_name(names: str, split: str, expected: str, tmp_path: Path):
     found = [str(path.relative_to(tmp_path)) for path in split_files(make(tmp_path, names), split)]
     assert found == expected.split()
 
@@ -90,7 +90,7 @@ def test_files_tell_their_split_by_name(names: str, split: str, expected: str, t
         (" ".join(f"test_{number}.csv" for number in range(20)), "test_18.csv, test_19.csv and 8 more; give"),
     ],
 )
-def test_what_names_do_not_tell_is_refused(names: str, message: str, tmp_path: Path):
+def test_ambiguous_names_are_refused(names: str, message: str, tmp_path: Path):
     with pytest.raises(InputError) as error:
         split_files(make(tmp_path, names), "test", "--demonstrations")
     assert str(error.value).startswith(str(tmp_path))
@@ -98,7 +98,7 @@ def test_what_names_do_not_tell_is_refused(names: str, message: str, tmp_path: P
     assert str(error.value).endswith("(--demonstrations)")
 
 
-def test_the_splits_that_are_there(tmp_path: Path):
+def test_the_existing_splits(tmp_path: Path):
     make(tmp_path, f"{SHARDS} train.csv default/dev/0000.parquet saved/state.json README.md")
     assert split_names(tmp_path) == ["dev", "saved", "test", "train"]
 

@@ -1,4 +1,4 @@
-"""Tables in every form that a YAML file can describe: files, labels, ids, divisions; and a line where it cannot."""
+"""Tables in all formats that a YAML file can describe: files, labels, ids, divisions; and messages for others."""
 
 import gzip
 import json
@@ -19,7 +19,7 @@ Write = Callable[..., tuple[list[dict[str, Any]], dict[str, Any]]]
 
 
 def write_films(tmp_path: Path, content: str | bytes, name: str = "test.csv", more: str = "", **keys: str) -> Path:
-    """A data set of one table and its YAML file, with other values for some of its keys."""
+    """A data set of one table and its YAML file, with changed keys."""
     definition = {"text": "text", "label": "label", "label_words": "[Bad, Good]"} | keys
     lines = [f"{key}: {value}" for key, value in ({"dataset": "films", "path": tmp_path / "set"} | definition).items()]
     template = "template: |\n  Film: {text}\n  Verdict: {label_word}\nk: 0\n"
@@ -58,14 +58,14 @@ def pairs(prompts: list[dict[str, Any]]) -> list[tuple[str, str]]:
         ('{"in": {"text": "a"}, "label": 0}', "test.jsonl", {"text": "in.text"}, "aBad"),
     ],
 )
-def test_tables_are_read_as_they_were_meant(
+def test_tables_are_read_as_intended(
     content: str | bytes, name: str, keys: dict[str, str], expected: str, tmp_path: Path, write: Write
 ):
     prompts, _ = write(write_films(tmp_path, content, name, **keys), "")
     assert " ".join(text + word for text, word in pairs(prompts)) == expected
 
 
-def test_what_an_unused_column_holds_does_not_matter(tmp_path: Path, write: Write):
+def test_unused_columns_are_ignored(tmp_path: Path, write: Write):
     rows = [{"text": "a", "label": 0, "unused": 1}] * 3000 + [{"text": "2020-01-01", "label": 1, "unused": ["b"]}]
     content = "".join(json.dumps(row) + "\n" for row in rows)
     prompts, _ = write(write_films(tmp_path, content, "test.jsonl"), "")
@@ -74,7 +74,7 @@ def test_what_an_unused_column_holds_does_not_matter(tmp_path: Path, write: Writ
 
 @pytest.mark.parametrize("name", ["films[1]", "a*b?", "~"])
 def test_a_path_is_a_path(name: str, tmp_path: Path, write: Write, monkeypatch):
-    """Brackets and stars are characters in it; `~` is the home folder, in the file and in every flag."""
+    """Brackets and stars are ordinary characters; `~` is the home folder, in the file and in every flag."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     folder = tmp_path / "home" if name == "~" else tmp_path / name
     table = Dataset.from_list([{"text": f"a {n}", "label": n % 2} for n in range(8)])
@@ -93,7 +93,7 @@ def test_a_path_is_a_path(name: str, tmp_path: Path, write: Write, monkeypatch):
 
 
 def test_null_texts_are_dropped_and_counted(tmp_path: Path, write: Write, capsys):
-    """Where all columns of the text are null; an empty text is a text. Ids stay the numbers of rows."""
+    """Rows are dropped if all columns of the text are null, but not for an empty text. Ids remain row numbers."""
     rows = [(None, None), ("", None), (None, "b"), (None, None), ("c", "d")]
     content = "".join(json.dumps({"t": one, "u": two, "label": 1}) + "\n" for one, two in rows)
     prompts, meta = write(write_films(tmp_path, content, "test.jsonl", text="[t, u]", first_label="0"), "")
@@ -122,7 +122,7 @@ def test_rows_may_have_ids_and_groups(tmp_path: Path, write: Write):
         ("7,,a,0\n", "test row 0 (line 2): the group is '', expected a name or a whole number ({config}:11)"),
     ],
 )
-def test_ids_and_groups_that_are_none(rows: str, message: str, tmp_path: Path, write: Write):
+def test_invalid_ids_and_groups(rows: str, message: str, tmp_path: Path, write: Write):
     config = write_films(tmp_path, "n,page,text,label\n" + rows, more="id: n\ngroup: page\n")
     with pytest.raises(InputError) as error:
         write(config, "")
@@ -131,7 +131,7 @@ def test_ids_and_groups_that_are_none(rows: str, message: str, tmp_path: Path, w
 
 @pytest.mark.parametrize(("value", "size"), [("10", 10), ("0.25", 10)])
 def test_a_file_without_splits_is_divided(value: str, size: int, tmp_path: Path, write: Write):
-    """Stratified, the same for every seed of the draw; demonstrations come from the rest."""
+    """The division is stratified and the same for every seed of the draw; demonstrations come from the rest."""
     rows = [(f"text {number}", int(number % 5 == 0)) for number in range(40)]
     content = "text,label\n" + "".join(f"{text},{label}\n" for text, label in rows)
     config = write_films(tmp_path, content, "all.csv", more=f"test_size: {value}\n")
@@ -154,7 +154,7 @@ def test_a_file_without_splits_is_divided(value: str, size: int, tmp_path: Path,
     assert [row["id"] for row in write(config, lone)[0]] != [row["id"] for row in prompts]
 
 
-def test_a_data_set_with_a_train_split_alone_is_divided(tmp_path: Path, write: Write):
+def test_a_data_set_with_only_a_train_split_is_divided(tmp_path: Path, write: Write):
     content = "text,label\n" + "".join(f"text {number},{number % 2}\n" for number in range(20))
     config = write_films(tmp_path, content, "train.csv", more="test_size: 4\n")
     prompts, meta = write(config, "", k=1)
@@ -181,15 +181,15 @@ def test_a_data_set_with_a_train_split_alone_is_divided(tmp_path: Path, write: W
         ),
     ],
 )
-def test_a_file_that_is_not_to_be_divided(more: str, message: str, tmp_path: Path, write: Write):
+def test_a_file_that_must_not_be_divided(more: str, message: str, tmp_path: Path, write: Write):
     config = write_films(tmp_path, "text,label\na,0\nb,1\nc,0\nd,1\n", "all.csv", more=more)
     with pytest.raises(InputError) as error:
         write(config, tmp_path / "set" / "all.csv", k=1)
     assert message in str(error.value)
 
 
-def test_demonstrations_of_the_file_that_is_tested(tmp_path: Path, write: Write):
-    """Test examples are left out once, however many; where nothing else is there, a line says so."""
+def test_demonstrations_from_the_test_file(tmp_path: Path, write: Write):
+    """Test examples are left out in one pass; if nothing else remains, there is a message."""
     content = "text,label\n" + "".join(f"text {number},{number % 2}\n" for number in range(2000))
     config = write_films(tmp_path, content, "all.csv")
     lone = tmp_path / "set" / "all.csv"
@@ -229,7 +229,7 @@ def test_the_first_label_may_be_a_flag(tmp_path: Path, write: Write):
         preprocess_config(PreprocessConfig(str(mapped), "direct", LabelOptions(1), PromptOptions("x.json")))
 
 
-def test_templates_may_use_columns_of_every_form(tmp_path: Path, write: Write):
+def test_templates_may_use_columns_of_every_format(tmp_path: Path, write: Write):
     """By name, from a file with a header and from one without."""
     template = "template: |\n  {title} / {body}\n  Verdict: {label_word}\n"
     for content in ("title,body,label\n a ,b,1\nc,,2\n", "1, a ,b\n2,c,\n"):

@@ -1,4 +1,4 @@
-"""Data sets of a YAML file as prompts: four that are shipped, on tables with the features that the hub's have."""
+"""Data sets with a YAML file as prompts: the four shipped ones, on tables with the hub's features."""
 
 import csv
 from collections.abc import Callable
@@ -59,7 +59,7 @@ Write = Callable[..., tuple[list[dict[str, Any]], dict[str, Any]]]
 
 
 def rows_of(name: str, split: str, count: int) -> list[dict[str, Any]]:
-    """Rows of a set; text has white space at its ends, as the hub's have."""
+    """Rows of a set; texts have white space at their ends, as on the hub."""
     classes = len(FEATURES[name][LABELS.get(name, "label")].names)
     rows = []
     for number in range(count):
@@ -81,7 +81,7 @@ def text_of(name: str, split: str, number: int) -> str:
 
 
 def write_set(name: str, folder: Path, classes: int = 60) -> Path:
-    """A data set as the hub lays it out, its test split of SST-2 without labels."""
+    """A data set in the hub's layout; the test split of SST-2 has no labels."""
     for split in ("train", SPLITS.get(name, "test")):
         table = Dataset.from_list(rows_of(name, split, classes), features=Features(FEATURES[name]))
         table.to_parquet(folder / "data" / f"{split}-00000-of-00001.parquet")
@@ -94,7 +94,7 @@ def write_set(name: str, folder: Path, classes: int = 60) -> Path:
 
 @pytest.mark.parametrize("name", FEATURES)
 @pytest.mark.parametrize("method", ["direct", "channel"])
-def test_a_set_that_is_shipped(name: str, method: str, tmp_path: Path, write: Write):
+def test_a_shipped_set(name: str, method: str, tmp_path: Path, write: Write):
     prompts, meta = write(f"samples/datasets/{name}.yaml", write_set(name, tmp_path / "set"), method)
     split, words = SPLITS.get(name, "test"), meta["label_words"]
     found = [(row["id"], row["text"], row["ground_truth"]) for row in prompts]
@@ -123,7 +123,7 @@ def test_the_meta_file_has_the_fields_of_the_other_scripts(tmp_path: Path, write
 @pytest.mark.parametrize("method", ["direct", "channel"])
 @pytest.mark.parametrize("source", ["sample", "parquet", "real"])
 def test_ag_news_gets_the_bytes_of_its_script(method, source, request, tmp_path: Path, write: Write, write_ag_news):
-    """From its sample set, from tables like the hub's, and from the real set: text, draw and template."""
+    """From its sample set, from tables like the hub's, and from the real set: texts, draw and template."""
     if source == "real":
         folder = request.getfixturevalue("data") / "ag_news"
     else:
@@ -148,7 +148,7 @@ def test_the_options_work_as_with_the_other_scripts(tmp_path: Path, write: Write
     assert all(name.startswith("train-") for name in meta["demonstrations"])
 
 
-def test_one_file_is_the_split_that_is_classified(tmp_path: Path, write: Write):
+def test_one_file_is_the_classified_split(tmp_path: Path, write: Write):
     folder = write_set("sst2", tmp_path / "set") / "data"
     prompts, _ = write("samples/datasets/sst2.yaml", folder / "validation-00000-of-00001.parquet", k=0)
     assert prompts[0]["id"] == "validation-0"
@@ -186,8 +186,8 @@ k: 0
 """
 
 
-def test_labels_are_matched_as_they_are_written(tmp_path: Path, write: Write):
-    """Numbers, names, and names that are numbers; text of several columns, of which one may be empty."""
+def test_labels_are_matched_as_written(tmp_path: Path, write: Write):
+    """Numbers, names, and names that are numbers; text of several columns, one of which may be empty."""
     (tmp_path / "films.yaml").write_text(FILMS)
     (tmp_path / "a.jsonl").write_text(
         '{"title": " A ", "body": "", "verdict": "bad"}\n{"title": "B", "body": " b", "verdict": " 2"}\n'
@@ -233,7 +233,7 @@ def test_a_row_that_does_not_fit_names_the_row_and_the_line(row: str, message: s
         ("", "{folder}", "{folder}: no test split (--dataset_path, {config}:2)"),
     ],
 )
-def test_a_path_or_split_that_is_not_there_names_its_line(more: str, path: str, message: str, tmp_path: Path, write):
+def test_a_missing_path_or_split_is_reported_with_its_line(more: str, path: str, message: str, tmp_path: Path, write):
     folder, config = tmp_path / "set", tmp_path / "films.yaml"
     folder.mkdir()
     config.write_text(FILMS.replace("owner/films", path.format(folder=folder)) + more)
@@ -251,7 +251,7 @@ def test_the_test_split_of_sst2_has_no_labels(tmp_path: Path, write: Write):
 
 @pytest.mark.parametrize("quoting", [csv.QUOTE_ALL, csv.QUOTE_MINIMAL])
 def test_the_original_csv_of_dbpedia(quoting: int, tmp_path: Path, write: Write):
-    """Without a header: class from 1, title, content. Its prompts are those of the hub's tables, to the byte."""
+    """Without a header: class from 1, title, content. Its prompts are identical to those of the hub's tables."""
     (tmp_path / "csv").mkdir()
     for split in ("train", "test"):
         rows = rows_of("dbpedia_14", split, 60)
@@ -291,8 +291,8 @@ def test_the_script(run_script, tmp_path: Path):
     assert len(read_prompts(path, "channel")) == 60
 
 
-def test_prompts_of_a_file_do_not_take_the_place_of_the_shipped_ones(root: Path, tmp_path: Path, monkeypatch, capsys):
-    """Though all options are at their defaults, and the sample set is read."""
+def test_prompts_of_a_file_do_not_replace_the_shipped_ones(root: Path, tmp_path: Path, monkeypatch, capsys):
+    """Even with all options at their defaults and the sample set."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "samples").symlink_to(root / "samples")
     before = (root / "samples/inputs_direct_ag_news.json").stat().st_mtime_ns

@@ -1,4 +1,4 @@
-"""Boxes in another unit than the page's are refused, with what they look like; those that were drawn badly are not."""
+"""Boxes in another unit than the page's are refused, with the likely unit; inaccurate boxes are accepted."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ PIXELS = (1240, 1754)
 
 
 def page(width: float, height: float, count: int = 40, seed: int = 0) -> list[Corners]:
-    """Lines on a page of this size."""
+    """Boxes of lines on a page of this size."""
     generator = np.random.default_rng(seed)
     boxes = []
     for top in np.linspace(0.04, 0.95, count):
@@ -29,7 +29,7 @@ SIZES = {"0..1": (1, 1), "percent": (100, 100), "0..1000": (1000, 1000), "pixels
 @pytest.mark.parametrize("unit", SIZES)
 @pytest.mark.parametrize("count", [1, 5, 40])
 def test_every_unit_read_as_every_other(told: str, unit: str, count: int):
-    """What fits is never refused; what is larger is, and 0..1; smaller ones may be pages with few words."""
+    """Fitting boxes are never refused; larger ones are, and so is 0..1; smaller ones may be pages with few words."""
     boxes = page(*SIZES[told], count)
     order = list(SIZES)
     refused = order.index(told) > order.index(unit) or (told == "0..1" and unit != told)
@@ -49,7 +49,7 @@ def test_every_unit_read_as_every_other(told: str, unit: str, count: int):
 
 
 @pytest.mark.parametrize("unit", UNITS)
-def test_what_is_declared_is_taken(unit: str):
+def test_declared_units_are_used(unit: str):
     check_boxes(page(*SIZES[unit]), unit_of(unit, "percent"), PIXELS, "here")
     if unit != "0..1":
         check_boxes([(0, 0, 1, 1)], unit_of(unit, "percent"), PIXELS, "here")
@@ -58,7 +58,7 @@ def test_what_is_declared_is_taken(unit: str):
 
 
 def test_a_tenth():
-    """More than a tenth of many is another unit; of few it takes more than half, and of a declared one."""
+    """More than a tenth of many boxes means another unit; with few boxes or a declared unit, more than half."""
     inside, outside = [(10, 10, 20, 20)], [(90, 90, 130, 95)]
     check_boxes(inside * 18 + outside * 2, Unit("percent"), None, "here")
     check_boxes(inside * 2 + outside * 2, Unit("percent"), None, "here")
@@ -91,13 +91,13 @@ def test_a_tenth():
         ([(0, 0, 60, 90)], "0..1", (600, 800), "they look like percent or pixels"),
     ],
 )
-def test_what_boxes_look_like(boxes: list, unit: str, pixels: Any, message: str):
+def test_the_likely_unit_is_named(boxes: list, unit: str, pixels: Any, message: str):
     with pytest.raises(InputError) as error:
         check_boxes(boxes, Unit(unit), pixels, "here")
     assert message in str(error.value)
 
 
-def test_a_flag_that_is_no_unit():
+def test_an_unknown_unit():
     for unit in ("", *UNITS):
         check_unit(unit)
     with pytest.raises(InputError, match=r"--box_unit inches: expected pixels, 0..1000, percent, 0..1"):

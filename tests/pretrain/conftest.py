@@ -1,4 +1,4 @@
-"""What the tests of pretrain/ share: a small random LayoutLMv3 with its processor, runs of a few seconds."""
+"""Shared by the tests of pretrain/: a small random LayoutLMv3 with its processor, runs of a few seconds."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +11,7 @@ SMALL = {"hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "i
 
 @pytest.fixture(scope="session")
 def roberta(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """As the hub has it: a language model with vocab.json and merges.txt."""
+    """A RoBERTa in the hub's format: a language model with vocab.json and merges.txt."""
     from tokenizers import ByteLevelBPETokenizer
     from transformers import RobertaConfig, RobertaForMaskedLM
 

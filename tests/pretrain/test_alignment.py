@@ -1,4 +1,4 @@
-"""Word-patch alignment: hand-drawn cases, and the share of a box against counting points."""
+"""Word-patch alignment: hand-made cases, and the share of a box compared with counted points."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ SIDE = 10  # patches of 100 x 100, so that cases are drawn in whole numbers
 
 
 def patches(*masked: tuple[int, int]) -> np.ndarray:
-    """(row, column) of the masked ones."""
+    """Mask patches, each (row, column)."""
     found = np.zeros((SIDE, SIDE), bool)
     for row, column in masked:
         found[row, column] = True
@@ -32,7 +32,7 @@ def test_97_percent_is_aligned_and_99_percent_is_not():
 
 
 def test_exactly_the_threshold_is_aligned():
-    """The authors say: more than 98 %."""
+    """The paper says: more than 98 %."""
     assert labels((2, 0, 102, 50), patches((0, 0)), threshold=masked_share((2, 0, 102, 50), patches((0, 0)))) == ALIGNED
 
 
@@ -58,13 +58,13 @@ def test_a_page_without_words():
 @pytest.mark.parametrize(
     "box", [(150, 120, 150, 180), (110, 150, 190, 150), (150, 150, 150, 150), (1000, 0, 1000, 1000)]
 )
-def test_boxes_without_area_are_the_lines_and_points_that_they_are(box):
+def test_boxes_without_area_are_lines_and_points(box):
     assert masked_share(box, np.ones((SIDE, SIDE), bool)) == pytest.approx(1.0)
     assert labels(box, patches((1, 1), *((row, 9) for row in range(SIDE)))) == UNALIGNED
     assert labels(box, patches((5, 5))) == ALIGNED
 
 
-def test_share_is_that_of_points():
+def test_share_equals_that_of_points():
     """Counted on a lattice of points, for random boxes on the patches of a real page."""
     generator = np.random.default_rng(0)
     for _ in range(50):

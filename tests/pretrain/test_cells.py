@@ -1,4 +1,4 @@
-"""Cell position classification: areas drawn by hand, cells with masked tokens left out."""
+"""Cell position classification: hand-made areas; cells with masked tokens are left out."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Image tokenizers: k-means against a slow search, DALL-E's dVAE on random weights, what is refused."""
+"""Image tokenizers: k-means against a slow search, DALL-E's dVAE with random weights, refusals."""
 
 from pathlib import Path
 
@@ -51,13 +51,13 @@ def test_a_code_is_the_nearest_centre(images, tmp_path):
 
 
 def test_refused(images, tmp_path):
-    with pytest.raises(InputError, match=r"--codebook_size 999: the train pages have 161 different patches"):
+    with pytest.raises(InputError, match=r"--codebook_size 999: expected at most 161, the number of distinct patches"):
         train_kmeans(images, list(range(20)), PATCH, 999, seed=0)
     train_kmeans(images, list(range(20)), PATCH, 8, seed=0).save(tmp_path / FILE)
-    with pytest.raises(InputError, match=r"has patches of 8 pixels, the model of 16"):
+    with pytest.raises(InputError, match=r"patches of 8 pixels, expected 16 as in the model"):
         read_kmeans(tmp_path / FILE, 16, "--image_tokenizer")
     (tmp_path / FILE).write_bytes(b"nothing")
-    with pytest.raises(InputError, match=r"is no codebook"):
+    with pytest.raises(InputError, match=r"not a codebook"):
         open_codebook(str(tmp_path), SIDE, PATCH)
     with pytest.raises(InputError, match=r"--image_tokenizer no/such/folder: expected kmeans"):
         open_codebook("no/such/folder", SIDE, PATCH)
@@ -67,7 +67,7 @@ def test_refused(images, tmp_path):
 
 
 def test_flava(images, tmp_path):
-    """Its codes are those of the model itself, on images of 8 pixels a code."""
+    """Its codes equal those of the model on images with 8 pixels per code."""
     torch.manual_seed(0)
     model = FlavaImageCodebook(FlavaImageCodebookConfig(hidden_size=8, vocab_size=64))
     model.save_pretrained(tmp_path / "flava")

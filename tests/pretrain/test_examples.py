@@ -1,4 +1,4 @@
-"""Masked examples: the labels of each objective against a slow definition; what is never masked; what stays."""
+"""Masked examples: the labels of each objective against a slow definition, and tokens that are never masked."""
 
 from pathlib import Path
 
@@ -101,7 +101,7 @@ def test_masks_change_with_the_pass_unless_they_are_static(processor, chunk):
     assert held.held_out(chunk, 0).labels == held.held_out(chunk, 0).labels != ids(0)
 
 
-def test_padding_is_never_asked(processor, chunk, tmp_path):
+def test_padding_has_no_targets(processor, chunk, tmp_path):
     short = Chunk([0, 2], [], [(0, 0, 0, 0)] * 2, 0, [SPECIAL, SPECIAL])  # a page without words
     made = masker(processor)
     batch = collate([made.of_training(chunk, 0, 0), made.of_training(short, 1, 0)], processor, None, visual=False)
@@ -113,7 +113,7 @@ def test_padding_is_never_asked(processor, chunk, tmp_path):
     assert (batch["input_ids"][1, 2:] == processor.tokenizer.pad_token_id).all()
 
 
-def test_only_what_is_asked_is_masked(processor, chunk):
+def test_only_chosen_objectives_mask(processor, chunk):
     alone = masker(processor, objectives="mim").of_training(chunk, 0, 0)
     assert alone.input_ids == chunk.input_ids
     assert list(alone.labels) == ["mim"]
@@ -125,9 +125,9 @@ def test_only_what_is_asked_is_masked(processor, chunk):
 @pytest.mark.parametrize(
     "options, said",
     [
-        ({"objectives": "mlm,wpa"}, "wpa expects mim"),
-        ({"objectives": "mlm,x"}, "'x' is none of mlm, mim, wpa, cpc"),
-        ({"objectives": ""}, "'' is none of"),
+        ({"objectives": "mlm,wpa"}, "wpa requires mim"),
+        ({"objectives": "mlm,x"}, "'x' is not one of mlm, mim, wpa, cpc"),
+        ({"objectives": ""}, "'' is not one of"),
         ({"mlm_ratio": 1.0}, "--mlm_ratio 1.0: expected a number between 0 and 1"),
         ({"span_length": 0.5}, "--span_length 0.5: expected"),
         ({"span_unit": "page"}, "--span_unit page: expected token or word"),

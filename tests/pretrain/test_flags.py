@@ -1,4 +1,4 @@
-"""Every flag of the script of pre-training, alone and in pairs, on the smallest data."""
+"""Every flag of the pre-training script, alone and in pairs, on minimal data."""
 
 import shutil
 from pathlib import Path
@@ -15,7 +15,7 @@ from tests.finetune.test_flags import TRAINING
 from tests.flags import Walk
 
 DATA = {
-    "dataset=funsd": {"dataset_path": "forms", "image_tokenizer": "codes"},  # the forms are white: one code is all
+    "dataset=funsd": {"dataset_path": "forms", "image_tokenizer": "codes"},  # white forms have only one code
     "dataset=pages": {"dataset_path": "scans"},
     "dataset=doclaynet,funsd": {"dataset_path": "pages,forms"},
 }
@@ -78,7 +78,7 @@ WALK = Walk(
 
 @pytest.fixture
 def folder(tmp_path: Path, small, roberta, beit, pages_with_images, root, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What the flags name, as the working directory."""
+    """The files that the flags name, in the working directory."""
     for name, path in (("pages", pages_with_images), ("model", small), ("text", roberta), ("image", beit)):
         (tmp_path / name).symlink_to(path)
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""Weights of RoBERTa and BEiT in a LayoutLMv3: on random folders of these classes."""
+"""Weights of RoBERTa and BEiT in a LayoutLMv3, with random models of these classes."""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ def layout(shape: dict) -> LayoutLMv3Model:
     return LayoutLMv3Model(LayoutLMv3Config(**shape))
 
 
-def test_weights_are_taken(roberta, beit):
+def test_weights_are_copied(roberta, beit):
     shape = shape_of_roberta(str(roberta))
     assert 4 * shape["coordinate_size"] + 2 * shape["shape_size"] == 48
     model = layout(shape)
@@ -44,14 +44,14 @@ def test_refused(roberta, beit, small):
         shape_of_roberta(str(beit))
     with pytest.raises(InputError, match=r"--init_image .*: is a roberta, expected a beit"):
         take_weights(layout(shape_of_roberta(str(roberta))), "", str(roberta))
-    with pytest.raises(InputError, match=r"--init_text .*word_embeddings.weight is .*, the model's is"):
+    with pytest.raises(InputError, match=r"--init_text .*word_embeddings.weight has shape .*; that of the model: \("):
         take_weights(LayoutLMv3Model.from_pretrained(small), str(roberta), "")
-    with pytest.raises(InputError, match=r"no such folder, and no id of the hub .--init_text"):
+    with pytest.raises(InputError, match=r"neither a folder nor an id of the hub .--init_text"):
         take_weights(layout(shape_of_roberta(str(roberta))), "no/such/folder", "")
 
 
-def test_a_run_begins_with_them(quick, roberta, beit, tmp_path, capsys):
-    """In the shape of the RoBERTa and with its tokenizer; a smaller length than the default follows from it."""
+def test_a_run_starts_with_them(quick, roberta, beit, tmp_path, capsys):
+    """With the shape and the tokenizer of the RoBERTa, which limits the length to less than the default."""
     config = quick(init_text=str(roberta), init_image=str(beit), training={"learning_rate": 1e-12})
     pretrain_layoutlmv3(config)
     said = capsys.readouterr().out

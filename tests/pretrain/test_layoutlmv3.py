@@ -1,4 +1,4 @@
-"""Pre-training as a whole: what a run leaves, how it goes on, what a step is, what is refused."""
+"""Whole pre-training runs: output, resuming, the definition of a step, refusals."""
 
 import csv
 import json
@@ -39,7 +39,7 @@ def equal(one: dict, other: dict, **tolerance) -> bool:
 
 
 def test_a_run(quick, tmp_path, capsys):
-    """What it leaves: logs, metrics, a model that transformers and fine-tuning open, heads, codebook, card."""
+    """Its output: logs, metrics, a model that transformers and fine-tuning load, heads, codebook, card."""
     config = quick(hidden={"objectives": "mlm,mim,wpa,cpc"})
     pretrain_layoutlmv3(config)
     said = capsys.readouterr().out
@@ -64,7 +64,7 @@ def test_a_run(quick, tmp_path, capsys):
     assert model.config.architectures == ["LayoutLMv3Model"]
     assert "| masked words |" in (folder / "model/README.md").read_text()
     pretrain_layoutlmv3(config)
-    assert "finished already" in capsys.readouterr().out
+    assert "already finished" in capsys.readouterr().out
     few = TrainingOptions(steps=2, batch_size=2, eval_steps=2, learning_rate=1e-3, schedule="linear")
     pages = PageOptions(dataset_path=config.pages.dataset_path)
     tuned = LayoutLMv3Config(
@@ -78,7 +78,7 @@ def test_a_run(quick, tmp_path, capsys):
     assert json.loads((tmp_path / "tuned/metrics.json").read_text())["steps"] == 2
 
 
-def test_heads_are_taken_again(quick, tmp_path, capsys):
+def test_heads_are_reused(quick, tmp_path, capsys):
     pretrain_layoutlmv3(quick())
     capsys.readouterr()
     again = quick("again", model=str(tmp_path / "run/model"), image_tokenizer=str(tmp_path / "run/model"))
@@ -88,8 +88,8 @@ def test_heads_are_taken_again(quick, tmp_path, capsys):
     assert equal(weights(tmp_path / "run"), weights(tmp_path / "again"), atol=1e-6)
 
 
-def test_a_stopped_run_goes_on_to_the_bit(quick, tmp_path, monkeypatch):
-    """Stopped by Ctrl-C in the third step, after the first evaluation."""
+def test_a_resumed_run_is_bit_identical(quick, tmp_path, monkeypatch):
+    """Interrupted by Ctrl-C in the third step, after the first evaluation."""
     pretrain_layoutlmv3(quick("whole"))
     step = Pretraining.training_step
 
@@ -110,7 +110,7 @@ def test_a_stopped_run_goes_on_to_the_bit(quick, tmp_path, monkeypatch):
 
 
 def test_a_step_is_the_mean_over_its_targets(quick, small, tmp_path):
-    """However many batches it is accumulated of, although they ask unequally often."""
+    """For any number of accumulated batches, which have different numbers of targets."""
     options = {"model": str(small), "hidden": {"objectives": "mlm,mim,wpa,cpc"}}
     pretrain_layoutlmv3(quick("one", {"batch_size": 4, "steps": 3}, **options))
     pretrain_layoutlmv3(quick("four", {"batch_size": 1, "gradient_accumulation_steps": 4, "steps": 3}, **options))
@@ -168,7 +168,7 @@ def test_defaults_are_those_of_the_paper():
 
 
 @pytest.mark.slow
-def test_two_devices_do_what_one_does(small, run_script, pages_with_images, tmp_path):
+def test_two_devices_learn_the_same_as_one(small, run_script, pages_with_images, tmp_path):
     flags = [
         "--model",
         small,

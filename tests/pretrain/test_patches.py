@@ -9,7 +9,7 @@ from pretrain.patches import draw_blocks
 
 
 def slow_blocks(side: int, ratio: float, least: int, aspect: float, generator: np.random.Generator) -> set[tuple]:
-    """BEiT's algorithm patch by patch; a block that would mask too much is drawn again."""
+    """BEiT's algorithm, patch by patch; a block that would mask too many patches is drawn again."""
     masked: set[tuple] = set()
     wanted = int(ratio * side * side)
     for _ in range(1000):
@@ -38,14 +38,14 @@ def test_blocks_are_those_of_the_definition(side, seed):
 
 
 def test_forty_percent_of_a_page_are_masked():
-    """78 of 196 patches, in every page, and each patch in some of them."""
+    """78 of 196 patches on every page, and each patch on some page."""
     pages = np.stack([draw_blocks(14, 0.4, 16, 0.3, np.random.default_rng(seed)) for seed in range(300)])
     assert (pages.sum((1, 2)) == 78).all()
     assert pages.mean(0).min() > 0  # corners seldom: few places of a block reach them
 
 
 def test_blocks_are_blocks():
-    """Of a masked patch, some neighbour is masked as well, unlike of patches that are drawn one by one."""
+    """A masked patch has a masked neighbour, unlike with patches drawn one by one."""
     page = draw_blocks(14, 0.4, 16, 0.3, np.random.default_rng(1))
     inside = np.pad(page, 1)
     neighbours = inside[:-2, 1:-1] | inside[2:, 1:-1] | inside[1:-1, :-2] | inside[1:-1, 2:]

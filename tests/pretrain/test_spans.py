@@ -1,4 +1,4 @@
-"""Masked language modelling: which tokens are masked and what stands there instead, against slow definitions."""
+"""Masked language modelling: masked tokens and their replacements, against slow definitions."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from pretrain.spans import corrupted, draw_spans, masked_tokens
 
 
 def slow_spans(count: int, ratio: float, mean: float, generator: np.random.Generator) -> set[int]:
-    """One token after the other, as the paper tells it."""
+    """One token after the other, as in the paper."""
     masked: set[int] = set()
     while len(masked) < round(ratio * count):
         start = int(generator.integers(count))
@@ -28,8 +28,8 @@ def test_spans_are_those_of_the_definition(count, seed):
     assert found.sum() == round(0.3 * count)
 
 
-def test_lengths_are_those_of_poisson():
-    """Of runs in a long text in which little is masked, so that few spans meet; empty spans are not seen."""
+def test_lengths_have_a_poisson_distribution():
+    """Lengths of masked runs in a long text with few masks, so that few spans meet; empty spans are invisible."""
     found = draw_spans(200_000, 0.01, 3.0, np.random.default_rng(0))
     runs = np.diff(np.flatnonzero(np.diff(np.concatenate([[0], found.astype(int), [0]]))))[::2]
     assert runs.mean() == pytest.approx(3 / (1 - np.exp(-3)), abs=0.15)
@@ -48,8 +48,8 @@ def test_a_word_is_masked_in_part_by_tokens_and_whole_by_words():
     assert masked_tokens([], 0.3, 3.0, "word", np.random.default_rng(0)).tolist() == []
 
 
-def test_what_stands_at_masked_places():
-    """80 % mask, 10 % another token that is not special, 10 % as it was; the rest is untouched."""
+def test_replacements_of_masked_tokens():
+    """80 % mask tokens, 10 % random tokens that are not special, 10 % unchanged; other tokens are unchanged."""
     ids, others = list(range(10, 20_010)), np.arange(5, 40_000)
     masked = np.zeros(len(ids), bool)
     masked[::2] = True

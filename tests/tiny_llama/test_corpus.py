@@ -31,7 +31,7 @@ def test_labels_of_direct_documents_weigh_more(tokenizer: Tokenizer) -> None:
     assert set(channel.weights) == {1.0}
 
 
-def test_document_is_what_evaluation_shows(tokenizer: Tokenizer) -> None:
+def test_documents_equal_the_prompts_of_evaluation(tokenizer: Tokenizer) -> None:
     """The tokens of a training document are those of a scored prompt and completion, then EOS."""
     made = chain_document([("Rain stopped play.", "Sports")], "direct", ARTICLE, tokenizer, 200)
     context, target = tokenizer.encode_pair("Article: Rain stopped play.\nCategory:", "Sports")
@@ -46,7 +46,7 @@ def test_long_chain_loses_its_first_demonstrations(tokenizer: Tokenizer) -> None
     assert "number 8" in text and "number 0" not in text
 
 
-def test_every_pair_once_an_epoch(tokenizer: Tokenizer) -> None:
+def test_every_pair_once_per_epoch(tokenizer: Tokenizer) -> None:
     pairs = [(f"text{number}x", ("World", "Sports")[number % 2]) for number in range(200)]
     labelled = Labelled(ARTICLE, ("World", "Sports"), pairs)
     made = list(documents(labelled, tokenizer, 1024, np.random.default_rng(0)))
@@ -56,7 +56,7 @@ def test_every_pair_once_an_epoch(tokenizer: Tokenizer) -> None:
     assert once > 100  # the others are shown again as balanced demonstrations
 
 
-def test_batches_hold_every_document_within_the_budget(tokenizer: Tokenizer) -> None:
+def test_batches_contain_every_document_within_the_limit(tokenizer: Tokenizer) -> None:
     generator = np.random.default_rng(0)
     made = [document("word " * int(generator.integers(1, 60)), [], tokenizer, 1024) for _ in range(300)]
     cut = batches(made, 256, generator)

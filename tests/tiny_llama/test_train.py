@@ -1,4 +1,4 @@
-"""The training loop, on a few invented rows: learns, resumes, ends in a checkpoint that loads."""
+"""The training loop on a few invented rows: it learns, resumes, and writes a checkpoint that loads."""
 
 import dataclasses
 import json
@@ -17,7 +17,7 @@ from tiny_llama.train import PretrainConfig, learning_rate
 
 @pytest.fixture
 def config(tmp_path: Path, root: Path, one_process: None, monkeypatch: pytest.MonkeyPatch) -> PretrainConfig:
-    """A training of some twenty steps on the sample news and one DocBank page made here."""
+    """A training of about twenty steps on the sample news and a generated DocBank page."""
     rows = [f"word{n % 7}\t{100 + n}\t{100 + 20 * n}\t140\t{112 + 20 * n}\t0\t0\t0\tfont\tparagraph" for n in range(20)]
     (tmp_path / "docbank").mkdir()
     for page in range(2):
@@ -88,7 +88,7 @@ def test_missing_data_is_named(config: PretrainConfig) -> None:
         tiny_llama.train.pretrain(dataclasses.replace(config, news_path="nowhere.csv"))
 
 
-def test_learning_rate_warms_up_and_falls_to_its_floor(config: PretrainConfig) -> None:
+def test_learning_rate_warms_up_and_decays_to_its_minimum(config: PretrainConfig) -> None:
     rates = [learning_rate(step, 100, config) for step in range(100)]
     assert rates[0] == pytest.approx(config.learning_rate / 2)
     assert max(rates) == pytest.approx(config.learning_rate)
@@ -96,8 +96,8 @@ def test_learning_rate_warms_up_and_falls_to_its_floor(config: PretrainConfig) -
 
 
 @pytest.mark.slow
-def test_two_processes_learn_what_one_learns(config: PretrainConfig, run_script, tmp_path: Path) -> None:
-    """The same batches, split over two processes: the same loss, up to the order of sums."""
+def test_two_processes_learn_the_same_as_one(config: PretrainConfig, run_script, tmp_path: Path) -> None:
+    """With the same batches divided among two processes, the loss is the same up to the order of sums."""
     arguments = [f"--{name}={value}" for name, value in dataclasses.asdict(config).items() if name != "compile"]
     for processes in (1, 2):
         done = run_script(

@@ -1,4 +1,4 @@
-"""What the tests of training/ share: a pre-training of seconds."""
+"""Shared by the tests of training/: a pre-training that takes a few seconds."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 
 @pytest.fixture
 def quick_pretraining(pages_with_images: Path, tmp_path: Path) -> Callable[[dict], Any]:
-    """Options of training -> the options of a run of four steps on words alone."""
+    """Training options -> the options of a run of four steps on words only."""
     from documents.unlabelled import UnlabelledOptions
     from pretrain.layoutlmv3 import LayoutLMv3PretrainingConfig
     from pretrain.modules import PretrainingOptions

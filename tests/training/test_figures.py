@@ -1,6 +1,5 @@
 """Figures and cards of training runs, from their logs."""
 
-import csv
 import json
 from pathlib import Path
 from xml.etree import ElementTree
@@ -10,7 +9,7 @@ import pytest
 pytest.importorskip("transformers", reason="needs requirements-finetune.txt")
 
 from training.card import training_section
-from training.figures import curve_of, draw_curves, write_curves
+from training.figures import write_curves
 
 LOG = (
     "step,eval_accuracy,eval_loss,learning_rate,loss,seconds\n1,,,0.001,3.5,1\n2,0.5,2.5,0.0005,2.0,2\n4,0.75,nan,,,3\n"
@@ -30,25 +29,12 @@ def test_curves(folder):
     assert {"loss", "eval_loss", "step"} <= texts
 
 
-def test_curves_are_the_values(folder):
-    figure = draw_curves({"loss": [(1, 3.5), (2, 2.0)], "eval_loss": [(2, 2.5)]}, "loss")
-    lines = [line.get_xydata().tolist() for line in figure.axes[0].lines]
-    assert lines == [[[1, 3.5], [2, 2.0]], [[2, 2.5]]]
-    many = draw_curves({f"{number}_loss": [(1, 1.0)] for number in range(40)}, "loss")
-    assert len(many.axes[0].lines) == 40
-
-
-def test_values_that_are_not_finite_are_left_out(folder):
-    rows = list(csv.DictReader((folder / "log.csv").open()))
-    assert curve_of(rows, "eval_loss") == [(2.0, 2.5)]
-
-
 def test_an_empty_log(tmp_path):
     (tmp_path / "log.csv").write_text("step\n")
     assert write_curves(tmp_path) == []
 
 
-def test_card_tells_options_log_and_versions(folder):
+def test_card_has_options_log_and_versions(folder):
     assert training_section(folder) == []
     record = {"configuration": {"training": {"steps": 4, "epochs": None}}, "versions": {"torch": "2"}}
     (folder / "configuration.json").write_text(json.dumps(record))

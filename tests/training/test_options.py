@@ -24,14 +24,14 @@ def rates(folder: Path) -> list[float]:
 
 @pytest.mark.parametrize("warmup", [{"warmup_steps": 2}, {"warmup": 0.5}])
 def test_warm_up_and_constant(quick_pretraining, tmp_path, warmup):
-    """Rises for two of four steps, then stays; and nothing but the CSV file is written."""
+    """The rate rises for two of four steps, then is constant; only the CSV file is written."""
     config = quick_pretraining({"schedule": "constant", "learning_rate": 1e-3, "logger": "csv"} | warmup)
     pretrain_layoutlmv3(config)
     assert rates(Path(config.output_dir)) == pytest.approx([0.0, 5e-4, 1e-3, 1e-3], abs=1e-9)
     assert not (Path(config.output_dir) / "tensorboard").exists()
 
 
-def test_transformers_trainer_is_told_the_same(tmp_path):
+def test_transformers_trainer_gets_the_same_schedule(tmp_path):
     made = arguments(FineTuningOptions(steps=9, schedule="constant", warmup_steps=3), tmp_path, False, False)
     assert made.get_warmup_steps(9) == 3
     assert made.lr_scheduler_type == "constant_with_warmup"
@@ -47,7 +47,7 @@ def test_warmup_of():
 
 def test_a_missing_package_is_one_line(monkeypatch):
     monkeypatch.setattr(training_options, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match="--logger mlflow: the package mlflow is not there: pip install mlflow"):
+    with pytest.raises(InputError, match="--logger mlflow: the package mlflow is not installed: pip install mlflow"):
         StepOptions(logger="mlflow")
     with pytest.raises(InputError, match="--logger comet: expected tensorboard, csv, mlflow, wandb"):
         StepOptions(logger="comet")

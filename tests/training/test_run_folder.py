@@ -1,4 +1,4 @@
-"""Whose run a folder holds: nothing of the user's is removed, and nothing of a failed run is taken for another's."""
+"""Run folders: no file of the user is removed, and no file of a failed run is used by another run."""
 
 import json
 import shutil
@@ -32,7 +32,7 @@ def config(tmp_path: Path) -> Config:
 
 
 def write(config: Config, *names: str) -> Path:
-    """A file of each name in the run folder."""
+    """Write a file of each name to the run folder."""
     folder = Path(config.output_dir)
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -50,7 +50,7 @@ def content(folder: Path) -> list[str]:
 
 @pytest.fixture
 def run(config: Config) -> Path:
-    """A finished run, and what a user put beside it."""
+    """A finished run, and files of the user."""
     folder = write(
         config, "metrics.json", "log.csv", "checkpoints/best.ckpt", "model/config.json", "outputs_tfidf_funsd.json"
     )
@@ -59,8 +59,8 @@ def run(config: Config) -> Path:
     return folder
 
 
-def test_a_folder_that_is_not_there(config):
-    """It is not made, in case that the beginning fails."""
+def test_a_missing_folder(config):
+    """It is not created, in case the start fails."""
     assert not begin(config)
     assert not begin(replace(config, overwrite=True))
     assert not Path(config.output_dir).exists()
@@ -69,7 +69,7 @@ def test_a_folder_that_is_not_there(config):
 def test_a_finished_run(config, run, capsys):
     before = content(run)
     assert begin(config)
-    assert capsys.readouterr().out == f"{run}: finished already, same options; --overwrite repeats it\n"
+    assert capsys.readouterr().out == f"{run}: already finished with the same options; --overwrite repeats it\n"
     assert begin(replace(config, where=Where(2)))  # it changes no result
     assert not begin(config, ("metrics.json", "merged"))
     (run / "metrics.json").unlink()
@@ -79,7 +79,7 @@ def test_a_finished_run(config, run, capsys):
 
 def test_another_run(config, run):
     before = content(run)
-    with pytest.raises(InputError, match=r"run: holds a run with \{'steps': 3\}, now \{'steps': 4\}; --overwrite"):
+    with pytest.raises(InputError, match=r"run: contains a run with \{'steps': 3\}, now \{'steps': 4\}; --overwrite"):
         begin(replace(config, steps=4))
     assert content(run) == before
 
@@ -93,10 +93,10 @@ def test_overwriting_keeps_what_is_the_users(config, run):
 @pytest.mark.parametrize(
     "name", ["checkpoints/7B/consolidated.00.pth", "model/weights", "base/config.json", "outputs_direct_funsd.json"]
 )
-def test_a_folder_that_is_no_run(config, name, overwrite):
-    """A run would write over what lies there, and the next --overwrite remove it."""
+def test_a_folder_without_a_run(config, name, overwrite):
+    """A run would overwrite its files, and the next --overwrite would remove them."""
     folder = write(config, "notes.txt", name)
-    with pytest.raises(InputError, match=rf"run: holds {Path(name).parts[0]}, but no configuration\.json"):
+    with pytest.raises(InputError, match=rf"run: contains {Path(name).parts[0]}, but no configuration\.json"):
         begin(replace(config, overwrite=overwrite))
     assert content(folder) == sorted(["notes.txt", name])
 
@@ -106,21 +106,21 @@ def test_a_configuration_of_something_else(config, found):
     folder = write(config, "model/weights")
     (folder / "configuration.json").write_text(found)
     for overwrite in (False, True):
-        with pytest.raises(InputError, match=r"configuration\.json: is not that of a run"):
+        with pytest.raises(InputError, match=r"configuration\.json: not the configuration of a run"):
             begin(replace(config, overwrite=overwrite))
     assert content(folder) == ["configuration.json", "model/weights"]
 
 
-def test_what_is_left_of_a_beginning(config):
-    """It may have been one with other options: nothing of it is used."""
+def test_files_of_a_failed_start(config):
+    """The start may have had other options, so none of its files are used."""
     left = write(config, "notes.txt", "prepared.json", "prepared.images", "base/config.json", f"base/{MARK}")
     assert not begin(config)
-    assert content(left) == ["notes.txt", "prepared.images"]  # images that no prepared.json names are written anew
+    assert content(left) == ["notes.txt", "prepared.images"]  # images without prepared.json are rewritten
     assert not begin(config)
 
 
 def test_overwriting_that_is_interrupted(config, run, monkeypatch, capsys):
-    """What is left is not taken for a finished run, nor for what is no run."""
+    """The remaining files are recognized as a run, but not as a finished one."""
 
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
@@ -139,7 +139,7 @@ def test_a_file_in_the_way(config):
 
 
 def test_log(tmp_path):
-    """A row a step, whatever came first."""
+    """One row per step, regardless of the order of entries."""
     history = [
         {"step": 2, "loss": 1.5, "seconds": 0.5},
         {"step": 2, "eval_loss": 2.5, "seconds": 0.75},

@@ -1,4 +1,4 @@
-"""The state of a training, damaged in every way: one line, and nothing of it is run."""
+"""Training states that are damaged in every way: a one-line error, and no code in them is run."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +22,7 @@ def test_the_state_of_a_training(damage: Callable[[Path], object], tmp_path: Pat
     assert read_state(path, ("step", "weights"))["step"] == 3
     damage(path)
     with pytest.raises(
-        InputError, match=r"^last\.ckpt: is not what was saved there; --overwrite begins anew .*: "
+        InputError, match=r"^last\.ckpt: differs from what was saved; --overwrite starts over .*: "
     ) as refused:
         read_state(path, ("step", "weights"))
     assert "\n" not in str(refused.value)

@@ -2,13 +2,14 @@
 const FIELD = "{text}", FEW = 6;
 
 function chosenDraws(set, state) {
-  const chosen = set.methods[state.method].draws.map((draw) => [set.methods[state.method], draw]);
-  const kept = state.draw === "" ? chosen : [chosen[state.draw]];
+  const method = set.methods[state.method];
+  const chosen = state.draw === "" ? method.draws : [ExampleSet.results(method)[state.draw]];
+  const kept = chosen.map((draw) => [method, draw]);
   return state.other === "" ? kept : [...kept, ...set.methods[state.other].draws.map((draw) => [set.methods[state.other], draw])];
 }
 
 function nameOf([method, draw]) {
-  return method.draws.length > 1 ? `${method.name}, ${draw.name}` : method.name;
+  return ExampleSet.results(method).length > 1 ? `${method.name}, ${draw.name}` : method.name;
 }
 
 function detail(set, state, n) {

@@ -51,6 +51,11 @@ class ExampleSet {
     return places.map((place, k) => [place, nats[k], Math.exp(nats[k] - norm)]);
   }
 
+  // All results of a method: its draws, then other orders of a draw's demonstrations.
+  static results(method) {
+    return [...method.draws, ...method.orders];
+  }
+
   // Number of draws by prediction.
   answers(method, n) {
     const counts = new Map();

@@ -27,20 +27,22 @@
   }
 
   function chooseMethod() {
-    const chosen = Number(by("method").value), draws = set.methods[chosen].draws, before = by("other").value;
-    choices("draw", [["", "all"], ...draws.map((draw, place) => [place, draw.name])]);
+    const chosen = Number(by("method").value), method = set.methods[chosen], draws = method.draws, before = by("other").value;
+    const results = ExampleSet.results(method);
+    choices("draw", [["", "all draws"], ...results.map((result, place) => [place, result.name])]);
     const others = set.methods.map((method, place) => [place, method.name]).filter(([place]) => place !== chosen);
     choices("other", [["", "no other method"], ...others], before === String(chosen) ? "" : before);
     if (by("other").selectedIndex < 0) by("other").value = "";
     chooseDraw();
-    by("draw-field").hidden = by("unstable-field").hidden = draws.length < 2;
+    by("draw-field").hidden = results.length < 2;
+    by("unstable-field").hidden = draws.length < 2;
     if (draws.length < 2) by("unstable").checked = false;
     by("other-field").hidden = set.methods.length < 2;
     by("nats-field").hidden = !set.methods.some((method) => method.draws.some((draw) => draw.scores));
   }
 
   function chooseDraw() {
-    const several = by("draw").options.length > 2 && by("draw").value === "", before = by("outcome").value;
+    const draws = set.methods[Number(by("method").value)].draws, several = draws.length > 1 && by("draw").value === "", before = by("outcome").value;
     choices("outcome", [["", "any"], ["right", several ? "right in all draws" : "right"], ["wrong", several ? "wrong in a draw" : "wrong"]], before);
   }
 
@@ -53,22 +55,22 @@
   // ---- filters
 
   function tests() {
-    const method = set.methods[state.method], draws = state.draw === "" ? method.draws : [method.draws[state.draw]];
+    const method = set.methods[state.method], draws = state.draw === "" ? method.draws : [ExampleSet.results(method)[state.draw]];
     const made = [];
     if (state.truth !== "") made.push((n) => set.truths[n] === state.truth);
     if (state.outcome !== "") made.push((n) => draws.every((draw) => set.isRight(draw, n)) === (state.outcome === "right"));
     if (state.says !== "") made.push((n) => draws.some((draw) => draw.predictions[n] === state.says));
     if (state.unstable) made.push((n) => draws.some((draw) => draw.predictions[n] !== draws[0].predictions[n]));
-    if (state.other !== "") made.push(differs(draws, set.methods[state.other].draws));
+    if (state.other !== "") made.push(differs(draws, set.methods[state.other]));
     if (state.text !== "") made.push((n) => set.contains(n, state.text));
     return made;
   }
 
-  // Compares draws of the same name, or each draw with all others.
-  function differs(draws, others) {
+  // Compares draws, and orders, of the same name, or else with all draws of the other method.
+  function differs(draws, method) {
     const pairs = draws.flatMap((draw) => {
-      const same = others.filter((other) => other.name === draw.name);
-      return (same.length ? same : others).map((other) => [draw.predictions, other.predictions]);
+      const same = ExampleSet.results(method).filter((other) => other.name === draw.name);
+      return (same.length ? same : method.draws).map((other) => [draw.predictions, other.predictions]);
     });
     return (n) => pairs.some(([one, other]) => one[n] !== other[n]);
   }

@@ -1,4 +1,4 @@
-"""What the tests of the report share: predictions files of random answers and attacks, and a report on them."""
+"""Shared by the tests of the report: predictions files of random answers and attacks, and a report on them."""
 
 import base64
 import json
@@ -62,7 +62,7 @@ def write_files(
 
 
 def answer(draw: random.Random, prompt: dict, method: str) -> dict:
-    """A row of a predictions file, right more often than not."""
+    """A row of a predictions file, which is correct more often than not."""
     row = {key: prompt[key] for key in ("id", "label_words", "ground_truth")}
     scores = [draw.gauss(-5, 2) for _ in WORDS]
     row["prediction"] = draw.choice([prompt["ground_truth"], WORDS[scores.index(max(scores))]])
@@ -83,7 +83,7 @@ def write_results() -> Callable[..., list[Path]]:
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
-    """A report on two data sets, the second with one method only and a name that is markup."""
+    """A report on two data sets; the second has only one method and a name that is markup."""
     folder = tmp_path_factory.mktemp("report")
     write_files(folder / "results/first")
     write_files(folder / "results/second", ["direct"], 70, "<i>other</i>")
@@ -120,7 +120,7 @@ def read_page() -> Callable[[str], "Reader"]:
 
 @pytest.fixture(scope="session")
 def names() -> dict[str, str]:
-    """Method -> as it is shown."""
+    """Method -> shown name."""
     return NAMES
 
 
@@ -135,8 +135,8 @@ def demonstration() -> str:
 
 
 class Reader(HTMLParser):
-    """The tables of a page by their captions, confusion matrices by data set and method, and what its scripts and
-    styles hold."""
+    """The tables of a page by caption, its confusion matrices by data set and method, and the content of its scripts
+    and styles."""
 
     def __init__(self, page: str):
         super().__init__()
@@ -176,7 +176,7 @@ class Reader(HTMLParser):
 
     @property
     def examples(self):
-        """What the browser of examples shows."""
+        """The data of the browser of examples."""
         return json.loads(zlib.decompress(base64.b64decode(self.blocks["text/plain"]), -zlib.MAX_WBITS))
 
     def handle_data(self, data):

@@ -1,4 +1,4 @@
-"""The report in headless Chromium: it loads without an error, its filters count right, and everyone can use it."""
+"""The report in headless Chromium: it loads without errors, its filters count correctly, and it is accessible."""
 
 import json
 import re
@@ -24,7 +24,7 @@ WORDS = ["World", "Sports", "Business", "<b>Science</b> & technology"]
 
 @pytest.fixture(scope="module")
 def chromium(root):
-    """benchmarks/chromium.py; benchmarks/ is no package."""
+    """The module benchmarks/chromium.py; benchmarks/ is not a package."""
     sys.path.insert(0, str(root / "benchmarks"))
     try:
         import chromium
@@ -49,7 +49,7 @@ def load(browser, chromium):
     def load_page(path, fragment="", width=1200, scheme="light"):
         chromium.set_screen(browser, width, scheme)
         browser.get_log("browser")
-        browser.get("about:blank")  # else another fragment is no load
+        browser.get("about:blank")  # else a new fragment does not load the page
         browser.get(path.as_uri() + fragment)
         WebDriverWait(browser, 20).until(lambda page: "of" in page.find_element(By.ID, "count").text)
         return browser
@@ -64,7 +64,7 @@ def opened(load, made):
 
 
 def count(browser) -> tuple[int, int]:
-    """N of M, as the status says; the list shows as many, at most a page of them."""
+    """N of M in the status; the list shows N examples, at most one page."""
     shown, total = re.fullmatch(r"(\d+) of (\d+) examples", browser.find_element(By.ID, "count").text).groups()
     assert len(browser.find_elements(By.CSS_SELECTOR, "#list > li")) == min(50, int(shown))
     return int(shown), int(total)
@@ -79,7 +79,7 @@ def clear(browser):
 
 
 def unfold(browser, number):
-    """Open an example of the list; its details are made when it opens."""
+    """Open an example of the list; its details are created when it opens."""
     item = browser.find_elements(By.CSS_SELECTOR, "#list > li")[number]
     item.find_element(By.TAG_NAME, "summary").click()
     WebDriverWait(browser, 10).until(lambda _: item.find_elements(By.TAG_NAME, "table"))
@@ -94,7 +94,7 @@ def test_page_loads_without_an_error(opened):
 
 
 def test_texts_stay_texts(opened, attacks, demonstration):
-    """Every attack is shown, opened with its prompt, and has not run."""
+    """Every attack is shown and opened with its prompt, and does not run."""
     title = opened.title
     for number, text in enumerate(attacks):
         item = unfold(opened, number)
@@ -113,7 +113,7 @@ def test_texts_stay_texts(opened, attacks, demonstration):
     assert opened.get_log("browser") == []
 
 
-def test_filters_count_what_the_files_hold(opened, made, names):
+def test_filters_count_correctly(opened, made, names):
     rows, ids = made.rows, range(120)
     for word in WORDS:
         choose(opened, "truth", word)
@@ -146,8 +146,8 @@ def test_filters_count_what_the_files_hold(opened, made, names):
     assert count(opened) == (120, 120)
 
 
-def test_a_view_can_be_sent(opened, made, load):
-    """The address that filters make shows the same examples elsewhere."""
+def test_a_view_can_be_shared(opened, made, load):
+    """The address with filters shows the same examples in another browser."""
     choose(opened, "method", "calibrated")
     choose(opened, "other", "generate")
     choose(opened, "says", WORDS[3])
@@ -164,7 +164,7 @@ def test_a_view_can_be_sent(opened, made, load):
 
 
 def test_a_cell_opens_its_examples(opened, made):
-    """Ground truth in rows, predictions in columns, no answer last."""
+    """Ground truths are rows, predictions columns, no answer is last."""
     panel = "section[data-set='news'] .panel[data-method='3']"
     opened.execute_script("document.querySelector(\"section[data-set='news'] .chooser\").open = true")
     for row, column in ((1, 1), (2, 5)):
@@ -177,7 +177,7 @@ def test_a_cell_opens_its_examples(opened, made):
 
 
 def test_draws(load, with_draws):
-    """Right is right in all draws; what draws disagree on can be listed; one draw can be chosen."""
+    """Right means right in all draws; examples on which draws disagree, one draw, or one order can be selected."""
     page = load(with_draws.path, "#examples?method=direct, k = 1")
     folder = with_draws.folder / "results"
     rows = [json.loads((folder / f"{seed}/outputs_direct.json").read_text()) for seed in (1, 2, 3)]
@@ -193,6 +193,10 @@ def test_draws(load, with_draws):
     choose(page, "outcome", "right")
     page.find_element(By.ID, "unstable").click()
     assert count(page)[0] == sum(row["correct"] for row in rows[1])
+    for order in (1, 2):
+        choose(page, "draw", f"seed 1, order {order}")
+        ordered = json.loads((folder / f"order{order}/outputs_direct.json").read_text())
+        assert count(page)[0] == sum(row["correct"] for row in ordered)
 
 
 def test_pages_and_sets(opened):
@@ -210,7 +214,7 @@ def test_pages_and_sets(opened):
 
 
 def test_scores_and_predictions_of_an_example(opened, made, names):
-    """What each method says; the scores of the chosen one as probabilities, in nats where asked for."""
+    """Predictions of all methods; scores of the selected one as probabilities, or in nats on request."""
     for in_nats in (False, True):
         item = unfold(opened, 7)
         answers, scores = item.find_elements(By.TAG_NAME, "table")
@@ -230,8 +234,8 @@ def test_scores_and_predictions_of_an_example(opened, made, names):
 
 
 def test_prompt_of_channel(load, tmp_path):
-    """Its field is in the completion, and a field's name in a demonstration is text. Without the prompt file the page
-    says that it has no text."""
+    """Its field is in the completion, and the name of a field in a demonstration is text. Without the prompt file, the
+    page says that the text is missing."""
     row = {"id": "a", "label_words": ["yes", "no"], "ground_truth": "yes"}
     prompt = "Category: no\nArticle: has {text} in it\nCategory: {label_word}\nArticle:"
     inputs = tmp_path / "inputs.json"
@@ -251,7 +255,7 @@ def test_prompt_of_channel(load, tmp_path):
 
 
 def test_tables_are_sorted(opened):
-    """High numbers first, then low ones; what is not known is last both times."""
+    """Highest numbers first, then lowest first; unknown values are last in both cases."""
     table = opened.find_element(By.CSS_SELECTOR, "section[data-set='news'] table.sortable")
     headers = {header.text: header for header in table.find_elements(By.CSS_SELECTOR, "thead th")}
 
@@ -270,7 +274,7 @@ def test_tables_are_sorted(opened):
     assert column("method") == ["calibrated", "channel", "direct", "generate"]
 
 
-def test_methods_are_chosen(opened):
+def test_methods_are_selected(opened):
     def shown():
         panels = opened.find_elements(By.CSS_SELECTOR, "section[data-set='news'] .panel:not([hidden])")
         return {panel.get_attribute("data-method") for panel in panels}
@@ -306,7 +310,7 @@ def test_first_tab_skips_to_the_results(load, made):
 
 
 def test_screen_reader_finds_names(opened):
-    """Every control has a label, every table a caption and headers with a scope, every figure its name and numbers."""
+    """Every control has a label, every table a caption and scoped headers, every figure a name and its numbers."""
     controls = "input, select"
     assert opened.execute_script(f"return [...document.querySelectorAll('{controls}')].every((c) => c.labels.length)")
     assert opened.execute_script("return [...document.querySelectorAll('table')].every((t) => t.caption)")
@@ -324,7 +328,7 @@ def test_screen_reader_finds_names(opened):
 
 @pytest.mark.parametrize("width", [360, 1400])
 def test_nothing_is_cut(load, made, width):
-    """The page scrolls down only; every figure is as wide as its place, or less; first columns stay in place."""
+    """The page scrolls only vertically; no figure is wider than its place; first columns stay in place."""
     opened = load(made.path, width=width)
     opened.execute_script("for (const d of document.querySelectorAll('details')) d.open = true")
     WebDriverWait(opened, 10).until(lambda page: len(page.find_elements(By.CSS_SELECTOR, "#list .whole")) == 50)
@@ -341,8 +345,8 @@ def test_nothing_is_cut(load, made, width):
     ) == pytest.approx(0, abs=1)
 
 
-def test_the_dark_is_dark(load, made):
-    """Page and figures follow what the reader prefers; the contrasts themselves are a test of the colours."""
+def test_dark_mode(load, made):
+    """Page and figures follow the reader's preference; contrasts are tested with the colours."""
     script = "return getComputedStyle(document.querySelector(arguments[0]))[arguments[1]]"
     shown = {}
     for scheme in ("light", "dark"):

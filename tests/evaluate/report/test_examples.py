@@ -1,4 +1,4 @@
-"""What the browser of examples is given: each thing once, scores of large label sets cut, prompts taken apart."""
+"""Data of the browser of examples: no duplicates, reduced scores of large label sets, prompts split into parts."""
 
 import json
 
@@ -21,7 +21,7 @@ def one_set(folder):
 
 
 def test_scores_keep_three_decimals(tmp_path):
-    """Label words that differ by example keep their places."""
+    """Scores with label words that differ between examples."""
     rows = [
         {"label_words": ["a", "b"], "log_probs": [-1.23456, -80.0], "ground_truth": "a", "prediction": "a"},
         {"label_words": ["c", "a"], "log_probs": [-360.01229, -372.8], "ground_truth": "a", "prediction": "c"},
@@ -56,7 +56,7 @@ def test_large_label_sets_keep_the_best_and_the_truth(tmp_path):
 
 
 def test_draws_are_in_the_order_of_the_first(tmp_path):
-    """Files of the same examples in different orders."""
+    """Files with the same examples in different orders."""
     for name, order in (("a", "xyz"), ("b", "zxy")):
         rows = [{"id": key, "prediction": key, "ground_truth": "x", "correct": key == "x"} for key in order]
         (tmp_path / f"outputs_{name}.json").write_text(json.dumps([row | {"label_words": list("xyz")} for row in rows]))
@@ -69,7 +69,7 @@ def test_draws_are_in_the_order_of_the_first(tmp_path):
 
 
 def test_prompts_share_their_demonstrations(tmp_path, write_results, demonstration):
-    """Of four methods and a hundred examples: one demonstration, one own part."""
+    """Four methods and a hundred examples share one demonstration and one own part."""
     write_results(tmp_path, count=100)
     found = one_set(tmp_path)
     ((parts, completion, separator),) = found["prompts"]
@@ -109,7 +109,7 @@ def meta(prompt, count):
         ),
     ],
 )
-def test_a_prompt_is_taken_apart(template, prompt, count, expected):
+def test_a_prompt_is_split_into_parts(template, prompt, count, expected):
     parts = split_prompt(prompt, meta(template, count))
     assert parts == expected
     assert "".join(text for _, text in parts) == prompt

@@ -1,4 +1,4 @@
-"""The figures show what the results say, in colours that can be told apart; files are well-formed and alone."""
+"""The figures show the values of the results in distinguishable colours; files are well-formed and self-contained."""
 
 import json
 import re
@@ -52,13 +52,13 @@ def drawn(with_draws):
 
 
 def marks(axes) -> list[tuple[list[float], list[float]]]:
-    """x and y of what has a mark."""
+    """x and y of all marks."""
     lines = [line for line in axes.lines if line.get_marker() not in ("None", "|", None, "")]
     return [(list(map(float, line.get_xdata())), list(map(float, line.get_ydata()))) for line in lines]
 
 
-def test_accuracy_stands_at_its_value(drawn):
-    """The mean, its interval, and the draws from the worst to the best; a row each, below the heading of its k."""
+def test_accuracy_is_drawn_at_its_value(drawn):
+    """The mean, its interval, and the range of the draws, one row per method below the heading of its k."""
     (axes,) = charts.accuracy(drawn, styles_of(drawn.methods)).axes
     found = [(x[0], y[0]) for x, y in marks(axes)]
     assert [x for x, _ in found] == pytest.approx([method.accuracy for method in drawn.methods])
@@ -73,7 +73,7 @@ def test_accuracy_stands_at_its_value(drawn):
 
 
 def test_accuracy_over_k(drawn):
-    """A line for each method through its means, a band of a standard deviation."""
+    """A line for each method through its means, with a band of one standard deviation."""
     (lines,) = drawn.curves().values()
     (axes,) = charts.over_k(drawn, lines, styles_of(drawn.methods)).axes
     expected = [[method.accuracy for method in line] for line in lines]
@@ -94,14 +94,14 @@ def test_sensitivity_has_a_mark_for_each_draw_and_order(drawn):
     assert told[:2] == [f"{100 * method.disagreement:.0f} %" for method in drawn.methods[2:]]
 
 
-def test_cost_is_as_long_as_it_is_high(section):
+def test_bars_of_costs_have_the_right_length(section):
     tokens, seconds = charts.cost(section, styles_of(section.methods)).axes
     assert [bar.get_width() for bar in tokens.patches] == [1234] * 4
     assert [bar.get_width() for bar in seconds.patches] == [61.5] * 4
     assert [text.get_text() for text in tokens.texts] == ["1.2k"] * 4
 
 
-def test_f1_stands_at_its_value(section):
+def test_f1_is_drawn_at_its_value(section):
     (axes,) = panels.f1(section, range(4), styles_of(section.methods)).axes
     for (x, _), method in zip(marks(axes), section.methods, strict=True):
         assert x == pytest.approx([method.class_f1(word).value for word in section.classes])
@@ -129,14 +129,14 @@ def test_reliability_has_a_mark_for_each_bin(section, drawn):
     assert panels.reliability(section.methods[3], Style("ochre", "v")) is None
 
 
-def test_nothing_is_drawn_of_what_is_not_known(tmp_path):
+def test_unknown_values_are_not_drawn(tmp_path):
     (tmp_path / "outputs_x.json").write_text(json.dumps([{"prediction": "a", "correct": True}]))
     (section,) = sections_of(read_results([str(tmp_path)]))
     assert [one.kind for one in draw(section, styles_of(section.methods), True)] == ["Accuracy"]
 
 
 def test_methods_have_styles_of_their_own(tmp_path, write_results):
-    """A method has its style wherever it stands; variants and other systems have others, however many there are."""
+    """A method has the same style in all figures; variants and other systems have different ones, in any number."""
     assert len({kind.colour for kind in KINDS.values()}) == len({kind.mark for kind in KINDS.values()}) == len(KINDS)
     assert {kind.colour for kind in KINDS.values()} <= MARK_COLOURS.keys()
     channel = Style(KINDS["channel"].colour, KINDS["channel"].mark)
@@ -183,8 +183,8 @@ def test_contrast(scheme):
         assert contrast(text, under) >= 4.5, share
 
 
-def test_colours_are_told_apart_by_their_value():
-    """The page's drawings find a colour's name by it."""
+def test_colours_have_distinct_values():
+    """Drawings on the page look up a colour's name by its value."""
     values = [colour.light for colour in COLOURS.values()]
     assert len(set(values)) == len(values)
     assert all(re.fullmatch("#[0-9a-f]{6}", value) for colour in COLOURS.values() for value in colour)
@@ -226,7 +226,7 @@ def test_hostile_labels_stay_text():
     assert save(figure, "pdf").startswith(b"%PDF")
 
 
-def test_a_part_of_the_page_needs_no_style():
+def test_figures_on_the_page_contain_no_style():
     title = "a < b & c > d \" ' \x00\x1b"
     html = part_of_page(hostile_figure(), "f1", title, "<b>words</b>")
     assert "style=" not in html
@@ -242,7 +242,7 @@ def test_a_part_of_the_page_needs_no_style():
     assert {node.get("href")[1:] for node in svg.iter() if node.get("href")} <= set(ids)
 
 
-def test_files_are_well_formed_and_alone(made):
+def test_files_are_well_formed_and_self_contained(made):
     files = sorted((made.folder / "figures").iterdir())
     kinds = ["accuracy", "cost", "f1-of-each-class", *["confusion-matrix_x"] * 4, *["reliability_x"] * 3]
     assert len(files) == 2 * (len(kinds) + 3 + 2)
@@ -259,7 +259,7 @@ def test_files_are_well_formed_and_alone(made):
         assert all(node.get("{http://www.w3.org/1999/xlink}href", "#").startswith("#") for node in svg.iter())
 
 
-def test_figures_only_where_asked_for(write_results, tmp_path, capsys):
+def test_figures_only_on_request(write_results, tmp_path, capsys):
     write_results(tmp_path / "results", ["direct"], 10)
     for figures_folder, lines in (("", 1), (str(tmp_path / "figures/of/paper"), 2)):
         write_report(ReportConfig((str(tmp_path / "results"),), str(tmp_path / "r.html"), figures_folder))

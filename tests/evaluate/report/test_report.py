@@ -1,4 +1,4 @@
-"""The report's numbers are those of the files, and nothing of a data set is more than text in it."""
+"""The report's numbers are those of the files, and all content of a data set is only text in it."""
 
 import json
 import re
@@ -26,7 +26,7 @@ def cells(table) -> list[dict[str, str]]:
 
 
 def test_table_is_computed_from_the_files(made, names):
-    """Each column against Result, and accuracy and macro-F1 against their definitions besides."""
+    """Each column against Result; accuracy and macro-F1 also against their definitions."""
     results = [r for r in read_results([str(made.folder / "results")]) if r.dataset == "news"]
     table = cells(made.read.tables["Methods on news"])
     assert [row["method"] for row in table] == [names[method] for method in names]
@@ -38,12 +38,12 @@ def test_table_is_computed_from_the_files(made, names):
         assert row["macro-F1"] == f"{f1_score(truths, answers, labels=WORDS, average='macro', zero_division=0):.4f}"
         assert row["unanswered"] == str(answers.count("none"))
         assert row["tokens"] == "1234"
-        assert not {"draws", "worst", "disagreement", "k", "checkpoint"} & row.keys()  # one draw, the same for all
+        assert not {"draws", "worst draw", "disagreement", "k", "checkpoint"} & row.keys()  # one draw, the same for all
     assert "<dt>Checkpoint</dt><dd>tiny</dd>" in made.page
 
 
 def test_table_of_draws_is_that_of_the_methods(with_draws):
-    """A row for each method, with the columns of the results table; below, each draw and order has its own."""
+    """One row per method, with the columns of the results table; below, one row per draw and order."""
     methods = methods_of(read_results([str(with_draws.folder / "results")]))
     table = cells(with_draws.read.tables["Methods on news"])
     assert [(row["method"], row["k"]) for row in table] == [(name, k) for k in "01" for name in ("direct", "channel")]
@@ -51,7 +51,7 @@ def test_table_of_draws_is_that_of_the_methods(with_draws):
         for key in ("draws", "accuracy", "interval", "worst", "best", "disagreement", "orders", "macro_f1", "ece"):
             assert row[COLUMNS[key].header] == COLUMNS[key].cell(method), key
     against = against_best(methods)
-    assert [row["p vs. best"] == "best" for row in table] == [against[id(method)] is None for method in methods]
+    assert [row["p vs. best method"] == "best" for row in table] == [against[id(method)] is None for method in methods]
     draws = cells(with_draws.read.tables["Draws on news"])
     assert len(draws) == 2 + 3 + 3 + 2
     assert [row["seed"] for row in draws if row["method"] == "direct, k = 1"] == [
@@ -65,7 +65,7 @@ def test_table_of_draws_is_that_of_the_methods(with_draws):
 
 
 def test_differences_are_those_of_the_statistics(made, names):
-    table = cells(made.read.tables["Accuracy less that of " + best_of(made, names)])
+    table = cells(made.read.tables["Accuracy minus that of " + best_of(made, names)])
     right = {names[method]: np.array([[row["correct"] for row in rows]]) for method, rows in made.rows.items()}
     best = best_of(made, names)
     others = [name for name in names.values() if name != best]
@@ -103,7 +103,7 @@ def test_confusion_of_draws_adds_up(with_draws):
 
 
 def test_largest_confusions_of_a_large_label_set(tmp_path, read_page):
-    """A list in place of a matrix of 40 classes, F1 of the classes with the most examples."""
+    """A list instead of a matrix of 40 classes, and F1 of the classes with the most examples."""
     words = [f"c{n}" for n in range(LARGE * 2)]
     rows = [{"label_words": words, "ground_truth": words[n % 40], "prediction": words[n % 40]} for n in range(80)]
     rows += [{"label_words": words, "ground_truth": "c7", "prediction": word} for word in ("c9", None, "c9", "c9")]
@@ -121,7 +121,7 @@ def test_largest_confusions_of_a_large_label_set(tmp_path, read_page):
 
 
 def test_nothing_of_a_data_set_is_markup(made):
-    """The parser finds our script, our style and the packed examples, and in these the texts as they are."""
+    """The parser finds only our script, our style and the packed examples, which contain the texts unchanged."""
     assert set(made.read.blocks) == {"script", "style", "text/plain"}
     assert made.read.examples[1]["texts"] == [prompt["text"] for prompt in made.prompts]
     assert re.fullmatch("[A-Za-z0-9+/=]+", made.read.blocks["text/plain"])
@@ -129,8 +129,8 @@ def test_nothing_of_a_data_set_is_markup(made):
     assert not {"style", "onload", "onerror", "onclick"} & made.read.attributes  # the policy forbids them
 
 
-def test_page_needs_nothing_else(made):
-    """Everything is in the file, and the policy allows what is in it and nothing else."""
+def test_page_is_self_contained(made):
+    """Everything is in the file, and the content security policy allows nothing else."""
     assert all(link.startswith(("#", "data:,")) for link in made.read.links)
     assert made.page.count("url(") == made.page.count("url(#")
     assert "@import" not in made.page
@@ -154,7 +154,7 @@ def test_same_files_same_bytes(made):
 
 
 def test_a_whole_test_split_is_small(tmp_path, capsys, write_results):
-    """7,600 examples of AG News' length, four methods; texts and demonstrations stand there once."""
+    """7,600 examples of AG News' length and four methods; texts and demonstrations are stored once."""
     write_results(tmp_path / "results", count=7600, words=34)
     path = tmp_path / "report.html"
     write_report(ReportConfig((str(tmp_path / "results"),), str(path)))
@@ -162,7 +162,7 @@ def test_a_whole_test_split_is_small(tmp_path, capsys, write_results):
     assert f"{path}: methods 4, draws 4, data sets 1, " in capsys.readouterr().out
 
 
-def test_methods_on_the_same_examples_stand_together(tmp_path, write_results):
+def test_methods_on_the_same_examples_share_a_section(tmp_path, write_results):
     write_results(tmp_path / "a", ["direct", "channel"], 20)
     write_results(tmp_path / "b", ["direct"], 20, k=4)
     write_results(tmp_path / "c", ["direct"], 21)
@@ -176,8 +176,8 @@ def test_methods_on_the_same_examples_stand_together(tmp_path, write_results):
     assert sections[1].p_values == [None]
 
 
-def test_methods_that_are_shown_at_first(tmp_path, write_results):
-    """The best of each kind, then of each variant, four at most."""
+def test_methods_that_are_shown_by_default(tmp_path, write_results):
+    """The best of each kind, then of each variant, at most four."""
     for k in (1, 2, 4):
         write_results(tmp_path / str(k), ["direct", "channel", "generate"], 40, k=k, seed=k)
     (section,) = sections_of(read_results([str(tmp_path)]))
@@ -187,7 +187,7 @@ def test_methods_that_are_shown_at_first(tmp_path, write_results):
         assert method.accuracy == max(m.accuracy for m in section.methods if m.name == method.name)
 
 
-def test_names_tell_results_apart(tmp_path, write_results):
+def test_names_distinguish_results(tmp_path, write_results):
     write_results(tmp_path / "a", ["direct"], 5)
     write_results(tmp_path / "b", ["direct"], 6)
     (tmp_path / "b/inputs.json").unlink()
@@ -195,8 +195,8 @@ def test_names_tell_results_apart(tmp_path, write_results):
     assert names == [["direct"], ["direct"]]
 
 
-def test_files_that_tell_little(tmp_path, read_page):
-    """Of the original form, without ids, classes, ground truths and meta file: what is known is shown."""
+def test_files_with_little_information(tmp_path, read_page):
+    """Files in the original format, without ids, classes, ground truths and meta file: known values are shown."""
     rows = [{"prediction": "World", "correct": True}, {"prediction": None, "correct": False}]
     for name in ("outputs_a.json", "outputs_b.json"):
         (tmp_path / name).write_text(json.dumps(rows))

@@ -1,4 +1,4 @@
-"""Labelled images as a data set: its features, its split, its images, what is told, what is refused."""
+"""Annotated images as a data set: features, split, images, notes, refusals."""
 
 import io
 import json
@@ -53,7 +53,7 @@ def made(config: AnnotationsConfig) -> DatasetDict:
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    """All files of a data set, apart from those in which `datasets` numbers it anew each time."""
+    """All files of a data set, except those in which `datasets` writes a new fingerprint each time."""
     files = [path for path in folder.rglob("*") if path.is_file() and path.name != "state.json"]
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
@@ -76,7 +76,7 @@ def test_features_and_rows(make):
 
 
 def test_the_split_is_that_of_the_original(make):
-    """134 pages: 124 and 10, those that `datasets` draws with its seed."""
+    """134 pages: 124 and 10, as drawn by `datasets` with the original's seed."""
     config = make(pages=134)
     splits = made(config)
     assert (len(splits["train"]), len(splits["test"])) == (124, 10)
@@ -103,7 +103,7 @@ def test_the_same_command_twice(make, tmp_path):
 
 @pytest.mark.parametrize("mode", ["P", "L", "1", "LA", "RGBA", "CMYK", "RGB"])
 def test_images_are_rgb(make, mode, tmp_path):
-    """And stay as they are: one that is RGB keeps its file; the copies of the others do not stay behind."""
+    """RGB images are stored as their original files; temporary copies of others are removed."""
     config = make(mode="RGB" if mode == "CMYK" else mode, test_size=0)
     expected = np.asarray(Image.open(tmp_path / "images/1.png").convert("RGB"))
     if mode == "CMYK":
@@ -118,7 +118,7 @@ def test_images_are_rgb(make, mode, tmp_path):
 
 
 def test_images_are_in_the_data_set(make, tmp_path, monkeypatch):
-    """Not only their paths: also where the script runs in their folder."""
+    """Not only their paths, even if the script runs in their folder."""
     config = make(images="")
     for path in (tmp_path / "images").iterdir():
         path.rename(tmp_path / path.name)
@@ -138,7 +138,7 @@ def test_images_in_folders_have_ids_of_their_own(make, tmp_path):
 
 
 def test_real_pages(data, tmp_path):
-    """Palette images become RGB with the colours they had."""
+    """Palette images become RGB with the same colours."""
     folder = data / "textra"
     config = AnnotationsConfig(str(folder / "Exemple_Training.json"), output_dir=str(tmp_path / "made"), test_size=0)
     first, second = made(config)["train"]
@@ -150,7 +150,7 @@ def test_real_pages(data, tmp_path):
 
 
 def test_the_screen(make, capsys):
-    """Counts of each split by class; what was left out or put right, and where first."""
+    """Counts of each split by class; left-out and repaired items, each with the first place."""
     bare = {"box": [1, 2, 3, 104], "text": "x"}
     rows = [page(0), page(1, REGION, bare, height=5), page(2, REGION | {"text": ""}), page(3, REGION | {"label": "TT"})]
     rows.append(page(4, bare))
@@ -162,33 +162,33 @@ def test_the_screen(make, capsys):
     assert lines[8:11] == [["TT", "0", "1"], ["Autre", "1", "1"], ["regions", "3", "2"]]
     notes = [" ".join(line) for line in lines[11:-1]]
     assert notes == [
-        f"2 boxes that leave the page, cut at its edge; the first: {config.annotations}: row 1: region 1",
-        f"2 regions without a label, taken as Autre; the first: {config.annotations}: row 1: region 1",
+        f"2 boxes that exceed the page, clipped to it; the first: {config.annotations}: row 1: region 1",
+        f"2 regions without a label, read as Autre; the first: {config.annotations}: row 1: region 1",
         f"1 regions without text, left out; the first: {config.annotations}: row 2: region 0",
         f"1 pages without a region, left out; the first: {config.annotations}: row 2: 2.png",
-        f"1 images of another size than stated; the first: {config.annotations}: row 1: 8 x 4",
+        f"1 images with another size than stated; the first: {config.annotations}: row 1: 8 x 4",
         "use --words for a folder of words from OCR, which become the text of the regions that contain them",
     ]
     assert lines[-1] == ["written", "to", config.output_dir]
 
 
-def test_notes_are_told_where_it_ends_in_an_error(make, capsys):
-    """Of all that was left out before: with regions that have no text, that is why."""
+def test_notes_are_printed_before_an_error(make, capsys):
+    """Notes on left-out items, such as regions without text, explain the error."""
     rows = [page(number, REGION | {"text": ""}, {"box": [1, 2, 3, 104], "text": "x"}) for number in range(3)]
     with pytest.raises(InputError, match="no page with a region: 3 regions have no text; use --words"):
         preprocess_annotations(make(rows=rows))
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("; the first")[0] for line in lines] == [
-        "3 boxes that leave the page, cut at its edge",
+        "3 boxes that exceed the page, clipped to it",
         "3 regions without text, left out",
-        "3 regions without a label, left out (--unlabelled takes them)",
+        "3 regions without a label, left out (see --unlabelled)",
         "3 pages without a region, left out",
         "use --words for a folder of words from OCR, which become the text of the regions that contain them",
     ]
 
 
-def test_texts_from_the_words_that_ocr_has_found(make, tmp_path):
-    """In pixels of the page as it is seen: here 4 x 8."""
+def test_texts_from_ocr_words(make, tmp_path):
+    """In pixels of the displayed page: here 4 x 8."""
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by a quarter
     config = make(
@@ -213,7 +213,7 @@ def test_texts_from_the_words_that_ocr_has_found(make, tmp_path):
         preprocess_annotations(replace(config, words="nowhere", overwrite=True))
 
 
-def test_units_that_are_none(make):
+def test_unknown_units(make):
     for options, message in (
         ({"box_unit": "inches"}, "--box_unit inches: expected pixels"),
         ({"words_unit": "inches", "words": "x"}, "--words_unit inches: expected pixels"),
@@ -224,7 +224,7 @@ def test_units_that_are_none(make):
 
 
 class Hub:
-    """In place of HfApi, with one repository."""
+    """A stand-in for HfApi with one repository."""
 
     def __init__(self) -> None:
         self.made: list[tuple] = []
@@ -246,7 +246,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> Hub:
 
 @pytest.fixture
 def pushed(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
-    """What is pushed to the hub, which is never reached."""
+    """The data that is pushed to the hub, which is never reached."""
     calls: list[tuple] = []
     monkeypatch.setattr(DatasetDict, "push_to_hub", lambda *arguments: calls.append(arguments))
     return calls
@@ -259,7 +259,7 @@ def test_nothing_is_pushed_unasked(make, stand_in, pushed):
 
 @pytest.mark.parametrize("private", [True, False])
 def test_what_is_pushed(make, stand_in, pushed, private, capsys):
-    """The data set as it was written; where nothing is said of it, who may see it is the hub's default."""
+    """The data set as it was written; by default, its visibility is the hub's default."""
     config = make(push_to_hub="me/invoices", private=private)
     stand_in.private = private
     preprocess_annotations(config)
@@ -293,19 +293,19 @@ def test_a_hub_that_fails(make, stand_in, monkeypatch):
     assert len(load_from_disk(config.output_dir)["train"]) == 2
 
 
-def test_a_data_set_that_is_there(make, tmp_path, capsys):
-    """It is replaced if that is asked for, and only as a whole: a run that fails leaves it as it was."""
+def test_an_existing_data_set(make, tmp_path, capsys):
+    """It is replaced on request, and only as a whole: a failed run does not change it."""
     config = make()
     preprocess_annotations(config)
     before = content(tmp_path / "made")
     capsys.readouterr()
     preprocess_annotations(config)
-    assert "made: finished already, same inputs and options; --overwrite repeats it" in capsys.readouterr().out
-    with pytest.raises(InputError, match=r"made: holds another data set; --overwrite replaces it \(--output_dir\)"):
+    assert "made: already finished with the same inputs and options; --overwrite repeats it" in capsys.readouterr().out
+    with pytest.raises(InputError, match=r"made: contains another data set; --overwrite replaces it \(--output_dir\)"):
         preprocess_annotations(replace(config, seed=3))
     record = tmp_path / "made" / RECORD
     record.rename(tmp_path / RECORD)
-    with pytest.raises(InputError, match=r"made: contains a data set already; --overwrite replaces it"):
+    with pytest.raises(InputError, match=r"made: already contains a data set; --overwrite replaces it"):
         preprocess_annotations(config)
     (tmp_path / RECORD).rename(record)
     broken = make(pages=4, overwrite=True)
@@ -315,7 +315,7 @@ def test_a_data_set_that_is_there(make, tmp_path, capsys):
     assert content(tmp_path / "made") == before
     assert len(made(make(pages=5, overwrite=True))["train"]) == 4
     (tmp_path / "made/thesis.txt").touch()
-    with pytest.raises(InputError, match="made: contains other files than a data set"):
+    with pytest.raises(InputError, match="made: contains files other than a data set"):
         preprocess_annotations(make(overwrite=True))
     assert {path.name for path in tmp_path.iterdir()} == {"export.json", "images", "made"}
 
@@ -358,7 +358,7 @@ def test_pages_without_regions_need_no_image(make):
 
 @pytest.mark.parametrize("pages, test_size", [(1, 0.07), (2, 0.9)])
 def test_no_page_to_train_on(make, pages, test_size):
-    refused(make(pages=pages, test_size=test_size), f"--test_size {test_size}: leaves none to train on .*: {pages}$")
+    refused(make(pages=pages, test_size=test_size), f"--test_size {test_size}: leaves no train page of {pages} pages")
 
 
 @pytest.mark.parametrize(
@@ -390,7 +390,7 @@ def test_needed_options(make, flag, tmp_path, monkeypatch):
 
 
 def test_the_script(make, run_script, tmp_path):
-    """Names of the user's own; a fault of theirs is one line and status 2."""
+    """User's class names; user errors are one line and status 2."""
     config = make(rows=[page(0, REGION | {"label": "b"}), page(1, REGION | {"label": 0})])
     flags = ["--annotations", config.annotations, "--images", config.images, "--labels", "a, b"]
     done = run_script("run_preprocess_annotations.py", *flags, "--output_dir", config.output_dir)

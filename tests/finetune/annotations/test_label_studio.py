@@ -1,4 +1,4 @@
-"""Exports, as pages: what belongs together is joined by its id, what is missing shifts nothing."""
+"""Exports as pages: results are joined by id, and missing ones do not shift others."""
 
 import json
 from collections.abc import Callable
@@ -23,7 +23,7 @@ Read = Callable[..., tuple[list[LabelledPage], dict[str, list[str]]]]
 
 
 def results(name: str, box: list[float], text: Any, label: str | None, **more: Any) -> list[dict[str, Any]]:
-    """The results of a region as Label Studio writes them; without text or label where these are None."""
+    """The results of a region as Label Studio writes them; without text or label if these are None."""
     geometry = dict(zip(("x", "y", "width", "height"), box, strict=True)) | {"rotation": 0} | more
     shared = {"id": name, "to_name": "image", "original_width": 200, "original_height": 100, "image_rotation": 0}
     made = [{"type": "rectangle", "from_name": "bbox", "value": geometry}]
@@ -43,7 +43,7 @@ def task(*annotations: dict[str, Any], image: str = "/data/upload/1/0a1b2c3d-Ex1
 
 
 def plain(*regions: dict[str, Any], **more: Any) -> dict[str, Any]:
-    """A page in the form that needs no joining."""
+    """A page in the format {file_name, height, width, annotations}."""
     return {"file_name": "Ex1.png", "height": 100, "width": 200, "annotations": list(regions)} | more
 
 
@@ -91,7 +91,7 @@ def test_results_in_any_order_are_joined_by_their_ids(read):
 
 
 def test_rectangles_that_are_labels_and_relations(read):
-    """RectangleLabels writes no rectangle of its own; a relation has no id, a choice for the image no box."""
+    """RectangleLabels writes no separate rectangle; a relation has no id, and a choice for the image no box."""
     made = [result for result in NUMBER if result["type"] != "rectangle"]
     value = {key: value for key, value in made[0]["value"].items() if key != "labels"}
     made[0] = made[0] | {"type": "rectanglelabels", "value": value | {"rectanglelabels": ["InvNum"]}}
@@ -102,7 +102,7 @@ def test_rectangles_that_are_labels_and_relations(read):
     assert not notes
 
 
-def test_a_region_without_label_or_text_shifts_none(read):
+def test_a_region_without_label_or_text_shifts_no_others(read):
     bare = results("b", [50, 20, 20, 5], ["1 May"], None)
     (page,), notes = read([task(annotation(NUMBER, bare, TOTAL))])
     assert content(page) == [ALL[0], ALL[2]]
@@ -111,7 +111,7 @@ def test_a_region_without_label_or_text_shifts_none(read):
     assert places[0].endswith("export.json: row 0: region b")
     (page,), notes = read([task(annotation(NUMBER, bare, TOTAL))], unlabelled="Autre")
     assert content(page) == [ALL[0], ("1 May", "Autre", ALL[1][2]), ALL[2]]
-    assert list(notes) == ["regions without a label, taken as Autre"]
+    assert list(notes) == ["regions without a label, read as Autre"]
     for text in (None, [], [" \n"], ""):
         (page,), notes = read([task(annotation(NUMBER, results("b", [50, 20, 20, 5], text, "InvDate"), TOTAL))])
         assert content(page) == [ALL[0], ALL[2]]
@@ -130,7 +130,7 @@ def test_lines_of_one_region_are_one_text(read):
 
 
 def test_several_annotations(read):
-    """Cancelled and empty ones do not count; the ground truth does before others; equal ones are one."""
+    """Cancelled and empty ones are ignored; the ground truth takes precedence; equal ones count once."""
     first, second, empty = annotation(NUMBER, DATE), annotation(TOTAL), annotation()
     cancelled, truth = annotation(DATE, was_cancelled=True), annotation(TOTAL, ground_truth=True)
     again = annotation(DATE, NUMBER)
@@ -138,7 +138,7 @@ def test_several_annotations(read):
     pages, notes = read(rows)
     assert [sorted(content(page)) for page in pages] == [ALL[2:], ALL[2:], sorted(ALL[:2]), sorted(ALL[:2])]
     assert {what: [place[-1] for place in places] for what, places in notes.items() if "left out" not in what} == {
-        "tasks with several equal annotations, one of which was taken": ["3"]
+        "tasks with several equal annotations, one of which is used": ["3"]
     }
 
 
@@ -148,40 +148,40 @@ def test_several_annotations(read):
 )
 def test_annotators_who_differ(writers, name, read):
     rows = [task(*(annotation(made, completed_by=who) for made, who in zip((NUMBER, TOTAL), writers, strict=True)))]
-    with pytest.raises(InputError, match=r"row 0: 2 annotations differ, by .*; select one with --annotator"):
+    with pytest.raises(InputError, match=r"row 0: 2 annotations by .* differ; select one with --annotator"):
         read(rows)
     (page,), _ = read(rows, annotator=name)
     assert content(page) == ALL[2:]
-    with pytest.raises(InputError, match="2 annotations differ"):
+    with pytest.raises(InputError, match=r"2 annotations by .* differ"):
         read(rows, annotator="nobody")
     alone = [task(annotation(NUMBER, completed_by=5))]
     assert content(read(alone, annotator=name)[0][0]) == ALL[:1]
 
 
 def test_predictions(read):
-    """By a flag, and only where there is no annotation."""
+    """Only with the flag, and only without an annotation."""
     guessed = {"model_version": "v1", "score": 0.5, "result": TOTAL}
     alone, both = task() | {"predictions": [guessed]}, task(annotation(NUMBER)) | {"predictions": [guessed]}
     pages, notes = read([alone, both])
     assert [content(page) for page in pages] == [ALL[:1]]
-    assert any(what.startswith("tasks with predictions alone, left out (--predictions") for what in notes)
+    assert any(what.startswith("tasks with predictions only, left out (--predictions") for what in notes)
     pages, _ = read([alone, both], predictions=True)
     assert [content(page) for page in pages] == [ALL[2:], ALL[:1]]
     without = {"data": alone["data"], "predictions": [guessed, guessed | {"model_version": "v2", "result": NUMBER}]}
-    with pytest.raises(InputError, match="2 annotations differ, by v1, v2"):
+    with pytest.raises(InputError, match="2 annotations by v1, v2 differ"):
         read([without], predictions=True)
     (page,), _ = read([without], predictions=True, annotator="v2")
     assert content(page) == ALL[:1]
 
 
-def test_completions_are_what_annotations_once_were(read):
+def test_completions_are_annotations_of_older_versions(read):
     made = task(annotation(NUMBER))
     made["completions"] = made.pop("annotations")
     assert content(read([made])[0][0]) == ALL[:1]
 
 
 def test_results_without_an_id(read):
-    """Those of one shape are one region."""
+    """Results with the same shape form one region."""
     bare = [{key: value for key, value in result.items() if key != "id"} for result in [*NUMBER, *TOTAL]]
     choice = {"type": "choices", "value": {"choices": ["invoice"]}}
     (page,), notes = read([task(annotation([*bare, choice], DATE))])
@@ -189,16 +189,16 @@ def test_results_without_an_id(read):
     assert not notes
 
 
-def test_what_is_told_of(read):
-    """Shapes without a box are left out, of two labels the first is taken."""
+def test_notes(read):
+    """Shapes without a box are left out; of two labels, the first is used."""
     brush = {"id": "p", "type": "brushlabels", "value": {"format": "rle", "rle": [1, 2], "brushlabels": ["TVA"]}}
     twice = [TOTAL[0], TOTAL[1] | {"value": TOTAL[1]["value"] | {"labels": ["TTC", "TT"]}}, TOTAL[2]]
     shown = [result | {"image_rotation": 90} for result in DATE]
     (page,), notes = read([task(annotation(NUMBER, [brush], shown, twice)), task()])
     assert content(page) == ALL
     assert {what.partition(",")[0]: len(places) for what, places in notes.items()} == {
-        "regions of a shape that has no box": 1,
-        "regions of an image that was shown turned": 1,
+        "regions whose shape has no box": 1,
+        "regions of an image that was displayed rotated": 1,
         "regions with several labels": 1,
         "pages without a region": 1,
     }
@@ -221,8 +221,8 @@ def sized(results: list[dict[str, Any]], width: int | None, height: int | None) 
         ((600, 800), [50, 50, 20, 10], 30.5, [432, 500, 672, 662]),
     ],
 )
-def test_turned_rectangles(size, box, rotation, expected, read):
-    """Clockwise about the top left corner, in pixels; then the box around it. The oracle turns the corners."""
+def test_rotated_rectangles(size, box, rotation, expected, read):
+    """Rotated clockwise about the top left corner, in pixels; then the bounding box. The oracle rotates the corners."""
     made = sized(results("q", box, ["x"], "TTC", rotation=rotation), *size)
     (page,), _ = read([task(annotation(made))])
     assert page.bboxes == [expected]
@@ -240,7 +240,7 @@ def test_turned_rectangles(size, box, rotation, expected, read):
         assert page.bboxes == [expected]
 
 
-def test_polygons_and_ellipses_have_the_box_around_them(read):
+def test_polygons_and_ellipses_become_bounding_boxes(read):
     def shaped(name: str, label: str, **value: Any) -> list[dict[str, Any]]:
         shape = {"id": name, "type": f"{label}labels", "value": value | {f"{label}labels": ["TTC"]}}
         return sized([shape, shape | {"type": "textarea", "value": value | {"text": ["x"]}}], 1000, 500)
@@ -263,7 +263,7 @@ SCALED = {"0..1000": 10, "0..1": 0.01, "pixels": 2}
 
 @pytest.mark.parametrize("unit", SCALED)
 def test_boxes_in_another_unit(unit, read):
-    """Refused where nothing declares it; of a page of 200 x 200 pixels."""
+    """Refused unless declared, on a page of 200 x 200 pixels."""
     regions = [REGION | {"box": [value * SCALED[unit] for value in (10, y, 90, y + 2)]} for y in range(2, 90, 8)]
     rows = [plain(*regions, width=200, height=200)]
     with pytest.raises(InputError, match=f"row 0: .*they look like .*{unit}.*--box_unit"):
@@ -276,7 +276,7 @@ def test_boxes_in_another_unit(unit, read):
 
 @pytest.fixture
 def scanned(tmp_path: Path) -> dict[str, Any]:
-    """An image of 200 x 100 and the words that OCR has found on it."""
+    """An image of 200 x 100 and its words from OCR."""
     for name in ("images", "words"):
         (tmp_path / name).mkdir()
     Image.new("RGB", (200, 100)).save(tmp_path / "images/Ex1.png")
@@ -287,8 +287,8 @@ def scanned(tmp_path: Path) -> dict[str, Any]:
     return {"images": tmp_path / "images", "words": tmp_path / "words"}
 
 
-def test_words_that_ocr_has_found(scanned, read):
-    """Whose centre lies in a region are its text, by lines; where regions overlap, the smallest has them."""
+def test_words_from_ocr(scanned, read):
+    """Words with their centre in a region form its text, by lines; if regions overlap, the smallest gets them."""
     blank = [results("a", [10, 20, 30, 5.5], None, "InvNum"), results("b", [50, 18, 20, 12], None, "InvDate")]
     around = results("c", [0, 0, 100, 86], None, "Autre")
     nothing = results("d", [0, 60, 10, 5], None, "TVA")
@@ -302,7 +302,7 @@ def test_words_that_ocr_has_found(scanned, read):
     assert page.tokens == ["F-17"]
 
 
-def test_words_that_are_none(scanned, read):
+def test_invalid_words(scanned, read):
     rows = [task(annotation(results("a", [10, 20, 30, 5.5], None, "InvNum")))]
     with pytest.raises(InputError, match=r"no page with a region: 1 regions have no text; use --words"):
         read(rows)
@@ -324,7 +324,7 @@ def test_words_that_are_none(scanned, read):
 
 
 def compact(*regions: tuple[list[float], str | None], **more: Any) -> dict[str, Any]:
-    """A row of JSON-MIN, of (box, label)."""
+    """A row of JSON-MIN from pairs (box, label)."""
     shapes = [dict(zip(("x", "y", "width", "height"), box, strict=True)) | {"rotation": 0} for box, _ in regions]
     size = {"original_width": 200, "original_height": 100}
     labels = [shape | {"labels": [name]} | size for shape, (_, name) in zip(shapes, regions, strict=True) if name]
@@ -341,7 +341,7 @@ COMPACT = compact(*zip(BOXES, ["InvNum", "InvDate", "TTC"], strict=True), transc
 
 
 def test_the_compact_export(read):
-    """Labels belong to the shape that they repeat; texts are those of the regions in their order."""
+    """Labels belong to the shape that they repeat; texts are in the order of the regions."""
     (page,), notes = read([COMPACT])
     assert (content(page), page.file_name, notes) == (ALL, "/data/upload/1/0a1b2c3d-Ex1.png", {})
     middle = compact(*zip(BOXES, ["InvNum", None, "TTC"], strict=True), transcription=["F-17", "1 May", "42,00"])
@@ -357,7 +357,7 @@ def test_the_compact_export(read):
     assert read([row])[0][0].bboxes == [[72, 200, 100, 800]]
 
 
-def test_the_compact_export_does_not_tell_whose_texts_are(read, scanned):
+def test_the_compact_export_may_not_assign_texts(read, scanned):
     for texts in (["F-17", "42,00"], ["a"] * 4, "F-17"):
         with pytest.raises(InputError, match=r'row 0: \d texts for 3 regions: a compact .* as "JSON", or use'):
             read([COMPACT | {"transcription": texts}])
@@ -366,9 +366,9 @@ def test_the_compact_export_does_not_tell_whose_texts_are(read, scanned):
 
 
 def test_the_compact_export_of_two_annotators(read):
-    """A row each; the task has one id."""
+    """One row for each annotator, with the same task id."""
     other = compact((BOXES[2], "TTC"), transcription="42,00") | {"annotator": "b@x.org", "annotation_id": 2}
-    with pytest.raises(InputError, match=r"row 0: 2 annotations differ, by 1, b@x\.org; select one with --annotator"):
+    with pytest.raises(InputError, match=r"row 0: 2 annotations by 1, b@x\.org differ; select one with --annotator"):
         read([COMPACT, other])
     (page,), _ = read([COMPACT, other], annotator="b@x.org")
     assert content(page) == ALL[2:]
@@ -381,11 +381,11 @@ def test_boxes_are_rounded_put_in_order_and_clamped(read):
     (page,), notes = read([plain(*({"box": box, "text": "x", "label": 0} for box in boxes))])
     assert page.bboxes == [[100, 0, 200, 1000], [100, 300, 200, 400], [0, 500, 500, 1000], [0, 0, 1000, 0]]
     found = {what.partition(",")[0]: [place[-1] for place in places] for what, places in notes.items()}
-    assert found == {"boxes that leave the page": ["2", "3"], "boxes with corners exchanged": ["1", "3"]}
+    assert found == {"boxes that exceed the page": ["2", "3"], "boxes with swapped corners": ["1", "3"]}
 
 
-def test_the_plain_form(read):
-    """A label is a number or a name; labels and texts may be missing there too."""
+def test_the_plain_format(read):
+    """A label is a number or a name; labels and texts may be missing here too."""
     named, none, blank = REGION | {"label": "TTC"}, {"box": [1, 2, 3, 4], "text": "x"}, REGION | {"text": None}
     (page,), notes = read([plain(REGION, named, none, blank), plain()])
     assert (page.ner_tags, page.tokens, page.place[-5:]) == ([3, 3], ["42,00", "42,00"], "row 0")
@@ -393,7 +393,7 @@ def test_the_plain_form(read):
 
 
 def test_real_pages(data):
-    """Boxes within 1 of the original's, which cut off what it should have rounded; text and label as they are."""
+    """Boxes within 1 of the original's, which truncated instead of rounding; text and labels are equal."""
     path, reading = data / "textra/Exemple_Training.json", ExportReading(NAMES)
     pages, rows = read_pages(str(path), reading), json.loads(path.read_text())
     assert [len(page.tokens) for page in pages] == [24, 43]
@@ -429,7 +429,7 @@ def test_real_pages(data):
     ],
 )
 def test_names_of_images(read, tmp_path, address, name):
-    """Of all that could be meant, the file whose path is named in most detail."""
+    """Of all candidates, the file with the most matching folders."""
     for file in {name, "Ex1.png"}:
         path = tmp_path / "images" / file
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -441,14 +441,14 @@ def test_names_of_images(read, tmp_path, address, name):
 
 
 def test_an_image_under_another_key(read):
-    """It is the one value that ends as image files do."""
+    """It is the only value with the extension of an image file."""
     made = task(annotation(NUMBER), key="scan", image="/data/upload/1/0a1b2c3d-Ex1.PNG")
     (page,), _ = read([made | {"data": {"note": "blurred"} | made["data"]}])
     assert page.file_name == "/data/upload/1/0a1b2c3d-Ex1.PNG"
 
 
 @pytest.mark.parametrize("name", ["Ex2.png", "", "/", "../outside.png", "x" * 5000, "a\0b", "0a1b2c3-Ex1.png"])
-def test_images_that_are_not_there(tmp_path, name):
+def test_missing_images(tmp_path, name):
     (tmp_path / "images").mkdir()
     (tmp_path / "images/Ex1.png").touch()
     (tmp_path / "outside.png").touch()

@@ -27,7 +27,7 @@ TRAINING = (
 
 
 def chain(pages: list[dict[str, Any]], annotations: Path, folder: Path, training: str) -> float:
-    """Every step by its flags; the part of the regions of all pages that get their label back."""
+    """Run every step with its flags; returns the share of regions whose label is predicted correctly."""
     made, trained = f"{folder}/made", f"{folder}/run"
     flags = ["--annotations", str(annotations), "--test_size", "0", "--output_dir", made]
     preprocess_annotations(parse(AnnotationsConfig, flags))
@@ -50,7 +50,7 @@ def chain(pages: list[dict[str, Any]], annotations: Path, folder: Path, training
 
 
 def agree_with_the_run(rows: list[dict[str, Any]], trained: Path, page: str) -> None:
-    """The saved model says of the page what the run said of it."""
+    """The saved model predicts the same for the page as the run."""
     told = json.loads((trained / "outputs_layoutlmv3_annotations.json").read_text())
     told = [row for row in told if row["group"] == page]
     assert [row["label"] for row in rows] == [row["prediction"] for row in told]
@@ -59,7 +59,7 @@ def agree_with_the_run(rows: list[dict[str, Any]], trained: Path, page: str) -> 
 
 
 def draw_invoices(folder: Path, count: int) -> list[dict[str, Any]]:
-    """Images with words on them and their annotations; the word of a region tells its class."""
+    """Images with words and their annotations; the word of a region determines its class."""
     generator = np.random.default_rng(0)
     pages = []
     for number in range(count):

@@ -1,18 +1,10 @@
-"""Whole runs of LayoutLMv3 with both trainers: what they leave behind, how they go on, what they refuse."""
+"""Whole runs of LayoutLMv3 with both trainers: output and refusals."""
 
-import csv
 import json
-import logging
-import os
 import shutil
-import signal
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -26,12 +18,8 @@ from safetensors.torch import load_file
 from transformers import AutoModelForTokenClassification, LayoutLMv3Processor
 
 from documents import layoutlmv3 as layoutlmv3_model
-from documents import prepared
 from evaluate.reading import read_checked
 from evaluate.result import Result
-from finetune import hub as hub_module
-from finetune import training
-from finetune.layoutlmv3 import fine_tuning as layoutlmv3
 from finetune.layoutlmv3.fine_tuning import DEFAULTS, LayoutLMv3Config, finetune_layoutlmv3
 from finetune.outputs import settings_of
 from preprocess.blocks import LABEL_WORDS
@@ -40,82 +28,16 @@ from preprocess.doclaynet import DocLayNetConfig, preprocess_direct
 from preprocess.errors import InputError
 from preprocess.pages import read_pages
 from preprocess.seals import SEAL
-from training import lightning as by_pytorch_lightning
+from tests.finetune.layoutlmv3.runs import NAME, TRAINERS, content, log_of, scores_of
 from training.lightning import LightningOptions
-
-TRAINERS = ("lightning", "hf")
-NAME = "outputs_layoutlmv3_doclaynet.json"
-
-
-class Hub:
-    """In place of HfApi."""
-
-    def __init__(self):
-        self.calls = []
-        self.fails = False
-
-    def create_repo(self, name, repo_type, private, exist_ok):
-        if self.fails:
-            raise RuntimeError("401 Unauthorized\nsign in")
-        self.calls.append((name, private))
-
-    def repo_info(self, name, repo_type):
-        return SimpleNamespace(private=True)
-
-    def upload_folder(self, repo_id, folder_path, ignore_patterns):
-        names = {path.name for path in folder_path.iterdir()} - {*ignore_patterns}
-        self.calls.append((repo_id, sorted(names)))
-
-
-@pytest.fixture(autouse=True)
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    """The hub, which is never reached. Then logs are as they were, and Ctrl-C, which Lightning ends by ignoring."""
-    stand_in = Hub()
-    monkeypatch.setattr(hub_module, "HfApi", lambda: stand_in)
-    yield stand_in
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.INFO)
-
-
-@pytest.fixture(scope="module")
-def runs() -> dict[str, LayoutLMv3Config]:
-    return {}
-
-
-@pytest.fixture
-def whole(runs, quick_layout, tmp_path_factory) -> Callable[[str], LayoutLMv3Config]:
-    """(trainer) -> the options of a run that is finished and was never stopped. Tests leave it as it is."""
-
-    def find(trainer: str) -> LayoutLMv3Config:
-        if trainer not in runs:
-            runs[trainer] = quick_layout(str(tmp_path_factory.mktemp("whole") / trainer), trainer=trainer)
-            finetune_layoutlmv3(runs[trainer])
-        return runs[trainer]
-
-    return find
-
-
-def content(config: LayoutLMv3Config, name: str) -> dict:
-    return json.loads((Path(config.output_dir) / name).read_text())
-
-
-def log_of(config: LayoutLMv3Config) -> list[dict[str, str]]:
-    with (Path(config.output_dir) / "log.csv").open() as file:
-        return list(csv.DictReader(file))
-
-
-def scores_of(config: LayoutLMv3Config) -> np.ndarray:
-    """The log-probabilities in the predictions, (blocks, classes)."""
-    return np.array([row["log_probs"] for row in content(config, NAME)])
 
 
 @torch.inference_mode()
 def plain_scores(config: LayoutLMv3Config, blank: bool = False) -> np.ndarray:
-    """What the saved model says of the test pages through transformers alone, (blocks, classes).
+    """Log-probabilities of the test pages by the saved model with transformers alone, (blocks, classes).
 
     Args:
-        blank: Of white pages.
+        blank: Use white pages.
     """
     folder = Path(config.output_dir) / "model"
     model, processor = (
@@ -170,7 +92,7 @@ def test_a_run_and_its_files(whole, hub, capsys, trainer, tmp_path):
 
 @pytest.mark.parametrize("trainer", TRAINERS)
 def test_the_saved_model_is_transformers_own(whole, trainer):
-    """Loaded without this project, from the page to the score of a block; and it looks at the page."""
+    """Loaded without this project, it gives the same scores; and they depend on the image."""
     config = whole(trainer)
     np.testing.assert_allclose(plain_scores(config), scores_of(config), atol=1e-4)
     assert np.abs(plain_scores(config, blank=True) - scores_of(config)).max() > 1e-3
@@ -193,8 +115,8 @@ def test_the_same_command_again(whole, trainer, capsys):
     written = Path(config.output_dir) / "metrics.json"
     before = written.stat().st_mtime_ns
     finetune_layoutlmv3(config)
-    assert "finished already" in capsys.readouterr().out
-    with pytest.raises(InputError, match=r"holds a run with .*'seed': 42.* now .*'seed': 43.*--overwrite"):
+    assert "already finished" in capsys.readouterr().out
+    with pytest.raises(InputError, match=r"contains a run with .*'seed': 42.* now .*'seed': 43.*--overwrite"):
         finetune_layoutlmv3(replace(config, training=replace(config.training, seed=43)))
     assert written.stat().st_mtime_ns == before
 
@@ -211,78 +133,8 @@ def test_overwriting(quick_layout):
     assert notes.read_text() == "mine"
 
 
-def same(config: LayoutLMv3Config, whole: LayoutLMv3Config) -> None:
-    """Assert that two runs came to the same, to the bit."""
-    first, second = Path(config.output_dir), Path(whole.output_dir)
-    assert (first / NAME).read_bytes() == (second / NAME).read_bytes()
-    assert (first / "model/model.safetensors").read_bytes() == (second / "model/model.safetensors").read_bytes()
-    metrics = [content(run, "metrics.json") | {"training_seconds": None} for run in (config, whole)]
-    assert metrics[0] == metrics[1]
-    timed = {"seconds", "eval_runtime", "eval_samples_per_second", "eval_steps_per_second", "train_runtime"}
-    timed |= {"train_samples_per_second", "train_steps_per_second", "train_loss", "total_flos"}
-    logs = [[{key: row[key] for key in row if key not in timed} for row in log_of(run)] for run in (config, whole)]
-    assert logs[0] == logs[1]
-
-
-def interrupt(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
-    """Ctrl-C as soon as `step` is computed."""
-
-    def by_lightning(self, trainer, module, outputs, batch, number):
-        if trainer.global_step == step:
-            raise KeyboardInterrupt
-
-    def by_hf(self, args, state, control, **_):
-        if state.global_step == step:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(by_pytorch_lightning.Evaluate, "on_train_batch_end", by_lightning)
-    monkeypatch.setattr(training.EvaluateLast, "on_step_end", by_hf)
-
-
-@pytest.mark.parametrize("trainer, kept", [("lightning", "last.ckpt"), ("hf", "checkpoint-4")])
-def test_a_resumed_run_equals_one_that_was_not_stopped(quick_layout, whole, monkeypatch, capsys, trainer, kept):
-    """Stopped at step 5, after the checkpoint of step 4."""
-    config = quick_layout("stopped", trainer=trainer)
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        interrupt(patch, 5)
-        finetune_layoutlmv3(config)
-    assert f"{kept}: is kept; the same command goes on" in capsys.readouterr().err
-    assert not (Path(config.output_dir) / "metrics.json").exists()
-    finetune_layoutlmv3(config)
-    assert f"{kept}: goes on from there" in capsys.readouterr().out
-    same(config, whole(trainer))
-
-
-@pytest.mark.parametrize("trainer", TRAINERS)
-def test_a_run_that_is_stopped_before_its_first_checkpoint(quick_layout, whole, monkeypatch, capsys, trainer):
-    """It begins again, with the model that it had made: other random numbers have been drawn until then."""
-    config = quick_layout("stopped", trainer=trainer)
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        interrupt(patch, 1)
-        finetune_layoutlmv3(config)
-    finetune_layoutlmv3(config)
-    assert "goes on" not in capsys.readouterr().out
-    same(config, whole(trainer))
-
-
-@pytest.mark.parametrize("place, function", [(prepared, "write_bytes"), (layoutlmv3, "encode")])
-def test_what_a_failed_beginning_leaves_is_not_used(quick_layout, whole, monkeypatch, place, function):
-    """Stopped while pages are prepared, or once they and the model are there; then called with other options."""
-
-    def stop(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
-    config = quick_layout("begun")
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(place, function, stop)
-        finetune_layoutlmv3(replace(config, pages=replace(config.pages, train_pages=4, limit=3)))
-    assert not (Path(config.output_dir) / "configuration.json").exists()
-    finetune_layoutlmv3(config)
-    same(config, whole("lightning"))
-
-
 def test_limit_changes_no_score(quick_layout, whole):
-    """The model sees what follows a block: the last page is read whole, and only its first blocks are written."""
+    """The model sees the text after a block, so the last page is read whole, but only its first blocks are written."""
     limit = 11  # of pages of eight
     config = quick_layout(page_options={"limit": limit})
     finetune_layoutlmv3(config)
@@ -317,7 +169,7 @@ def test_the_length_is_that_of_the_model(quick_layout, monkeypatch):
 
 @pytest.mark.parametrize("trainer", TRAINERS)
 def test_a_bar_on_a_terminal(quick_layout, monkeypatch, capsys, trainer):
-    """On standard error, where messages go; without a terminal there is none."""
+    """On standard error; without a terminal there is no bar."""
     config = quick_layout(trainer=trainer, training={"steps": 2})
     finetune_layoutlmv3(config)
     plain = capsys.readouterr()
@@ -331,7 +183,7 @@ def test_a_bar_on_a_terminal(quick_layout, monkeypatch, capsys, trainer):
 
 
 def test_the_hub(quick_layout, hub):
-    """Where it fails the model is kept; then the finished run is pushed, and not trained again."""
+    """If it fails, the model is kept; then the finished run is pushed without training again."""
     config = quick_layout(training={"steps": 1}, push_to_hub="me/forms", private=True)
     hub.fails = True
     with pytest.raises(InputError, match=r"^--push_to_hub me/forms: .*401 Unauthorized; it is in .*/model$"):
@@ -343,6 +195,18 @@ def test_the_hub(quick_layout, hub):
     assert {"README.md", "config.json", "model.safetensors", "processor_config.json", "tokenizer.json"} <= set(files)
     assert hub.calls == [("me/forms", True), ("me/forms", files)]
     assert (Path(config.output_dir) / "metrics.json").stat().st_mtime_ns == before
+
+
+def test_checkpoints_on_the_hub(quick_layout, hub):
+    """With the processor, as transformers opens them."""
+    config = quick_layout(trainer="hf", training={"steps": 2}, push_to_hub="me/forms", hub_strategy="all_checkpoints")
+    finetune_layoutlmv3(config)
+    created, (_, model), (_, place, whole), *end = hub.calls
+    assert created == ("me/forms", None) and place == "checkpoint-2"
+    assert {"config.json", "model.safetensors", "processor_config.json", "tokenizer.json"} <= {*model}
+    assert not {"optimizer.pt", "trainer_state.json", SEAL} & {*model}
+    assert {"optimizer.pt", "trainer_state.json", SEAL} <= set(whole)
+    assert len(end) == 2
 
 
 @pytest.mark.parametrize("precision", ["bf16-mixed", "bf16-true"])
@@ -357,7 +221,7 @@ def test_precision(quick_layout, whole, precision):
 
 
 def test_forms(data, tmp_path, quick_layout):
-    """A few of FUNSD: words are blocks, and their labels IOB tags."""
+    """A few forms of FUNSD: words are blocks with IOB tags as labels."""
     for folder, count in (("training_data", 4), ("testing_data", 2)):
         for file in sorted((data / "funsd/dataset" / folder / "annotations").glob("*.json"))[:count]:
             for kind, name in (("annotations", file.name), ("images", f"{file.stem}.png")):
@@ -392,60 +256,8 @@ def test_defaults_are_those_of_the_trainer():
     assert replace(options, epochs=2.0).filled(**DEFAULTS["hf"]).steps is None
 
 
-@pytest.mark.parametrize("trainer", ["lightning", "hf"])
-def test_a_folder_that_is_moved_in_mid_run_knows_its_best_checkpoint(quick_layout, monkeypatch, trainer):
-    """The second half learns nothing: the best checkpoint is one of the first."""
-    training = {"steps": 6, "eval_steps": 2, "learning_rate": 1e-12}
-    whole = quick_layout("whole", trainer=trainer, training=training)
-    finetune_layoutlmv3(whole)
-    stopped = quick_layout("stopped", trainer=trainer, training=training)
-    with monkeypatch.context() as patch:
-        interrupt(patch, 5)
-        with pytest.raises(KeyboardInterrupt):
-            finetune_layoutlmv3(stopped)
-    moved = replace(stopped, output_dir=f"{stopped.output_dir}_elsewhere")
-    Path(stopped.output_dir).rename(moved.output_dir)
-    finetune_layoutlmv3(moved)
-    first, second = content(whole, "metrics.json"), content(moved, "metrics.json")
-    assert first["best_step"] == second["best_step"] == 2
-    assert first["test"] == second["test"]
-
-
-def test_a_run_that_is_moved_after_its_last_checkpoint(quick_layout):
-    """Killed before it saved the model: nothing is left to train, and the best checkpoint is found where it lies."""
-    config = quick_layout(trainer="hf")
-    finetune_layoutlmv3(config)
-    moved = replace(config, output_dir=f"{config.output_dir}_elsewhere")
-    Path(config.output_dir).rename(moved.output_dir)
-    weights = Path(moved.output_dir) / "model/model.safetensors"
-    before, best_step = weights.read_bytes(), content(moved, "metrics.json")["best_step"]
-    for name in ("metrics.json", "training.json", "model/model.safetensors"):
-        (Path(moved.output_dir) / name).unlink()
-    finetune_layoutlmv3(moved)
-    assert weights.read_bytes() == before
-    assert content(moved, "metrics.json")["best_step"] == best_step
-
-
-def test_what_is_trained_is_not_trained_again(quick_layout, monkeypatch):
-    """A run that was stopped while it predicted, and moved, goes on with the weights that it saved."""
-    config = quick_layout()
-    finetune_layoutlmv3(config)
-    name, recorded = "outputs_layoutlmv3_doclaynet.json", content(config, "configuration.json")["configuration"]
-    assert recorded["training"]["learning_rate"] is not None  # defaults are filled in
-    assert recorded["training"]["schedule"] == "linear"
-    moved = replace(config, output_dir=f"{config.output_dir}_elsewhere")
-    Path(config.output_dir).rename(moved.output_dir)
-    before, metrics = (Path(moved.output_dir) / name).read_bytes(), content(moved, "metrics.json")
-    (Path(moved.output_dir) / "metrics.json").unlink()
-    (Path(moved.output_dir) / name).unlink()
-    monkeypatch.setattr("finetune.layoutlmv3.fine_tuning.by_lightning", None)
-    finetune_layoutlmv3(moved)
-    assert (Path(moved.output_dir) / name).read_bytes() == before
-    assert content(moved, "metrics.json") == metrics
-
-
 def test_other_options_are_not_another_draw(quick_layout):
-    """`run_results_table.py --draws` makes one row of results with the same settings and other seeds."""
+    """The results table combines results with the same settings and other seeds."""
     one = settings_of(quick_layout())
     assert settings_of(quick_layout("elsewhere", training={"seed": 7}, overwrite=True)) == one
     assert settings_of(quick_layout(training={"learning_rate": 0.5})) != one
@@ -455,11 +267,15 @@ def test_other_options_are_not_another_draw(quick_layout):
     "options, message",
     [
         ({"trainer": "keras"}, "--trainer keras: expected lightning or hf"),
-        ({"stride": 510}, "--stride 510: expected 0 to less than --max_length 512"),
+        ({"stride": 510}, "--stride 510: expected 0 or more, and less than --max_length 512 minus 2 special tokens"),
         ({"stride": -1}, "--stride -1"),
         ({"max_length": 100}, "--stride 128: .*--max_length 100"),
         ({"push_to_hub": "a b"}, "--push_to_hub a b: expected USER/NAME"),
         ({"private": True}, "--private"),
+        (
+            {"push_to_hub": "a/b", "hub_strategy": "checkpoint"},
+            "--hub_strategy checkpoint: expected only with --trainer hf",
+        ),
         ({"trainer": "hf", "lightning": LightningOptions(devices="2")}, "--trainer hf: takes no .*--devices"),
         ({"trainer": "hf", "lightning": LightningOptions(num_workers=1)}, "--trainer hf: takes no .*--num_workers"),
         (
@@ -475,87 +291,15 @@ def test_refused_options(options, message):
 
 def test_torchrun_is_refused(quick_layout, monkeypatch):
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")  # as torchrun sets it in each process
-    with pytest.raises(InputError, match="torchrun: run it as plain python; --devices"):
+    with pytest.raises(InputError, match="torchrun: run this script with plain python; --devices"):
         finetune_layoutlmv3(quick_layout())
     assert not Path(quick_layout().output_dir).exists()
-
-
-TWO = ("--accelerator", "cpu", "--devices", "2", "--strategy", "ddp")
-
-
-def command(pages: Path, folder: Path, *more: object) -> list[str]:
-    fixed = ("--model", "random", "--dataset", "doclaynet", "--learning_rate", "1e-3", "--logging_steps", "2")
-    return ["run_finetune_layoutlmv3.py", *map(str, (*fixed, "--dataset_path", pages, "--output_dir", folder, *more))]
-
-
-def test_two_devices(run_script, pages_with_images, tmp_path):
-    """Three validation pages: one more for one process than for the other. Each block counts once, and one speaks."""
-    options = (*TWO, "--steps", 4, "--eval_steps", 2, "--validation_fraction", 0.25, "--overwrite")
-    done = run_script(*command(pages_with_images, tmp_path / "run", *options))
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.count("best checkpoint: step") == done.stdout.count("written to") == 1
-    config = LayoutLMv3Config(output_dir=str(tmp_path / "run"))
-    metrics, rows = content(config, "metrics.json"), log_of(config)
-    assert metrics["data"]["validation"]["blocks_read"] == 24
-    assert [row["step"] for row in rows] == ["2", "4"]
-    (best,) = [row for row in rows if int(row["step"]) == metrics["best_step"]]
-    for name in ("accuracy", "macro_f1", "weighted_f1"):  # found by two there, by one here
-        assert float(best[f"eval_{name}"]) == pytest.approx(metrics["validation"][name])
-    assert Result(read_checked(tmp_path / "run" / NAME)).accuracy == metrics["test"]["accuracy"]
-    assert len(list((tmp_path / "run/tensorboard").glob("events.*"))) == 1
-
-
-def test_wrong_input_with_two_devices(write_pages, quick_layout, monkeypatch):
-    """It is found before there is a second process."""
-    folder = write_pages(train=3, test=1, images=True)
-    (folder / "train/001.png").write_bytes(b"no image")
-    monkeypatch.setattr(by_pytorch_lightning, "make_trainer", None)
-    config = quick_layout(page_options={"dataset_path": str(folder)}, lightning={"devices": "2", "strategy": "ddp"})
-    with pytest.raises(InputError, match=r"train/001\.png: unknown format$"):
-        finetune_layoutlmv3(config)
-    assert list(Path(config.output_dir).iterdir()) == []
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("to_all", [True, False])
-def test_ctrl_c_with_two_devices(root, run_script, pages_with_images, tmp_path, to_all):
-    """A terminal interrupts all processes, `kill` the first; no process is left, and one speaks. Then it goes on."""
-    options = (*TWO, "--steps", 30, "--eval_steps", 2)
-    arguments = [sys.executable, *command(pages_with_images, tmp_path / "run", *options)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(arguments, cwd=root, env=environment, start_new_session=True, **pipes) as running:
-        try:
-            last = tmp_path / "run/checkpoints/last.ckpt"
-            until = time.monotonic() + 120
-            while not last.exists():
-                assert running.poll() is None, running.communicate()
-                assert time.monotonic() < until
-                time.sleep(0.1)
-            (os.killpg if to_all else os.kill)(running.pid, signal.SIGINT)
-            out, err = running.communicate(timeout=60)
-            assert running.returncode == 130
-            assert err == f"{last}: is kept; the same command goes on from there\ninterrupted\n"
-            assert out == ""
-            until = time.monotonic() + 10
-            with pytest.raises(ProcessLookupError):
-                while time.monotonic() < until:
-                    os.killpg(running.pid, 0)
-                    time.sleep(0.1)
-        finally:
-            if running.poll() is None:
-                os.killpg(running.pid, signal.SIGKILL)
-    done = run_script(*command(pages_with_images, tmp_path / "run", *options))
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith(f"{last}: goes on from there\n")
-    run_script(*command(pages_with_images, tmp_path / "whole", *options))
-    assert (tmp_path / "run" / NAME).read_bytes() == (tmp_path / "whole" / NAME).read_bytes()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("trainer", TRAINERS)
 def test_it_learns(write_pages, quick_layout, trainer):
-    """From nothing, on held-out pages: over .95 of the blocks."""
+    """From random weights, on held-out pages: more than .95 of the blocks are correct."""
     config = quick_layout(
         trainer=trainer,
         page_options={"dataset_path": str(write_pages(train=60, test=10, blocks=10, seed=5, images=True))},

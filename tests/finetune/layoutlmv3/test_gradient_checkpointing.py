@@ -1,4 +1,4 @@
-"""Activations computed twice: the same gradients, with either trainer."""
+"""Recomputed activations give the same gradients, with either trainer."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The model is transformers' own, but for biases that train; the pixels are those of its image processor."""
+"""The model is transformers', except for trainable biases; the pixels are those of its image processor."""
 
 import json
 import logging
@@ -39,7 +39,7 @@ def read(folder: Path, labels: tuple[str, ...] = LABELS) -> LayoutBase:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a random model. Tests leave it as it is."""
+    """The folder of a random model, which tests do not change."""
     folder = tmp_path_factory.mktemp("layout") / "random"
     make(folder)
     return folder
@@ -56,7 +56,7 @@ def copied(made: Path, tmp_path: Path) -> Path:
 
 
 def batch(vocabulary: int, tokens: int = 60) -> dict[str, torch.Tensor]:
-    """Two pages, the second padded; boxes of any place, many of them equal."""
+    """Two pages, the second padded; random boxes, many of them equal."""
     generator = torch.Generator().manual_seed(1)
     ids = torch.randint(5, vocabulary, (2, tokens), generator=generator)
     corner = torch.randint(0, 900, (2, tokens, 2), generator=generator)
@@ -98,7 +98,7 @@ def test_only_ours_trains_the_biases(base, made):
 
 
 def test_the_biases_are_those_of_the_definition(base):
-    """Values equal those of transformers to the bit, gradients those of a lookup for each pair."""
+    """Values are bit-identical to transformers', gradients equal those of a lookup for each pair."""
     encoder = base.model.layoutlmv3.encoder
     generator = torch.Generator().manual_seed(2)
     boxes = torch.randint(0, 1024, (2, 90, 4), generator=generator)
@@ -123,13 +123,13 @@ def test_the_biases_are_those_of_the_definition(base):
         assert torch.equal(ours, slow)
 
 
-def test_a_model_read_for_use_drops_nothing_out(made):
-    """The new encoder is in the mode of the one that it replaces."""
+def test_a_loaded_model_has_no_dropout(made):
+    """The new encoder has the mode of the one that it replaces."""
     assert not any(module.training for module in read(made).model.modules())
 
 
 def test_512_tokens(base):
-    """The library's default configuration takes 510."""
+    """The library's default configuration takes only 510."""
     inputs = batch(base.model.config.vocab_size, tokens=512)
     assert logits(base.model, **inputs).shape == (2, 512, len(LABELS))
     plain = LayoutLMv3ForTokenClassification(LayoutLMv3Config(vocab_size=300, num_hidden_layers=1))
@@ -143,7 +143,7 @@ def test_the_image_counts(base):
     assert (logits(base.model, **inputs) - logits(base.model, **blank)).abs().max() > 1e-3
 
 
-def test_random_is_made_once(made, tmp_path):
+def test_random_is_created_once(made, tmp_path):
     contents = {path.name: path.read_bytes() for path in made.iterdir()}
     other = tmp_path / "nested/other"
     assert make(other).name == "random"
@@ -155,8 +155,8 @@ def test_random_is_made_once(made, tmp_path):
     assert (tmp_path / "another/model.safetensors").read_bytes() != contents["model.safetensors"]
 
 
-def test_an_interrupted_random_is_made_anew(tmp_path, monkeypatch, made):
-    """Even before the last of its files: the others do not pass for a model."""
+def test_an_interrupted_random_model_is_created_again(tmp_path, monkeypatch, made):
+    """Even just before the last of its files: the others are not taken for a model."""
     names = []
 
     def replace(source: Path, target: Path) -> None:
@@ -193,7 +193,7 @@ def test_the_processor_survives_a_round_trip(base, tmp_path):
 
 
 def test_the_tokenizer(base):
-    """RoBERTa's special tokens; every text is tokenised without <unk> and comes back."""
+    """RoBERTa's special tokens; every text is encoded without <unk> and decoded unchanged."""
     tokenizer = base.processor.tokenizer
     encoded = tokenizer(WORDS, boxes=[[1, 2, 3, 4]] * len(WORDS))
     assert (encoded.input_ids[0], encoded.input_ids[-1]) == (0, 2)
@@ -205,8 +205,8 @@ def test_the_tokenizer(base):
 
 
 @pytest.mark.parametrize("count", [3, 11])
-def test_a_pretrained_base_gets_a_random_head_without_remarks(copied, count):
-    """With ten labels or more the head has two layers."""
+def test_a_pretrained_base_gets_a_random_head_without_warnings(copied, count):
+    """With ten labels or more, the head has two layers."""
     plain = LayoutLMv3Model.from_pretrained(copied)
     plain.save_pretrained(copied)
     remarks = logging.Handler()
@@ -225,7 +225,7 @@ def test_a_pretrained_base_gets_a_random_head_without_remarks(copied, count):
 
 
 def test_ocr_is_off_and_the_size_is_the_models(copied, base):
-    """The hub's layoutlmv3-base has an older form of the processor's file, with OCR; its tokenizer is two files."""
+    """The hub's layoutlmv3-base has an older format of the processor's file, with OCR; its tokenizer has two files."""
     (copied / "processor_config.json").unlink()
     stored = {"apply_ocr": True, "feature_extractor_type": "LayoutLMv3FeatureExtractor", "resample": 2, "size": 192}
     (copied / "preprocessor_config.json").write_text(json.dumps(stored | {"image_mean": [0.4] * 3}))
@@ -243,7 +243,7 @@ def test_ocr_is_off_and_the_size_is_the_models(copied, base):
 
 @pytest.mark.parametrize("labels", [("O", "B-A"), ("O", "I-A", "B-A"), ("O", "B-A", "I-B")])
 def test_other_labels_are_refused(made, labels):
-    expected = rf"--model .*random: classifies O, B-A, I-A; the data have {', '.join(labels)}$"
+    expected = rf"--model .*random: classifies O, B-A, I-A; the data set has {', '.join(labels)}$"
     with pytest.raises(InputError, match=expected):
         read(made, labels)
     with pytest.raises(InputError, match=expected):
@@ -251,7 +251,7 @@ def test_other_labels_are_refused(made, labels):
 
 
 def test_a_classifier_has_its_own_labels(tmp_path):
-    """In the order of its outputs: number 10 is not between 1 and 2."""
+    """In the order of its outputs, where 10 is not between 1 and 2."""
     labels = tuple(f"L{number}" for number in range(12))
     base, again = make(tmp_path, labels=labels), load_classifier(str(tmp_path))
     assert tuple(again.model.config.id2label.values()) == labels
@@ -259,11 +259,11 @@ def test_a_classifier_has_its_own_labels(tmp_path):
     assert torch.equal(logits(again.model, **inputs), logits(base.model, **inputs))
 
 
-def test_what_classifies_nothing_is_no_classifier(copied):
+def test_a_model_without_a_classifier_is_refused(copied):
     LayoutLMv3Model.from_pretrained(copied).save_pretrained(copied)
-    with pytest.raises(InputError, match=r"copied: is not trained to classify tokens; run_finetune_layoutlmv3\.py do"):
+    with pytest.raises(InputError, match=r"copied: not trained to classify tokens; train it with run_fine"):
         load_classifier(str(copied))
-    with pytest.raises(InputError, match=r"^--model random: expected one that is trained$"):
+    with pytest.raises(InputError, match=r"^--model random: expected a trained model$"):
         load_classifier("random")
 
 
@@ -276,9 +276,9 @@ def test_another_architecture_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("model", ["none/of/them", "/none", "./none"])
-def test_a_folder_that_is_not_there(model):
-    """Is not looked for on the hub, which would say less."""
-    with pytest.raises(InputError, match=rf"^{model}: no such folder, and no id of the hub \(--model\)$"):
+def test_a_missing_folder(model):
+    """It is not searched on the hub, whose message would be less clear."""
+    with pytest.raises(InputError, match=rf"^{model}: neither a folder nor an id of the hub \(--model\)$"):
         load_image_processor(model)
 
 
@@ -294,7 +294,7 @@ def test_a_folder_that_is_not_there(model):
         (lambda folder: (folder / "model.safetensors").write_bytes(b"half"), "transformers cannot load it: "),
         (lambda folder: (folder / "processor_config.json").unlink(), "transformers cannot load it: "),
         (lambda folder: (folder / "tokenizer.json").write_text("{"), "transformers cannot load it: "),
-        (lambda folder: (folder / "tokenizer.json").unlink(), r": a tokenizer of 5 tokens, expected more than 256 and"),
+        (lambda folder: (folder / "tokenizer.json").unlink(), "its tokenizer has 5 tokens, expected more than 256 and"),
     ],
 )
 def test_a_damaged_folder_is_refused(copied, damage, line):
@@ -309,7 +309,7 @@ def test_a_damaged_folder_is_refused(copied, damage, line):
 def test_lost_weights_are_refused(base, copied, lost):
     weights = {key: weight for key, weight in base.model.state_dict().items() if key != lost}
     base.model.save_pretrained(copied, state_dict=weights)
-    with pytest.raises(InputError, match=rf"copied: 1 weights are not there, such as {lost}$"):
+    with pytest.raises(InputError, match=rf"copied: 1 weights are missing, such as {lost}$"):
         read(copied)
 
 
@@ -317,11 +317,11 @@ def test_a_tokenizer_of_another_model_is_refused(copied, base):
     config = LayoutLMv3Config(vocab_size=280, **RANDOM_SHAPE, id2label=dict(enumerate(LABELS)))
     LayoutLMv3ForTokenClassification(config).save_pretrained(copied)
     count = len(base.processor.tokenizer)
-    with pytest.raises(InputError, match=rf"a tokenizer of {count} tokens, .* at most the model's 280$"):
+    with pytest.raises(InputError, match=rf"its tokenizer has {count} tokens, .* at most 280, as the model has$"):
         read(copied)
 
 
-def test_half_precision_is_read_as_float32(copied):
+def test_half_precision_is_loaded_as_float32(copied):
     LayoutLMv3ForTokenClassification.from_pretrained(copied, dtype=torch.float16).save_pretrained(copied)
     assert {weight.dtype for weight in read(copied).model.state_dict().values()} == {torch.float32}
 

@@ -1,4 +1,4 @@
-"""Lightning's loop with a classifier of a few weights: order, steps, logs, checkpoints, resumes."""
+"""Lightning's loop with a tiny classifier: order, steps, logs, checkpoints, resuming."""
 
 import csv
 import logging
@@ -37,7 +37,7 @@ OPTIONS = TrainingOptions(steps=9, eval_steps=4, logging_steps=2, learning_rate=
 
 
 class Small(nn.Module):
-    """Embeddings that see the token before, with dropout."""
+    """Embeddings of each token and the previous one, with dropout."""
 
     def __init__(self):
         super().__init__()
@@ -51,7 +51,7 @@ class Small(nn.Module):
 
 @pytest.fixture(autouse=True)
 def quiet():
-    """Lightning ends a run that is interrupted with SIGINT ignored."""
+    """Restores the handler of SIGINT, which Lightning sets to ignore after an interruption."""
     quiet_lightning()
     yield
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -60,7 +60,7 @@ def quiet():
 
 
 def run(folder: Path, options: TrainingOptions = OPTIONS, *callbacks: Callback):
-    """(module with the best weights, what the metrics say, the Trainer) of a run in `folder`."""
+    """(module with the best weights, entries of the metrics, Trainer) of a run in `folder`."""
     seed_everything(options.seed, verbose=False)
     module = TokenClassifier(Small(), options, ENCODED)
     trainer = make_trainer(options, LightningOptions(accelerator="cpu"), folder, False, options.best_by, "max")
@@ -76,7 +76,7 @@ def log_of(folder: Path) -> dict[int, dict[str, str]]:
 
 @pytest.mark.parametrize("world", [1, 2, 3])
 def test_batches_are_passes_over_all_chunks(world):
-    """Together the processes draw each chunk once a pass, and each pass has an order of its own."""
+    """All processes together draw each chunk once per pass, and each pass has its own order."""
     parts = [list(Batches(list(range(7)), 2, 12, 5, rank, world, 0)) for rank in range(world)]
     batches = [batch for group in zip(*parts, strict=True) for batch in group]
     passes = [[chunk for batch in batches[start : start + 4] for chunk in batch] for start in range(0, len(batches), 4)]
@@ -90,7 +90,7 @@ def test_batches_are_passes_over_all_chunks(world):
 
 @pytest.mark.parametrize("world", [1, 2, 3, 9])
 def test_processes_validate_equally_many_batches(world):
-    """They wait for one another at each. Together they read all chunks, even fewer ones than there are processes."""
+    """They wait for each other at each batch. Together they read all chunks, even if there are fewer than processes."""
     lists = []
     for rank in range(world):
         data = ChunkData(ENCODED, ENCODED, collate, OPTIONS, 0)
@@ -108,7 +108,7 @@ def test_loss_of_validation_is_that_of_a_block(tmp_path):
 
 
 def test_learning_rate_is_above_zero_until_the_end(tmp_path):
-    """The original's schedule had 74 steps and 375 were run: the rate was 0 for the last 301."""
+    """The original's schedule had 74 steps, but 375 were run, so the rate was 0 for the last 301."""
     for schedule in ("linear", "cosine"):
         folder = tmp_path / schedule
         run(folder, replace(OPTIONS, steps=20, logging_steps=1, schedule=schedule))
@@ -155,7 +155,7 @@ def test_passes_are_the_default_of_evaluation(tmp_path):
     assert [step for step, row in rows.items() if row["eval_macro_f1"]] == [3, 6, 8]
 
 
-def test_a_run_that_gets_no_better_stops(tmp_path):
+def test_a_run_without_improvement_stops(tmp_path):
     _, found, _ = run(tmp_path, replace(OPTIONS, learning_rate=1e-12, steps=100, eval_steps=2, patience=2))
     assert (found["steps"], found["best_step"]) == (6, 2)
 
@@ -172,14 +172,14 @@ class Stop(Callback):
 @pytest.mark.parametrize("accumulated", [1, 3])
 @pytest.mark.parametrize("stop", [5, 8])
 def test_a_resumed_run_equals_one_that_was_not_stopped(tmp_path, capsys, stop, accumulated):
-    """Weights to the bit, though dropout draws: in the midst of a pass, and just before an evaluation."""
+    """Bit-identical weights in spite of dropout: in the middle of a pass, and just before an evaluation."""
     options = replace(OPTIONS, gradient_accumulation_steps=accumulated)
     whole, first, _ = run(tmp_path / "whole", options)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "stopped", options, Stop(stop))
-    assert "last.ckpt: is kept; the same command goes on from there" in capsys.readouterr().err
+    assert "last.ckpt: saved; the same command resumes from it" in capsys.readouterr().err
     resumed, second, _ = run(tmp_path / "stopped", options)
-    assert "last.ckpt: goes on from there" in capsys.readouterr().out
+    assert "last.ckpt: resuming from" in capsys.readouterr().out
     rows, again = log_of(tmp_path / "whole"), log_of(tmp_path / "stopped")
     assert [row | {"seconds": ""} for row in rows.values()] == [row | {"seconds": ""} for row in again.values()]
     assert first | {"training_seconds": 0} == second | {"training_seconds": 0}
@@ -189,11 +189,11 @@ def test_a_resumed_run_equals_one_that_was_not_stopped(tmp_path, capsys, stop, a
 def test_a_stop_before_the_first_checkpoint_keeps_nothing(tmp_path, capsys):
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, OPTIONS, Stop(2))
-    assert "is kept" not in capsys.readouterr().err
+    assert "saved" not in capsys.readouterr().err
 
 
 def test_accumulated_batches_are_those_of_one_process_after_another(tmp_path):
-    """So many batches make a step that the run draws steps times as many."""
+    """With accumulation, the run draws this many batches per step."""
 
     class Drawn(Callback):
         def __init__(self):
@@ -214,7 +214,7 @@ UNEVEN = Encoded([Chunk([1, 5 + n % 3, 40 + n], READS[n]) for n in range(6)], BL
 
 
 def trained(folder, size, accumulated, steps=5, logging_steps=1):
-    """(weights, log) without dropout. In float64, so that the order of sums does not show in float32."""
+    """(weights, log) without dropout, in float64, so that the order of sums has no effect in float32."""
     options = replace(
         OPTIONS,
         steps=steps,
@@ -235,7 +235,7 @@ def trained(folder, size, accumulated, steps=5, logging_steps=1):
 
 @pytest.mark.parametrize(("size", "accumulated"), [(1, 2), (1, 3), (1, 6), (3, 2), (2, 3)])
 def test_accumulated_batches_make_the_same_steps(size, accumulated, tmp_path):
-    """To the bit: a step is the mean over its blocks, however they come."""
+    """Bit-identical: a step is the mean over its blocks, for any division into batches."""
     whole, log = trained(tmp_path / "whole", size * accumulated, 1)
     weights, found = trained(tmp_path / "parts", size, accumulated)
     differences = {name: (weights[name] - whole[name]).abs().max().item() for name in whole}
@@ -257,7 +257,7 @@ def test_the_loss_in_the_log_is_the_mean_since_the_last_row(tmp_path):
 
 
 def test_dropout_is_at_work(tmp_path, monkeypatch):
-    """A model that comes from a file has it turned off, and Lightning leaves it so. In validation there is none."""
+    """A loaded model has dropout turned off, which Lightning does not change. In validation there is none."""
     seen = {True: 0, False: 0}
 
     class Watched(Small):
@@ -283,8 +283,8 @@ def test_refused_strategy():
 
 
 @pytest.mark.parametrize("devices", ["0", "many", "", "-2", "1.5", "1,1", "0,", "[0]", str(PROCESSES + 1), "9" * 400])
-def test_devices_that_there_cannot_be(devices):
-    """Each would be a process of its own, until the machine has no memory left."""
+def test_too_many_devices(devices):
+    """Each would be a process, until the machine runs out of memory."""
     with pytest.raises(
         InputError, match=rf"^--devices {re.escape(devices[:40])}: expected how many \(1 to {PROCESSES} on"
     ):
@@ -297,7 +297,7 @@ def test_refused_workers(workers):
         LightningOptions(num_workers=workers)
 
 
-def test_log_of_a_callback_is_what_a_checkpoint_holds(tmp_path):
+def test_checkpoints_contain_the_log(tmp_path):
     log = LogCsv(tmp_path / "log.csv")
     log.load_state_dict({"history": [{"step": 3, "seconds": 2.0}]})
     assert log.state_dict() == {"history": [{"step": 3, "seconds": 2.0}]}

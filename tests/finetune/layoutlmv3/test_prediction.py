@@ -1,4 +1,4 @@
-"""The words of one page get the labels that the model gives them, in their order; what is wrong is one line."""
+"""The words of a page get the model's labels, in order; errors are one line."""
 
 import json
 import shutil
@@ -37,7 +37,7 @@ READ = [0, 1, 3, 4]  # of which something is left
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run folder with a random model whose labels differ. Tests leave it as it is."""
+    """A run folder with a random model that predicts different labels; tests do not change it."""
     folder = tmp_path_factory.mktemp("runs") / "x"
     torch.manual_seed(0)
     base = load_layout("random", LABELS, ["some text to train on, 12.50 € in all"] * 50, folder / "model")
@@ -49,7 +49,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def make(run: Path, tmp_path: Path) -> Callable[..., PredictionConfig]:
-    """(words, **options) -> options of a prediction; image and words are there."""
+    """(words, **options) -> options of a prediction with image and words."""
 
     def make(words: Any = WORDS, **options: Any) -> PredictionConfig:
         noise = np.random.default_rng(0).integers(256, size=(*SIZE[::-1], 3), dtype=np.uint8)
@@ -68,7 +68,7 @@ def predicted(config: PredictionConfig) -> list[dict[str, Any]]:
 
 
 def by_hand(run: Path, image: str, words: list[dict[str, Any]], **options: Any) -> list[tuple[str, float]]:
-    """Label and probability of each word at its first token, by transformers alone."""
+    """Label and probability of each word at its first token, with transformers alone."""
     model = LayoutLMv3ForTokenClassification.from_pretrained(run / "model").eval()
     processor = LayoutLMv3Processor.from_pretrained(run / "model")
     width, height = SIZE
@@ -91,7 +91,7 @@ def same(rows: list[dict[str, Any]], expected: list[tuple[str, float]]) -> None:
 
 
 def test_labels_and_scores_are_those_of_plain_transformers(make, run):
-    """In the order of the words, with text and box as given; a blank word has neither label nor score."""
+    """In the order of the words, with the given text and box; a blank word has neither label nor score."""
     config = make()
     rows = predicted(config)
     assert [(row["text"], row["box"]) for row in rows] == [(word["text"], word["box"]) for word in WORDS]
@@ -109,7 +109,7 @@ def long_page(count: int) -> list[dict[str, Any]]:
 
 
 def test_more_words_than_positions(make, run):
-    """Every one is labelled; the first ones as in a page that ends with the first chunk."""
+    """Every word is labelled; the first ones as on a page that ends with the first chunk."""
     words = long_page(600)
     config = make(words)
     rows = predicted(config)
@@ -137,8 +137,8 @@ def in_percent(words: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
         [in_percent(WORDS[:1], file_name="another.png"), in_percent(WORDS, file_name="folder/page.png")],
     ],
 )
-def test_pages_as_they_are_annotated(words, make):
-    """Their boxes are in percent of the image, whatever size is stated; those written are in pixels."""
+def test_annotated_pages(words, make):
+    """Their boxes are in percent of the image, regardless of the stated size; written boxes are in pixels."""
     assert predicted(make(words)) == predicted(make())
 
 
@@ -148,7 +148,7 @@ def test_a_region_without_a_text_is_blank(make):
     assert predicted(make(page))[2] == {"text": "", "label": None, "score": None, "box": [1, 2, 3, 4]}
 
 
-def test_boxes_are_put_in_order_and_on_the_page(make, capsys):
+def test_boxes_are_repaired(make, capsys):
     wild = [WORDS[0] | {"box": [90, 40, 10, 20]}, WORDS[1] | {"box": [-5, 20, 1e9, 40]}]
     tame = [WORDS[0], WORDS[1] | {"box": [0, 20, 400, 40]}]
     rows = predicted(make(wild))
@@ -159,7 +159,7 @@ def test_boxes_are_put_in_order_and_on_the_page(make, capsys):
 
 
 def test_pixels_are_those_of_the_upright_page(make):
-    """A viewer turns a photograph, and so boxes are drawn on it."""
+    """Viewers rotate photographs, and boxes refer to the rotated image."""
     config = make([{"text": "a", "box": [0, 0, *SIZE[::-1]]}])
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by a quarter
@@ -175,16 +175,16 @@ def test_the_image_counts(make):
 
 
 def test_a_page_without_text(make, capsys):
-    """Is no error: nothing of it has a label."""
+    """It is not an error; no word has a label."""
     assert [row["label"] for row in predicted(make(WORDS[2:3] * 2))] == [None, None]
     assert [line.split() for line in capsys.readouterr().out.splitlines()[1:3]] == [
         ["all", "0"],
-        ["without", "text,", "no", "label:", "2"],
+        ["without", "text,", "not", "labelled:", "2"],
     ]
 
 
 def test_the_model_by_itself(make, run):
-    """What is in a run folder has its own folder, which may be moved."""
+    """The model/ folder of a run may be moved."""
     assert predicted(make(model=str(run / "model"))) == predicted(make())
 
 
@@ -197,11 +197,11 @@ def test_the_screen(make, capsys):
         scores = [row["score"] for row in rows if row["label"] in (LABELS if label == "all" else (label,))]
         shown = [line.split() for line in lines if line.split()[0] == label]
         assert shown == ([[label, str(len(scores)), "mean", "score", f"{np.mean(scores):.4f}"]] if scores else [])
-    assert lines[-2:] == ["without text, no label: 1", f"written to {config.output_path}"]
+    assert lines[-2:] == ["without text, not labelled: 1", f"written to {config.output_path}"]
 
 
 def test_the_preview(make, tmp_path, capsys):
-    """Boxes are drawn around what has a label; the rest of the page stays."""
+    """Boxes are drawn around labelled words; the rest of the page is unchanged."""
     config = make(preview=str(tmp_path / "preview.png"))
     rows = predicted(config)
     before = np.asarray(Image.open(config.image).convert("RGB"))
@@ -219,7 +219,7 @@ def test_the_preview(make, tmp_path, capsys):
 
 
 def refused(config: PredictionConfig) -> str:
-    """The one line with which a prediction ends, which leaves what was written before as it was."""
+    """The error line of a prediction, which does not change existing files."""
     output = Path(config.output_path)
     before = output.read_bytes() if output.is_file() else None
     with pytest.raises(InputError) as caught:
@@ -257,7 +257,7 @@ def refused(config: PredictionConfig) -> str:
         ([in_percent(WORDS)] * 2, "words.json: 2 pages with the file_name page.png, expected one (--words)"),
     ],
 )
-def test_words_of_no_form(words, message, make, tmp_path):
+def test_words_of_unknown_format(words, message, make, tmp_path):
     assert refused(make(words, model="not/looked/at")) == f"{tmp_path}/{message}"
 
 
@@ -277,7 +277,7 @@ def test_files_that_cannot_be_read(make, tmp_path):
 
 
 def test_places_that_cannot_be_written(make, tmp_path):
-    """Known before anything is read."""
+    """Found before anything is read."""
     for flag in ("output_path", "preview"):
         nowhere = {"model": "not/looked/at", "image": "not/looked/at", flag: f"{tmp_path}/words.json/out"}
         assert refused(make(**nowhere)) == f"{tmp_path}/words.json/out: cannot be written: Not a directory (--{flag})"
@@ -292,19 +292,19 @@ def test_places_that_cannot_be_written(make, tmp_path):
 
 @pytest.mark.parametrize("flag", ["model", "image", "words", "output_path"])
 def test_needed_options(flag, make):
-    with pytest.raises(InputError, match=f"^--{flag}: expected (what|the) "):
+    with pytest.raises(InputError, match=f"^--{flag}: expected (a|the) "):
         predict_layoutlmv3(replace(make(), **{flag: ""}))
 
 
-def test_chunks_of_no_length(make):
-    message = "--stride 128: expected 0 to less than --max_length 130 without special tokens"
+def test_invalid_chunk_lengths(make):
+    message = "--stride 128: expected 0 or more, and less than --max_length 130 minus 2 special tokens"
     assert refused(make(max_length=130)) == message
     assert refused(make(max_length=900, stride=600)).startswith("--stride 600: ")  # more than the model takes
 
 
 @pytest.fixture
 def remembering(run: Path, tmp_path: Path) -> Callable[..., str]:
-    """(what its configuration keeps) -> a model that was trained so."""
+    """(the reading in its configuration) -> a model that was trained with it."""
 
     def model(kept: Any) -> str:
         folder = tmp_path / "trained"
@@ -317,7 +317,7 @@ def remembering(run: Path, tmp_path: Path) -> Callable[..., str]:
 
 
 def test_words_are_read_as_in_training(make, run, remembering):
-    """A model of segments gets segments, one of words gets words, in chunks as long as then; flags say otherwise."""
+    """A model of segments gets segments, one of words gets words, in chunks of the same length; flags override this."""
     words = [{"text": str(n), "box": [n % 5 * 60, n // 5 * 20, n % 5 * 60 + 58, n // 5 * 20 + 15]} for n in range(60)]
     lines = [word | {"box": [0, word["box"][1], 298, word["box"][3]]} for word in words]
     segments = {"boxes": "segment", "max_length": 40, "stride": 8}
@@ -334,7 +334,7 @@ def test_words_are_read_as_in_training(make, run, remembering):
 
 
 @pytest.mark.parametrize("kept", [7, {"boxes": "segment"}, {"boxes": "line", "max_length": 9, "stride": 1}])
-def test_a_model_that_remembers_something_else(kept, make, remembering):
+def test_a_model_with_an_invalid_reading(kept, make, remembering):
     message = refused(make(model=remembering(kept)))
     assert message.startswith("--model: page_reading in its config.json is ")
 
@@ -365,19 +365,19 @@ def without_weights(run: Path, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda run, folder: None, "{}: no such folder, and no id of the hub (--model)"),
+        (lambda run, folder: None, "{}: neither a folder nor an id of the hub (--model)"),
         (lambda run, folder: folder.mkdir(), "{}: no config.json in it (--model)"),
         (lambda run, folder: shutil.copytree(run / "model", folder / "base"), "{}: no config.json in it (--model)"),
         (
             lambda run, folder: transformers.BertConfig().save_pretrained(folder),
             "--model {}: is a bert, expected a layoutlmv3",
         ),
-        (without_head, "--model {}: is not trained to classify tokens; run_finetune_layoutlmv3.py does that"),
+        (without_head, "--model {}: not trained to classify tokens; train it with run_finetune_layoutlmv3.py"),
         (without_weights, "--model {}: transformers cannot load it: "),
     ],
 )
 def test_no_model_to_predict_with(change, message, make, run, tmp_path):
-    """A folder that is not there, empty, of a run that did not finish, of another architecture, without a head."""
+    """A missing folder, an empty one, an unfinished run, another architecture, a model without a head."""
     change(run, tmp_path / "model")
     config = make(model=str(tmp_path / "model"))
     Path(config.output_path).parent.mkdir()
@@ -385,12 +385,12 @@ def test_no_model_to_predict_with(change, message, make, run, tmp_path):
     assert refused(config).startswith(message.format(tmp_path / "model"))
 
 
-def test_random_is_no_model_to_predict_with(make):
-    assert refused(make(model="random")) == "--model random: expected one that is trained"
+def test_random_is_refused(make):
+    assert refused(make(model="random")) == "--model random: expected a trained model"
 
 
 def test_the_script(make, run_script):
-    """Nothing on stderr, neither bars nor remarks."""
+    """No output on stderr, neither bars nor warnings."""
     config = make()
     flags = [
         part for flag in ("model", "image", "words", "output_path") for part in (f"--{flag}", getattr(config, flag))

@@ -1,4 +1,4 @@
-"""The look at the data before training: pictures of pages, and a chunk as the model reads it."""
+"""The preview of the training data: pictures of pages, and a chunk as the model reads it."""
 
 from pathlib import Path
 

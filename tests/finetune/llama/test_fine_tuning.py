@@ -1,4 +1,4 @@
-"""Whole runs: what they leave behind, how they go on, what they refuse."""
+"""Whole runs: output, resuming, refusals."""
 
 import json
 from dataclasses import replace
@@ -53,9 +53,9 @@ def test_a_run_and_its_files(quick, capsys):
 
     before = (folder / "metrics.json").stat().st_mtime_ns
     finetune_llama(config)
-    assert "finished already" in capsys.readouterr().out
+    assert "already finished" in capsys.readouterr().out
     assert (folder / "metrics.json").stat().st_mtime_ns == before
-    with pytest.raises(InputError, match=r"holds a run with .*'steps': 12.* now .*'steps': 13.*--overwrite"):
+    with pytest.raises(InputError, match=r"contains a run with .*'steps': 12.* now .*'steps': 13.*--overwrite"):
         finetune_llama(replace(config, training=replace(config.training, steps=13)))
     (folder / "outputs_of_another_set.json").write_text("[]")
     finetune_llama(replace(config, training=replace(config.training, steps=13), overwrite=True))
@@ -79,10 +79,10 @@ def test_a_resumed_run_equals_one_that_was_not_stopped(quick, monkeypatch, root,
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(training.CsvCallback, "on_log", stop)
         finetune_llama(stopped)
-    assert "checkpoint-8: is kept; the same command goes on" in capsys.readouterr().err
+    assert "checkpoint-8: saved; the same command resumes" in capsys.readouterr().err
     assert not (Path(stopped.output_dir) / "metrics.json").exists()
     finetune_llama(stopped)
-    assert "checkpoint-8: goes on from there" in capsys.readouterr().out
+    assert "checkpoint-8: resuming from" in capsys.readouterr().out
     one, other = Path(whole.output_dir), Path(stopped.output_dir)
     name = "outputs_llama_lora_doclaynet.json"
     assert (one / name).read_bytes() == (other / name).read_bytes()
@@ -95,7 +95,7 @@ def test_a_resumed_run_equals_one_that_was_not_stopped(quick, monkeypatch, root,
 
 
 def test_merging_later_trains_nothing(quick, monkeypatch):
-    """Wherever the run folder lies then; and a merge that is cut off leaves no half of a model."""
+    """Even if the run folder was moved; an interrupted merge leaves no partial model."""
     config = quick()
     finetune_llama(config)
     name = "outputs_llama_lora_doclaynet.json"
@@ -117,20 +117,20 @@ def test_merging_later_trains_nothing(quick, monkeypatch):
     assert (Path(moved.output_dir) / name).read_bytes() == before
 
 
-def test_a_run_that_never_began_leaves_the_folder_to_another(quick, make_checkpoint, tmp_path):
-    """Of a wrong option that only shows once the model is there."""
+def test_a_failed_start_leaves_the_folder_to_another_run(quick, make_checkpoint, tmp_path):
+    """With an invalid option that is found only after the model is loaded."""
     with pytest.raises(InputError, match="--lora_modules nothing"):
         finetune_llama(replace(quick(), lora=LoraOptions(lora_modules="nothing")))
     finetune_llama(quick(training={"steps": 1}))
     assert content(tmp_path / "run", "configuration.json")["configuration"]["lora"]["lora_r"] == 4
 
 
-def test_a_checkpoint_chosen_on_the_pages_it_is_tested_on_is_told(quick, capsys):
+def test_a_checkpoint_selected_on_the_test_pages_is_reported(quick, capsys):
     finetune_llama(quick(training={"steps": 1}))
-    assert "chosen on the very pages" not in capsys.readouterr().out
+    assert "warning" not in capsys.readouterr().out
     splits = {"test_split": "train", "validation_split": "train"}
     finetune_llama(quick("same", page_options=splits, training={"steps": 1}))
-    assert "it was chosen on the very pages that it is tested on" in capsys.readouterr().out
+    assert "warning: validation and test pages are the same" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("training", [{"steps": 3, "eval_steps": 100}, {"steps": None, "epochs": 0.5}])
@@ -140,8 +140,8 @@ def test_a_run_shorter_than_its_evaluations(quick, training):
     assert content(Path(config.output_dir), "metrics.json")["best_step"] == 3
 
 
-def test_blocks_that_no_token_is_left_of_are_unanswered(quick, monkeypatch):
-    """They are wrong and counted; no log-probabilities are made up for them."""
+def test_blocks_without_tokens_are_unanswered(quick, monkeypatch):
+    """They count as wrong, and have no log-probabilities."""
     from documents import chunks
 
     encode = chunks.encode_page
@@ -175,7 +175,7 @@ def test_refused_options(options, message):
 
 def test_several_processes_are_refused(quick, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(InputError, match="more than one process"):
+    with pytest.raises(InputError, match="torchrun: training uses one process"):
         finetune_llama(quick())
 
 
@@ -191,7 +191,7 @@ def test_refused_length(quick, make_checkpoint, tmp_path):
 
 
 def test_the_command(run_script, pages, tmp_path):
-    """As a user runs it; then the table shows its rows."""
+    """Run as by a user; then the table shows its rows."""
     command = ("run_finetune_llama_layout.py", "--model", "checkpoints/tiny", "--dataset_path", pages)
     bad = run_script(*command, "--output_dir", tmp_path / "run", "--train_path", tmp_path / "nothing")
     assert bad.returncode == 2
@@ -208,7 +208,7 @@ def test_the_command(run_script, pages, tmp_path):
 
 @pytest.mark.slow
 def test_it_learns(write_pages, quick):
-    """From the tiny checkpoint, on held-out pages: over .95 of the blocks."""
+    """From the tiny checkpoint, on held-out pages: more than .95 of the blocks are correct."""
     config = quick(
         model="checkpoints/tiny",
         page_options={"dataset_path": str(write_pages(train=60, test=10, blocks=10, seed=5))},

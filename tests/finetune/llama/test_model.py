@@ -1,4 +1,4 @@
-"""The model is the one that was named, in whatever form it lies there."""
+"""The loaded model is the named one, in every format."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def base(model: object, tmp_path: Path):
 
 @pytest.mark.parametrize("params", [{}, {"n_kv_heads": 2, "shards": 2}, {"rope_theta": 500.0}])
 def test_a_checkpoint_in_metas_format_gives_the_same_hidden_states(make_checkpoint, tmp_path, one_process, params):
-    """Against our own model, which tests/llama compares with transformers by way of another conversion."""
+    """Compared with our own model, which tests/llama compares with transformers by another conversion."""
     folder = make_checkpoint(tmp_path / "meta", max_seq_len=64, **params)
     expected = load(str(folder)).model
     converted = base(folder, tmp_path)
@@ -47,7 +47,7 @@ def test_the_tiny_checkpoint(root, tmp_path, one_process):
         torch.testing.assert_close(hidden, load(str(folder)).model(IDS), atol=1e-4, rtol=0)
 
 
-def test_a_folder_in_transformers_form_gives_the_same(make_checkpoint, tmp_path):
+def test_a_folder_in_transformers_format_gives_the_same(make_checkpoint, tmp_path):
     first = base(make_checkpoint(tmp_path / "meta"), tmp_path)
     first.model.save_pretrained(tmp_path / "saved")
     first.tokenizer.save_pretrained(tmp_path / "saved")
@@ -58,7 +58,7 @@ def test_a_folder_in_transformers_form_gives_the_same(make_checkpoint, tmp_path)
     assert second.tokenizer("a  </s> 日本").input_ids == first.tokenizer("a  </s> 日本").input_ids
 
 
-def test_random_is_made_once(tmp_path):
+def test_random_is_created_once(tmp_path):
     torch.manual_seed(1)
     first = base("random", tmp_path)
     second = base("random", tmp_path)
@@ -76,7 +76,7 @@ def test_refusals(tmp_path, make_checkpoint):
         base(tmp_path, tmp_path)
     config = transformers.LlamaConfig(num_labels=2, architectures=["LlamaForTokenClassification"])
     config.save_pretrained(tmp_path / "two")
-    with pytest.raises(InputError, match=r"classifies LABEL_0, LABEL_1; the data have Caption, "):
+    with pytest.raises(InputError, match=r"classifies LABEL_0, LABEL_1; the data set has Caption, "):
         base(tmp_path / "two", tmp_path)
     (make_checkpoint(tmp_path / "meta") / "consolidated.00.pth").unlink()
     with pytest.raises(CheckpointError, match=r"no consolidated\.NN\.pth"):
@@ -87,7 +87,7 @@ def test_refusals(tmp_path, make_checkpoint):
 
 
 def test_rotary_tables_are_not_rounded(make_checkpoint, tmp_path):
-    """In bfloat16 the weights are, the tables of a position's angles are not."""
+    """In bfloat16, weights are rounded, but the tables of rotary angles are not."""
     folder = make_checkpoint(tmp_path / "meta")
     model = load_base(str(folder), LABEL_WORDS, torch.bfloat16, [], tmp_path).model
     assert model.model.layers[0].mlp.up_proj.weight.dtype == torch.bfloat16
@@ -105,12 +105,12 @@ def test_a_damaged_file(make_checkpoint, tmp_path):
         base(tmp_path / "saved", tmp_path)
 
 
-def test_a_weight_that_is_not_there(tmp_path):
-    """transformers would fill it with random numbers; only the classifier may be new."""
+def test_a_missing_weight(tmp_path):
+    """transformers would initialize it at random; only the classifier may be new."""
     base("random", tmp_path)
     path = tmp_path / "base/model.safetensors"
     weights = load_file(path)
     lost = next(name for name in weights if name.endswith("q_proj.weight"))
     save_file({name: weight for name, weight in weights.items() if name != lost}, path, {"format": "pt"})
-    with pytest.raises(InputError, match=f"base: 1 weights are not there, such as {lost}"):
+    with pytest.raises(InputError, match=f"base: 1 weights are missing, such as {lost}"):
         base(tmp_path / "base", tmp_path)

@@ -1,4 +1,4 @@
-"""Blocks of pages without labels, labelled by a fine-tuned LLaMA: merged, by its adapter, and what is refused."""
+"""Unlabelled blocks, labelled by a fine-tuned LLaMA: merged or as an adapter; refusals."""
 
 import json
 import shutil
@@ -37,7 +37,7 @@ def predict(model: Path, blocks: Path, output: Path, **more) -> list[dict]:
 
 
 def test_predictions_are_those_of_the_run(run, tmp_path, capsys):
-    """The same page with its labels taken away: adapter and merged model say what the run said, in the file's order."""
+    """The same page without labels: adapter and merged model predict the same as the run, in the file's order."""
     folder = Path(run.output_dir)
     told = json.loads((folder / "outputs_llama_lora_doclaynet.json").read_text())
     source = json.loads((Path(run.pages.dataset_path) / "test/000.json").read_text())
@@ -53,7 +53,7 @@ def test_predictions_are_those_of_the_run(run, tmp_path, capsys):
         assert [row["label"] for row in found] == [*(row["prediction"] for row in reversed(expected)), None]
         assert [row["text"] for row in found] == [row["text"] for row in rows]
         assert all(0 < row["score"] <= 1 for row in found[:-1])
-    assert "without text, no label: 1" in capsys.readouterr().out
+    assert "without text, not labelled: 1" in capsys.readouterr().out
     shutil.move(folder / "adapter", tmp_path / "alone")
     with_base = predict(tmp_path / "alone", blocks, tmp_path / "alone.json", base=str(folder / "base"))
     assert [row["label"] for row in with_base] == [row["label"] for row in found]
@@ -63,7 +63,7 @@ def test_predictions_are_those_of_the_run(run, tmp_path, capsys):
 
 
 def test_cards_are_filled_and_both_are_pushed(run, tmp_path, monkeypatch):
-    """None of peft's questions; the base has its name; the hub is never reached."""
+    """No placeholders of peft's template; the base is named; the hub is never reached."""
     folder, calls = Path(run.output_dir), []
 
     class Hub:

@@ -77,8 +77,8 @@ def test_bin_files_and_a_base_beside_it(save_adapter, one_process, tmp_path, mon
     assert_same(load(str(tmp_path / "adapter")), theirs)
 
 
-def test_a_base_in_metas_form(make_checkpoint, to_transformers, one_process, tmp_path) -> None:
-    """As finetune/ makes them: names and rows are Hugging Face's in every adapter."""
+def test_a_base_in_metas_format(make_checkpoint, to_transformers, one_process, tmp_path) -> None:
+    """As in finetune/: names and rows in an adapter are always Hugging Face's."""
     base = make_checkpoint(tmp_path / "base", shards=2, n_kv_heads=2, max_seq_len=96)
     options = peft.LoraConfig(r=4, target_modules=EVERY, task_type="CAUSAL_LM", init_lora_weights="gaussian")
     adapted = peft.get_peft_model(to_transformers(base), options).eval()
@@ -128,13 +128,13 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("entries", "message"), REFUSED.values(), ids=REFUSED)
-def test_what_is_not_merged_is_refused(entries, message, save_adapter, refusal, tmp_path) -> None:
+def test_unsupported_adapters_are_refused(entries, message, save_adapter, refusal, tmp_path) -> None:
     save_adapter(target_modules=["q_proj"])
     change(tmp_path / "adapter", **entries)
     assert refusal(tmp_path / "adapter").startswith(f"{tmp_path / 'adapter/adapter_config.json'}: {message}")
 
 
-def test_the_base_is_not_there(save_adapter, refusal, tmp_path) -> None:
+def test_a_missing_base(save_adapter, refusal, tmp_path) -> None:
     save_adapter(target_modules=["q_proj"])
     change(tmp_path / "adapter", base_model_name_or_path="nowhere")
     line = refusal(tmp_path / "adapter")

@@ -1,4 +1,4 @@
-"""A hub of our own on this machine: what is fetched of a model, what is in the cache, and what is refused."""
+"""A local hub: downloaded files of a model, the cache, refusals."""
 
 import hashlib
 import json
@@ -78,8 +78,8 @@ def hub(tmp_path: Path) -> Iterator[Any]:
 
 @pytest.fixture
 def opened(hub: Any, root: Path, tmp_path: Path) -> Callable[..., list[str]]:
-    """A function: (NAME or NAME@REVISION ..., offline=False) -> what opening each says, in a process of its own: the
-    client reads its environment once."""
+    """A function: (NAME or NAME@REVISION ..., offline=False) -> the output of opening each, in its own process, since
+    the client reads its environment once."""
 
     def run(*names: str, offline: bool = False) -> list[str]:
         environment = os.environ | {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "cache"), "PYTHONPATH": str(root)}
@@ -93,7 +93,7 @@ def opened(hub: Any, root: Path, tmp_path: Path) -> Callable[..., list[str]]:
 
 
 def test_only_what_is_read_is_fetched(opened, hub, save_model, tmp_path) -> None:
-    """Once; then it is in the cache, where it is found without the hub."""
+    """It is downloaded once; then it is found in the cache without the hub."""
     folder = tmp_path / "hub/owner/Tiny-1B"
     save_model(folder, max_shard_size="20KB")
     for name in ("README.md", "pytorch_model.bin", "tokenizer.model", "model.onnx", "model.fp16.safetensors"):
@@ -113,7 +113,7 @@ def test_only_what_is_read_is_fetched(opened, hub, save_model, tmp_path) -> None
     assert hub.fetched == []
 
 
-def test_what_the_hub_refuses(opened, save_model, tmp_path) -> None:
+def test_refusals_of_the_hub(opened, save_model, tmp_path) -> None:
     save_model(tmp_path / "hub/gated/Tiny")
     save_model(tmp_path / "hub/owner/Tiny")
     (tmp_path / "hub/owner/Empty").mkdir()
@@ -161,5 +161,5 @@ def test_a_name_on_the_hub(name) -> None:
 
 
 @pytest.mark.parametrize("name", ["7B", "a/b/c", "/a/b", "../b", "./b", "a/", "~/b", "a/b c", "a--b/c", "a/.b"])
-def test_no_name_on_the_hub(name) -> None:
+def test_invalid_names_on_the_hub(name) -> None:
     assert not is_hub_id(name)

@@ -1,4 +1,4 @@
-"""Hugging Face folders: every architecture against transformers on the same files; what is wrong is one line."""
+"""Hugging Face folders: every architecture against transformers on the same files; errors are one line."""
 
 import json
 import re
@@ -42,7 +42,7 @@ KINDS = {
 
 
 def assert_same(ours: LLaMA, theirs, length: int = 90) -> None:
-    """Log-probabilities within 1e-4 nats a token up to the last position, and the same greedy tokens."""
+    """Log-probabilities within 1e-4 nats per token up to the last position, and the same greedy tokens."""
     ids = torch.randint(3, 384, (length,), generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
         expected = torch.log_softmax(theirs(ids[None]).logits[0].double(), dim=-1)
@@ -76,7 +76,7 @@ def test_agrees_with_transformers(architecture, config, save_model, one_process,
     assert shared == config.get("tie_word_embeddings", False)
 
 
-def test_scaling_as_older_files_state_it(save_model, one_process, tmp_path) -> None:
+def test_scaling_in_older_files(save_model, one_process, tmp_path) -> None:
     """rope_scaling with `type`, and rope_theta beside it."""
     theirs = save_model(tmp_path, rope_parameters=KINDS["linear scaling"][1]["rope_parameters"])
     path = tmp_path / "config.json"
@@ -88,7 +88,7 @@ def test_scaling_as_older_files_state_it(save_model, one_process, tmp_path) -> N
 
 @pytest.mark.parametrize("safe", [True, False])
 def test_shards(safe, save_model, one_process, tmp_path) -> None:
-    """As transformers splits them; or as *.bin, which it does not write any more."""
+    """Split by transformers, or as *.bin, which it no longer writes."""
     theirs = save_model(tmp_path, max_shard_size="20KB", tie_word_embeddings=True)
     assert len(list(tmp_path.glob("model-0*.safetensors"))) > 2
     if not safe:
@@ -97,7 +97,7 @@ def test_shards(safe, save_model, one_process, tmp_path) -> None:
 
 
 def to_bin(folder: Path) -> None:
-    """Put torch.save's files in place of safetensors."""
+    """Replace safetensors by files of torch.save."""
     for path in folder.glob("*.safetensors"):
         torch.save(
             load_file(path), folder / path.name.replace("model", "pytorch_model").replace(".safetensors", ".bin")
@@ -110,14 +110,14 @@ def to_bin(folder: Path) -> None:
 
 
 def change(folder: Path, **entries: object) -> None:
-    """Rewrite config.json; None takes an entry out."""
+    """Rewrite config.json; None removes an entry."""
     path = folder / "config.json"
     config = json.loads(path.read_text()) | entries
     path.write_text(json.dumps({key: value for key, value in config.items() if value is not None}))
 
 
 def test_a_tied_model_that_stores_another_output(save_model, one_process, tmp_path) -> None:
-    """transformers takes the one that is stored; an equal copy is held once."""
+    """transformers uses the stored one; an equal copy is stored once in memory."""
     theirs = save_model(tmp_path)
     change(tmp_path, tie_word_embeddings=True)
     assert_same(load(str(tmp_path)), theirs)
@@ -173,14 +173,14 @@ WRONG_CONFIGS = {
 
 
 @pytest.mark.parametrize(("entries", "message"), WRONG_CONFIGS.values(), ids=WRONG_CONFIGS)
-def test_what_is_not_computed_is_refused(entries, message, save_model, refusal, tmp_path) -> None:
+def test_unsupported_features_are_refused(entries, message, save_model, refusal, tmp_path) -> None:
     save_model(tmp_path)
     change(tmp_path, **entries)
     assert refusal(tmp_path).startswith(f"{tmp_path / 'config.json'}: {message}")
 
 
 def test_lengths(save_model, refusal, one_process, tmp_path) -> None:
-    """A window, and dynamic scaling, change nothing where no sequence reaches beyond them."""
+    """A window and dynamic scaling have no effect if no sequence exceeds them."""
     path = tmp_path / "config.json"
     theirs = save_model(tmp_path, "Mistral", sliding_window=50)
     assert refusal(tmp_path).startswith(f"{path}: sliding_window 50 is shorter than sequences of 96 tokens")
@@ -243,7 +243,7 @@ def test_index_of_shards(save_model, refusal, tmp_path) -> None:
 
 
 def test_a_sentencepiece_tokenizer(save_model, tokenizer_path, refusal, tmp_path) -> None:
-    """Where there is no tokenizer.json; tokenizer_config.json says whether a sequence has a begin."""
+    """Used without tokenizer.json; tokenizer_config.json states whether a sequence starts with BOS."""
     save_model(tmp_path)
     (tmp_path / "tokenizer.json").unlink()
     (tmp_path / "tokenizer.model").write_bytes(tokenizer_path.read_bytes())

@@ -1,5 +1,5 @@
-"""Meta's Llama 3 form against the same weights in Hugging Face's: the real tokenizer, scaled frequencies, shards along
-the vocabulary."""
+"""Meta's Llama 3 format against the same weights in Hugging Face's: the real tokenizer, scaled frequencies, shards
+along the vocabulary."""
 
 import json
 import shutil
@@ -72,7 +72,7 @@ def to_meta(data: Path) -> Callable[[Path, Path, int], Path]:
 
 
 @pytest.mark.parametrize("shards", [1, 2])
-def test_same_weights_in_both_forms(shards, save_model, to_meta, one_process, tmp_path) -> None:
+def test_same_weights_in_both_formats(shards, save_model, to_meta, one_process, tmp_path) -> None:
     theirs = save_model(tmp_path / "hf", vocab_size=128256, rope_parameters=SCALING)
     folder = to_meta(tmp_path / "hf", tmp_path / "meta", shards)
     meta, hugging_face = load(str(folder), model_parallel_size=1), load(str(tmp_path / "hf"))
@@ -85,7 +85,7 @@ def test_same_weights_in_both_forms(shards, save_model, to_meta, one_process, tm
 
 
 def test_score_and_generate(save_model, to_meta, one_process, tmp_path) -> None:
-    """Through the real tokenizer, from text to text."""
+    """With the real tokenizer, from text to text."""
     save_model(tmp_path / "hf", vocab_size=128256, rope_parameters=SCALING)
     llama = load(str(to_meta(tmp_path / "hf", tmp_path / "meta", 2)), model_parallel_size=1)
     prompts = ["Article: rain stopped play\nCategory:", ""]

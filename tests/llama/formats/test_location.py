@@ -1,4 +1,4 @@
-"""Folders that are no checkpoint, and what is said of each."""
+"""Folders without a checkpoint, and the message for each."""
 
 from pathlib import Path
 
@@ -49,7 +49,7 @@ LOOKS = {
 
 
 @pytest.mark.parametrize(("files", "line"), LOOKS.values(), ids=LOOKS)
-def test_what_a_folder_looks_like(files, line, refusal, tmp_path) -> None:
+def test_messages_describe_the_folder(files, line, refusal, tmp_path) -> None:
     for name in files:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text('{"architectures": ["LlamaForCausalLM"]}')
@@ -59,7 +59,7 @@ def test_what_a_folder_looks_like(files, line, refusal, tmp_path) -> None:
     assert refusal(tmp_path).startswith(f"{tmp_path}: {line}")
 
 
-def test_a_file_is_no_folder(refusal, tmp_path) -> None:
+def test_a_file_instead_of_a_folder(refusal, tmp_path) -> None:
     path = tmp_path / "model.pth"
     path.touch()
     assert refusal(path) == f"`ckpt_dir` {path}: is a file, expected a folder"

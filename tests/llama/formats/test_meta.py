@@ -1,4 +1,4 @@
-"""Everything that can be wrong with a folder is one line that names it, before anything is loaded."""
+"""Every error in a folder is one line that names the file, before anything is loaded."""
 
 import os
 import pickle
@@ -68,7 +68,7 @@ def test_missing_shard(shard, absent, sharded, refusal) -> None:
 
 
 def test_last_shard_missing(sharded, refusal) -> None:
-    (sharded / "consolidated.01.pth").unlink()  # no number tells, the shapes do
+    (sharded / "consolidated.01.pth").unlink()  # only the shapes reveal it
     assert "has shape (384, 16), expected (384, 32) from params.json and 1 shard(s)" in refusal(sharded)
 
 
@@ -90,7 +90,7 @@ def test_vocabulary_of_params_is_not_the_tokenizers(folder, change_params, refus
 
 
 class Code:
-    """Pickled, it makes a file when it is read."""
+    """An object that creates a file if it is unpickled."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -160,7 +160,7 @@ def test_vocabulary_that_no_rank_can_share(make_checkpoint, tmp_path) -> None:
         ),
     ],
 )
-def test_tensors_that_are_not_in_the_file_are_refused(make_checkpoint, tmp_path, change, line) -> None:
+def test_tensors_outside_the_file_are_refused(make_checkpoint, tmp_path, change, line) -> None:
     folder = make_checkpoint(tmp_path / "made")
     path = folder / "consolidated.00.pth"
     weights = torch.load(path, weights_only=True)
@@ -171,7 +171,7 @@ def test_tensors_that_are_not_in_the_file_are_refused(make_checkpoint, tmp_path,
 
 
 def test_an_archive_that_unpacks_to_more_is_refused(make_checkpoint, tmp_path) -> None:
-    """Before anything of it is read."""
+    """Before it is read."""
     folder = make_checkpoint(tmp_path / "made")
     path = folder / "consolidated.00.pth"
     with zipfile.ZipFile(path) as archive:

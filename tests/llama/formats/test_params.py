@@ -1,4 +1,4 @@
-"""params.json: every key is read, everything else is an error that names file, key, found and expected."""
+"""params.json: every known key is read; everything else is an error that names file, key, found and expected value."""
 
 import json
 import re
@@ -36,7 +36,7 @@ def test_every_key_is_read(path) -> None:
     assert asdict(read_params(path)) == EVERY_KEY
 
 
-def test_what_may_be_left_out(path) -> None:
+def test_optional_keys(path) -> None:
     path.write_text(json.dumps(LEAST | {"vocab_size": -1, "rope_theta": 10000, "n_kv_heads": None}))
     args = read_args(path, 384, None)
     assert args == Params(**LEAST, norm_eps=1e-5, rope_theta=10000.0, multiple_of=256).model_args(384)

@@ -1,4 +1,4 @@
-"""Every architecture on several real processes, which each read their part of the files, against transformers."""
+"""Every architecture on several real processes, each of which reads its part of the files, against transformers."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""A real pretrained model, SmolLM2-135M, against transformers on the same folder (`make smollm2` makes it)."""
+"""A real pretrained model, SmolLM2-135M, against transformers on the same folder (from `make smollm2`)."""
 
 import csv
 from pathlib import Path

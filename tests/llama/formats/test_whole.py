@@ -1,4 +1,4 @@
-"""Every byte of a checkpoint's files counts: in its fingerprint, or as an error."""
+"""Every byte of a checkpoint's files matters: for its fingerprint, or as an error."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ EMBEDDING = "tok_embeddings.weight"
 
 @pytest.mark.parametrize("kind", ["archive", "safetensors"])
 def test_one_flipped_bit_anywhere(folder, tmp_path, kind) -> None:
-    """In an archive, which has checksums, it is an error; in safetensors, which has none, it is another checkpoint."""
+    """An error in an archive, which has checksums; another fingerprint in safetensors, which has none."""
     path = tmp_path / f"x.{kind}"
     if kind == "archive":
         path = folder / "consolidated.00.pth"
@@ -43,7 +43,7 @@ def test_one_flipped_bit_anywhere(folder, tmp_path, kind) -> None:
 
 
 def test_a_hash_is_kept_until_the_file_changes(tmp_path, monkeypatch) -> None:
-    """By its size, times and inode; a file that is still being written is not kept."""
+    """It is kept by size, times and inode, but not for a file that is still being written."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     path = tmp_path / "x.bin"
     path.write_bytes(b"a" * 100)
@@ -93,8 +93,8 @@ def test_one_flipped_bit_in_a_model_that_is_imported(folder, tmp_path, kind, one
             load(str(folder))
 
 
-def test_archives_that_are_no_archives(tmp_path) -> None:
-    """Cut off, of compressed entries, with a place of an entry that is none."""
+def test_invalid_archives(tmp_path) -> None:
+    """Truncated, with compressed entries, or with an invalid offset of an entry."""
     path = tmp_path / "x.pth"
     torch.save({"a": torch.arange(40_000.0)}, path)
     content = path.read_bytes()
@@ -110,8 +110,8 @@ def test_archives_that_are_no_archives(tmp_path) -> None:
         whole_hash(tmp_path / "packed.pth")
 
 
-def test_hashes_are_waited_for_when_they_are_asked_for(tmp_path, monkeypatch) -> None:
-    """Until then something else is done."""
+def test_hashes_are_computed_in_the_background(tmp_path, monkeypatch) -> None:
+    """They are waited for only when they are needed."""
     paths = [tmp_path / name for name in "abc"]
     for path in paths:
         path.write_bytes(path.name.encode())

@@ -1,4 +1,4 @@
-"""What the tests of llama/harness/ share: tasks, and a model that both sides open."""
+"""Shared by the tests of llama/harness/: tasks, and a model that both implementations open."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +20,7 @@ CHAT_TEMPLATE = (
 def chat_folder(
     save_model: Callable[..., Any], write_tokenizer: Callable[..., None], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """A random model of 384 ids with a chat template, whose tokenizer puts BOS before a text. It takes 1,024 tokens."""
+    """A random model of 384 ids and 1,024 positions with a chat template, whose tokenizer puts BOS before a text."""
     folder = tmp_path_factory.mktemp("chat")
     save_model(folder, max_position_embeddings=1024)
     write_tokenizer(folder, chat_template=CHAT_TEMPLATE)

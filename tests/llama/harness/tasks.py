@@ -1,5 +1,5 @@
-"""Small tasks of lm-evaluation-harness, written for these tests: questions about towns that do not exist. And what two
-models find for them, compared."""
+"""Small tasks of lm-evaluation-harness for these tests, with questions about invented towns; and a comparison of the
+results of two models."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ def pick(generator: np.random.Generator, words: tuple[str, ...], count: int = 1)
 
 
 def questions(generator: np.random.Generator, count: int) -> Iterator[dict[str, Any]]:
-    """Four answers of one to several tokens."""
+    """Four answers of one or more tokens."""
     for _ in range(count):
         (town,), (thing,), (deed,) = (pick(generator, words) for words in (TOWNS, THINGS, DEEDS))
         question = f"The {thing} of {town} {deed}. What is it made of?"
@@ -40,7 +40,7 @@ def chinese_questions(generator: np.random.Generator, count: int) -> Iterator[di
 
 
 def documents(generator: np.random.Generator, count: int) -> Iterator[dict[str, Any]]:
-    """Texts of one sentence to sixty."""
+    """Texts of one to sixty sentences."""
     for number in range(count):
         sentences = [
             f"The {pick(generator, THINGS)[0]} of {pick(generator, TOWNS)[0]} {pick(generator, DEEDS)[0]}."
@@ -61,7 +61,7 @@ CHOICE = {
 TASKS: dict[str, tuple[Callable[..., Iterator[dict[str, Any]]], dict[str, Any]]] = {
     "towns_0": (questions, CHOICE | {"num_fewshot": 0}),
     "towns_5": (questions, CHOICE | {"num_fewshot": 5, "fewshot_config": {"sampler": "first_n"}}),
-    "towns_25": (questions, CHOICE | {"num_fewshot": 25}),  # drawn anew for each question
+    "towns_25": (questions, CHOICE | {"num_fewshot": 25}),  # different shots for each question
     "towns_chinese": (
         chinese_questions,
         CHOICE | {"num_fewshot": 2, "doc_to_text": "问题：{{question}}\n答案：", "target_delimiter": ""},
@@ -91,7 +91,7 @@ TASKS: dict[str, tuple[Callable[..., Iterator[dict[str, Any]]], dict[str, Any]]]
 
 
 def write_tasks(folder: Path, count: int) -> None:
-    """All tasks, a YAML file each, with `count` documents to ask about and 30 to show."""
+    """All tasks, one YAML file each, with `count` test documents and 30 for shots."""
     for number, (name, (make, task)) in enumerate(TASKS.items()):
         generator = np.random.default_rng(number)
         files = {}
@@ -112,7 +112,7 @@ def write_tasks(folder: Path, count: int) -> None:
 
 
 def evaluate(model: Any, tasks: Path, names: list[str], **how: Any) -> dict[str, Any]:
-    """What the harness finds for a model."""
+    """The harness's results for a model."""
     import lm_eval
     from lm_eval.tasks import TaskManager
 
@@ -124,7 +124,7 @@ def evaluate(model: Any, tasks: Path, names: list[str], **how: Any) -> dict[str,
 
 
 def assert_same(ours: dict[str, Any], theirs: dict[str, Any], encode: Any) -> None:
-    """Equal requests, answers within the tolerance, equal metrics."""
+    """Assert equal requests, answers within the tolerance, and equal metrics."""
     for name, expected in theirs["samples"].items():
         for one, other in zip(ours["samples"][name], expected, strict=True):
             assert one["arguments"] == other["arguments"]

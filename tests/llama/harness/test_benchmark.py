@@ -1,4 +1,4 @@
-"""benchmarks/harness.py on a small random model, as a user runs it. It stands here, where its environment is made."""
+"""benchmarks/harness.py on a small random model, run as by a user. It is here because it needs this environment."""
 
 import importlib.util
 import json
@@ -39,7 +39,7 @@ def test_a_row_for_each_task(chat_folder, root) -> None:
 
 def test_refusals(root) -> None:
     done = benchmark("--harness_python", "missing/python", root=root)
-    line = "error: --harness_python missing/python: expected an interpreter that has the harness"
+    line = "error: --harness_python missing/python: expected a Python interpreter with the harness"
     assert (done.returncode, done.stderr.splitlines()) == (2, [line])
     done = benchmark("--harness_python", sys.executable, "--ckpt_dir", root / "llama", root=root)
     assert done.returncode == 2 and "expected a Hugging Face folder" in done.stderr

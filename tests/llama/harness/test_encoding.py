@@ -1,4 +1,4 @@
-"""Encoding, compared with tokenizers of transformers, also of texts with special tokens."""
+"""Encoding, compared with tokenizers of transformers, including texts with special tokens."""
 
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def test_whether_bos_is_added(add_bos_token, chat_folder) -> None:
     assert encoding.encode("<s>rain").count(1) == 1
 
 
-def test_our_own(make_checkpoint, tmp_path) -> None:
+def test_our_own_tokenizers(make_checkpoint, tmp_path) -> None:
     """For Meta's checkpoints: special tokens in a text are ordinary text, and BOS is put before each text."""
     checkpoint = open_checkpoint(str(make_checkpoint(tmp_path / "meta")))
     encoding = open_encoding(checkpoint)

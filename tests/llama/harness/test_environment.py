@@ -1,6 +1,6 @@
-"""`pip install .[harness]` in an environment of its own: the harness needs a package of the name of a folder of ours.
+"""`pip install .[harness]` in its own environment, because the harness needs a package with the name of our folder.
 
-It sees the packages of this environment, and what it lacks comes from the package index. The other tests of this folder
+It uses the packages of this environment, and installs missing ones from the package index. The other tests of this
 run in it.
 """
 

@@ -1,4 +1,4 @@
-"""python -m llama.harness as a user runs it: results, processes, one line for what is wrong."""
+"""python -m llama.harness, run as by a user: results, processes, one-line errors."""
 
 import importlib.util
 import json

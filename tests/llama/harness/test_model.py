@@ -1,4 +1,4 @@
-"""The harness's model `llama` beside its model `hf`, on the same folder: the same answers to the same requests."""
+"""The harness's models `llama` and `hf` on the same folder give the same answers to the same requests."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -61,7 +61,7 @@ def theirs(chat_folder: Path) -> HFLM:
 
 @pytest.mark.slow
 def test_tasks(ours, theirs, tasks) -> None:
-    """Documents and contexts of more than 1,024 tokens among them."""
+    """Including documents and contexts of more than 1,024 tokens."""
     found, expected = (evaluate(model, tasks, list(TASKS)) for model in (ours, theirs))
     assert_same(found, expected, ours.tok_encode)
     lengths = [len(ours.tok_encode(sample["arguments"][0][0])) for sample in found["samples"]["towns_25"]]
@@ -72,7 +72,7 @@ def test_tasks(ours, theirs, tasks) -> None:
 
 @pytest.mark.slow
 def test_tasks_as_conversations(ours, theirs, tasks) -> None:
-    """The template refuses system messages, which are then left out."""
+    """The template refuses system messages, which are then omitted."""
     how = {"apply_chat_template": True, "fewshot_as_multiturn": True, "system_instruction": "Answer."}
     found, expected = (evaluate(model, tasks, ["towns_5", "towns_answers"], **how) for model in (ours, theirs))
     assert "<s>assistant\n" in found["samples"]["towns_5"][0]["arguments"][0][0]
@@ -106,7 +106,7 @@ def test_generation(kwargs, ours, theirs) -> None:
 
 
 def test_draws(ours) -> None:
-    """Each request draws for itself, and the seed of the harness decides."""
+    """Each request has its own seed, which depends on the harness's."""
 
     def draw(seed: int, **kwargs: Any) -> list[str]:
         torch.manual_seed(seed)
@@ -137,7 +137,7 @@ def test_refused_generation(kwargs, line, ours) -> None:
 
 
 def test_refused_continuations(ours) -> None:
-    """One is part of the last token of its context, one is longer than the model takes."""
+    """One is part of the last token of its context, one is longer than the model's maximum."""
     for context, continuation, count in (("Catego", "ry", 0), ("rain", LONG, 1280)):
         with pytest.raises(CheckpointError, match=f"has {count} tokens, expected 1 to 1024: '{continuation[:80]}'"):
             ours.loglikelihood(instances("loglikelihood", [(context, continuation)]), disable_tqdm=True)
@@ -161,7 +161,7 @@ def test_bos(add_bos_token, chat_folder) -> None:
 
 @pytest.mark.slow
 def test_answers_are_kept(chat_folder, tasks, tmp_path, monkeypatch) -> None:
-    """--use_cache: what was computed before an interruption is not computed again, and nothing is twice."""
+    """--use_cache: results from before an interruption are not computed again, and nothing is stored twice."""
     model = HarnessModel(ckpt_dir=str(chat_folder), max_batch_tokens=600)
     names = ["towns_5", "towns_documents", "towns_answers"]
     whole = evaluate(model, tasks, names)
@@ -194,7 +194,7 @@ def test_a_cache_of_several_ranks_is_refused(ours, monkeypatch) -> None:
 
 
 def test_metas_format(make_checkpoint, tmp_path) -> None:
-    """What transformers does not open is encoded by our tokenizers; there is no chat template."""
+    """Checkpoints that transformers cannot open are encoded by our tokenizers; there is no chat template."""
     folder = make_checkpoint(tmp_path / "meta", max_seq_len=64)
     model = HarnessModel(ckpt_dir=str(folder))
     (found,) = model.loglikelihood(instances("loglikelihood", [("Article: rain\nCategory:", " World")]))

@@ -33,7 +33,7 @@ def test_read() -> None:
             "model_args: pretrained is another name of ckpt_dir, which is given as well",
         ),
         ({"ckpt_dir": True}, "`ckpt_dir` True: expected text"),
-        ({"ckpt_dir": "a", "dtype": "int4"}, "`dtype` int4: expected auto, float32, bfloat16, float16"),
+        ({"ckpt_dir": "a", "dtype": "int4"}, "`dtype` int4: expected auto, float32, bfloat16, float16, int8"),
         ({"ckpt_dir": "a", "max_length": "long"}, "`max_length` long: expected a whole number of 1 or more"),
         ({"ckpt_dir": "a", "max_seq_len": 0}, "`max_seq_len` 0: expected a whole number of 1 or more"),
         ({"ckpt_dir": "a", "max_batch_tokens": True}, "`max_batch_tokens` True: expected a whole number"),

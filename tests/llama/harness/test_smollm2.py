@@ -1,4 +1,4 @@
-"""A real pretrained model, SmolLM2-135M, by the harness's models `llama` and `hf` (`make smollm2` makes it)."""
+"""A real pretrained model, SmolLM2-135M, by the harness's models `llama` and `hf` (from `make smollm2`)."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def folder(root: Path) -> Path:
 
 @pytest.mark.slow
 def test_tasks(folder, tmp_path) -> None:
-    """With 256 tokens at once, documents are several windows, and 25 shots lose their begin; with all, none does."""
+    """With 256 positions, documents need several windows, and 25 shots are truncated; with all, nothing is."""
     write_tasks(tmp_path, 4)
     how = {"pretrained": str(folder), "dtype": "float32"}
     ours, theirs = HarnessModel(**how), HFLM(device="cpu", **how)

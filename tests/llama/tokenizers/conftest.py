@@ -1,4 +1,4 @@
-"""Texts to encode: real ones, and those that tokenizers stumble over."""
+"""Texts to encode: real ones, and difficult ones."""
 
 import csv
 from pathlib import Path
@@ -30,7 +30,7 @@ SURROGATES = ["rain \ud83d stopped", "\udc00", "\ud83d\ude00 pair"]
 
 @pytest.fixture(scope="session")
 def texts(data: Path) -> list[str]:
-    """2,000 real texts of AG News and of DocBank's pages, and the nasty ones."""
+    """2,000 real texts of AG News and of DocBank's pages, and the difficult ones."""
     with (data / "ag_news/test.csv").open(newline="") as file:
         news = [f"Article: {title} {description}\nCategory:" for _, title, description in list(csv.reader(file))[:1800]]
     pages = []

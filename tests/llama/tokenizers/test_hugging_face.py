@@ -1,4 +1,4 @@
-"""tokenizer.json: transformers is the oracle, with special tokens in a text taken as text."""
+"""tokenizer.json: transformers is the oracle, with special tokens in a text treated as text."""
 
 import json
 import sys
@@ -26,12 +26,12 @@ def byte_level(split: list) -> tokenizers.Tokenizer:
 
 
 def gpt2() -> tokenizers.Tokenizer:
-    """SmolLM2's form: single digits, GPT-2's pattern."""
+    """SmolLM2's kind: single digits, GPT-2's pattern."""
     return byte_level([pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)])
 
 
 def qwen() -> tokenizers.Tokenizer:
-    """Qwen's and Llama 3's form."""
+    """Qwen's and Llama 3's kind."""
     split = pre_tokenizers.Split(Regex(QWEN), behavior="isolated")
     made = byte_level([split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
     made.normalizer = normalizers.NFC()
@@ -39,7 +39,7 @@ def qwen() -> tokenizers.Tokenizer:
 
 
 def llama2() -> tokenizers.Tokenizer:
-    """LLaMA 1's and 2's form: sentencepiece as BPE, with a space in front and bytes for what has no piece."""
+    """LLaMA 1's and 2's kind: sentencepiece as BPE, with a leading space and byte fallback."""
     made = tokenizers.Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>", fuse_unk=True))
     made.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
     steps = [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
@@ -65,7 +65,7 @@ def folder(tmp_path_factory) -> Callable[..., Path]:
         )
         pieces = [WORDS * 5, WORDS.replace("\n", " "), "12 " * 50] * 20
         made.train_from_iterator([word for text in pieces for word in text.split(" ")] if bytes_ else pieces, trainer)
-        if bytes_:  # they are no special tokens, but pieces
+        if bytes_:  # they are ordinary tokens, not special ones
             state = json.loads(made.to_str())
             state["added_tokens"] = state["added_tokens"][:3]
             made = tokenizers.Tokenizer.from_str(json.dumps(state))
@@ -119,12 +119,12 @@ def test_prompt_and_completion(form, folder) -> None:
         (True, {}, 1),
         (False, {}, None),
         (False, {"add_bos_token": False}, None),  # Qwen2's
-        (True, {"add_bos_token": False}, 1),  # which transformers does not read where there is a tokenizer.json
+        (True, {"add_bos_token": False}, 1),  # transformers ignores it if there is a tokenizer.json
         (False, {"add_bos_token": True}, None),
     ],
 )
 def test_begin_of_a_sequence(post_processor, config, bos_id, folder) -> None:
-    """As transformers puts it there; where there is none, an empty context is the end of the sequence before."""
+    """As in transformers; without BOS, an empty context is EOS."""
     path = folder("gpt2", bos=post_processor, **config)
     tokenizer = Tokenizer(path / "tokenizer.json")
     ids = list(tokenizer.encode("rain"))
@@ -135,7 +135,7 @@ def test_begin_of_a_sequence(post_processor, config, bos_id, folder) -> None:
 
 
 def test_end_of_a_sequence(folder) -> None:
-    """eos_token as a text or as an object, in either of two files."""
+    """eos_token as a string or as an object, in either of two files."""
     path = folder("gpt2", eos_token={"content": "<|im_end|>", "special": True})
     assert Tokenizer(path / "tokenizer.json").eos_id == Tokenizer(path / "tokenizer.json").n_words - 1
     path = folder("gpt2", eos_token=None)
@@ -143,7 +143,7 @@ def test_end_of_a_sequence(folder) -> None:
     assert Tokenizer(path / "tokenizer.json").eos_id == Tokenizer(path / "tokenizer.json").n_words - 1
 
 
-def test_truncation_and_padding_are_not_ours(folder) -> None:
+def test_truncation_and_padding_are_disabled(folder) -> None:
     path = folder("gpt2")
     made = tokenizers.Tokenizer.from_file(str(path / "tokenizer.json"))
     made.enable_truncation(4)

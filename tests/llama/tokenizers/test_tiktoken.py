@@ -34,7 +34,7 @@ def test_special_ids(llama3) -> None:
 
 
 def test_ids_are_tiktokens(llama3, theirs, texts) -> None:
-    """But within runs of more than 25,000 characters, which are cut."""
+    """Except in runs of more than 25,000 characters, which are split."""
     for text in texts:
         parts = [text] if len(text) <= LONGEST_RUN else cut_runs(text)
         expected = [token for part in parts for token in theirs.encode_ordinary(part)]
@@ -53,7 +53,7 @@ def test_special_tokens_in_a_text_are_text(llama3) -> None:
     assert llama3.decode((128000, *ids, 128009)) == "a<|eot_id|>b<|begin_of_text|>"  # those of a sequence are not
 
 
-def test_runs_are_cut_as_metas_code_cuts_them() -> None:
+def test_long_runs_are_split_as_in_metas_code() -> None:
     """A slow copy of the rule: after 25,000 characters without a change between space and non-space."""
     for text in ("x" * 60_000, " " * 25_000 + "x", "x" * 25_001 + " y", "ab " * 20_000, "", " x" + "\n" * 50_000):
         expected, start, run = [], 0, 0
