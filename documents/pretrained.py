@@ -18,7 +18,7 @@ SETTINGS = ("config.json", "tokenizer_config.json", "preprocessor_config.json", 
 
 
 def model_name(model: str) -> str:
-    """The name of a model in results: the last part of its hub id or path, or the name of the run folder that has it."""
+    """The name of a model in results: the last part of its hub id or path, or the name of its run folder."""
     path = Path(model)
     in_run = path.is_dir() and (path.resolve().parent / "configuration.json").is_file()
     return path.resolve().parent.name if in_run else path.name
