@@ -17,6 +17,13 @@ LICENCE_NOTE = "The published weights of LayoutLMv3 are CC BY-NC-SA 4.0: not for
 SETTINGS = ("config.json", "tokenizer_config.json", "preprocessor_config.json", "processor_config.json")
 
 
+def model_name(model: str) -> str:
+    """The name of a model in results: the last part of its hub id or path, or the name of its run folder."""
+    path = Path(model)
+    in_run = path.is_dir() and (path.resolve().parent / "configuration.json").is_file()
+    return path.resolve().parent.name if in_run else path.name
+
+
 def read_config(model: str, kind: str, flag: str = "--model") -> PretrainedConfig:
     """The configuration of a hub id or of a folder in transformers' format.
 

@@ -12,7 +12,7 @@ from finetune.hub import ALL_CHECKPOINTS, CHECKPOINT, END, open_repository
 from preprocess.errors import InputError, first_line
 from preprocess.seals import SEAL
 
-# files of a checkpoint from which training continues, and the card that peft writes without content
+# Files of a checkpoint that only training needs, and the card that peft writes without content.
 NOT_THE_MODEL = (
     *("optimizer.*", "scheduler.*", "scaler.*", "rng_state*", "trainer_state.json", "training_args.bin"),
     *("README.md", SEAL),
@@ -20,8 +20,8 @@ NOT_THE_MODEL = (
 
 
 class PushCheckpoints(TrainerCallback):
-    """Uploads each checkpoint that transformers' Trainer saves, as its `hub_strategy` says. The Trainer's own upload
-    does not check `--private`, and fails without a message.
+    """Uploads the checkpoints that transformers' Trainer saves, by its `hub_strategy`. The Trainer's own upload ignores
+    `--private` for an existing repository, and fails without a message.
 
     Args:
         name: The repository.
@@ -47,8 +47,10 @@ class PushCheckpoints(TrainerCallback):
         try:
             self.upload(checkpoint)
         except Exception as error:  # as in `repository`; a day of training outlives the network
-            told = f"--push_to_hub {self.name}: {checkpoint.name} not uploaded: {first_line(error)}; training continues"
-            print(told, file=sys.stderr)
+            message = (
+                f"--push_to_hub {self.name}: {checkpoint.name} not uploaded: {first_line(error)}; training continues"
+            )
+            print(message, file=sys.stderr)
 
     def upload(self, checkpoint: Path) -> None:
         with TemporaryDirectory() as scratch:
@@ -61,5 +63,5 @@ class PushCheckpoints(TrainerCallback):
 
 
 def pushed(name: str, private: bool, strategy: str, save_processor: Callable[[Path], object]) -> list[PushCheckpoints]:
-    """The callbacks of `PushCheckpoints`: none where only the result is uploaded, at the end."""
+    """The callback that uploads checkpoints; none if only the result is uploaded, at the end."""
     return [] if strategy == END else [PushCheckpoints(name, private, strategy, save_processor)]

@@ -28,7 +28,7 @@ from documents.layoutlmv3 import (
 )
 from documents.pages import Splits, flat
 from documents.prepared import prepare
-from documents.pretrained import RANDOM, check_weights, one_line
+from documents.pretrained import RANDOM, check_weights, model_name, one_line
 from documents.unlabelled import UnlabelledOptions, read_unlabelled
 from preprocess.errors import InputError
 from preprocess.files import PathFlag, check_writable, names_full_disk, write_bytes, write_json
@@ -189,7 +189,7 @@ def load_base(config: LayoutLMv3PretrainingConfig, splits: Splits, folder: Path)
     Raises:
         InputError: It does not exist, is damaged, or is not a LayoutLMv3.
     """
-    place, name = config.model, Path(config.model).name
+    place, name = config.model, model_name(config.model)
     if config.model == RANDOM:
         random = base_folder(folder, RANDOM)
         if not (random / "config.json").is_file():

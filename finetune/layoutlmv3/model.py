@@ -9,7 +9,16 @@ from transformers import LayoutLMv3Config, LayoutLMv3ForTokenClassification, Lay
 
 from documents.boxes import BOXES, WORD
 from documents.layoutlmv3 import KIND, load_processor, make_random, train_biases
-from documents.pretrained import RANDOM, check_weights, is_classifier, label_options, labels_of, one_line, read_config
+from documents.pretrained import (
+    RANDOM,
+    check_weights,
+    is_classifier,
+    label_options,
+    labels_of,
+    model_name,
+    one_line,
+    read_config,
+)
 from preprocess.errors import InputError
 from preprocess.seals import check_seal
 
@@ -79,7 +88,7 @@ def load_layout(model: str, label_words: Sequence[str], texts: Sequence[str], fo
             make_random(LayoutLMv3ForTokenClassification, texts, folder, **label_options(label_words))
         check_seal(folder)
         return LayoutBase(RANDOM, *load_transformers(str(folder), label_words))
-    return LayoutBase(Path(model).name, *load_transformers(model, label_words))
+    return LayoutBase(model_name(model), *load_transformers(model, label_words))
 
 
 def load_classifier(model: str) -> LayoutBase:
@@ -93,7 +102,7 @@ def load_classifier(model: str) -> LayoutBase:
     label_words = labels_of(read_config(model, KIND), ARCHITECTURE)
     if label_words is None:
         raise InputError(f"--model {model}: not trained to classify tokens; train it with run_finetune_layoutlmv3.py")
-    return LayoutBase(Path(model).name, *load_transformers(model, label_words))
+    return LayoutBase(model_name(model), *load_transformers(model, label_words))
 
 
 def load_transformers(

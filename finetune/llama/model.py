@@ -16,7 +16,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from documents.pretrained import RANDOM, check_weights, is_classifier, label_options, one_line, read_config
+from documents.pretrained import RANDOM, check_weights, is_classifier, label_options, model_name, one_line, read_config
 from llama import ModelArgs, open_checkpoint
 from llama.checkpoint import load_weights
 from llama.formats.names import to_hugging_face
@@ -64,7 +64,7 @@ def load_base(model: str, label_words: Sequence[str], dtype: torch.dtype, texts:
         return load_meta(local, label_words, dtype)
     if local.is_dir() and not (local / "config.json").is_file():
         raise InputError(f"{model}: neither params.json (Meta) nor config.json (transformers) in it (--model)")
-    return Base(local.name, *load_transformers(model, label_words, dtype))
+    return Base(model_name(model), *load_transformers(model, label_words, dtype))
 
 
 def is_meta(folder: Path) -> bool:

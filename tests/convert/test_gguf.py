@@ -1,7 +1,10 @@
 """GGUF -> Hugging Face folder: the converted model computes the same as the original."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -121,6 +124,19 @@ def test_a_folder_that_cannot_be_opened_is_removed(
     with pytest.raises(InputError, match=r"cannot be converted: .*tokenizer"):
         convert(GgufConfig(str(path), str(tmp_path / "made")))
     assert [file.name for file in tmp_path.iterdir()] == ["model.gguf"]
+
+
+@pytest.mark.slow
+def test_killed_before_any_change_of_a_file(make_model: Make, write_gguf: Make, root: Path, tmp_path: Path) -> None:
+    """The same command then succeeds, with the same output folder and no leftovers."""
+    (tmp_path / "template").mkdir()
+    write_gguf(tmp_path / "template/model.gguf", make_model())
+    flags = ["run_convert_gguf.py", "--gguf", "model.gguf", "--output_dir", "converted"]
+    command = [sys.executable, root / "tests/kills.py", tmp_path / "template", "1", *flags]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "moments" in done.stdout
 
 
 def test_the_engine_computes_the_same(make_model: Make, write_gguf: Make, tmp_path: Path) -> None:

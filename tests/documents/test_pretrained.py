@@ -1,4 +1,4 @@
-"""No code in a model's folder is run."""
+"""Names of models; no code in a model's folder is run."""
 
 import builtins
 import json
@@ -13,6 +13,7 @@ pytest.importorskip("transformers", reason="needs requirements-finetune.txt")
 pytest.importorskip("PIL", reason="needs requirements-finetune.txt")
 
 from documents.layoutlmv3 import load_image_processor
+from documents.pretrained import model_name
 from finetune.layoutlmv3.model import load_classifier
 from finetune.llama.model import load_base
 from preprocess.errors import InputError
@@ -48,3 +49,12 @@ def test_code_of_a_model_is_refused(tmp_path: Path, kind: str, file: str, load: 
     with pytest.raises(InputError, match=rf"^--model .*model: {file} names Python code \(auto_map\), which is "):
         load(str(folder))
     assert not touched.exists()
+
+
+def test_names(tmp_path: Path) -> None:
+    """A model in a run folder has the name of the run; the folders in all run folders have the same names."""
+    (tmp_path / "forms/model").mkdir(parents=True)
+    assert model_name(str(tmp_path / "forms/model")) == "model"
+    (tmp_path / "forms/configuration.json").write_text("{}")
+    assert model_name(str(tmp_path / "forms/model")) == "forms"
+    assert model_name("microsoft/layoutlmv3-base") == "layoutlmv3-base"
