@@ -14,6 +14,7 @@ import torch
 
 from finetune import hub
 from finetune.annotations.dataset import AnnotationsConfig, preprocess_annotations
+from finetune.exploration import ExploreConfig, explore
 from finetune.hub import STRATEGIES
 from finetune.layoutlmv3.fine_tuning import DEFAULTS, LayoutLMv3Config, finetune_layoutlmv3
 from finetune.layoutlmv3.model import load_layout
@@ -165,8 +166,24 @@ ANNOTATIONS = Walk(
     },
     {"words_unit": {"words": "invoices/words"}, "private=True": {"push_to_hub": "me/forms"}},
 )
+EXPLORE = Walk(
+    "explore_pages",
+    ExploreConfig,
+    explore,
+    {"dataset": "doclaynet", "dataset_path": "pages", "output_dir": "{new}"},
+    {
+        "dataset": ["funsd", "doclaynet", "annotations"],
+        "dataset_path": ["pages", "./pages/"],
+        "output_dir": ["{new}/x"],
+        "box_unit": ["", "pixels"],
+        "boxes": ["segment", "word"],
+    },
+    {"dataset=funsd": {"dataset_path": "forms"}, "dataset=annotations": {"dataset_path": "rows"}}
+    | {"box_unit=pixels": {"dataset": "doclaynet"}, "boxes=word": FORMS},
+    elsewhere=ON_HUB,
+)
 TRAINED = pytest.mark.parametrize("walk", [LAYOUTLMV3, LORA], ids=lambda walk: walk.script)
-OTHERS = pytest.mark.parametrize("walk", [PREDICT, ANNOTATIONS], ids=lambda walk: walk.script)
+OTHERS = pytest.mark.parametrize("walk", [PREDICT, ANNOTATIONS, EXPLORE], ids=lambda walk: walk.script)
 
 
 @pytest.fixture
