@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from preprocess.files import write_bytes
+
 LONGEST = 4000  # characters of an error
 
 
@@ -45,20 +47,13 @@ class Results:
     def keep(self, name: str, state: str, seconds: float, **found: Any) -> None:
         """Keep the result of a step and write both files anew."""
         self.found["steps"][name] = {"state": state, "seconds": round(seconds, 1)} | found
-        write_whole(self.folder / "results.json", json.dumps(self.found, indent=1))
-        write_whole(self.folder / "results.md", self.page(self.found))
+        write_bytes(self.folder / "results.json", json.dumps(self.found, indent=1).encode())
+        write_bytes(self.folder / "results.md", self.page(self.found).encode())
 
     def of(self, name: str) -> dict[str, Any]:
         """What a step has found; empty if it did not end well."""
         step = self.found["steps"].get(name, {})
         return step if step.get("state") == "done" else {}
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file that is never half there."""
-    part = path.with_name(f".{path.name}")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
 
 
 def run_steps(steps: Sequence[Step], results: Results, deadline: float) -> None:
