@@ -46,31 +46,34 @@ def attend(
     v: Tensor,
     bias: Tensor | None = None,
     shared: tuple[Tensor, Tensor] | None = None,
-    q_packing: Packing | None = None,
-    k_packing: Packing | None = None,
+    packing: Packing | None = None,
 ) -> Tensor:
     """Attention of `q` (B, T, H, E) to `k` and `v` (B, S, G, E), and to all of `shared`: (B, T, H, E).
 
     Args:
         bias: From `make_bias` (B, 1, T, S), over the row's own keys; None: causal.
         shared: Keys and values (1, P, G, E) of the prefix of all rows.
-        q_packing: Packing of the queries and of the output (1, N, H, E); None: not packed.
-        k_packing: Packing of the keys and values; None: not packed.
+        packing: Packing of the queries and of the output (1, N, H, E); None: not packed.
     """
     group = q.shape[2] // k.shape[2]
-    if k_packing is not None:
-        k, v = k_packing.unpack(k), k_packing.unpack(v)
-    rows = q if q_packing is None else q_packing.unpack(q)
+    rows = q if packing is None else packing.unpack(q)
     own = [heads.transpose(1, 2) for heads in (rows, repeat(k, group), repeat(v, group))]
     if shared is None:
-        out = F.scaled_dot_product_attention(*own, attn_mask=bias, is_causal=bias is None).transpose(1, 2)
-        return out if q_packing is None else q_packing.pack(out)
+        out = attend_alone(*own, bias, is_causal=bias is None).transpose(1, 2)
+        return out if packing is None else packing.pack(out)
     out, normaliser = (part.transpose(1, 2) for part in kernel(*own, bias, is_causal=bias is None))
-    if q_packing is not None:
-        out, normaliser = q_packing.pack(out), q_packing.pack(normaliser)
+    if packing is not None:
+        out, normaliser = packing.pack(out), packing.pack(normaliser)
     shared_out, shared_normaliser = attend_shared(q, *shared)
     weight = torch.sigmoid(shared_normaliser - normaliser)[..., None]  # (B, T, H, 1)
     return torch.lerp(out, shared_out, weight.type_as(out))
+
+
+def attend_alone(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, is_causal: bool) -> Tensor:
+    """The output of `kernel`; CUDA has faster ones without the log-normaliser."""
+    if q.device.type == "cuda":
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, is_causal=is_causal)
+    return kernel(q, k, v, bias, is_causal)[0]
 
 
 def attend_shared(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
@@ -101,7 +104,11 @@ def kernel(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, is_causal: bool
             q, k, v, bias, compute_log_sumexp=True, is_causal=is_causal
         )
         return out, normaliser[:, :, : q.shape[2]]  # the kernel rounds the length up
-    return torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(q, k, v, is_causal=is_causal, attn_mask=bias)
+    queries = q.shape[2]
+    if queries == 1 and q.dtype != torch.float32:  # in half precision, one query takes three times as long as two
+        q, bias = q.expand(-1, -1, 2, -1), None if bias is None else bias.expand(-1, -1, 2, -1)
+    flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    return tuple(part[:, :, :queries] for part in flash(q, k, v, is_causal=is_causal, attn_mask=bias))
 
 
 def make_bias(visible: Tensor, dtype: torch.dtype) -> Tensor:

@@ -108,7 +108,7 @@ def plan(root: Node, limits: Limits, branches: bool = True) -> list[Batch]:
         node = path[-1].node
         rows, cut = divide(node, len(path) == 1, limits, branches)
         rows += ending((), node, branches)
-        batches += [Batch(path[1:], part) for part in fill(rows, limits, packed=branches)]
+        batches += [Batch(path[1:], part) for part in fill(rows, limits)]
         waiting += [(*path, segment) for segment in reversed(cut)]
     return batches
 
@@ -164,20 +164,15 @@ def least_cost(node: Node, start: int, limits: Limits, branches: bool) -> float:
     return min(row_cost(node, start, limits, branches), tokens + squares / ATTENTION)
 
 
-def fill(rows: Sequence[Row], limits: Limits, packed: bool) -> list[list[Row]]:
-    """Rows in batches, longest first, so that the batch that needs most memory comes first.
-
-    Args:
-        packed: Only attention pads rows to the longest of the batch. Otherwise the whole model does, and padding counts
-            as tokens.
-    """
+def fill(rows: Sequence[Row], limits: Limits) -> list[list[Row]]:
+    """Rows in batches, longest first, so that the batch that needs most memory comes first."""
     batches: list[list[Row]] = []
     tokens = 0
     for row in sorted(rows, key=lambda row: -row.length):
         tokens += row.length
         filled = (len(batches[-1]) + 1) * batches[-1][0].length if batches else math.inf
         # A batch may grow to half the limit even if its rows differ much in length.
-        allowed = PADDING * max(tokens, limits.tokens // 2) if packed else limits.tokens
+        allowed = PADDING * max(tokens, limits.tokens // 2)
         if tokens > limits.tokens or filled > allowed or len(batches[-1]) == limits.rows:
             batches.append([])
             tokens = row.length

@@ -12,7 +12,8 @@ from fairscale.nn.model_parallel.initialize import (
 )
 from torch import Tensor
 
-from llama.batches import Batch, Limits, plan
+from llama.batches import Batch, Limits, Row, plan
+from llama.layout import PackedRows
 from llama.model import Transformer
 from llama.prefix_tree import build_tree
 from llama.scoring import check_finite
@@ -75,22 +76,22 @@ class Generation:
         return in_parts(self.compute_rows, self.batches[number])
 
     def compute_rows(self, batch: Batch) -> list[tuple[int, list[int]]]:
-        """Compute a batch. Rows are padded on the right; a new token replaces padding. Finished rows are dropped."""
+        """Compute a batch. Finished rows are dropped."""
         if not self.sampling.max_gen_len:
             return [(index, []) for index in batch.sequences()]
         self.path.move(batch.path)
         shared, before = self.path.cache, self.path.length
         indices = batch.sequences()
-        rows = [self.contexts[index][before:] for index in indices]
-        ends = torch.tensor([len(row) for row in rows], device=self.path.device)
-        cache = self.model.new_cache(len(rows), int(ends.max()) + self.sampling.max_gen_len)
-        hidden = self.model(pad(rows, self.path.device), shared=shared, cache=cache, places=ends[:, None] - 1)
+        rows = PackedRows([Row(self.contexts[index][before:], [index]) for index in indices], before, self.path.device)
+        cache = self.model.new_cache(len(indices), int(rows.lengths.max()) + self.sampling.max_gen_len)
+        hidden = rows.forward(self.model, shared, rows.begins + rows.lengths - 1, cache)
+        ends = rows.to_device(rows.lengths)
 
         generators = [torch.Generator().manual_seed(self.seeds[index]) for index in indices]
-        new: list[list[int]] = [[] for _ in rows]
-        active = list(range(len(rows)))  # the row of `new` that each row of the cache belongs to
+        new: list[list[int]] = [[] for _ in indices]
+        active = list(range(len(indices)))  # the row of `new` that each row of the cache belongs to
         for step in range(self.sampling.max_gen_len):
-            logits = self.model.output(hidden[:, 0]).float()
+            logits = self.model.output(hidden).float()
             chosen = choose(logits, [generators[row] for row in active], self.sampling)
             going = []
             for place, token in enumerate(chosen.tolist()):
@@ -103,15 +104,9 @@ class Generation:
                 kept = torch.tensor(going, device=chosen.device)
                 cache.keep_rows(kept)
                 chosen, ends, active = chosen[kept], ends[kept], [active[place] for place in going]
-            hidden = self.model(chosen[:, None], before + ends[:, None], shared=shared, cache=cache)
+            hidden = self.model(chosen[:, None], before + ends[:, None], shared=shared, cache=cache)[:, 0]
             ends = ends + 1
         return list(zip(indices, new, strict=True))
-
-
-def pad(rows: Sequence[Sequence[int]], device: torch.device) -> Tensor:
-    """Ids (B, longest), padded on the right with 0; causal attention never sees the padding."""
-    length = max(len(row) for row in rows)
-    return torch.tensor([[*row, *[0] * (length - len(row))] for row in rows], device=device)
 
 
 def choose(logits: Tensor, generators: Sequence[torch.Generator], sampling: Sampling) -> Tensor:

@@ -89,14 +89,25 @@ class PackedRows:
         slots = torch.arange(length, device=self.device)
         return (slots[:, None] >= slots) & (slots[:, None] < self.to_device(exits)[:, None])
 
-    def forward(self, model: Transformer, shared: KeyValueCache | None, places: np.ndarray) -> Tensor:
-        """Hidden states (W, D) of the tokens at indices `places` (W), in ascending order."""
+    def forward(
+        self,
+        model: Transformer,
+        shared: KeyValueCache | None,
+        places: np.ndarray,
+        cache: KeyValueCache | None = None,
+    ) -> Tensor:
+        """Hidden states (W, D) of the tokens at indices `places` (W), in ascending order.
+
+        Args:
+            shared: Keys and values of the tokens before each row.
+            cache: Empty; those of the rows, which do not fork, are added.
+        """
         tokens, positions = self.to_device(self.tokens)[None], self.to_device(self.positions)[None]
         asked: dict[str, Any] = {}
         if len(places) < len(self):
             asked = {"places": self.to_device(places)[None], "asked": self.packing(places)}
         packing = self.packing(np.arange(len(self)))
-        return model(tokens, positions, self.visible(), shared, packing=packing, **asked)[0]
+        return model(tokens, positions, self.visible(), shared, cache, packing, **asked)[0]
 
     def packing(self, places: np.ndarray) -> Packing:
         """The packing of the tokens at indices `places`, in ascending order."""

@@ -96,7 +96,7 @@ class Keys:
         packing: Their packing; None: not packed.
         shared: Keys and values of the prefix of all rows.
         cache: Keys and values of the rows' earlier tokens; those of this call are added.
-        slots: Their slots in the cache (B or 1, T).
+        slots: Their slots in the cache (B or 1, T), as rows that are not packed.
     """
 
     rotary: Tensor
@@ -107,6 +107,8 @@ class Keys:
 
     def gather(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor] | None]:
         """The keys and values of each row (B, S, G, E), and the shared ones."""
+        if self.packing is not None:
+            k, v = self.packing.unpack(k), self.packing.unpack(v)
         if self.cache is not None:
             k, v = self.cache.update(layer, k, v, self.slots)
         return k, v, None if self.shared is None else (self.shared.keys[layer], self.shared.values[layer])
@@ -135,7 +137,7 @@ class Attention(nn.Module):
         k = self.k_norm(self.wk(x).unflatten(-1, (self.n_kv_heads, self.head_dim)))  # (B, T, G, E)
         v = self.wv(x).unflatten(-1, (self.n_kv_heads, self.head_dim))
         k, v, shared = keys.gather(self.layer, rotate(k, keys.rotary), v)
-        out = attend(rotate(q, queries.rotary), k, v, queries.bias, shared, queries.packing, keys.packing)
+        out = attend(rotate(q, queries.rotary), k, v, queries.bias, shared, queries.packing)
         return self.wo(out.flatten(-2))
 
 
@@ -205,7 +207,7 @@ class Transformer(nn.Module):
             visible: Which tokens of its row each token attends to (B, T, T); None: itself and those before it.
             shared: One row of keys and values, the prefix of all rows.
             cache: Keys and values of the rows' earlier tokens. Those of this call are added: position p goes to slot p,
-                not counting the shared prefix. Not for packed rows.
+                not counting the shared prefix. Empty if the rows are packed.
             packing: Packing of the tokens; None: not packed.
             places: Indices of the tokens (B, W) whose hidden states are returned; the last block computes only these.
                 None: all.
@@ -218,7 +220,7 @@ class Transformer(nn.Module):
         before = 0 if shared is None else shared.filled
         if positions is None:
             positions = torch.arange(before, before + length, device=device)[None]
-        slots = positions - before
+        slots = positions - before if packing is None else torch.arange(packing.slots.shape[1], device=device)[None]
         if cache is not None and cache.filled:
             visible = torch.arange(cache.filled + length, device=device) <= slots[..., None]
         rotary = self.rotary[positions]
@@ -231,7 +233,7 @@ class Transformer(nn.Module):
             queries = self.queries_at(places, asked, rotary, visible, packing)
         h = self.layers[-1](h, queries, keys)
         if cache is not None:
-            cache.filled += length
+            cache.filled += slots.shape[1]
         return self.norm(h)
 
     def queries_at(

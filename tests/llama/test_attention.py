@@ -108,16 +108,18 @@ def test_attention(heads, with_shared, mask, dtype, device) -> None:
 
 @pytest.mark.parametrize("dtype", TOLERANCES)
 @pytest.mark.parametrize("width", [64, 128])
-@pytest.mark.parametrize("length", [1, 15, 16, 17, 40])
-def test_lengths_around_the_alignment(length, width, dtype, device) -> None:
-    """Heads as wide as those of real models; only the last queries of each row are selected."""
+@pytest.mark.parametrize("with_shared", [False, True], ids=["alone", "shared"])
+@pytest.mark.parametrize("length", [1, 2, 15, 16, 17, 40])
+def test_lengths_around_the_alignment(length, with_shared, width, dtype, device) -> None:
+    """Heads as wide as those of real models; only the last queries of each row are selected, down to one, as in
+    decoding."""
     q = random_tensor(2, length, 4, width, seed=1).to(dtype)
     k, v = (random_tensor(2, length, 2, width, seed=seed).to(dtype) for seed in (2, 3))
     shared = tuple(random_tensor(1, 2 * length + 1, 2, width, seed=seed).to(dtype) for seed in (4, 5))
     visible, asked = branches(2, length), slice(length // 2, None)
-    expected = definition(q, k, v, visible, shared)[:, asked]
+    expected = definition(q, k, v, visible, shared if with_shared else None)[:, asked]
     bias = make_bias(visible[:, asked].to(device), dtype)
-    prefix = tuple(part.to(device) for part in shared)
+    prefix = tuple(part.to(device) for part in shared) if with_shared else None
     found = attend(q[:, asked].to(device), k.to(device), v.to(device), bias, prefix)
     assert_near(found, expected, dtype, device)
 
@@ -142,18 +144,16 @@ def packed(x: Tensor, lengths: Sequence[int]) -> Tensor:
 @pytest.mark.parametrize("with_shared", [False, True], ids=["alone", "shared"])
 @pytest.mark.parametrize("heads", HEADS)
 def test_packed_rows(heads, with_shared, mask, device) -> None:
-    """Queries and keys are packed; then only some of each row's queries are selected."""
+    """All queries are packed; then only some of each row's queries."""
     q, k, v, shared = inputs(heads)
     lengths, asked = (3, LENGTH, 1), [(2,), (0, 3, 6), (0,)]
     visible = (branches if mask == "tree" else causal)(ROWS, LENGTH)
     expected = definition(q, k, v, visible, shared if with_shared else None)
     q, k, v, *shared = (part.to(device) for part in (q, k, v, *shared))
     shared = tuple(shared) if with_shared else None
-    keys = packing(lengths, device)
-    own = packed(k, lengths), packed(v, lengths)
 
     bias = None if mask == "causal" else make_bias(visible.to(device), torch.float32)
-    found = attend(packed(q, lengths), *own, bias, shared, keys, keys)
+    found = attend(packed(q, lengths), k, v, bias, shared, packing(lengths, device))
     assert_near(found, packed(expected, lengths), torch.float32, device)
 
     counts = list(map(len, asked))
@@ -163,7 +163,7 @@ def test_packed_rows(heads, with_shared, mask, device) -> None:
     for row, slots in enumerate(asked):
         seen[row, : len(slots)] = visible[row, list(slots)]
     bias = make_bias(seen.to(device), torch.float32)
-    found = attend(torch.cat(picked)[None], *own, bias, shared, packing(counts, device), keys)
+    found = attend(torch.cat(picked)[None], k, v, bias, shared, packing(counts, device))
     wanted = torch.cat([row[list(slots)] for row, slots in zip(expected, asked, strict=True)])[None]
     assert_near(found, wanted, torch.float32, device)
 
@@ -317,6 +317,25 @@ def test_places_with_a_cache(before, model) -> None:
     torch.testing.assert_close(found, every[torch.arange(ROWS)[:, None], asked], atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(cache.keys + cache.values, complete.keys + complete.values, atol=1e-5, rtol=1e-5)
     assert cache.filled == complete.filled == LENGTH
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("before", [0, 9])
+def test_packed_rows_with_a_cache(before, model) -> None:
+    """As in generation: the cache of packed rows continues them as the cache of padded rows does."""
+    lengths, shared = [5, 3, 1], prefix(model, before)
+    tokens, ends = random_ids(3, 5), torch.tensor(lengths)
+    rows = PackedRows(
+        [Row(tuple(row[:length].tolist())) for row, length in zip(tokens, lengths, strict=True)], before, tokens.device
+    )
+    padded, cache = model.new_cache(3, 7), model.new_cache(3, 7)
+    every = model(tokens, shared=shared, cache=padded)
+    found = rows.forward(model, shared, rows.begins + rows.lengths - 1, cache)
+    torch.testing.assert_close(found, every[torch.arange(3), ends - 1], atol=1e-5, rtol=1e-5)
+    for step in range(2):
+        new, places = random_ids(3, 1), before + ends[:, None] + step
+        expected, found = (model(new, places, shared=shared, cache=each) for each in (padded, cache))
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
 
 TREES = {
