@@ -3,12 +3,14 @@
     seconds >= 2 x (weights of the blocks x distinct tokens + weights of the output layer x distinct scored positions)
                / best rate of the matrices
 
-Padding and recomputation do not count as work; attention, norms and Python are not included.
+Padding and recomputation do not count as work; attention, norms and Python are not included. How many products
+attention adds is counted apart: with a long prefix it takes as long as the weights, at any rate.
 """
 
 import math
 import time
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -20,8 +22,22 @@ ROWS = (256, 512, 1024, 2048, 4096)
 PASSES = 2  # through all matrices, for each number of rows
 
 
-def count_work(requests: Iterable[tuple[Sequence[int], Sequence[int]]]) -> tuple[int, int]:
-    """Number of distinct tokens and of distinct scored positions of (context, target) pairs.
+class Work(NamedTuple):
+    """The work of a set of requests.
+
+    Args:
+        tokens: Number of distinct tokens.
+        positions: Number of distinct scored positions.
+        attended: Sum over the distinct tokens of the number of tokens that each attends to, itself included.
+    """
+
+    tokens: int
+    positions: int
+    attended: int
+
+
+def count_work(requests: Iterable[tuple[Sequence[int], Sequence[int]]]) -> Work:
+    """The work of (context, target) pairs.
 
     Tokens are distinct if their prefixes differ: they are the nodes of the prefix tree of all sequences, counted token
     by token without the engine. Scored positions are the last token of the context and all tokens of the target, the
@@ -29,20 +45,28 @@ def count_work(requests: Iterable[tuple[Sequence[int], Sequence[int]]]) -> tuple
     """
     places: dict[tuple[int, int], int] = {}
     scored = set()
+    attended = 0
     for context, target in requests:
         place = 0
         for position, token in enumerate([*context, *target]):
-            place = places.setdefault((place, token), len(places) + 1)
+            before = len(places)
+            place = places.setdefault((place, token), before + 1)
+            attended += (position + 1) * (len(places) - before)
             if position >= len(context) - 1:
                 scored.add(place)
-    return len(places), len(scored)
+    return Work(len(places), len(scored), attended)
 
 
 def flop_of(shape: dict[str, int], tokens: int, positions: int) -> int:
-    """The work of so many distinct tokens and distinct scored positions."""
+    """The products of so many distinct tokens and distinct scored positions with the weights."""
     numbers = {key: math.prod(size) for key, size in sizes(shape) if len(size) == 2}
     blocks = sum(number for key, number in numbers.items() if key.startswith("model.layers."))
     return 2 * (blocks * tokens + numbers["lm_head.weight"] * positions)
+
+
+def attention_flop(shape: dict[str, int], attended: int) -> int:
+    """The products of queries with keys, and of attention weights with values; see `Work`."""
+    return 2 * 2 * shape["dim"] * shape["n_layers"] * attended
 
 
 @torch.inference_mode()

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from compare import compare
-from limit import best_rate, count_work, flop_of
+from limit import attention_flop, best_rate, count_work, flop_of
 from processes import Worker
 from weights import matrices, random_weights
 from workload import MAX_GEN_LEN, Setting, make_workload
@@ -68,7 +68,8 @@ def measure(setting: Setting, systems: Sequence[str], peer_python: str = "", sam
     for row in rows.values():
         row["ratio"] = rows["product"]["examples_per_second"] / row["examples_per_second"]
     limit = compute_limit(workload, results["product"], rates)
-    limit["fraction_of_limit"] = limit["limit_seconds"] / rows["product"]["seconds"]
+    for limited in ("limit", "limit_with_attention"):
+        limit[f"fraction_of_{limited}"] = limit[f"{limited}_seconds"] / rows["product"]["seconds"]
     return describe(setting, workload) | limit | {"systems": rows}
 
 
@@ -94,17 +95,19 @@ def compute_limit(
     pairs = workload["requests"]
     if workload["method"] == "generate":
         pairs = generated_pairs(pairs, new)
-    tokens, positions = count_work(pairs)
-    flop = flop_of(workload["shape"], tokens, positions)
+    work = count_work(pairs)
+    flop = flop_of(workload["shape"], work.tokens, work.positions)
+    with_attention = flop + attention_flop(workload["shape"], work.attended)
     rate, rows = max(rates)
     return {
-        "distinct_tokens": tokens,
-        "scored_positions": positions,
+        "distinct_tokens": work.tokens,
+        "scored_positions": work.positions,
         "flop": flop,
         "rate": rate,
         "rate_rows": rows,
         "slowest_rate": min(rates)[0],
         "limit_seconds": flop / rate,
+        "limit_with_attention_seconds": with_attention / rate,
     }
 
 

@@ -21,7 +21,7 @@ from workload import Setting
 from preprocess.errors import InputError
 
 DEFAULTS = {"examples": (16, 64, 256, 1024), "labels": (2, 4, 8, 16, 32, 64), "k": (0, 1, 2, 4, 8, 16)}
-HEADINGS = ("tokens", "distinct", "seconds", "slowest", "examples/s", "of limit", "peak MiB", "before MiB")
+HEADINGS = ("tokens", "distinct", "seconds", "slowest", "examples/s", "of limit", "attention", "peak MiB", "before MiB")
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,7 @@ def scale(config: ScalingConfig) -> None:
             f"{row['slowest_seconds']:.2f}",
             f"{row['examples_per_second']:.2f}",
             f"{result['fraction_of_limit']:.2f}",
+            f"{result['fraction_of_limit_with_attention']:.2f}",
             *(text or "-" for text in memory),
         ]
         print(f"{getattr(setting, config.by):>8}" + "".join(f"{cell:>12}" for cell in cells), flush=True)

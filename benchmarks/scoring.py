@@ -85,7 +85,8 @@ def table(result: dict[str, Any]) -> str:
         "{machine}, {threads} threads, torch {torch}, commit {commit}".format(**result),
         "{distinct_tokens:,} distinct tokens, {scored_positions:,} scored positions".format(**result),
         f"matrices {result['rate'] / 1e9:,.0f} GFLOP/s at best ({result['rate_rows']} rows; slowest turn"
-        f" {result['slowest_rate'] / 1e9:,.0f}): at least {result['limit_seconds']:.2f} s",
+        f" {result['slowest_rate'] / 1e9:,.0f}): at least {result['limit_seconds']:.2f} s,"
+        f" with attention {result['limit_with_attention_seconds']:.2f} s",
         "",
         f"{'':13}{'examples':>9}{'tokens':>12}{'seconds':>10}{'slowest':>10}{'examples/s':>12}{'x product':>11}"
         f"{'peak MiB':>10}{'difference':>12}",
@@ -103,7 +104,10 @@ def table(result: dict[str, Any]) -> str:
         notes = [row["note"], f"{other} rows with other tokens than naive" if other else ""]
         if any(notes):
             lines.append(f"{system}: {', '.join(filter(None, notes))}")
-    lines.append(f"product: {result['fraction_of_limit']:.2f} of the limit")
+    lines.append(
+        f"product: {result['fraction_of_limit']:.2f} of the limit,"
+        f" {result['fraction_of_limit_with_attention']:.2f} of the limit with attention"
+    )
     if "naive_is_fair" in result:
         verdict = "fair" if result["naive_is_fair"] else "unfair"
         lines.append(f"naive takes {result['naive_over_transformers']:.2f} x the time of transformers: {verdict}")

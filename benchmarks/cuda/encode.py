@@ -30,8 +30,8 @@ def main() -> None:
     prompts = read_prompts(path, kind)
     prompts = prompts[: int(examples) or len(prompts)]
     workload = workload_of(Setting(method, data=str(Path(folder) / "data")), prompts, path, 0)
-    tokens, positions = count_work(workload["requests"])
-    found = {key: workload[key] for key in KEPT} | {"tokens": tokens, "positions": positions}
+    done = count_work(workload["requests"])
+    found = {key: workload[key] for key in KEPT} | {"tokens": done.tokens, "positions": done.positions}
     (Path(work) / f"{method}.json").write_text(json.dumps(found))
 
 

@@ -163,7 +163,7 @@ class Figures:
         tokens, positions = encoded["tokens"], encoded["positions"]
         if method == "generate":
             requests = json.loads((self.work / f"{method}.json").read_text())["requests"]
-            tokens, positions = count_work(generated_pairs(requests, results))
+            tokens, positions, _ = count_work(generated_pairs(requests, results))
         flop = flop_of(SHAPES[params], tokens, positions)
         rate = self.results.of(f"{params} rate").get("rate")
         return {"flop": flop, "fraction": flop / rate / seconds if rate else None}

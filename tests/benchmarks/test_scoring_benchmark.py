@@ -12,6 +12,7 @@ import pytest
 from sentencepiece import SentencePieceProcessor
 
 EXAMPLES, NEW = 4, 8  # NEW: tokens that are generated
+DIM, LAYERS = 16, 2  # of the smallest shape
 WORDS = {
     "direct": ["World", "Sports", "Business", "Science and technology"],
     "channel": ["World", "Sports"],  # the first topics of the benchmark's list
@@ -57,8 +58,8 @@ def hand_encoded(data: Path, method: str) -> list[list[list[int]]]:
     return [[[processor.bos_id(), *processor.encode(text)] for text in example] for example in filled]
 
 
-def count_prefixes(sequences: list[list[int]]) -> int:
-    return len({tuple(ids[:end]) for ids in sequences for end in range(1, len(ids) + 1)})
+def prefixes(sequences: list[list[int]]) -> set[tuple[int, ...]]:
+    return {tuple(ids[:end]) for ids in sequences for end in range(1, len(ids) + 1)}
 
 
 @pytest.mark.parametrize("method", WORDS)
@@ -71,11 +72,15 @@ def test_differences_and_token_counts(runs: dict, data: Path, method: str) -> No
     sequences = [ids for example in examples for ids in example]
     continued = NEW - 1 if method == "generate" else 0  # the last generated token is not fed
     longest = max(map(len, sequences))
-    distinct = count_prefixes(sequences) + len(sequences) * continued
+    distinct = len(prefixes(sequences)) + len(sequences) * continued
     padded = len(sequences) * (longest + continued)
     assert result["distinct_tokens"] == distinct
     assert systems["naive"]["tokens"] == padded
     assert distinct <= systems["product"]["tokens"] <= padded
+    if method != "generate":
+        attended = sum(map(len, prefixes(sequences)))
+        seconds = result["limit_with_attention_seconds"] - result["limit_seconds"]
+        assert seconds * result["rate"] == pytest.approx(2 * 2 * DIM * LAYERS * attended)
     if method == "direct":  # scored from `:`, World, Sports, Business, Science, and, technology
         assert result["scored_positions"] == EXAMPLES * 7
     for row in systems.values():
