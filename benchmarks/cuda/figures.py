@@ -31,6 +31,7 @@ TESTS = (  # that are marked cuda
     "tests/llama/test_attention.py",
     "tests/llama/test_scoring.py",
     "tests/llama/test_generation.py",
+    "tests/llama/test_int8.py",
     "tests/llama/test_memory.py",
     "tests/llama/test_parallel.py",
     "tests/evaluate/test_sample_predictions.py",

@@ -26,6 +26,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import zipfile
 from dataclasses import dataclass
 
 from preprocess.ag_news import preprocess
@@ -47,8 +48,9 @@ CODE = (
 )
 LARGEST = 60 * 10**6  # bytes
 BUILT = ("fairscale", "fire", "termcolor")  # of Python alone: a wheel is built from what the index has
-PACKAGES = ("sentencepiece", "numpy", "tqdm", "tokenizers", "safetensors", "pyyaml")
+PACKAGES = ("bitsandbytes", "sentencepiece", "numpy", "tqdm", "tokenizers", "safetensors", "pyyaml")
 OF_TESTS = ("pytest", "iniconfig", "pluggy", "packaging", "pygments")
+UNUSED = re.compile(r"libbitsandbytes_(?!cpu|cuda126|cuda128|cuda13)")  # kernels for old CUDA and for other devices
 GLIBC = (17, 24, 27, 28, 31, 34)  # manylinux_2_N wheels that are taken; pip matches each exactly
 
 
@@ -149,7 +151,8 @@ def write_prompts(config: PrepareConfig, folder: Path) -> None:
 
 def pins() -> dict[str, str]:
     """Package -> the requirement with its version, of the requirements files; without one where they name none."""
-    lines = [line for name in ("", "-dev") for line in (ROOT / f"requirements{name}.txt").read_text().splitlines()]
+    files = [ROOT / f"requirements{name}.txt" for name in ("", "-dev", "-int8")]
+    lines = [line for file in files for line in file.read_text().splitlines()]
     return {line.partition("==")[0]: line for line in lines if "==" in line}
 
 
@@ -173,6 +176,22 @@ def collect_wheels(config: PrepareConfig, folder: Path) -> None:
         if done.returncode:
             lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or [done.stderr[-300:]]
             raise InputError(f"pip {verb}: {lines[-1]}; --python {config.python} names the machine's version of Python")
+    for wheel in folder.glob("bitsandbytes-*.whl"):
+        leave_out(wheel, UNUSED)
+
+
+def leave_out(wheel: Path, names: re.Pattern[str]) -> None:
+    """Rewrite a wheel without the files whose names contain the pattern."""
+    smaller = wheel.with_suffix(".part")
+    with zipfile.ZipFile(wheel) as source, zipfile.ZipFile(smaller, "w", zipfile.ZIP_DEFLATED) as target:
+        for item in source.infolist():
+            content = source.read(item)
+            if item.filename.endswith(".dist-info/RECORD"):  # a line for each file
+                lines = [line for line in content.decode().splitlines(True) if not names.search(line.partition(",")[0])]
+                content = "".join(lines).encode()
+            if not names.search(item.filename):
+                target.writestr(item, content, zipfile.ZIP_DEFLATED)
+    smaller.replace(wheel)
 
 
 run(PrepareConfig, prepare)
