@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,38 @@ def test_page_has_goals_beside_figures(root: Path) -> None:
     ):
         assert line in text.splitlines()
     assert "| step | state |" in page(facts | {"steps": {}})
+
+
+def test_files_are_left_out_of_a_wheel(root: Path, tmp_path: Path) -> None:
+    """pip installs what is left, and its list of files names no other."""
+    leave_out = runpy.run_path(str(root / "benchmarks/cuda/wheels.py"))["leave_out"]
+    wheel, facts = tmp_path / "made-1.0-py3-none-any.whl", "made-1.0.dist-info"
+    contents = {
+        "made/__init__.py": "",
+        "made/lib_new.so": "new",
+        "made/lib_old.so": "old",
+        f"{facts}/METADATA": "Metadata-Version: 2.1\nName: made\nVersion: 1.0\n",
+        f"{facts}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    with zipfile.ZipFile(wheel, "w") as file:
+        for name, content in contents.items():
+            file.writestr(name, content)
+        file.writestr(f"{facts}/RECORD", "".join(f"{name},,\n" for name in (*contents, f"{facts}/RECORD")))
+    leave_out(wheel, re.compile("lib_old"))
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-index",
+        "--no-deps",
+        "--target",
+        tmp_path / "in",
+    ]
+    subprocess.run([*command, wheel], check=True)
+    assert {path.name for path in (tmp_path / "in/made").glob("*.so")} == {"lib_new.so"}
+    assert "lib_old" not in (tmp_path / f"in/{facts}/RECORD").read_text()
 
 
 def rehearsal(root: Path) -> list[list[str]]:
