@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import math
 import os
 import re
 import signal
@@ -71,6 +70,8 @@ class Figures:
         steps += [self.rate(self.main), *(self.run(self.main, "product", method) for method in METHODS)]
         steps += [self.profile(method) for method in METHODS]
         steps += [self.run(self.main, "naive", method) for method in METHODS]
+        if importlib.util.find_spec("bitsandbytes"):
+            steps += [self.run(self.main, "int8", "direct")]
         if importlib.util.find_spec("transformers"):
             steps += [self.run(self.main, "transformers", method) for method in METHODS]
         steps += [self.rate(self.other), self.run(self.other, "product", "direct")]
@@ -142,7 +143,7 @@ class Figures:
 
     def run(self, params: str, system: str, method: str) -> Step:
         """All examples by the product, the first ones by another system."""
-        examples = self.examples if system == "product" else self.sample
+        examples = {"product": self.examples, "int8": self.fewer(method)}.get(system, self.sample)
 
         def measure(seconds: float) -> dict[str, Any]:
             found = self.ask(params, system, seconds, what="run", method=method, examples=examples)
@@ -181,8 +182,12 @@ class Figures:
             return found | {"same_continuations": same / len(results)}
         return found | {"largest_difference": compare_scores(own, results, sums_alone=False)["difference"]}
 
+    def fewer(self, method: str) -> int:
+        """Examples that are enough for a batch to be full."""
+        return min(PROFILED[method], self.examples or PROFILED[method])
+
     def profile(self, method: str) -> Step:
-        examples = min(PROFILED[method], self.examples or math.inf)
+        examples = self.fewer(method)
 
         def measure(seconds: float) -> dict[str, Any]:
             found = self.ask(self.main, "product", seconds, what="profile", method=method, examples=examples)

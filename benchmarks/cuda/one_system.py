@@ -39,7 +39,8 @@ class System:
             self.model = peer.load_model(process)
             embedding = self.model.get_input_embeddings()
         else:
-            self.llama = load_random(process.workload, process.dtype, process.dtype)
+            used = torch.int8 if process.system == "int8" else process.dtype
+            self.llama = load_random(process.workload, process.dtype, used)
             self.model, embedding = self.llama.model, self.llama.model.tok_embeddings
         self.fed = TokenCounter(embedding)
 
@@ -60,7 +61,7 @@ class System:
             if method == "generate":
                 return lambda requests: peer.transformers_generate(self.model, requests, eos_id, most)
             return lambda requests: peer.transformers_score(self.model, requests, eos_id)
-        run = run_product if self.process.system == "product" else run_naive
+        run = run_naive if self.process.system == "naive" else run_product
         return lambda requests: run(self.llama, requests, method, most)
 
     def answer(self, what: str, method: str = "", examples: int = 0) -> dict[str, Any]:

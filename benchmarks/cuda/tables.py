@@ -40,6 +40,10 @@ def rounded(number: float | None, form: str) -> str:
     return "-" if number is None else format(number, form)
 
 
+def peak_of(step: dict[str, Any]) -> str:
+    return rounded(step["peak_bytes"] and step["peak_bytes"] / 2**30, ".1f")
+
+
 def verdict(number: float, goal: float, reached: bool) -> str:
     return f"{goal} ({'reached' if reached else 'missed'})"
 
@@ -59,7 +63,7 @@ def product_table(runs: Sequence[tuple[list[str], dict[str, Any]]]) -> str:
                 "-" if goal is None else verdict(step["run_seconds"], goal, step["run_seconds"] < goal),
                 f"{step['tokens_per_second']:,.0f}",
                 rounded(step["fraction"], ".2f"),
-                rounded(step["peak_bytes"] and step["peak_bytes"] / 2**30, ".1f"),
+                peak_of(step),
             ]
         )
     columns = ("shape", "method", "examples", "seconds", "goal, below", "tokens/s", "of the matrix rate", "peak GiB")
@@ -85,10 +89,11 @@ def beside_table(runs: Sequence[tuple[list[str], dict[str, Any]]]) -> str:
                 rounded(ratio, ".1f"),
                 verdict(ratio, GOAL_RATIO, ratio >= GOAL_RATIO) if asked else "-",
                 f"{same:.0%} the same" if same is not None else rounded(largest, ".1e"),
+                peak_of(step),
             ]
         )
     columns = ("shape", "system", "method", "examples", "seconds", "examples/s", "product, times", "goal, at least")
-    return "## Beside it\n\n" + table((*columns, "difference from the product"), rows)
+    return "## Beside it\n\n" + table((*columns, "difference from the product", "peak GiB"), rows)
 
 
 def kernel_table(words: Sequence[str], step: dict[str, Any]) -> str:
