@@ -7,6 +7,7 @@
   const parts = new Parts(by("data"));
   let latest = 0;
   const sets = await parts.load("sets").then((all) => all.map((about, number) => new ExampleSet(about, number, parts)), fail);
+  by("filters").hidden = !sets;
   if (!sets) return;
   let set = sets[0], state = {}, found = [], page = 0, handled = "";
 

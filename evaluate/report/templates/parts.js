@@ -40,7 +40,7 @@ class Parts {
       return await unpack(received.get(name));
     } catch {
       throw new Error("The examples are not shown: " + (this.folder
-        ? `${this.folder}/${name}.js is missing or damaged. Keep this page and the folder ${this.folder} together.`
+        ? `${this.folder}/${name}.js is missing or damaged. Keep this page and its folder together.`
         : "this page is damaged, or this browser is too old."));
     } finally {
       received.delete(name);

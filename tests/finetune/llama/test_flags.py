@@ -64,8 +64,12 @@ def folder(tmp_path: Path, quick, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_every_pair(folder: Path):
+def test_every_flag_is_parsed():
     WALK.check()
+
+
+@pytest.mark.slow
+def test_every_pair(folder: Path):
     WALK.run([*WALK.alone(), *WALK.covering()])
 
 
