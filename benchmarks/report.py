@@ -42,10 +42,14 @@ ACTIONS = """
 const by = (id) => document.getElementById(id);
 const change = (id, value) => { by(id).value = value; by(id).dispatchEvent(new Event("input", { bubbles: true })); };
 const choose = change, write = change;
-const begin = performance.now();
+const done = arguments[0], begin = performance.now();
+function wait() {
+  if (by("list").getAttribute("aria-busy") === "true") return setTimeout(wait);
+  document.body.offsetHeight;
+  done(performance.now() - begin);
+}
 %s;
-document.body.offsetHeight;
-return performance.now() - begin;
+wait();
 """
 
 
@@ -84,12 +88,12 @@ def measure(config: ReportBenchmarkConfig) -> None:
         if done.returncode:
             raise InputError(done.stderr)
         memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024  # of the only child so far
-        size = done.stdout.strip().rpartition(": ")[2]
-        print(f"{size}; written in {time.monotonic() - began:.1f} s, {memory:.0f} MiB")
+        sizes = "; ".join(line.rpartition(": ")[2].partition(";")[0] for line in done.stdout.splitlines())
+        print(f"{sizes}; written in {time.monotonic() - began:.1f} s, {memory:.0f} MiB")
         with open_browser(folder) as browser:
             print(f"opened in {opened(browser, folder / 'report.html'):.2f} s")
             for name, action in FILTERS.items():
-                print(f"filter, {name}: {browser.execute_script(ACTIONS % action):.0f} ms")
+                print(f"filter, {name}: {browser.execute_async_script(ACTIONS % action):.0f} ms")
 
 
 def opened(browser: Browser, path: Path) -> float:

@@ -1,7 +1,6 @@
 """Converts a GGUF file of llama.cpp to a Hugging Face folder: configuration, tokenizer, unquantized weights."""
 
 import hashlib
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from convert.metadata import Metadata, check_tensors, read_config
 from convert.tokenizer import read_tokenizer
 from llama.checkpoint import open_checkpoint
 from preprocess.errors import InputError, first_line
-from preprocess.files import PathFlag, current_umask, read_json, remove_leftovers, scratch_folder, write_json
+from preprocess.files import PathFlag, put_in_place, read_json, scratch_folder, write_json
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 RECORD = "conversion.json"  # in the folder: the source of the conversion
@@ -50,7 +49,6 @@ def convert(config: GgufConfig) -> None:
     path, folder = Path(config.gguf), Path(config.output_dir)
     metadata = Metadata(path)
     record = {"gguf": path.name, "sha256": sha256(path), "dtype": config.dtype}
-    remove_leftovers(folder)
     if is_made(folder, record):
         print(f"{folder}: already converted from {path}")
         return
@@ -121,14 +119,6 @@ def quiet(path: Path) -> Iterator[None]:
     finally:
         transformers.logging.set_verbosity(verbosity)
         transformers.logging.enable_progress_bar()
-
-
-def put_in_place(made: Path, folder: Path) -> None:
-    """Rename the temporary folder `made` to `folder`, with the user's default permissions."""
-    for file in made.iterdir():
-        file.chmod(0o666 & ~current_umask())
-    made.chmod(0o777 & ~current_umask())
-    os.replace(made, folder)
 
 
 def describe(folder: Path, model: PreTrainedModel, dtype: str) -> str:

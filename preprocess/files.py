@@ -19,7 +19,6 @@ from typing import Annotated, Any
 from preprocess.errors import InputError
 
 BYTE_ORDER_MARK = "\ufeff"
-LONG = re.compile(r"\d{19}")
 SPARE = 2**20  # bytes; a disk with less is full
 LARGEST = 2**63  # of whole numbers
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
@@ -98,8 +97,8 @@ def read_hashed_json(path: str | Path, flag: str) -> tuple[Any, str]:
 def parse_json(raw: str, path: str | Path, flag: str) -> Any:
     """`raw`, the text of `path`, parsed."""
     try:
-        content = json.loads(raw, parse_int=within_64_bits if LONG.search(raw) else None)
-        return replace_surrogates(content) if "\\ud" in raw.lower() else content
+        content = json.loads(raw, parse_int=within_64_bits)
+        return replace_surrogates(content) if "\\ud" in raw or "\\uD" in raw else content
     except json.JSONDecodeError as error:
         raise InputError(f"{path}: not JSON: line {error.lineno} column {error.colno}: {error.msg} ({flag})") from None
     except (RecursionError, ValueError) as error:  # nested too deep
@@ -108,6 +107,8 @@ def parse_json(raw: str, path: str | Path, flag: str) -> Any:
 
 def within_64_bits(text: str) -> int | float:
     """An integer of at most 64 bits; a longer one becomes the nearest float, or infinity."""
+    if len(text) < 19:
+        return int(text)
     return int(text) if len(text) <= 20 and -LARGEST <= int(text) < LARGEST else float(text)
 
 
@@ -155,6 +156,14 @@ def scratch_folder(path: Path) -> Iterator[Path]:
     finally:
         os.close(descriptor)
         shutil.rmtree(made, ignore_errors=True)
+
+
+def put_in_place(made: Path, folder: Path) -> None:
+    """Rename the temporary folder `made` to `folder`, with the user's default permissions."""
+    for file in made.iterdir():
+        file.chmod(0o666 & ~current_umask())
+    made.chmod(0o777 & ~current_umask())
+    os.replace(made, folder)
 
 
 def names_full_disk(function: Callable[[Any], None]) -> Callable[[Any], None]:

@@ -36,6 +36,7 @@ COMMANDS = {
         7,
     ),
     "report": ("run_report.py", "outputs.json --output new/x.html --figures new/figures", 3),
+    "large report": ("run_report.py", "outputs.json --output new/x.html --max_page_mb 0", 2),
     "annotations": (
         "run_preprocess_annotations.py",
         "--annotations invoices/export.json --images invoices/images --output_dir new/rows",

@@ -18,6 +18,7 @@ from preprocess.ag_news import ag_news, read_split
 from preprocess.blocks import LABEL_WORDS
 from preprocess.docbank import page_files, read_page
 from preprocess.doclaynet import DOCLAYNET
+from preprocess.errors import InputError
 from preprocess.prompts import METHODS
 from tiny_llama.written_blocks import written_block
 
@@ -48,14 +49,26 @@ class Document:
 
 
 def news(path: Path) -> Labelled:
-    """AG News' training rows in the original headerless form."""
-    examples = read_split(str(path), "test", "--news_path").examples
-    pairs = [(one_line(example.text), example.label_word) for example in examples]
+    """AG News' training rows in the original headerless form.
+
+    Raises:
+        InputError: A folder without rows, or fewer than two rows.
+    """
+    found = read_split(str(path), "test", "--news_path")
+    pairs = [(one_line(example.text), example.label_word) for example in found.examples] if found else []
+    if len(pairs) < 2:
+        raise InputError(f"{path}: {len(pairs)} rows, expected a file with two or more (--news_path)")
     return Labelled(ag_news().dataset.template, NEWS_LABEL_WORDS, pairs)
 
 
 def blocks(docbank: Path, written: int, generator: np.random.Generator) -> Labelled:
-    """Blocks of the DocBank pages that are not held out for comparisons, and `written` generated ones of each class."""
+    """Blocks of the DocBank pages that are not held out for comparisons, and `written` generated ones of each class.
+
+    Raises:
+        InputError: There are no pages.
+    """
+    if not page_files(docbank):
+        raise InputError(f"{docbank}: contains no DocBank pages (--docbank_path)")
     held_out = set(page_files(docbank)[1:40:2])
     pages = [read_page(path) for path in page_files(docbank) if path not in held_out]
     pairs = [(one_line(block.text), block.label_word) for page in pages for block in page if block.text]
@@ -94,7 +107,7 @@ def balanced_demonstrations(
 ) -> list[tuple[str, str]]:
     """One or two of each class, shuffled."""
     k = int(generator.integers(1, 3))
-    shown = [pairs[generator.integers(len(pairs))] for pairs in by_word.values() for _ in range(k)]
+    shown = [pairs[generator.integers(len(pairs))] for pairs in by_word.values() if pairs for _ in range(k)]
     generator.shuffle(shown)
     return shown
 

@@ -100,3 +100,4 @@ def draw_loss(log: Path, path: Path) -> None:
     right.set(xlabel="step", ylabel="accuracy, held-out training rows", ylim=(0, 1))
     right.legend()
     figure.savefig(path, dpi=110)
+    pyplot.close(figure)

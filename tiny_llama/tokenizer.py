@@ -6,6 +6,7 @@ from pathlib import Path
 
 import sentencepiece
 
+from preprocess.errors import InputError
 from preprocess.files import write_bytes
 
 
@@ -14,8 +15,20 @@ def train_tokenizer(texts: Iterable[str], path: Path, vocab_size: int) -> None:
 
     Normalisation, including `remove_extra_whitespaces`, is off, because it would remove newlines and repeated spaces.
     A newline is a token of its own, because prompts consist of lines.
+
+    Raises:
+        InputError: The texts do not allow so many tokens, or so few.
     """
     model = io.BytesIO()
+    try:
+        train(texts, model, vocab_size)
+    except RuntimeError as error:
+        raise InputError(f"--vocab_size {vocab_size}: {str(error).rpartition('] ')[2] or 'too small'}") from None
+    write_bytes(path, model.getvalue())
+
+
+def train(texts: Iterable[str], model: io.BytesIO, vocab_size: int) -> None:
+    """Train on the texts, and write the model."""
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(texts),
         model_writer=model,
@@ -31,4 +44,3 @@ def train_tokenizer(texts: Iterable[str], path: Path, vocab_size: int) -> None:
         num_threads=2,
         minloglevel=2,
     )
-    write_bytes(path, model.getvalue())

@@ -16,19 +16,19 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from llama import LLaMA, Tokenizer, Transformer
+from llama import Tokenizer, Transformer
 from llama.formats.meta import Params
 from llama.parallel import Launch, finish, start
-from llama.prompts import LABEL_WORD, TEXT, fill
 from preprocess.errors import InputError
-from preprocess.files import PathFlag
+from preprocess.files import PathFlag, check_writable
 from preprocess.prompts import METHODS
 from tiny_llama.corpus import Document, Labelled, batches, blocks, documents, news
+from tiny_llama.held_out import accuracy, check_lengths, hold_out
 from tiny_llama.state import Log, draw_loss, resume, save_state, write_checkpoint
 from tiny_llama.tokenizer import train_tokenizer
 
-HELD_OUT = 200  # news rows that are not trained on, to measure progress
-HELD_OUT_WORDS = 60  # first words of each, which fit into any context
+LEAST = {"n_layers": 1, "n_heads": 1, "epochs": 1, "written_blocks": 0, "batches_per_step": 1, "warmup_steps": 0}
+LEAST |= {"seed": 0, "evaluate_every": 1, "limit": 0}
 BETAS, WEIGHT_DECAY, CLIP, INIT_STD, FLOOR = (0.9, 0.95), 0.1, 1.0, 0.02, 0.02
 
 
@@ -76,6 +76,20 @@ class PretrainConfig:
     compile: bool = False
     limit: int = 0
 
+    def __post_init__(self) -> None:
+        for flag, least in LEAST.items():
+            if getattr(self, flag) < least:
+                raise InputError(f"--{flag} {getattr(self, flag)}: expected {least} or more")
+        if self.dim < 1 or self.dim % (2 * self.n_heads):
+            raise InputError(f"--dim {self.dim}: expected a multiple of twice --n_heads {self.n_heads}")
+        if self.limit == 1:
+            raise InputError("--limit 1: expected 2 or more rows, one of them to measure progress; or 0 for all")
+        if not 0 < self.learning_rate < math.inf:
+            raise InputError(f"--learning_rate {self.learning_rate}: expected more than 0")
+        for flag in ("output_dir", "run_dir"):
+            if not getattr(self, flag):
+                raise InputError(f"--{flag}: expected a folder")
+
     def params(self) -> Params:
         """The content of params.json."""
         return Params(
@@ -93,6 +107,8 @@ def pretrain(config: PretrainConfig) -> None:
     for path in (config.news_path, config.docbank_path):
         if not Path(path).exists():
             raise InputError(f"{path}: no such file or folder (--news_path, --docbank_path)")
+    for flag in ("output_dir", "run_dir"):
+        check_writable(Path(getattr(config, flag)) / "file", f"--{flag}")
     launch = start(model_parallel_size=1)
     if config.batches_per_step % launch.world_size:
         raise InputError(
@@ -101,12 +117,12 @@ def pretrain(config: PretrainConfig) -> None:
     torch.manual_seed(config.seed)
     run = Path(config.run_dir)
     articles = news(Path(config.news_path))
-    pairs = articles.pairs[: config.limit or None]
-    count = min(HELD_OUT, len(pairs) // 10)
-    held_out, articles = pairs[-count:], replace(articles, pairs=pairs[:-count])
+    articles, held_out = hold_out(replace(articles, pairs=articles.pairs[: config.limit or None]))
     tokenizer = prepare_tokenizer(config, articles, launch)
-
+    check_lengths(held_out, tokenizer, config.max_seq_len)
     steps = [step for epoch in range(config.epochs) for step in epoch_steps(config, articles, tokenizer, epoch)]
+    if not steps:
+        raise InputError(f"--batches_per_step {config.batches_per_step}: more than an epoch has; no step could be made")
     model = Transformer(config.params().model_args(config.vocab_size))
     initialise(model)
     optimizer = make_optimizer(model, config)
@@ -122,11 +138,9 @@ def pretrain(config: PretrainConfig) -> None:
         log.write({"step": step + 1, "loss": loss, "learning_rate": rate, "seconds": time.time()})
         if (step + 1) % config.evaluate_every == 0 or step + 1 == len(steps):
             if launch.rank == 0:
-                accuracy = {
-                    method: held_out_accuracy(model, tokenizer, articles, held_out, method) for method in METHODS
-                }
-                tqdm.write(f"step {step + 1}: held-out rows, no demonstrations: {accuracy}")
-                log.write({"step": step + 1} | accuracy)
+                found = {method: accuracy(model, tokenizer, held_out, method) for method in METHODS}
+                tqdm.write(f"step {step + 1}: held-out rows, no demonstrations: {found}")
+                log.write({"step": step + 1} | found)
                 save_state(model, optimizer, step + 1, run / "state.pth", asdict(config))
             dist.barrier()
     bar.close()
@@ -145,7 +159,13 @@ def prepare_tokenizer(config: PretrainConfig, articles: Labelled, launch: Launch
         texts = (kind.template.show(method, *pair) for method in METHODS for kind in kinds for pair in kind.pairs)
         train_tokenizer(texts, path, config.vocab_size)
     dist.barrier()
-    return Tokenizer(path)
+    tokenizer = Tokenizer(path)
+    if tokenizer.n_words != config.vocab_size:
+        raise InputError(
+            f"{path}: has {tokenizer.n_words} tokens, --vocab_size is {config.vocab_size}; remove it or choose another"
+            " --run_dir"
+        )
+    return tokenizer
 
 
 def epoch_steps(
@@ -241,21 +261,3 @@ def add_up(parts: list[Tensor], launch: Launch) -> None:
     dist.all_reduce(flat)
     for part, whole in zip(parts, flat.split([part.numel() for part in parts]), strict=True):
         part.copy_(whole.view_as(part))
-
-
-def held_out_accuracy(
-    model: Transformer, tokenizer: Tokenizer, articles: Labelled, held_out: list[tuple[str, str]], method: str
-) -> float:
-    """Accuracy on the first words of held-out news rows, without demonstrations."""
-    prompts, completions = [], []
-    for text, _ in held_out:
-        for word in articles.label_words:
-            shown = " ".join(text.split()[:HELD_OUT_WORDS])
-            prompt, completion, _ = articles.template.open(method, [])
-            prompts.append(fill(fill(prompt, TEXT, shown), LABEL_WORD, word))
-            completions.append(fill(fill(completion, TEXT, shown), LABEL_WORD, word))
-    scores = np.array(LLaMA(model, tokenizer, max_batch_size=32).compute_log_probs(prompts, completions))
-    best = scores.reshape(len(held_out), -1).argmax(axis=1)
-    return float(
-        np.mean([articles.label_words[place] == word for place, (_, word) in zip(best, held_out, strict=True)])
-    )

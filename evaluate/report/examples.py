@@ -1,12 +1,8 @@
 """Data of the browser of examples. Texts, parts of prompts and classes are stored once, however many results there are.
 
-A set has columns: entry n of each is about example n. A column of equal entries is a single value. The page holds all
-sets as JSON, deflated, in base64, which contains no characters with a meaning in HTML.
+A set has columns: entry n of each is about example n. A column of equal entries is a single value.
 """
 
-import base64
-import json
-import zlib
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -58,14 +54,6 @@ class Shared(NamedTuple):
     words: Places
     parts: Places
     prompts: Places
-
-
-def to_base64(sections: Sequence[Section]) -> str:
-    """The examples of all sections, packed for the page."""
-    files: dict[str, Prompts] = {}
-    text = json.dumps([to_set(section, files) for section in sections], separators=(",", ":"), allow_nan=False)
-    packed = zlib.compressobj(wbits=-zlib.MAX_WBITS)
-    return base64.b64encode(packed.compress(text.encode()) + packed.flush()).decode()
 
 
 def to_set(section: Section, files: dict[str, Prompts]) -> dict[str, Any]:
@@ -126,22 +114,24 @@ def name_of_draw(draw: Result) -> str:
 
 
 def to_scores(draw: Result, places: Sequence[int], shared: Shared) -> dict[str, Any]:
-    """Label words and scores of all examples, concatenated. Of a large label set only some are kept, and `norms` is the
-    logarithm of the sum over all words."""
+    """Label words and scores of all examples, concatenated. Of a large label set only some are kept; `norms` is the
+    logarithm of the sum over all words. The scores of example n begin at `starts[n]`; None: all have the same words."""
     if draw.scores is None:
-        return {"words": None, "scores": None, "norms": None}
+        return {"words": None, "scores": None, "starts": None, "norms": None}
     label_words = draw.label_words
     if len({id(words) for words in label_words}) == 1 and len(label_words[0]) <= MOST_WORDS:
         words = shared.words.of(tuple(map(shared.labels.of, label_words[0])))
-        return {"words": words, "scores": units(np.array(draw.scores)[places].ravel()), "norms": None}
-    words, scores, norms = [], [], []
+        return {"words": words, "scores": units(np.array(draw.scores)[places].ravel()), "starts": None, "norms": None}
+    words, scores, starts, norms = [], [], [0], []
     for place in places:
         own, values = label_words[place], np.array(draw.scores[place])
         kept = worth_showing(values, None if draw.truth_places is None else draw.truth_places[place])
         words.append(shared.words.of(tuple(shared.labels.of(own[n]) for n in kept)))
         scores += units(values[kept])
+        starts.append(len(scores))
         norms += units(np.logaddexp.reduce(values, keepdims=True))
-    return {"words": constant(words), "scores": scores, "norms": norms}
+    shared = constant(words)
+    return {"words": shared, "scores": scores, "starts": starts if shared is words else None, "norms": norms}
 
 
 def units(values: np.ndarray) -> list[int]:

@@ -1,22 +1,26 @@
 """The report page, rendered from templates. Results are HTML; the examples are packed JSON that a script shows.
 
-The page loads nothing, and runs only its own script: its content security policy has the hashes of script and style.
+The page runs only its own script, which loads nothing but the examples of a large page: its content security policy has
+the hashes of script and style.
 """
 
 import base64
 import hashlib
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from evaluate.columns import COLUMNS
 from evaluate.reading import read_results
 from evaluate.report import tables
-from evaluate.report.examples import to_base64
 from evaluate.report.figures import TRAINING, Drawn, draw, files, on_page
+from evaluate.report.folder import folder_of, write_page
+from evaluate.report.parts import pack
 from evaluate.report.sections import LARGE, Section, sections_of
 from evaluate.report.style import COLOURS, LEVELS, TURN, styles_of
 from evaluate.table import explanations
@@ -24,7 +28,7 @@ from preprocess.errors import InputError
 from preprocess.files import PathFlag, check_writable, write_bytes
 
 TEMPLATES = Path(__file__).with_name("templates")
-SCRIPTS = ("tables.js", "examples.js", "details.js", "filters.js")
+SCRIPTS = ("tables.js", "parts.js", "examples.js", "details.js", "filters.js")
 OVERVIEW = ("Accuracy", "Accuracy over k", "Sensitivity to the draw", "Cost")
 
 
@@ -34,17 +38,22 @@ class ReportConfig:
 
     Args:
         paths: Predictions files, or folders that contain outputs_*.json at any depth.
-        output: The page, a self-contained file.
+        output: The page, NAME.html, a self-contained file unless it is large.
         figures: Folder for the figures as SVG and PDF files; by default no files are written.
+        max_page_mb: Largest size of a self-contained page in MB. The examples of a larger one are in a folder
+            NAME.examples-HASH beside it, from which the page loads what is shown.
     """
 
     paths: tuple[PathFlag, ...] = ("results",)
     output: PathFlag = "report.html"
     figures: PathFlag = ""
+    max_page_mb: float = 10
 
     def __post_init__(self) -> None:
         if not self.output.endswith(".html"):
             raise InputError(f"--output {self.output}: expected a file name that ends in .html")
+        if not self.max_page_mb >= 0:
+            raise InputError(f"--max_page_mb {self.max_page_mb}: expected 0 or more")
 
 
 def write_report(config: ReportConfig) -> None:
@@ -59,19 +68,24 @@ def write_report(config: ReportConfig) -> None:
     sections = sections_of(read_results(config.paths))
     styles = styles_of([method for section in sections for method in section.methods])
     drawn = [draw(section, styles, bool(config.figures)) for section in sections]
-    content = page(sections, drawn).encode("utf-8", "replace")
+    packed = pack(sections)
+    content, folder = page(sections, drawn, packed, config)
     made = files(sections, drawn) if config.figures else {}
-    write_bytes(config.output, content)
+    size = write_page(Path(config.output), content, folder, packed)
     methods, draws = (sum(map(len, parts)) for parts in zip(*((s.methods, s.draws) for s in sections), strict=True))
     print(f"{config.output}: methods {methods}, draws {draws}, data sets {len(sections)}, {len(content) / 1e6:.1f} MB")
+    if folder:
+        print(f"{folder}: the examples, {size / 1e6:.1f} MB; keep it beside the page")
     for name, figure in made.items():
         write_bytes(Path(config.figures) / name, figure)
     if config.figures:
         print(f"{config.figures}: figures {len(made) // 2}, each as SVG and PDF")
 
 
-def page(sections: Sequence[Section], drawn: Sequence[Sequence[Drawn]]) -> str:
-    """The whole file."""
+def page(
+    sections: Sequence[Section], drawn: Sequence[Sequence[Drawn]], packed: Mapping[str, str], config: ReportConfig
+) -> tuple[bytes, Path | None]:
+    """The whole file, and the folder from which it loads the examples, if it would be too large with them."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -82,17 +96,23 @@ def page(sections: Sequence[Section], drawn: Sequence[Sequence[Drawn]]) -> str:
     levels = {"levels": LEVELS, "turn": round(TURN * LEVELS)}
     style = environment.get_template("style.css").render(colours=COLOURS, **levels)
     script = "\n".join((TEMPLATES / name).read_text(encoding="utf-8") for name in SCRIPTS)
-    return environment.get_template("page.html").render(
-        title="Classification: " + ", ".join(dict.fromkeys(section.title for section in sections)),
-        style=style,
-        style_hash=content_hash(style),
-        script=script,
-        script_hash=content_hash(script),
-        parts=[part(number, *pair) for number, pair in enumerate(zip(sections, drawn, strict=True))],
-        files=tables.files(result for section in sections for result in section.results),
-        examples=to_base64(sections),
-        **levels,
-    )
+    template = environment.get_template("page.html")
+    variables = levels | {
+        "title": "Classification: " + ", ".join(dict.fromkeys(section.title for section in sections)),
+        "style": style,
+        "style_hash": content_hash(style),
+        "script": script,
+        "script_hash": content_hash(script),
+        "parts": [part(number, *pair) for number, pair in enumerate(zip(sections, drawn, strict=True))],
+        "files": tables.files(result for section in sections for result in section.results),
+    }
+    folder = folder_of(Path(config.output), packed)
+    address = quote(os.fsencode(folder.name))
+    alone = template.render(variables, examples="", folder=folder.name, address=address).encode("utf-8", "replace")
+    if len(alone) + sum(map(len, packed.values())) > config.max_page_mb * 1e6:
+        return alone, folder
+    examples = "\n".join(f"{name} {text}" for name, text in packed.items())
+    return template.render(variables, examples=examples, folder="", address="").encode("utf-8", "replace"), None
 
 
 def part(number: int, section: Section, drawn: Sequence[Drawn]) -> dict[str, Any]:

@@ -106,7 +106,7 @@ def load_classifier(
     """The model, its tokenizer and its labels: a merged model's own, or DocLayNet's for an adapter.
 
     Raises:
-        InputError: The model is not a classifier, or the base of an adapter is missing.
+        InputError: The model is not a classifier, the base of an adapter is missing, or another model has a base.
     """
     folder = Path(config.model)
     for inside in (MERGED, ADAPTER):
@@ -115,6 +115,8 @@ def load_classifier(
             break
     if not (folder / "adapter_config.json").is_file():
         name = str(folder) if folder.is_dir() else config.model
+        if config.base:
+            raise InputError(f"--base {config.base}: {name} is a whole model, not an adapter")
         labels = labels_of(read_config(name, LLAMA), LlamaForTokenClassification.__name__)
         if labels is None:
             raise InputError(

@@ -47,3 +47,12 @@ def test_a_report_is_measured_and_drawn(run_benchmark, tmp_path: Path) -> None:
 def test_a_missing_report(run_benchmark, tmp_path: Path) -> None:
     done = run_benchmark("screenshots", f"--report={tmp_path / 'absent.html'}")
     assert (done.returncode, done.stderr) == (2, f"error: --report {tmp_path / 'absent.html'}: no such file\n")
+
+
+def test_many_examples(root: Path) -> None:
+    """A row for each number of examples: CPU seconds of each step, and sizes."""
+    command = [sys.executable, "benchmarks/many_examples.py", "--examples=20,40"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    _, _, *rows = done.stdout.splitlines()
+    assert [re.fullmatch(r"\| (\d+) \|( [\d.]+ s \|){4}( 0\.\d MB \|){2}", row)[1] for row in rows] == ["20", "40"]

@@ -1,6 +1,9 @@
 """Shared by the tests of evaluate/: a random checkpoint, prompts with unusual texts, the definition as a slow loop."""
 
+import csv
+import io
 import json
+import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -10,6 +13,8 @@ import torch
 
 from options import parse
 from evaluate.generation import GenerateConfig, evaluate_generate
+from evaluate.journal import Journal
+from evaluate.predictions import write_predictions
 from evaluate.scoring import ScoreConfig, evaluate_channel, evaluate_direct
 from llama import open_checkpoint
 from llama.llama import load_model
@@ -24,6 +29,7 @@ TEMPLATES = {
 }
 MAX_SEQ_LEN = 160
 PROMPT_META = {"dataset": "news", "k": 1}
+COLUMNS = "dataset,num_examples,k,method,accuracy,interval,macro_f1,unanswered,time,checkpoint"
 TEXTS = {
     "plain": "rain stopped play today",
     "market": "the market of the World today",
@@ -211,3 +217,54 @@ def without_model(monkeypatch: pytest.MonkeyPatch) -> Callable[[], AbstractConte
             yield
 
     return forbid
+
+
+@pytest.fixture
+def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The batches that runs of this process have written, in order; a test may clear the list."""
+    append, batches = Journal.append, []
+
+    def recording(journal: Journal, line: dict) -> None:
+        append(journal, line)
+        batches.extend([line["batch"]] if "batch" in line else [])
+
+    monkeypatch.setattr(Journal, "append", recording)
+    return batches
+
+
+@pytest.fixture
+def write_answers(tmp_path):
+    """A function that writes predictions files: (name, seed=0, count=20, **meta) -> path. Some answers are null."""
+
+    def write(name, seed=0, count=20, **meta):
+        draw = random.Random(seed)
+        rows = [{"id": str(n), "ground_truth": draw.choice(LABEL_WORDS[:3])} for n in range(count)]
+        for row in rows:
+            row["prediction"] = draw.choice([row["ground_truth"], draw.choice(LABEL_WORDS[:3]), None])
+            row["correct"] = row["prediction"] == row["ground_truth"]
+        known = {"method": "direct", "seconds": 61.4, "checkpoint": "tiny", "prompt": {"dataset": "news", "k": 1}}
+        path = tmp_path / name
+        write_predictions(path, rows, known | {"num_examples": count} | meta)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def table(capsys):
+    """A function that prints the table and reads it back: (*paths, columns=some, **options) -> rows."""
+    from evaluate.table import TableConfig, print_table  # they need scipy
+
+    def read(*paths, columns=COLUMNS, **options):
+        print_table(TableConfig(tuple(map(str, paths)), "csv", columns, **options))
+        return list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+
+    return read
+
+
+@pytest.fixture
+def outputs(evaluate, write_prompts, tmp_path):
+    """A predictions file with its input and meta file, written by an evaluation."""
+    path = tmp_path / "outputs_direct_news.json"
+    evaluate("direct", path, data_path=write_prompts("direct", meta={"dataset": "news", "k": 1}))
+    return path

@@ -118,7 +118,8 @@ REPORT = Walk(
     ReportConfig,
     write_report,
     {"paths": "others", "output": "{new}.html"},
-    {"paths": ["others", "outputs_direct.json"], "output": ["{new}/x.html"], "figures": ["{new}/figures"]},
+    {"paths": ["others", "outputs_direct.json"], "output": ["{new}/x.html"]}
+    | {"figures": ["{new}/figures"], "max_page_mb": [0, 0.5, 1e9]},
 )
 SWEEP = Walk(
     "sweep",

@@ -4,7 +4,7 @@ import pytest
 
 from evaluate.predictions import write_predictions
 from evaluate.reading import read_results
-from evaluate.report.page import page
+from evaluate.report.page import ReportConfig, page
 from evaluate.report.sections import sections_of
 from evaluate.table import TableConfig, print_table
 
@@ -65,7 +65,7 @@ def test_no_mark_without_a_test(write, printed, tmp_path):
     latex = printed("latex")
     assert f"% {note}" in latex and "dagger" not in latex
     (section,) = sections_of(read_results([str(tmp_path)]))
-    html = page([section], [[]])
+    html = page([section], [[]], {}, ReportConfig())[0].decode()
     assert note in html and 'class="like-best' not in html and "†: not" not in html
     assert "no test" not in printed(draws=True)
 

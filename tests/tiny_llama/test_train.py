@@ -16,16 +16,14 @@ from tiny_llama.train import PretrainConfig, learning_rate
 
 
 @pytest.fixture
-def config(tmp_path: Path, root: Path, one_process: None, monkeypatch: pytest.MonkeyPatch) -> PretrainConfig:
+def config(
+    tmp_path: Path, root: Path, docbank: Path, one_process: None, monkeypatch: pytest.MonkeyPatch
+) -> PretrainConfig:
     """A training of about twenty steps on the sample news and a generated DocBank page."""
-    rows = [f"word{n % 7}\t{100 + n}\t{100 + 20 * n}\t140\t{112 + 20 * n}\t0\t0\t0\tfont\tparagraph" for n in range(20)]
-    (tmp_path / "docbank").mkdir()
-    for page in range(2):
-        (tmp_path / f"docbank/page{page}.txt").write_text("\n".join(rows) + "\n")
     monkeypatch.setattr(tiny_llama.train, "finish", lambda: None)  # the process group is shared with other tests
     return PretrainConfig(
         news_path=str(root / "samples/ag_news/train.csv"),
-        docbank_path=str(tmp_path / "docbank"),
+        docbank_path=str(docbank),
         output_dir=str(tmp_path / "checkpoint"),
         run_dir=str(tmp_path / "run"),
         dim=32,

@@ -12,15 +12,36 @@ function nameOf([method, draw]) {
   return ExampleSet.results(method).length > 1 ? `${method.name}, ${draw.name}` : method.name;
 }
 
-function detail(set, state, n) {
+async function detail(set, state, number) {
   const draws = chosenDraws(set, state);
+  let found;
+  try {
+    found = await set.details(number);
+  } catch (error) {
+    return make("p", {}, error.message);
+  }
   const text = set.texts
-    ? make("p", { class: "whole" }, set.texts[n])
+    ? make("p", { class: "whole" }, set.texts[number])
     : make("p", {}, "The text is not shown: the prompt file was missing when this page was made.");
-  const cut = draws.filter(([, draw]) => draw.cut.includes(n)).map(nameOf);
+  const cut = draws.filter(([, draw]) => own(found, draw).cut.includes(found.n)).map(nameOf);
   const note = cut.length ? make("p", { class: "note" }, `Text truncated for: ${cut.join("; ")}.`) : null;
-  const parts = [text, note, answers(set, n), scores(set, state, draws, n), generated(draws, n), ...prompts(set, draws, n)];
-  return make("div", {}, ...parts.filter((part) => part !== null));
+  const shown = [answers(set, number), scores(set, state, draws, number, found), generated(draws, found), ...prompts(set, draws, number, found)];
+  return make("div", {}, ...[text, note, ...shown].filter((part) => part !== null));
+}
+
+// The scores, generated texts and prompts of a draw in a part with details.
+const own = (found, draw) => found.draws[draw.place];
+
+// [class, score in nats, probability] of each label word.
+function scoresOf(found, draw) {
+  const { words, scores, norms } = own(found, draw), n = found.n;
+  const begin = range(n).reduce((sum, k) => sum + found.words[at(words, k)].length, 0);
+  const places = found.words[at(words, n)];
+  const nats = places.map((_, k) => scores[begin + k] / UNITS);
+  const top = Math.max(...nats);
+  const sum = nats.reduce((total, value) => total + Math.exp(value - top), 0);
+  const norm = norms ? norms[n] / UNITS : top + Math.log(sum);
+  return places.map((place, k) => [place, nats[k], Math.exp(nats[k] - norm)]);
 }
 
 function grid(caption, header, rows) {
@@ -38,14 +59,14 @@ function answers(set, n) {
   return make("details", set.methods.length > FEW ? {} : { open: "" }, make("summary", {}, "Predictions of all methods"), grid("Predictions", ["Method", "Prediction"], rows));
 }
 
-function scores(set, state, draws, n) {
-  const scoring = draws.filter(([, draw]) => draw.scores);
+function scores(set, state, draws, n, found) {
+  const scoring = draws.filter(([, draw]) => draw.scored);
   if (scoring.length === 0) return null;
-  const found = scoring.map(([, draw]) => new Map(set.scores(draw, n).map(([place, nats, p]) => [place, [nats, p]])));
-  const places = [...new Set(found.flatMap((column) => [...column.keys()]))];
+  const columns = scoring.map(([, draw]) => new Map(scoresOf(found, draw).map(([place, nats, p]) => [place, [nats, p]])));
+  const places = [...new Set(columns.flatMap((column) => [...column.keys()]))];
   const rows = places.map((place) => [
     set.truths && set.truths[n] === place ? make("b", {}, `${set.label(place)} (ground truth)`) : set.label(place),
-    ...found.map((column, k) => scoreCell(column.get(place), scoring[k][1].predictions[n] === place, state.nats)),
+    ...columns.map((column, k) => scoreCell(column.get(place), scoring[k][1].predictions[n] === place, state.nats)),
   ]);
   const caption = `${state.nats ? "Scores in nats" : "Probabilities"}; ← prediction`;
   return grid(caption, ["Label word", ...scoring.map(nameOf)], rows);
@@ -61,34 +82,34 @@ function scoreCell(found, isPrediction, inNats) {
   return make("span", {}, number, inNats ? null : bar);
 }
 
-function generated(draws, n) {
-  const writing = draws.filter(([, draw]) => draw.generations);
+function generated(draws, found) {
+  const writing = draws.filter(([, draw]) => own(found, draw).generations);
   if (writing.length === 0) return null;
-  return grid("Generated text", ["Method", "Text"], writing.map((pair) => [nameOf(pair), JSON.stringify(pair[1].generations[n])]));
+  return grid("Generated text", ["Method", "Text"], writing.map((pair) => [nameOf(pair), JSON.stringify(own(found, pair[1]).generations[found.n])]));
 }
 
-function prompts(set, draws, n) {
+function prompts(set, draws, n, found) {
   const users = new Map();
   for (const pair of draws) {
-    const place = at(pair[1].prompts, n);
+    const place = at(own(found, pair[1]).prompts, found.n);
     if (place !== null && place !== undefined) users.set(place, [...(users.get(place) || []), nameOf(pair)]);
   }
   if (!set.texts) return [];
   return [...users].map(([place, names]) => make("details", {}, make("summary", {}, `Prompt of ${names.join("; ")}`),
-    promptText(set, set.prompts[place], n)));
+    promptText(found, found.prompts[place], set.texts[n])));
 }
 
-function promptText(set, [parts, completion, separator], n) {
+function promptText(found, [parts, completion, separator], example) {
   let demonstrations = 0;
-  const answer = set.parts[completion];
+  const answer = found.parts[completion];
   const scored = answer.includes(FIELD); // then {text} in the prompt is text of a demonstration
   const shown = parts.map(([kind, place]) => {
-    const text = set.parts[place];
-    if (kind !== "demonstration") return make("span", { class: kind }, ...(scored || kind !== "own" ? [text] : filled(text, set.texts[n])));
+    const text = found.parts[place];
+    if (kind !== "demonstration") return make("span", { class: kind }, ...(scored || kind !== "own" ? [text] : filled(text, example)));
     demonstrations += 1;
     return make("span", { class: kind, "data-name": `demonstration ${demonstrations}` }, text);
   });
-  return make("pre", {}, ...shown, arrow(separator < 0 ? null : set.parts[separator]), ...filled(answer, set.texts[n]));
+  return make("pre", {}, ...shown, arrow(separator < 0 ? null : found.parts[separator]), ...filled(answer, example));
 }
 
 function arrow(separator) { // one space is the default

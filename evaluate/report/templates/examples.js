@@ -2,25 +2,15 @@
 // as HTML.
 const NO_ANSWER = -1, UNITS = 1000, START = 160, NAMES = 5;
 
-async function unpack(text) {
-  const characters = atob(text), bytes = new Uint8Array(characters.length);
-  for (let place = 0; place < bytes.length; place += 1) bytes[place] = characters.charCodeAt(place);
-  const plain = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
-  return new Response(plain).json();
-}
-
-function make(tag, attributes, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes || {})) node.setAttribute(name, value);
-  node.append(...children.filter((child) => child !== null));
-  return node;
-}
-
+const range = (count) => [...Array(count).keys()];
 const at = (column, n) => (Array.isArray(column) ? column[n] : column); // a column of equal entries is one value
 
 class ExampleSet {
-  constructor(data) {
-    Object.assign(this, data);
+  constructor(about, number, parts) {
+    Object.assign(this, about, { number, parts });
+    this.texts = this.rows.texts ? new Array(this.count) : null;
+    this.all = this.methods.flatMap(ExampleSet.results);
+    this.all.forEach((draw, place) => (draw.place = place));
   }
 
   label(place) {
@@ -36,19 +26,40 @@ class ExampleSet {
     return this.lowered[n].includes(wanted);
   }
 
-  // [class, score in nats, probability] of each label word; null if the method has no scores.
-  scores(draw, n) {
-    if (!draw.scores) return null;
-    if (!draw.begins) {
-      let begin = 0;
-      draw.begins = this.ids.map((_, k) => (begin += this.words[at(draw.words, k)].length) - this.words[at(draw.words, k)].length);
+  // ---- parts
+
+  part(layer, place) {
+    return this.parts.load(`${layer}-${this.number}-${place}`);
+  }
+
+  // Ids, ground truths and predictions of all examples, which the filters need.
+  async loadAnswers() {
+    if (this.ids) return;
+    const found = await Promise.all(range(Math.ceil(this.count / this.rows.answers)).map((place) => this.part("answers", place)));
+    this.truths = this.hasTruths ? found.flatMap((part) => part.truths) : null;
+    for (const draw of this.all) {
+      draw.predictions = found.flatMap((part) => part.predictions[draw.place]);
+      draw.right = this.hasTruths ? null : found.map((part) => part.right[draw.place]).join("");
     }
-    const places = this.words[at(draw.words, n)];
-    const nats = places.map((_, k) => draw.scores[draw.begins[n] + k] / UNITS);
-    const top = Math.max(...nats);
-    const sum = nats.reduce((total, value) => total + Math.exp(value - top), 0);
-    const norm = draw.norms ? draw.norms[n] / UNITS : top + Math.log(sum);
-    return places.map((place, k) => [place, nats[k], Math.exp(nats[k] - norm)]);
+    this.ids = found.flatMap((part) => part.ids);
+  }
+
+  // Texts of some examples. `tell` is called with the share of their parts that is loaded.
+  async loadTexts(numbers, tell = () => {}) {
+    if (!this.texts) return;
+    const places = [...new Set(numbers.map((n) => Math.floor(n / this.rows.texts)))];
+    let loaded = 0;
+    await Promise.all(places.map(async (place) => {
+      const texts = await this.part("texts", place);
+      texts.forEach((text, k) => (this.texts[place * this.rows.texts + k] = text));
+      tell((loaded += 1) / places.length);
+    }));
+  }
+
+  // The part with scores, generated texts and prompts of an example, and the place `n` of the example in it.
+  async details(number) {
+    const place = Math.floor(number / this.rows.details);
+    return { ...(await this.part("details", place)), n: number - place * this.rows.details };
   }
 
   // All results of a method: its draws, then other orders of a draw's demonstrations.
@@ -101,6 +112,6 @@ function item(set, state, n) {
   const summary = make("summary", {}, make("span", { class: "id" }, set.ids[n]), " ", truth,
     make("span", { class: "start" }, start), ...said(set, set.methods[state.method], n));
   const box = make("details", {}, summary);
-  box.addEventListener("toggle", () => box.children.length === 1 && box.append(detail(set, state, n)));
+  box.addEventListener("toggle", async () => box.append(await detail(set, state, n)), { once: true });
   return make("li", {}, box);
 }

@@ -4,8 +4,20 @@
   const FIELDS = ["set", "method", "draw", "outcome", "says", "truth", "other", "text", "unstable", "nats"];
   const by = (id) => document.getElementById(id);
   by("count").textContent = "Loading the examples …";
-  const sets = (await unpack(by("data").textContent)).map((data) => new ExampleSet(data));
+  const parts = new Parts(by("data"));
+  let latest = 0;
+  const sets = await parts.load("sets").then((all) => all.map((about, number) => new ExampleSet(about, number, parts)), fail);
+  by("filters").hidden = !sets;
+  if (!sets) return;
   let set = sets[0], state = {}, found = [], page = 0, handled = "";
+
+  function fail(error) {
+    latest += 1; // parts that arrive later change nothing
+    by("count").textContent = error.message;
+    by("list").replaceChildren();
+    by("list").setAttribute("aria-busy", "false");
+    by("pages").hidden = true;
+  }
 
   // ---- the form
 
@@ -20,7 +32,7 @@
     choices("method", set.methods.map((method, place) => [place, method.name]), set.best);
     choices("truth", [["", "any"], ...classes]);
     choices("says", [["", "any"], ...classes, [NO_ANSWER, "no answer"]]);
-    by("truth-field").hidden = set.truths === null;
+    by("truth-field").hidden = !set.hasTruths;
     for (const id of ["text", "outcome", "other"]) by(id).value = "";
     by("unstable").checked = false;
     chooseMethod();
@@ -38,7 +50,7 @@
     by("unstable-field").hidden = draws.length < 2;
     if (draws.length < 2) by("unstable").checked = false;
     by("other-field").hidden = set.methods.length < 2;
-    by("nats-field").hidden = !set.methods.some((method) => method.draws.some((draw) => draw.scores));
+    by("nats-field").hidden = !set.methods.some((method) => method.draws.some((draw) => draw.scored));
   }
 
   function chooseDraw() {
@@ -75,23 +87,43 @@
     return (n) => pairs.some(([one, other]) => one[n] !== other[n]);
   }
 
+  // Calls `then` after `load`, unless the reader has asked for something else meanwhile.
+  function whenLoaded(load, then) {
+    const call = (latest += 1), isLatest = () => call === latest;
+    by("list").setAttribute("aria-busy", "true");
+    load((share) => isLatest() && (by("count").textContent = `Searching: ${Math.floor(100 * share)} %`))
+      .then(() => isLatest() && then(), (error) => isLatest() && fail(error))
+      .finally(() => isLatest() && by("list").setAttribute("aria-busy", "false"));
+  }
+
   function filter(number = 0) {
     read();
     handled = told();
-    const all = tests();
-    found = set.ids.map((_, n) => n).filter((n) => all.every((test) => test(n)));
-    show(number);
+    page = number;
+    by("previous").disabled = by("next").disabled = true;
+    const asked = set, all = range(asked.count);
+    whenLoaded(async (tell) => {
+      await asked.loadAnswers();
+      if (state.text !== "") await asked.loadTexts(all, tell);
+    }, () => {
+      const kept = tests();
+      found = all.filter((n) => kept.every((test) => test(n)));
+      show(number);
+    });
   }
 
   function show(number) {
     const pages = Math.max(1, Math.ceil(found.length / PAGE));
     page = Math.min(Math.max(number, 0), pages - 1);
-    by("count").textContent = `${found.length} of ${set.ids.length} examples`;
-    by("page").textContent = `Page ${page + 1} of ${pages}`;
-    by("previous").disabled = page === 0;
-    by("next").disabled = page === pages - 1;
-    by("pages").hidden = pages === 1;
-    by("list").replaceChildren(...found.slice(page * PAGE, (page + 1) * PAGE).map((n) => item(set, state, n)));
+    const shown = found.slice(page * PAGE, (page + 1) * PAGE);
+    whenLoaded(() => set.loadTexts(shown), () => {
+      by("count").textContent = `${found.length} of ${set.count} examples`;
+      by("page").textContent = `Page ${page + 1} of ${pages}`;
+      by("previous").disabled = page === 0;
+      by("next").disabled = page === pages - 1;
+      by("pages").hidden = pages === 1;
+      by("list").replaceChildren(...shown.map((n) => item(set, state, n)));
+    });
   }
 
   function turn(step) {

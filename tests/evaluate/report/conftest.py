@@ -3,16 +3,20 @@
 import base64
 import json
 import random
+import shutil
+import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from selenium import webdriver
 
 from evaluate.predictions import sha256, write_predictions
 from evaluate.report.page import ReportConfig, write_report
+from tests.evaluate.report.browsing import wait
 
 WORDS = ["World", "Sports", "Business", "<b>Science</b> & technology"]
 NAMES = {"direct": "direct", "direct_calibrate": "calibrated", "channel": "channel", "generate": "generate"}
@@ -109,6 +113,41 @@ def with_draws(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     return SimpleNamespace(folder=folder, path=path, read=Reader(path.read_text(encoding="utf-8")))
 
 
+@pytest.fixture(scope="module")
+def chromium(root):
+    """The module benchmarks/chromium.py; benchmarks/ is not a package."""
+    sys.path.insert(0, str(root / "benchmarks"))
+    try:
+        import chromium
+    finally:
+        sys.path.remove(str(root / "benchmarks"))
+    for program in (chromium.PROGRAM, chromium.DRIVER):
+        if not shutil.which(program):
+            pytest.skip(f"needs Chromium: no {program}; apt-get install chromium chromium-driver")
+    return chromium
+
+
+@pytest.fixture(scope="module")
+def browser(chromium, tmp_path_factory) -> Iterator[webdriver.Chrome]:
+    with chromium.open_browser(tmp_path_factory.mktemp("browser")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def load(browser, chromium):
+    """A function that loads a page until its examples are shown: (path, fragment, width, scheme) -> browser."""
+
+    def load_page(path, fragment="", width=1200, scheme="light"):
+        chromium.set_screen(browser, width, scheme)
+        browser.get_log("browser")
+        browser.get("about:blank")  # else a new fragment does not load the page
+        browser.get(path.as_uri() + fragment)
+        wait(browser)
+        return browser
+
+    return load_page
+
+
 def file_names() -> list[str]:
     return ["inputs", *(f"outputs_{method}" for method in NAMES)]
 
@@ -132,6 +171,11 @@ def attacks() -> list[str]:
 @pytest.fixture(scope="session")
 def demonstration() -> str:
     return DEMONSTRATION
+
+
+def unpack(text: str):
+    """The content of a part of the examples."""
+    return json.loads(zlib.decompress(base64.b64decode(text), -zlib.MAX_WBITS))
 
 
 class Reader(HTMLParser):
@@ -175,9 +219,9 @@ class Reader(HTMLParser):
             self.rows[-1].append(self.text)
 
     @property
-    def examples(self):
-        """The data of the browser of examples."""
-        return json.loads(zlib.decompress(base64.b64decode(self.blocks["text/plain"]), -zlib.MAX_WBITS))
+    def parts(self):
+        """Name -> content of the parts of the examples in the page."""
+        return {name: unpack(text) for name, text in map(str.split, self.blocks["text/plain"].splitlines())}
 
     def handle_data(self, data):
         if self.inside:

@@ -2,89 +2,26 @@
 
 import json
 import re
-import shutil
-import sys
-from collections.abc import Iterator
 from itertools import pairwise
 from urllib.parse import quote
 
 import pytest
-from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.wait import WebDriverWait
 
 from evaluate.predictions import sha256, write_predictions
 from evaluate.report.page import ReportConfig, write_report
+from tests.evaluate.report.browsing import choose, clear, count, unfold
 
 WORDS = ["World", "Sports", "Business", "<b>Science</b> & technology"]
-
-
-@pytest.fixture(scope="module")
-def chromium(root):
-    """The module benchmarks/chromium.py; benchmarks/ is not a package."""
-    sys.path.insert(0, str(root / "benchmarks"))
-    try:
-        import chromium
-    finally:
-        sys.path.remove(str(root / "benchmarks"))
-    for program in (chromium.PROGRAM, chromium.DRIVER):
-        if not shutil.which(program):
-            pytest.skip(f"needs Chromium: no {program}; apt-get install chromium chromium-driver")
-    return chromium
-
-
-@pytest.fixture(scope="module")
-def browser(chromium, tmp_path_factory) -> Iterator[webdriver.Chrome]:
-    with chromium.open_browser(tmp_path_factory.mktemp("browser")) as opened:
-        yield opened
-
-
-@pytest.fixture
-def load(browser, chromium):
-    """A function that loads a page until its examples are shown: (path, fragment, width, scheme) -> browser."""
-
-    def load_page(path, fragment="", width=1200, scheme="light"):
-        chromium.set_screen(browser, width, scheme)
-        browser.get_log("browser")
-        browser.get("about:blank")  # else a new fragment does not load the page
-        browser.get(path.as_uri() + fragment)
-        WebDriverWait(browser, 20).until(lambda page: "of" in page.find_element(By.ID, "count").text)
-        return browser
-
-    return load_page
 
 
 @pytest.fixture
 def opened(load, made):
     """The report on the first data set, as wide as a desktop and light."""
     return load(made.path, "#examples?set=news&method=direct")
-
-
-def count(browser) -> tuple[int, int]:
-    """N of M in the status; the list shows N examples, at most one page."""
-    shown, total = re.fullmatch(r"(\d+) of (\d+) examples", browser.find_element(By.ID, "count").text).groups()
-    assert len(browser.find_elements(By.CSS_SELECTOR, "#list > li")) == min(50, int(shown))
-    return int(shown), int(total)
-
-
-def choose(browser, field, text):
-    Select(browser.find_element(By.ID, field)).select_by_visible_text(text)
-
-
-def clear(browser):
-    browser.find_element(By.CSS_SELECTOR, "button[type=reset]").click()
-
-
-def unfold(browser, number):
-    """Open an example of the list; its details are created when it opens."""
-    item = browser.find_elements(By.CSS_SELECTOR, "#list > li")[number]
-    item.find_element(By.TAG_NAME, "summary").click()
-    WebDriverWait(browser, 10).until(lambda _: item.find_elements(By.TAG_NAME, "table"))
-    browser.execute_script("for (const d of arguments[0].querySelectorAll('details')) d.open = true", item)
-    return item
 
 
 def test_page_loads_without_an_error(opened):
@@ -210,7 +147,7 @@ def test_pages_and_sets(opened):
     ids = [item.text for item in opened.find_elements(By.CSS_SELECTOR, "#list .id")]
     assert ids == [f"test-{n}" for n in range(100, 120)]
     choose(opened, "set", "<i>other</i>")
-    assert opened.find_element(By.ID, "count").text == "70 of 70 examples"
+    assert count(opened) == (70, 70)
 
 
 def test_scores_and_predictions_of_an_example(opened, made, names):

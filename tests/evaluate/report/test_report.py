@@ -123,8 +123,8 @@ def test_largest_confusions_of_a_large_label_set(tmp_path, read_page):
 def test_nothing_of_a_data_set_is_markup(made):
     """The parser finds only our script, our style and the packed examples, which contain the texts unchanged."""
     assert set(made.read.blocks) == {"script", "style", "text/plain"}
-    assert made.read.examples[1]["texts"] == [prompt["text"] for prompt in made.prompts]
-    assert re.fullmatch("[A-Za-z0-9+/=]+", made.read.blocks["text/plain"])
+    assert made.read.parts["texts-1-0"] == [prompt["text"] for prompt in made.prompts]
+    assert re.fullmatch("([a-z]+(-[0-9]+-[0-9]+)? [A-Za-z0-9+/=]+\n?)+", made.read.blocks["text/plain"])
     assert "onerror" not in made.page
     assert not {"style", "onload", "onerror", "onclick"} & made.read.attributes  # the policy forbids them
 
@@ -202,9 +202,9 @@ def test_files_with_little_information(tmp_path, read_page):
         (tmp_path / name).write_text(json.dumps(rows))
     write_report(ReportConfig((str(tmp_path),), str(tmp_path / "report.html"), str(tmp_path / "figures")))
     read = read_page((tmp_path / "report.html").read_text())
-    assert [one["truths"] for one in read.examples] == [None, None]  # nothing says that they are the same examples
-    (draw,) = read.examples[0]["methods"][0]["draws"]
-    assert (draw["predictions"], draw["right"]) == ([0, -1], "10")
+    assert [one["hasTruths"] for one in read.parts["sets"]] == [False, False]  # nothing says: the same examples
+    answers = read.parts["answers-0-0"]
+    assert (answers["truths"], answers["predictions"], answers["right"]) == (None, [[0, -1]], ["10"])
     assert read.tables["Methods on Data set without a name (1)"][1][:2] == ["outputs_a", "0.5000"]
     assert len(list((tmp_path / "figures").iterdir())) == 4  # accuracy of each, as SVG and PDF
 
@@ -215,6 +215,8 @@ def test_files_with_little_information(tmp_path, read_page):
         (["absent"], "error: absent: no such file or folder"),
         (["--output", "report.json"], "error: --output report.json: expected a file name that ends in .html"),
         (["--output", "a.html"], "error: a.html: is a folder, expected a file name (--output)"),
+        (["--max_page_mb=-1"], "error: --max_page_mb -1.0: expected 0 or more"),
+        (["--max_page_mb=nan"], "error: --max_page_mb nan: expected 0 or more"),
         (["--figures", "file"], "error: file/figure.svg: cannot be written: Not a directory (--figures)"),
         (["--figure", "x"], "error: --figure: unknown flag; --help lists them all"),
     ],
