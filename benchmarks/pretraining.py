@@ -165,7 +165,7 @@ def pretraining(config: PretrainingBenchmark, variant: Variant, folder: Path) ->
         *["--output_dir", str(folder / "pretrained" / variant.name), *variant.flags, "--boxes", variant.boxes],
         *["--steps", str(config.steps), "--batch_size", str(config.batch_size), "--gradient_accumulation_steps", "1"],
         *["--learning_rate", "1e-3", "--warmup", "0.1", "--eval_steps", str(config.steps // EVALUATIONS)],
-        *["--seed", "1"],
+        *["--keep", "last", "--seed", "1"],
     ]
 
 

@@ -38,7 +38,7 @@ from pretrain.examples import Masker
 from pretrain.initial import shape_of_roberta, take_weights, tokenizer_of_roberta
 from pretrain.model import PretrainingModel
 from pretrain.model_card import write_card
-from pretrain.modules import Pretraining, PretrainingData, PretrainingOptions
+from pretrain.modules import KEPT, Pretraining, PretrainingData, PretrainingOptions
 from pretrain.objectives import MIM, ObjectiveOptions
 from pretrain.preview import draw_preview
 from training import lightning as by_lightning
@@ -127,7 +127,7 @@ class Base:
 
 @names_full_disk
 def pretrain_layoutlmv3(config: LayoutLMv3PretrainingConfig) -> None:
-    """Train or resume, then save the model with the lowest loss on the held-out pages."""
+    """Train or resume, then save the model."""
     if "TORCHELASTIC_RUN_ID" in os.environ:
         raise InputError("torchrun: run this script with plain python; --devices sets the number of devices")
     config = replace(config, training=config.training.filled(steps=STEPS))
@@ -236,7 +236,7 @@ def image_codes(
 def trained_model(
     config: LayoutLMv3PretrainingConfig, model: PretrainingModel, data: PretrainingData
 ) -> dict[str, Any]:
-    """Train or resume, and load the best weights. Returns entries of the metrics: steps, seconds, held-out metrics."""
+    """Train or resume, and load the weights to keep. Returns entries of the metrics: steps, seconds, held-out ones."""
     folder = Path(config.output_dir)
     if config.training.gradient_checkpointing:
         checkpoint_gradients(model.backbone)
@@ -244,11 +244,12 @@ def trained_model(
     trainer = by_lightning.make_trainer(config.training, config.lightning, folder, sys.stderr.isatty())
     if is_first_process():
         write_json(folder / "configuration.json", {"configuration": asdict(config)} | environment())
-    trained = by_lightning.train(trainer, module, data, folder)
+    trained = by_lightning.train(trainer, module, data, folder, KEPT[config.training.keep])
+    step = trained["best_step" if config.training.keep == "best" else "steps"]
     entries = by_lightning.history_of(trainer)
-    best = next(entry for entry in entries if entry["step"] == trained["best_step"] and "eval_loss" in entry)
-    figures = {name.removeprefix("eval_"): value for name, value in best.items() if name.startswith("eval_")}
-    return trained | {"held_out": figures}
+    kept = next(entry for entry in entries if entry["step"] == step and "eval_loss" in entry)
+    figures = {name.removeprefix("eval_"): value for name, value in kept.items() if name.startswith("eval_")}
+    return trained | {"kept_step": step, "held_out": figures}
 
 
 def counts(splits: Splits, train: list[Chunk], held_out: list[Chunk]) -> dict[str, Any]:
@@ -284,10 +285,11 @@ def save(
 
 
 def summary(metrics: dict[str, Any], folder: Path) -> str:
-    """A summary for the screen: repairs, the best checkpoint, loss and accuracy of each objective."""
+    """A summary for the screen: repairs, the best and the kept checkpoint, loss and accuracy of each objective."""
     data, held_out = metrics["data"], metrics["held_out"]
     lines = [f"{what.replace('_', ' ')}: {number}" for what, number in data["repaired"].items() if number]
-    lines.append(f"best checkpoint: step {metrics['best_step']} of {metrics['steps']}")
+    best, kept = metrics["best_step"], metrics["kept_step"]
+    lines.append(f"best checkpoint: step {best} of {metrics['steps']}; kept: step {kept}")
     names = [name.removesuffix("_accuracy") for name in held_out if name.endswith("_accuracy")]
     for name in names:
         lines.append(

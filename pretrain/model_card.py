@@ -36,7 +36,7 @@ def write_card(config: Any, name: str, notes: list[str], metrics: dict[str, Any]
     pages = f"{data['train']['pages']} pages of {config.pages.dataset}, without labels"
     lines = [
         *("---", *heading, "---", "", "# LayoutLMv3, pre-trained", ""),
-        f"Pre-trained on {pages}; step {metrics['best_step']} of {metrics['steps']}. {'; '.join(notes)}.",
+        f"Pre-trained on {pages}; step {metrics['kept_step']} of {metrics['steps']}. {'; '.join(notes)}.",
         *("", f"| held out, {data['held_out']['pages']} pages | loss | accuracy | most frequent answer |"),
         *("|---|---:|---:|---:|", *rows, ""),
         "`LayoutLMv3Model.from_pretrained` and `run_finetune_layoutlmv3.py --model` load this folder.",

@@ -17,10 +17,12 @@ from documents.images import ImageFile
 from preprocess.errors import InputError
 from pretrain.examples import Example, Masker, collate
 from pretrain.model import PretrainingModel
+from training.lightning import BEST, LAST
 from training.modules import Batches, TrainData, TrainedModule
 from training.options import StepOptions
 
 PAGES_PER_STEP = 2048  # in the paper
+KEPT = {"best": BEST, "last": LAST}  # checkpoints whose weights the model may have at the end
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class PretrainingOptions(StepOptions):
         steps: Optimizer steps; default 500000.
         adam_beta1: Beta 1 of AdamW.
         adam_beta2: Beta 2 of AdamW.
+        keep: Weights of the model at the end: best (lowest loss on the held-out pages) or last.
     """
 
     batch_size: int | None = 8
@@ -40,9 +43,12 @@ class PretrainingOptions(StepOptions):
     eval_steps: int | None = 1000
     adam_beta1: float = 0.9
     adam_beta2: float = 0.98
+    keep: str = "best"
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.keep not in KEPT:
+            raise InputError(f"--keep {self.keep}: expected best or last")
         for flag in ("adam_beta1", "adam_beta2"):
             if not 0 <= getattr(self, flag) < 1:
                 raise InputError(f"--{flag} {getattr(self, flag)}: expected a number from 0 to below 1")

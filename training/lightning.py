@@ -218,8 +218,11 @@ def logger_of(name: str, folder: Path, purge: int | None) -> Logger | bool:
     return loggers[name]()
 
 
-def train(trainer: Trainer, module: TrainedModule, data: TrainData, folder: Path) -> dict[str, Any]:
-    """Train, from the last checkpoint if there is one, and load the best checkpoint into the module.
+def train(trainer: Trainer, module: TrainedModule, data: TrainData, folder: Path, kept: str = BEST) -> dict[str, Any]:
+    """Train, from the last checkpoint if there is one, and load the best one, or another, into the module.
+
+    Args:
+        kept: File name of the checkpoint to load: BEST or LAST.
 
     Returns:
         Entries of the metrics: the best step, the number of steps, the seconds of training.
@@ -242,11 +245,10 @@ def train(trainer: Trainer, module: TrainedModule, data: TrainData, folder: Path
             trainer.strategy.launcher.kill(signal.SIGKILL)
         raise
     leave_group(trainer)
-    state = read_state(best, STATE)
-    module.load_state_dict(state["state_dict"])
+    module.load_state_dict(read_state(last.with_name(kept), STATE)["state_dict"])
     module.to(trainer.strategy.root_device, torch.float32)  # Lightning leaves it on the CPU, in --precision
     return {
-        "best_step": state["global_step"],
+        "best_step": read_state(best, STATE)["global_step"],
         "steps": trainer.global_step,
         "training_seconds": seconds_of(history_of(trainer)),
     }

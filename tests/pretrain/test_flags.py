@@ -61,6 +61,7 @@ WALK = Walk(
         "cpc_areas": [4, 100],
         "adam_beta1": [0, 0.99],
         "adam_beta2": [0, 0.999],
+        "keep": ["best", "last"],
         "accelerator": ["auto", "cpu"],
         "devices": ["1", "auto"],
         "strategy": ["auto", "ddp"],

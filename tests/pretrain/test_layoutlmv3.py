@@ -55,7 +55,7 @@ def test_a_run(quick, tmp_path, capsys):
     evaluated = [row for row in rows if row["eval_loss"]]
     assert [row["step"] for row in evaluated] == ["2", "4"]
     best = min(evaluated, key=lambda row: float(row["eval_loss"]))
-    assert metrics["best_step"] == int(best["step"])
+    assert metrics["best_step"] == metrics["kept_step"] == int(best["step"])
     assert float(best["eval_mlm_accuracy"]) == pytest.approx(found["mlm_accuracy"])
     assert list((folder / "tensorboard").glob("events*"))
     assert {HEADS, FILE, "README.md", "tokenizer.json"} <= {path.name for path in (folder / "model").iterdir()}
@@ -109,6 +109,23 @@ def test_a_resumed_run_is_bit_identical(quick, tmp_path, monkeypatch):
     assert log_of(tmp_path / "whole") == log_of(tmp_path / "stopped")
 
 
+def test_the_last_weights_instead_of_the_best(quick, small, tmp_path, capsys):
+    """With so high a learning rate the loss rises."""
+    options = {"steps": 3, "eval_steps": 1, "learning_rate": 1.0, "schedule": "constant"}
+    for keep in ("best", "last"):
+        pretrain_layoutlmv3(quick(keep, options | {"keep": keep}, hidden={"objectives": "mlm"}, model=str(small)))
+    assert capsys.readouterr().out.count("; kept: step 3") == 1
+    metrics = {keep: json.loads((tmp_path / keep / "metrics.json").read_text()) for keep in ("best", "last")}
+    assert metrics["best"]["kept_step"] == metrics["best"]["best_step"] == metrics["last"]["best_step"] < 3
+    assert metrics["last"]["kept_step"] == 3
+    losses = {int(row["step"]): float(row["eval_loss"]) for row in log_of(tmp_path / "last") if row["eval_loss"]}
+    for found in metrics.values():
+        assert found["held_out"]["loss"] == pytest.approx(losses[found["kept_step"]])
+    state = torch.load(tmp_path / "last/checkpoints/last.ckpt", weights_only=True)["state_dict"]
+    kept = load_file(tmp_path / "last/model/model.safetensors")
+    assert all(torch.equal(weight, state[f"model.backbone.{name}"]) for name, weight in kept.items())
+
+
 def test_a_step_is_the_mean_over_its_targets(quick, small, tmp_path):
     """For any number of accumulated batches, which have different numbers of targets."""
     options = {"model": str(small), "hidden": {"objectives": "mlm,mim,wpa,cpc"}}
@@ -153,6 +170,7 @@ def test_preview(quick, tmp_path, capsys):
         ({"codebook_size": 1}, "--codebook_size 1: expected 2 or more"),
         ({"stride": 600}, "--stride 600: expected"),
         ({"boxes": "page"}, "--boxes page: expected"),
+        ({"training": {"keep": "all"}}, "--keep all: expected best or last"),
     ],
 )
 def test_refused(quick, options, said):
