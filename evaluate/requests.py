@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from llama import Request, Tokenizer
 from llama.parallel import is_rank_0
-from llama.prompts import build_requests, fit, length
+from llama.prompts import build_requests, fit
 from preprocess.errors import InputError
 from preprocess.prompts import Prompt
 
@@ -49,7 +49,7 @@ def encode(
 
         built, was_cut = fit(build, prompt.text, prompt.label_words, max_seq_len - room)
         if built is None:
-            needed = max(map(length, build("", prompt.label_words))) + room
+            needed = max(request.length for request in build("", prompt.label_words)) + room
             raise InputError(
                 f"{path}: id {prompt.id!r} needs {needed} tokens even without its text,"
                 f" --max_seq_len allows {max_seq_len}" + f", including --max_gen_len {room}" * (room > 0)
