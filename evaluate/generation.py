@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from evaluate.predictions import prediction_row
-from evaluate.requests import encode
 from evaluate.run import Run, RunOptions
 from evaluate.runner import Examples
 from evaluate.session import Session
@@ -109,9 +108,7 @@ def generate(config: GenerateConfig, session: Session) -> None:
     stops = config.stops()
     settings = sampling | {"max_gen_len": config.max_gen_len, "stop": stops, "seed": config.seed}
     run = Run("generate", file, config.run, config.dtype, settings, config)
-    encoded = encode(
-        prompts, "generate", run.checkpoint.tokenizer, run.max_seq_len, run.prompt_path, config.max_gen_len
-    )
+    encoded = run.encode(prompts, "generate", config.max_gen_len)
     if run.is_finished():
         return
     warn_of_long_words(prompts, run.checkpoint.tokenizer, config.max_gen_len)
