@@ -63,6 +63,8 @@ def work(jobs):
                 except Stopped:
                     pass
                 except InputError as error:
+                    if "RANK" not in os.environ:
+                        raise
                     print(f"rank {os.environ['RANK']}: {error}")
             print(f"rank {os.environ.get('RANK', 0)} encoded {fit.call_count} for {options.run.output_path}")
         destroy_model_parallel()  # the next one may have another size
