@@ -99,8 +99,8 @@ def workload_of(setting: Setting, prompts: Sequence[Prompt], folder: Path, sampl
     """The same for prompts that are there; `folder` is named in messages."""
     tokenizer = Tokenizer(setting.tokenizer_path)
     encoded = encode(prompts, setting.method, tokenizer, UNLIMITED, folder)
-    requests = [request for example in encoded.requests for request in example]
-    longest = max(len(request.context) + len(request.target) for request in requests)
+    requests = [(request.context, request.target) for example in encoded.requests for request in example]
+    longest = max(len(context) + len(target) for context, target in requests)
     words = len(encoded.requests[0])
     return {
         "method": setting.method,

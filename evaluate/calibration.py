@@ -19,7 +19,6 @@ from evaluate.predictions import (
     read_meta,
     write_predictions,
 )
-from evaluate.requests import encode
 from evaluate.results_folder import checkpoint_name, default_output
 from evaluate.run import Run, RunOptions, summary
 from evaluate.runner import Outcome
@@ -142,7 +141,7 @@ def calibrate_with_model(
             " the same weights in another format have another fingerprint"
         )
     flat = [prompt for prompts in free.values() for prompt in prompts]
-    encoded = encode(flat, "direct", run.checkpoint.tokenizer, run.max_seq_len, run.prompt_path)
+    encoded = run.encode(flat, "direct")
     if encoded.cut and config.method != "domain":  # random words may be cut
         text = next(prompt.text for prompt in flat if prompt.id == encoded.cut[0])
         raise InputError(f"{run.prompt_path}: id {encoded.cut[0]!r} is too long: {text!r} does not fit (--max_seq_len)")

@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from evaluate.predictions import prediction_row
-from evaluate.requests import encode
 from evaluate.run import Run, RunOptions
 from evaluate.runner import Examples
 from evaluate.session import Session
-from llama import Tokenizer
+from llama import Request, Tokenizer
 from llama.generation import Sampling
 from llama.parallel import is_rank_0
 from llama.stops import cut_at_stop
@@ -82,6 +81,19 @@ class GenerateConfig:
         return stops
 
 
+class Contexts(Sequence[tuple[int, ...]]):
+    """The contexts of requests, joined when they are used: most of their ids are a head that all share."""
+
+    def __init__(self, requests: Sequence[Request]):
+        self.requests = requests
+
+    def __len__(self) -> int:
+        return len(self.requests)
+
+    def __getitem__(self, index: int) -> tuple[int, ...]:
+        return self.requests[index].context
+
+
 def evaluate_generate(config: GenerateConfig) -> None:
     """Predict by the generated text."""
     with Session() as session:
@@ -96,15 +108,13 @@ def generate(config: GenerateConfig, session: Session) -> None:
     stops = config.stops()
     settings = sampling | {"max_gen_len": config.max_gen_len, "stop": stops, "seed": config.seed}
     run = Run("generate", file, config.run, config.dtype, settings, config)
-    encoded = encode(
-        prompts, "generate", run.checkpoint.tokenizer, run.max_seq_len, run.prompt_path, config.max_gen_len
-    )
+    encoded = run.encode(prompts, "generate", config.max_gen_len)
     if run.is_finished():
         return
     warn_of_long_words(prompts, run.checkpoint.tokenizer, config.max_gen_len)
     with run.alone():
         llama, launch = session.load(run)
-        contexts = [request.context for (request,) in encoded.requests]
+        contexts = Contexts([request for (request,) in encoded.requests])
         seeds = [example_seed(config.seed, prompt.id) for prompt in prompts]
         generation = llama.generation(
             contexts, seeds, Sampling(config.max_gen_len, config.temperature, config.top_p), stops

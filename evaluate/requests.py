@@ -1,14 +1,16 @@
 """Requests of a prompt file; texts that are too long are cut."""
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from tqdm import tqdm
 
-from llama import Request, Tokenizer
-from llama.parallel import is_rank_0
-from llama.prompts import build_requests, fit, length
+from llama import Request, Tokenizer, collector
+from llama.parallel import Launch, is_rank_0
+from llama.prompts import build_requests, fit
 from preprocess.errors import InputError
 from preprocess.prompts import Prompt
 
@@ -26,6 +28,7 @@ class Encoded:
     cut: list[str]
 
 
+@collector.paused()
 def encode(
     prompts: Sequence[Prompt], method: str, tokenizer: Tokenizer, max_seq_len: int, path: str | Path, room: int = 0
 ) -> Encoded:
@@ -49,7 +52,7 @@ def encode(
 
         built, was_cut = fit(build, prompt.text, prompt.label_words, max_seq_len - room)
         if built is None:
-            needed = max(map(length, build("", prompt.label_words))) + room
+            needed = max(request.length for request in build("", prompt.label_words)) + room
             raise InputError(
                 f"{path}: id {prompt.id!r} needs {needed} tokens even without its text,"
                 f" --max_seq_len allows {max_seq_len}" + f", including --max_gen_len {room}" * (room > 0)
@@ -61,3 +64,60 @@ def encode(
         if was_cut:
             cut.append(prompt.id)
     return Encoded(requests, cut)
+
+
+Packed = list[list[tuple[bytes, ...]]]  # for each request the bytes of its ids
+
+
+@collector.paused()
+def encode_together(
+    launch: Launch,
+    prompts: Sequence[Prompt],
+    method: str,
+    tokenizer: Tokenizer,
+    max_seq_len: int,
+    path: str | Path,
+    room: int = 0,
+) -> Encoded:
+    """The same as `encode`, by all processes: each encodes a part of the examples and gets those of the others.
+
+    Raises:
+        InputError: The first error in the order of the file, on all ranks.
+    """
+    if launch.world_size == 1:
+        return encode(prompts, method, tokenizer, max_seq_len, path, room)
+    begin, end = (len(prompts) * number // launch.world_size for number in (launch.rank, launch.rank + 1))
+    own, error = Encoded([], []), None
+    try:
+        own = encode(prompts[begin:end], method, tokenizer, max_seq_len, path, room)
+    except InputError as raised:
+        error = raised
+    parts = launch.share((pack(own.requests), own.cut, error))
+    for _, _, error in parts:
+        if error is not None:
+            raise error
+    requests = unpack([example for packed, _, _ in parts for example in packed], tokenizer.ids)
+    return Encoded(requests, [name for _, cut, _ in parts for name in cut])
+
+
+def pack(requests: Sequence[Sequence[Request]]) -> Packed:
+    """Requests to send: tuples of ids as bytes, each object once."""
+    packed: dict[int, bytes] = {}
+    for ids in (ids for example in requests for request in example for ids in request):
+        if id(ids) not in packed:
+            packed[id(ids)] = array("i", ids).tobytes()
+    return [[tuple(packed[id(ids)] for ids in request) for request in example] for example in requests]
+
+
+def unpack(packed: Packed, ids: Sequence[int]) -> list[list[Request]]:
+    """The requests that were packed; equal tuples of ids are one object.
+
+    Args:
+        ids: The object of each id.
+    """
+
+    @cache
+    def read(content: bytes) -> tuple[int, ...]:
+        return tuple(map(ids.__getitem__, array("i", content)))
+
+    return [[Request(*map(read, request)) for request in example] for example in packed]

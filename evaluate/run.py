@@ -15,16 +15,17 @@ import torch
 from evaluate.journal import Journal
 from evaluate.metrics import accuracy, classes_of, confusion_matrix, macro_f1
 from evaluate.predictions import finished, read_meta, write_predictions
+from evaluate.requests import Encoded, encode_together
 from evaluate.results_folder import checkpoint_name, default_output
 from evaluate.runner import Examples, Outcome, run_batches
 from llama import int8
 from llama.batches import digest
 from llama.checkpoint import Checkpoint, open_checkpoint, resolve_dtype
-from llama.parallel import Launch, check_replicas, is_rank_0, own_device, world_size
+from llama.parallel import Launch, check_replicas, is_rank_0, own_device, start, world_size
 from llama.shared import Computation
 from preprocess.errors import InputError
 from preprocess.files import PathFlag, check_writable
-from preprocess.prompts import PromptFile
+from preprocess.prompts import Prompt, PromptFile
 from preprocess.schema import PROMPT_META
 
 PACKAGES = ("torch", "sentencepiece", "fairscale", "numpy")
@@ -129,6 +130,12 @@ class Run:
             "fingerprint": self.checkpoint.fingerprint(),
             "settings": self.settings,
         }
+
+    def encode(self, prompts: Sequence[Prompt], method: str, room: int = 0) -> Encoded:
+        """Encode prompts on all processes together, see `evaluate.requests.encode`. All ranks must call this."""
+        launch = start(self.model_parallel_size)
+        tokenizer = self.checkpoint.tokenizer
+        return encode_together(launch, prompts, method, tokenizer, self.max_seq_len, self.prompt_path, room)
 
     def is_finished(self) -> bool:
         """Whether the result exists already, which is then reported on rank 0.

@@ -14,7 +14,7 @@ import torch
 from tqdm import tqdm
 
 from evaluate.predictions import prediction_row
-from evaluate.requests import Encoded, encode
+from evaluate.requests import Encoded
 from evaluate.run import Run, RunOptions
 from evaluate.runner import Examples, Outcome
 from evaluate.session import Session
@@ -61,7 +61,7 @@ def evaluate(config: ScoreConfig, method: str, session: Session) -> None:
     file = read_prompt_file(config.data_path or f"samples/inputs_{method}_ag_news.json", method)
     prompts = file.prompts
     run = Run(method, file, config.run, config.dtype, {"score_eos": config.score_eos}, config)
-    encoded = encode(prompts, method, run.checkpoint.tokenizer, run.max_seq_len, run.prompt_path)
+    encoded = run.encode(prompts, method)
     if run.is_finished():
         return
     with run.alone():

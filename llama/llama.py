@@ -62,7 +62,7 @@ class LLaMA:
         Raises:
             ValueError: A request is longer than `max_seq_len`.
         """
-        self.check_lengths([len(request.context) + len(request.target) - (not score_eos) for request in requests])
+        self.check_lengths([request.length - (not score_eos) for request in requests])
         return Scoring(self.model, requests, self.tokenizer.eos_id if score_eos else None, self.limits, greedy)
 
     def generation(

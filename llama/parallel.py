@@ -79,11 +79,17 @@ class Launch:
             yield int(number)
 
     def gather(self, part: Any) -> list[Any]:
-        """The parts of all ranks on rank 0, an empty list elsewhere. The only collective over all replicas."""
+        """The parts of all ranks on rank 0, an empty list elsewhere."""
         if self.world_size == 1:
             return [part]
         parts: list[Any] = [None] * self.world_size if self.rank == 0 else []
         dist.gather_object(part, parts or None)
+        return parts
+
+    def share(self, part: Any) -> list[Any]:
+        """The parts of all ranks on all ranks."""
+        parts: list[Any] = [None] * self.world_size
+        dist.all_gather_object(parts, part)
         return parts
 
 

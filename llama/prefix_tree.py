@@ -9,6 +9,8 @@ It is built from token ids alone, independent of methods and labels. A node is a
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from llama import collector
+
 
 class Node:
     """A run of tokens, and the sequences that end with it.
@@ -54,6 +56,7 @@ class Node:
             waiting.extend(reversed(node.children.values()))
 
 
+@collector.paused()
 def build_tree(sequences: Iterable[Sequence[int]]) -> Node:
     """The prefix tree of `sequences`, which are not empty and of the same type (tuples)."""
     root = Node(())

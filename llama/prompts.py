@@ -36,20 +36,18 @@ def build_requests(
         One request for each label word; for generate one with the context alone, without trailing spaces, because a
         space belongs to the next word's token.
     """
-    if method == "generate":
-        return [Request(*tokenizer.encode_pair(fill(prompt, TEXT, text) + separator, ""))]
-    if method == "direct":
-        given = fill(prompt, TEXT, text)
-        pairs = [(given, fill(completion, LABEL_WORD, word)) for word in label_words]
-    else:
+    if method == "channel":
+        head, rest = tokenizer.open(prompt, LABEL_WORD)
         scored = fill(completion, TEXT, text)
-        pairs = [(fill(prompt, LABEL_WORD, word), scored) for word in label_words]
-    return [Request(*tokenizer.encode_pair(*pair, separator)) for pair in pairs]
-
-
-def length(request: Request) -> int:
-    """Number of tokens of a request."""
-    return len(request.context) + len(request.target)
+        pairs = [(fill(rest, LABEL_WORD, word), scored) for word in label_words]
+    else:
+        head, rest = tokenizer.open(prompt, TEXT)
+        given = fill(rest, TEXT, text)
+        if method == "generate":
+            pairs, separator = [(given + separator, "")], " "
+        else:
+            pairs = [(given, fill(completion, LABEL_WORD, word)) for word in label_words]
+    return [Request(*tokenizer.encode_pair(*pair, separator, not head), head) for pair in pairs]
 
 
 def fit(
@@ -66,12 +64,12 @@ def fit(
     """
 
     def fits(text: str, word: str) -> bool:
-        return max(map(length, build(text, [word]))) <= max_tokens
+        return max(request.length for request in build(text, [word])) <= max_tokens
 
     word = label_words[0]
     if fits(text, word):
         built = build(text, label_words)
-        lengths = list(map(length, built))
+        lengths = [request.length for request in built]
         if max(lengths) <= max_tokens:
             return built, False
         word = label_words[lengths.index(max(lengths))]
@@ -85,7 +83,7 @@ def fit(
             middle = (low + high) // 2
             low, high = (middle, high) if fits(text[: ends[middle]], word) else (low, middle)
         built = build(text[: ends[low]], label_words)
-        lengths = list(map(length, built))
+        lengths = [request.length for request in built]
         if max(lengths) <= max_tokens:
             return built, True
         word, high = label_words[lengths.index(max(lengths))], low  # a longer one

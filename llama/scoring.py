@@ -22,10 +22,26 @@ LOGITS = {"cpu": 2**25, "cuda": 2**26}  # maximum number in memory
 
 
 class Request(NamedTuple):
-    """Score `target` after `context`. Both are token ids; the context is not empty (it begins with BOS)."""
+    """Score `target` after a context. Both are token ids; the context is not empty (it begins with BOS).
 
-    context: tuple[int, ...]
+    Args:
+        tail: The context after `head`.
+        target: What is scored.
+        head: The beginning of the context, such as demonstrations: one object for all requests that share it.
+    """
+
+    tail: tuple[int, ...]
     target: tuple[int, ...]
+    head: tuple[int, ...] = ()
+
+    @property
+    def context(self) -> tuple[int, ...]:
+        return self.head + self.tail
+
+    @property
+    def length(self) -> int:
+        """Number of tokens."""
+        return len(self.head) + len(self.tail) + len(self.target)
 
 
 class Scoring:

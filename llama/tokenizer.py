@@ -1,7 +1,7 @@
 """Encoding of texts and prompts, the same for all kinds of tokenizers."""
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
@@ -9,12 +9,11 @@ from pathlib import Path
 from llama.prefix_tree import common_length
 from llama.tokenizers.backend import Backend, open_backend
 
-# Where a text is cut into pieces: next to characters that no normalizer treats as white space.
+# Where a text is cut: before a line or a space, next to characters that no normalizer treats as white space.
 LINE_BREAK, SPACE = r"(?<=[\w!-~]\n)(?=[\w!-~])", r"(?<=[\w!-~])(?= [\w!-~])"
-PIECE = 256  # minimum characters of a piece within a line
 LEADS = ("x", "x\n")  # a piece is encoded after one of these, to get the ids that it has within a text
-HEADS = 3  # last lines of a text that are encoded apart from what is before them, which other texts may share
-PROBES = ("Aa:\nBb 1.\n(c) dé\n12 3 x\n'll y", "the rain, the (rain) 12 34 «é» 's\nend")
+KEPT, LONGEST = 2**17, 32  # pieces whose ids are kept (some 30 MB), and maximum characters of such a piece
+PROBES = ("Aa:\nBb 1.\n(c) dé\n12 3 x\n'll y", "the rain, the (rain) 12 34 «é» 's\nend", "a 𰻝 𰻝\n𰻝 中 中\n中 b")
 
 
 class Tokenizer:
@@ -30,92 +29,85 @@ class Tokenizer:
 
     def __init__(self, model: str | Path | Backend, end_ids: Collection[int] | None = None):
         self.backend: Backend = open_backend(Path(model)) if isinstance(model, str | Path) else model
-        self.encode = lru_cache(maxsize=256)(self._encode)  # a prompt is encoded with every label word
-        self.lead = lru_cache(maxsize=256)(self._lead)  # the requests of an example share one context object
-        self.encode_piece = lru_cache(maxsize=2**14)(self._encode_piece)  # demonstrations recur in every example
+        # What the completions of an example share, and what all examples share.
+        self.encode = lru_cache(maxsize=256)(self._encode)
+        self.split = lru_cache(maxsize=256)(self._split)
+        self.join = lru_cache(maxsize=256)(self._join)
+        self.open = lru_cache(maxsize=256)(self._open)
+        self.first_pieces = Pieces(lambda piece: self.encode_piece(piece, ""))
+        self.pieces = Pieces(lambda piece: self.encode_piece(piece, LEADS[not piece.startswith(" ")]))
         self.n_words = self.backend.n_words
         self.ids = tuple(range(self.n_words))  # one object for each id, because a test split has millions
         self.bos_id = self.backend.bos_id
         self.eos_id = self.backend.eos_id
         self.end_ids = self.backend.end_ids if end_ids is None else frozenset(end_ids)
         self.leads = {lead: len(self.encode_whole(lead)) for lead in ("", *LEADS)}
-        self.lines, self.spaces = self.borders()
+        self.cuts = self.find_cuts()
+        self.last_cut = None if self.cuts is None else re.compile(f"(?s:.*)(?:{self.cuts.pattern})")
         self.keeps_space = self.decode(self.encode_pair("a", "a")[1]) == " a"
 
     def encode_whole(self, text: str) -> list[int]:
         """Ids of `text`, encoded in one piece."""
         return self.backend.encode(text)
 
-    def borders(self) -> tuple[re.Pattern[str] | None, re.Pattern[str] | None]:
-        """Patterns of line and word boundaries at which a text can be cut without changing its ids.
+    def find_cuts(self) -> re.Pattern[str] | None:
+        """A pattern of the places between lines and words at which a text can be cut without changing its ids.
 
-        No token of the vocabulary spans such a boundary, so no merge crosses it. None: there is no such boundary.
+        No token of the vocabulary spans such a place, so no merge crosses it. None: there is no such place.
         """
         tokens = self.backend.texts()
         if tokens is None:
-            return None, None
-        patterns: list[re.Pattern[str] | None] = []
+            return None
         kept = "\n" in self.decode(self.encode_whole("x\nx"))  # some tokenizers replace it by a space
-        for border, spanning in ((LINE_BREAK, r"\n\S" if kept else r"\S "), (SPACE, r"\S ")):
-            spanned = any(map(re.compile(spanning).search, tokens))
-            self.lines, self.spaces = None if spanned else re.compile(border), None
-            self.encode.cache_clear()  # the cuts have changed
-            same = all(self._encode(probe) == tuple(self.encode_whole(probe)) for probe in PROBES)
-            patterns.append(self.lines if same else None)
-        self.encode.cache_clear()
-        return patterns[0], patterns[1]
+        found = []
+        for place, spanning in ((LINE_BREAK, r"\n\S" if kept else r"\n\S|\S "), (SPACE, r"\S ")):
+            self.cuts = re.compile(place)
+            if not any(map(re.compile(spanning).search, tokens)) and all(map(self.is_whole, PROBES)):
+                found.append(place)
+        return re.compile("|".join(found)) if found else None
 
-    def _encode(self, text: str, heads: int = HEADS) -> tuple[int, ...]:
+    def is_whole(self, text: str) -> bool:
+        """Whether the ids of a text in pieces are those of the whole text."""
+        return self._encode(text) == tuple(self.encode_whole(text))
+
+    def _encode(self, text: str, begins: bool = True) -> tuple[int, ...]:
         """Ids of `text`, without BOS and EOS. A lone surrogate, which JSON allows, becomes U+FFFD.
 
         Args:
-            heads: Lines at the end of the text that are encoded apart, so that what is before them, such as
-                demonstrations, is encoded and cut only once for all texts that begin with it.
+            begins: Whether a text begins here. If not, it follows another that was cut off.
         """
         if not text.isascii():
             text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        border = self.last_line(text) if heads else 0
-        head = self.encode(text[:border], heads - 1) if border else ()
-        pieces = self.pieces(text[border:])
-        first = () if border else self.encode_piece(next(pieces), "")
-        later = (self.encode_piece(piece, LEADS[not piece.startswith(" ")]) for piece in pieces)
-        return tuple(chain(head, first, *later))
+        pieces = [text] if self.cuts is None else self.cuts.split(text)
+        first = self.first_pieces[pieces.pop(0)] if begins else ()
+        return tuple(chain(first, *map(self.pieces.__getitem__, pieces)))
 
-    def last_line(self, text: str) -> int:
-        """Where the last line begins at which `text` can be cut; 0 if there is none."""
-        end = len(text)
-        while self.lines is not None and (end := text.rfind("\n", 0, end)) > 0:
-            if self.lines.match(text, end + 1):
-                return end + 1
-        return 0
-
-    def pieces(self, text: str) -> Iterator[str]:
-        """`text` cut into lines, and long lines into pieces of about 256 characters. The cuts do not depend on the text
-        after them, so texts with a common prefix share pieces."""
-        lines = [text] if self.lines is None else self.lines.split(text)
-        for line in lines:
-            start = 0
-            while self.spaces is not None and len(line) - start > PIECE:
-                border = self.spaces.search(line, start + PIECE)
-                if border is None:
-                    break
-                yield line[start : border.start()]
-                start = border.start()
-            yield line[start:]
-
-    def _encode_piece(self, piece: str, lead: str) -> tuple[int, ...]:
+    def encode_piece(self, piece: str, lead: str) -> tuple[int, ...]:
         """Ids of a piece of a text after `lead`, which gives all pieces but the first the boundary that they have in
         the text: a tokenizer may add a space before the first word of a text."""
         return tuple(map(self.ids.__getitem__, self.encode_whole(lead + piece)[self.leads[lead] :]))
 
-    def _lead(self, ids: tuple[int, ...]) -> tuple[int, ...]:
+    def cut(self, text: str) -> int:
+        """The last place at which `text` can be cut; 0 if there is none."""
+        found = None if self.last_cut is None else self.last_cut.match(text)
+        return 0 if found is None else found.end()
+
+    def _open(self, template: str, field: str) -> tuple[tuple[int, ...], str]:
+        """The ids of what all fillings of a template begin with, such as demonstrations, and the rest of the template.
+
+        The ids begin with BOS if the tokenizer has one. They are empty if the template cannot be cut before its field.
+        """
+        place = self.cut(template.rpartition(field)[0])
+        return self.lead(self._encode(template[:place])) if place else (), template[place:]
+
+    def lead(self, ids: tuple[int, ...]) -> tuple[int, ...]:
         """`ids` after BOS. Without a BOS, an empty context becomes EOS, because a context must not be empty."""
         if self.bos_id is None:
             return ids or (self.eos_id,)
         return (self.bos_id, *ids)
 
     def encode_pair(
-        self, prompt: str, completion: str, separator: str = " "
+        self, prompt: str, completion: str, separator: str = " ", begins: bool = True
     ) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Context and target ids of `prompt` followed by `completion`. The context begins with BOS if the tokenizer has
         one; EOS is not added.
@@ -127,14 +119,26 @@ class Tokenizer:
         Args:
             separator: The text between the two. A single space replaces spaces that are already there, because several
                 would form a piece of their own. Any other separator is inserted unchanged.
+            begins: Whether a text begins with the prompt. If not, it is the rest of a template, see `open`.
         """
         if separator == " ":
             prompt, completion = prompt.rstrip(" "), completion.lstrip(" ")
             separator = " " if prompt else ""
-        alone = self.encode(prompt)
-        joint = self.encode(prompt + separator + completion) if completion else alone
+        place = self.cut(prompt)
+        end, target = self.split(prompt[place:], separator + completion if completion else "", begins and not place)
+        return self.join(prompt[:place], end, begins), target
+
+    def _split(self, end: str, continuation: str, begins: bool) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Ids of the end of a prompt and of what follows it."""
+        alone = self.encode(end, begins)
+        joint = self._encode(end + continuation, begins) if continuation else alone
         border = common_length(alone, joint[: len(alone)])
-        return self.lead(joint[:border]), joint[border:]
+        return joint[:border], joint[border:]
+
+    def _join(self, start: str, end: tuple[int, ...], begins: bool) -> tuple[int, ...]:
+        """Ids of a prompt whose end is encoded; the requests of an example share this object."""
+        ids = self._encode(start, begins) + end if start else end
+        return self.lead(ids) if begins else ids
 
     def decode(self, tokens: Sequence[int]) -> str:
         """Text of `tokens`, without special tokens."""
@@ -145,3 +149,21 @@ class Tokenizer:
         first token, and sentencepiece removes it."""
         text = self.decode(tokens)
         return text.removeprefix(" ") if self.keeps_space else text
+
+
+class Pieces(dict[str, tuple[int, ...]]):
+    """The ids of pieces: words recur, and looking one up takes a hundredth of the time of encoding it.
+
+    Args:
+        encode: Encodes a piece that is not here; short ones are kept until there are `KEPT`.
+    """
+
+    def __init__(self, encode: Callable[[str], tuple[int, ...]]):
+        super().__init__()
+        self.encode = encode
+
+    def __missing__(self, piece: str) -> tuple[int, ...]:
+        ids = self.encode(piece)
+        if len(piece) <= LONGEST and len(self) < KEPT:
+            self[piece] = ids
+        return ids

@@ -4,6 +4,7 @@
 demonstrations and texts stay as they are. Prompt, separator and completion form one text.
 """
 
+import sys
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -131,7 +132,8 @@ def read_row(row: Any, number: int, method: str, place: str) -> Prompt:
         if field not in values[name]:
             raise InputError(f"{place}: {name!r} has no {field}, which the {method} method requires")
     known = {key: values[key] for key in Prompt.__dataclass_fields__}
-    return Prompt(**known | {"label_words": tuple(values["label_words"])})
+    # Most examples have the same prompt, of several thousand characters with demonstrations: one object for all.
+    return Prompt(**known | {"prompt": sys.intern(values["prompt"]), "label_words": tuple(values["label_words"])})
 
 
 def check_label_words(label_words: Any, place: str) -> None:

@@ -14,18 +14,24 @@ from llama.parallel import Launch, start
 from preprocess.errors import InputError
 
 WORKER = '''
-"""JOBS: one evaluation after the other, (method, arguments, batches that each replica may compute; None: all)."""
+"""JOBS: one evaluation after the other, (method, arguments, batches that each replica may compute; None: all).
+
+Each process prints how many examples it encoded in each job, and the errors in its input.
+"""
 import json
+import os
 import sys
 from itertools import islice
 from unittest.mock import patch
 
+import evaluate.requests
 from evaluate.calibration import CalibrateConfig, evaluate_direct_calibrate
 from evaluate.generation import GenerateConfig, evaluate_generate
 from evaluate.scoring import ScoreConfig, evaluate_channel, evaluate_direct
 from fairscale.nn.model_parallel.initialize import destroy_model_parallel
 from llama.parallel import Launch, finish
 from options import parse
+from preprocess.errors import InputError
 
 METHODS = {
     "direct": (ScoreConfig, evaluate_direct),
@@ -50,10 +56,17 @@ def work(jobs):
                 raise Stopped
 
         with patch.object(Launch, "claims", limited), patch("evaluate.session.finish"):
-            try:
-                function(parse(config, arguments))
-            except Stopped:
-                pass
+            with patch("evaluate.requests.fit", wraps=evaluate.requests.fit) as fit:
+                options = parse(config, arguments)
+                try:
+                    function(options)
+                except Stopped:
+                    pass
+                except InputError as error:
+                    if "RANK" not in os.environ:
+                        raise
+                    print(f"rank {os.environ['RANK']}: {error}")
+            print(f"rank {os.environ.get('RANK', 0)} encoded {fit.call_count} for {options.run.output_path}")
         destroy_model_parallel()  # the next one may have another size
 
 
@@ -121,6 +134,7 @@ METHODS = {  # a name for each: the method, its flags
     "sampled": ("generate", {"max_batch_tokens": 150, "temperature": 2.0}),
     "calibrated": ("direct_calibrate", {"max_batch_tokens": 60}),
 }
+TOO_LONG = {"second-part": [45, 50], "both-parts": [20, 45]}  # rows without room for their text
 STOP = {"direct": 5, "channel": 5, "greedy": 5, "sampled": 5, "calibrated": 2}  # batches a replica
 
 
@@ -140,6 +154,10 @@ def prompts(folder: Path, make_rows: Callable[..., list[dict]]) -> dict[str, Pat
             row["prompt"] = f"market {n % 6} today\n{row['prompt']}"
         paths[method] = folder / f"inputs_{method}_news.json"
         paths[method].write_text(json.dumps(rows))
+    rows = json.loads(paths["direct"].read_text())
+    for name, numbers in TOO_LONG.items():
+        long = [row | {"prompt": "market " * 200 * (n in numbers) + row["prompt"]} for n, row in enumerate(rows)]
+        (folder / f"{name}.json").write_text(json.dumps(long))
     return paths
 
 
@@ -155,7 +173,7 @@ def job(folder: Path, prompts: dict[str, Path], checkpoint: Path, make_checkpoin
             direct = "mp-direct" if shards == 2 else "one-direct"
             flags |= {"direct_input_path": prompts["direct"], "direct_output_path": folder / f"{direct}.json"}
         else:
-            flags["data_path"] = prompts["channel" if method == "channel" else "direct"]
+            flags.setdefault("data_path", prompts["channel" if method == "channel" else "direct"])
         return method, [f"--{flag}={value}" for flag, value in flags.items()], limit
 
     return make
@@ -184,6 +202,7 @@ def made(folder: Path, job: Callable, worker: Path, in_this_process: Callable, r
     jobs += [job(name, "one-then-two") for name in METHODS]
     jobs += [job(name, "two-then-one", limit=STOP[name]) for name in METHODS]
     jobs += [job(name, "mp", shards=2, max_batch_tokens=1000) for name in METHODS]
+    jobs += [job("direct", name, data_path=folder / f"{name}.json") for name in TOO_LONG]
     done = run_script(worker, json.dumps(jobs), processes=2)
     assert done.returncode == 0, done.stderr
     of_two = lines_of(folder, "two-then-one")
@@ -237,6 +256,23 @@ def test_all_replicas_compute(made, name):
     before = re.search(rf"one-then-two-{name}.partial: resuming, (\d+) of (\d+) batches are finished", made.stdout)
     assert int(before[1]) == STOP[name]
     assert int(before[2]) >= (15 if name != "calibrated" else 6)
+
+
+@pytest.mark.parametrize("name", ["direct", "channel", "greedy", "sampled"])
+@pytest.mark.parametrize("output", ["two", "mp"])
+def test_each_example_is_encoded_once(made, folder, output, name):
+    """By replicas, and by the ranks of a model: half of the examples each. Both know which texts were cut."""
+    found = re.findall(rf"rank (\d) encoded (\d+) for {folder}/{output}-{name}.json", made.stdout)
+    assert sorted(found) == [("0", "30"), ("1", "30")]
+    (_, one), (_, meta) = read(folder, f"one-{name}"), read(folder, f"{output}-{name}")
+    assert (meta["cut"], meta["tokens_scored"]) == (one["cut"], one["tokens_scored"])
+
+
+@pytest.mark.parametrize("name", TOO_LONG)
+def test_the_first_error_of_the_file_on_all_ranks(made, folder, name):
+    lines = re.findall(rf"rank \d: {folder}/{name}.json: (.*)", made.stdout)
+    assert lines[0].startswith(f"id '{TOO_LONG[name][0]}' needs")
+    assert lines == lines[:1] * 2
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -72,7 +72,7 @@ def test_label_words_are_compared_on_the_same_text_and_never_cut(encode_rows, ma
     (row,) = make_rows("direct", {"long": "rain stopped play today " * 50}, label_words)
     short, long = encode_rows("direct", [row], 120).requests[0]
     assert short.context == long.context
-    assert len(short.context) + len(short.target) < len(long.context) + len(long.target) <= 120
+    assert short.length < long.length <= 120
     read = definition.sp.decode([*long.context, *long.target])
     demonstration = row["prompt"].removesuffix("{text}\nCategory:")
     assert read.startswith(f"{demonstration}rain stopped play")

@@ -55,3 +55,30 @@ def test_scores_are_those_of_transformers(separator: str, folder, to_transformer
         expected = sum(float(log_probs[place - 1, ids[place]]) for place in range(first, len(ids)))
         (found,) = llama.compute_log_probs([prompt], [completion], separator=separator)
         assert found == pytest.approx(expected, abs=1e-4 * len(ids), rel=0)
+
+
+def test_what_all_texts_share_is_encoded_once(tokenizer_path) -> None:
+    """Demonstrations before texts of one line, or of two; label words after a text; a text after label words."""
+    tokenizer = Tokenizer(tokenizer_path)
+    demonstrations = "Article: rain stopped play\nCategory: Sports\n" * 100
+    prompts = {"direct": "Article: {text}\nCategory:", "channel": "Category: {label_word}\nArticle:"}
+    completions = {"direct": "{label_word}", "channel": "{text}"}
+    for method, prompt in prompts.items():
+        built = [
+            build_requests(method, tokenizer, demonstrations + prompt, completions[method], text, WORDS)
+            for text in ("a b", "c\nd", "rain")
+        ]
+        assert len({id(request.head) for requests in built for request in requests}) == 1
+        assert built[0][0].head == (tokenizer.bos_id, *tokenizer.encode_whole(demonstrations))
+        for requests in built:
+            shared = {id(request.tail if method == "direct" else request.target) for request in requests}
+            assert len(shared) == 1
+    assert [len(request.context) + len(request.target) for request in built[0]] == [r.length for r in built[0]]
+
+
+@pytest.mark.parametrize("prompt", ["{text} x", " {text}", "rain{text}:", "no line: {text}"])
+def test_a_prompt_without_a_shared_beginning(prompt: str, tokenizer_path) -> None:
+    tokenizer = Tokenizer(tokenizer_path)
+    for request in build_requests("direct", tokenizer, prompt, "{label_word}", "a\nb", WORDS):
+        assert request.context[0] == tokenizer.bos_id
+        assert request.context.count(tokenizer.bos_id) == 1

@@ -9,6 +9,7 @@ import sentencepiece
 import tokenizers
 
 from llama import CheckpointError, Tokenizer
+from llama.tokenizer import LINE_BREAK, SPACE
 
 UNUSUAL = [
     "{text} {label_word} {} }{ {0!r} %s \\n",
@@ -140,12 +141,11 @@ def test_pieces_have_the_ids_of_the_whole(tokenizer, meta, merging, data) -> Non
 
 
 def test_where_a_text_is_cut(tokenizer, merging) -> None:
-    text = "Article: " + "rain stopped play " * 40 + "today\nCategory: World"
-    lengths = [len(piece) for piece in tokenizer.pieces(text)]
-    assert lengths[-1] == len("Category: World")
-    assert [256 <= length < 256 + len(" stopped") for length in lengths[:-2]] == [True, True]
-    assert "".join(tokenizer.pieces(text)) == text
-    assert list(merging.pieces(text)) == [text]  # its pieces cross spaces, and a line break is one
+    text = "Article: rain  stopped, 3 play\u00a0s \u2014 on\n\nand\nCategory: World"
+    expected = ["Article:", " rain  stopped,", " 3", " play\u00a0s \u2014 on\n\nand\n", "Category:", " World"]
+    assert tokenizer.cuts.split(text) == expected
+    assert [tokenizer.cut(text), tokenizer.cut("rain \u2014 \n"), tokenizer.cut("")] == [len(text) - 6, 0, 0]
+    assert (merging.cuts, merging.cut(text)) == (None, 0)  # its pieces cross spaces, and a line break is one
 
 
 def test_repeated_parts_are_encoded_once(tokenizer_path, monkeypatch) -> None:
@@ -159,18 +159,16 @@ def test_repeated_parts_are_encoded_once(tokenizer_path, monkeypatch) -> None:
     assert sum(map(len, encoded)) < 1.2 * len(text) + 100 * len("\nCategory: World 99")
 
 
-def test_shared_beginnings_are_cut_once(tokenizer_path, monkeypatch) -> None:
-    """Demonstrations before texts of one line, or of two."""
-    tokenizer, cut = Tokenizer(tokenizer_path), []
-    whole = tokenizer.pieces
-    monkeypatch.setattr(tokenizer, "pieces", lambda text: cut.append(text) or whole(text))
-    demonstrations = "Article: rain stopped play\nCategory: Sports\n" * 100
-    for number in range(100):
-        text = f"{demonstrations}Article: a{number}{chr(10) * (number % 2)}b\nCategory:"
-        assert list(tokenizer.encode(text)) == tokenizer.backend.sp_model.encode(text)
-        for word in ("World", "Sports"):
-            tokenizer.encode_pair(text, word)
-    assert sum(map(len, cut)) < 2 * len(demonstrations) + 100 * len("Article: a99\nb\nCategory: World" * 3)
+def test_pieces_that_are_kept(tokenizer_path, monkeypatch) -> None:
+    """Short ones, as many as there is room for; the ids do not depend on it."""
+    monkeypatch.setattr("llama.tokenizer.KEPT", 3)
+    tokenizer = Tokenizer(tokenizer_path)
+    text = "a " + "b" * 40 + " rain stopped play today"
+    for _ in range(2):
+        assert list(tokenizer.encode(text)) == tokenizer.encode_whole(text)
+        tokenizer.encode.cache_clear()
+    assert len(tokenizer.pieces) == 3
+    assert not any(len(piece) > 32 for piece in tokenizer.pieces)
 
 
 def test_missing_or_truncated_file(tokenizer_path, tmp_path) -> None:
@@ -210,14 +208,16 @@ def unigram(folder) -> Path:
     return folder / "tokenizer.model"
 
 
-def added(folder, **options) -> Path:
+def added(folder, normalizer=None, **options) -> Path:
     """Byte-level BPE with an added token that is not special."""
     model = tokenizers.Tokenizer(tokenizers.models.BPE())
+    if normalizer is not None:
+        model.normalizer = normalizer
     model.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
     model.decoder = tokenizers.decoders.ByteLevel()
     alphabet = tokenizers.pre_tokenizers.ByteLevel.alphabet()
     trainer = tokenizers.trainers.BpeTrainer(initial_alphabet=alphabet, special_tokens=["<s>"], show_progress=False)
-    model.train_from_iterator(["the rain stopped play"] * 5, trainer)
+    model.train_from_iterator(["the    rain    stopped play"] * 5, trainer)
     model.add_tokens([tokenizers.AddedToken("[SEP]", special=False, **options)])
     model.save(str(folder / "tokenizer.json"))
     (folder / "tokenizer_config.json").write_text('{"eos_token": "<s>"}')
@@ -225,17 +225,25 @@ def added(folder, **options) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("make", "pieces"),
+    ("make", "cuts"),
     [
-        (unigram, False),  # paths of equal score, of which the sum over the whole text decides
-        (lambda folder: added(folder, lstrip=True), False),
-        (lambda folder: added(folder, rstrip=True), False),
-        (added, True),
+        (unigram, None),  # paths of equal score, of which the sum over the whole text decides
+        (lambda folder: added(folder, lstrip=True), None),
+        (lambda folder: added(folder, rstrip=True), None),
+        (lambda folder: added(folder, tokenizers.normalizers.BertNormalizer()), LINE_BREAK),  # adds spaces to Chinese
+        (added, f"{LINE_BREAK}|{SPACE}"),
     ],
-    ids=["unigram", "lstrip", "rstrip", "added"],
+    ids=["unigram", "lstrip", "rstrip", "spaces", "added"],
 )
-def test_kinds_whose_texts_are_encoded_whole(make, pieces, tmp_path) -> None:
+def test_cuts_of_other_kinds(make, cuts, tmp_path) -> None:
     tokenizer = Tokenizer(make(tmp_path))
-    assert [tokenizer.lines is not None, tokenizer.spaces is not None] == [pieces] * 2
-    for text in ('"\n1 000', "d\n[SEP]", "the rain\n[SEP] stopped " * 40, "1 000 000\n000 " * 40, ", \n\u200b ."):
+    assert (tokenizer.cuts and tokenizer.cuts.pattern) == cuts
+    for text in (
+        '"\n1 000',
+        "d\n[SEP]",
+        "the rain\n[SEP] stopped " * 40,
+        "1 000 000\n000 " * 40,
+        ", \n\u200b .",
+        "中 a\n 中",
+    ):
         assert list(tokenizer.encode(text)) == tokenizer.encode_whole(text), repr(text)

@@ -50,6 +50,12 @@ def test_written_prompts_are_read_unchanged(method: str, read):
     assert read(rows, method) == prompts
 
 
+def test_examples_share_a_prompt(read):
+    """With demonstrations it is long: one object for all."""
+    first, second = read([ROW, ROW | {"id": "test-1"}])
+    assert first.prompt is second.prompt
+
+
 def test_files_of_the_original_format_get_row_numbers_as_ids(read):
     """Without ids, and with unknown fields, which are ignored."""
     row = {key: value for key, value in ROW.items() if key != "id"} | {"inputs": 1, "label": 2}

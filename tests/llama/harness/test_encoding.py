@@ -25,7 +25,7 @@ TEXTS = [
 def test_as_transformers(chat_folder) -> None:
     encoding = open_encoding(open_checkpoint(str(chat_folder)))
     theirs = transformers.AutoTokenizer.from_pretrained(chat_folder)
-    assert encoding.tokenizer.lines is not None  # parts that texts have in common are encoded once
+    assert encoding.tokenizer.cuts is not None  # parts that texts have in common are encoded once
     for text in TEXTS:
         for added in (True, False):
             assert encoding.encode(text, added) == theirs.encode(text, add_special_tokens=added)

@@ -10,6 +10,8 @@ import tokenizers
 from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from llama import CheckpointError, Tokenizer
+from llama.prompts import build_requests
+from llama.templates import LABEL_WORD, TEXT, fill
 from tests.llama.tokenizers.conftest import SURROGATES
 
 transformers = pytest.importorskip("transformers", reason="needs requirements-finetune.txt")
@@ -111,6 +113,33 @@ def test_prompt_and_completion(form, folder) -> None:
     assert (*context[1:], *target) == tokenizer.encode(f"{prompt} Science and technology")
     assert tokenizer.decode(target) == ("" if form == "llama2" else " ") + "Science and technology"
     assert tokenizer.decode_continuation(target) == "Science and technology"
+
+
+@pytest.mark.parametrize("method", ["direct", "channel", "generate"])
+@pytest.mark.parametrize("form", FORMS)
+def test_requests_after_demonstrations(form, method, folder, texts) -> None:
+    """Real and difficult texts: the ids of the whole string, split where the prompt's own tokens end."""
+    tokenizer = Tokenizer(folder(form) / "tokenizer.json")
+    shown = "Article: rain {text} (stopped)\nCategory: World {label_word}\n"
+    prompt, completion = f"{shown}Article: {TEXT}\nCategory:", LABEL_WORD
+    if method == "channel":
+        prompt, completion = f"{shown}Category: {LABEL_WORD}\nArticle:", TEXT
+    words = ["World", "Science and technology", "é", "1{2}"]
+
+    def whole(text: str) -> list[int]:
+        return tokenizer.encode_whole(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+
+    for text in [*texts[:2000:10], *(text for text in texts[2000:] if len(text) < 5_000), *SURROGATES]:
+        requests = build_requests(method, tokenizer, prompt, completion, text, words)
+        assert len(requests) == (1 if method == "generate" else len(words))
+        for word, request in zip(words, requests, strict=False):
+            given, scored = (word, text) if method == "channel" else (text, word)
+            before = fill(prompt, LABEL_WORD if method == "channel" else TEXT, given)
+            scored = "" if method == "generate" else scored.lstrip(" ")
+            alone, joint = map(whole, (before, f"{before} {scored}" if scored else before))
+            border = next((n for n, ids in enumerate(zip(alone, joint, strict=False)) if len(set(ids)) > 1), len(alone))
+            assert request.context == (1, *joint[:border]), text[:50]
+            assert request.target == tuple(joint[border:]), text[:50]
 
 
 @pytest.mark.parametrize(
