@@ -141,12 +141,12 @@ def calibrate_with_model(
             " the same weights in another format have another fingerprint"
         )
     flat = [prompt for prompts in free.values() for prompt in prompts]
+    if run.is_finished():
+        return
     encoded = run.encode(flat, "direct")
     if encoded.cut and config.method != "domain":  # random words may be cut
         text = next(prompt.text for prompt in flat if prompt.id == encoded.cut[0])
         raise InputError(f"{run.prompt_path}: id {encoded.cut[0]!r} is too long: {text!r} does not fit (--max_seq_len)")
-    if run.is_finished():
-        return
     with run.alone():
         outcome, tokens = score(run, session, encoded, lambda _, scores: label_scores(scores, scored.score_eos))
         if outcome is not None:

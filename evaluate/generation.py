@@ -108,9 +108,9 @@ def generate(config: GenerateConfig, session: Session) -> None:
     stops = config.stops()
     settings = sampling | {"max_gen_len": config.max_gen_len, "stop": stops, "seed": config.seed}
     run = Run("generate", file, config.run, config.dtype, settings, config)
-    encoded = run.encode(prompts, "generate", config.max_gen_len)
     if run.is_finished():
         return
+    encoded = run.encode(prompts, "generate", config.max_gen_len)
     warn_of_long_words(prompts, run.checkpoint.tokenizer, config.max_gen_len)
     with run.alone():
         llama, launch = session.load(run)

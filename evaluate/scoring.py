@@ -61,9 +61,9 @@ def evaluate(config: ScoreConfig, method: str, session: Session) -> None:
     file = read_prompt_file(config.data_path or f"samples/inputs_{method}_ag_news.json", method)
     prompts = file.prompts
     run = Run(method, file, config.run, config.dtype, {"score_eos": config.score_eos}, config)
-    encoded = run.encode(prompts, method)
     if run.is_finished():
         return
+    encoded = run.encode(prompts, method)
     with run.alone():
 
         def decide(example: int, scores: list[Score]) -> dict[str, Any]:
