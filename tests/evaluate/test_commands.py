@@ -80,8 +80,9 @@ def test_wrong_commands_end_with_2_and_one_line(run_each, write_prompts, checkpo
 
 
 @pytest.mark.parametrize("method", ["direct", "generate"])
-def test_two_processes(run_script, evaluate, write_prompts, checkpoint, tmp_path, method):
+def test_two_processes(run_script, evaluate, write_prompts, checkpoint, tmp_path, method, monkeypatch):
     """The same rows as with one process; every line and the progress bar are printed once, by rank 0."""
+    monkeypatch.setenv("TQDM_MININTERVAL", "1000")  # seconds; a slow bar would be drawn at its end and when it closes
     inputs = write_prompts("direct")
     expected, _ = evaluate(method, tmp_path / "one.json", data_path=inputs)
     flags = {"data_path": inputs, "output_path": tmp_path / "two.json", "ckpt_dir": checkpoint}
