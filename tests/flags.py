@@ -111,6 +111,14 @@ class Walk:
         if refused:
             pytest.fail("\n".join(refused))
 
+    def refuse(self, item: str, message: str) -> None:
+        """Check that `flag=value` is refused in one line that begins with `message`."""
+        flag, _, value = item.partition("=")
+        with pytest.raises(InputError) as error:
+            self.function(self.parse(self.base | {flag: value}))
+        assert str(error.value).startswith(message)
+        assert "\n" not in str(error.value)
+
 
 def shown(command: Command) -> str:
     return " ".join(f"--{flag}={value}" for flag, value in command.items())
