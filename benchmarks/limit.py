@@ -3,8 +3,8 @@
     seconds >= 2 x (weights of the blocks x distinct tokens + weights of the output layer x distinct scored positions)
                / best rate of the matrices
 
-Padding and recomputation do not count as work; attention, norms and Python are not included. How many products
-attention adds is counted apart: with a long prefix it takes as long as the weights, at any rate.
+Padding and recomputation do not count as work; attention, norms and Python are not included. The products of attention
+are counted apart: with a prefix of several thousand tokens they are about as many as those of the weights.
 """
 
 import math

@@ -245,10 +245,14 @@ def train(trainer: Trainer, module: TrainedModule, data: TrainData, folder: Path
             trainer.strategy.launcher.kill(signal.SIGKILL)
         raise
     leave_group(trainer)
-    module.load_state_dict(read_state(last.with_name(kept), STATE)["state_dict"])
+    state = read_state(best, STATE)
+    best_step = state["global_step"]
+    if kept != BEST:
+        state = read_state(last.with_name(kept), STATE)
+    module.load_state_dict(state["state_dict"])
     module.to(trainer.strategy.root_device, torch.float32)  # Lightning leaves it on the CPU, in --precision
     return {
-        "best_step": read_state(best, STATE)["global_step"],
+        "best_step": best_step,
         "steps": trainer.global_step,
         "training_seconds": seconds_of(history_of(trainer)),
     }

@@ -130,8 +130,8 @@ def to_scores(draw: Result, places: Sequence[int], shared: Shared) -> dict[str, 
         scores += units(values[kept])
         starts.append(len(scores))
         norms += units(np.logaddexp.reduce(values, keepdims=True))
-    shared = constant(words)
-    return {"words": shared, "scores": scores, "starts": starts if shared is words else None, "norms": norms}
+    column = constant(words)
+    return {"words": column, "scores": scores, "starts": starts if column is words else None, "norms": norms}
 
 
 def units(values: np.ndarray) -> list[int]:
