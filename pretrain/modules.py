@@ -78,8 +78,13 @@ class Pretraining(TrainedModule):
         batch.pop("chunk")
         targets = trainer.datamodule.targets_of_step(trainer.global_step)
         results = self.model(batch)
-        part = sum(losses.sum() / max(targets[name], 1) for name, (losses, _, _) in results.items())
-        self.note_loss(part, number)
+        parts = {name: losses.sum() / max(targets[name], 1) for name, (losses, _, _) in results.items()}
+        part = sum(parts.values())
+        figures = {"loss": part.detach()}
+        for name, (_, right, _) in results.items():
+            if targets[name]:
+                figures |= {f"{name}_loss": parts[name].detach(), f"{name}_accuracy": right.sum() / targets[name]}
+        self.note(figures, number)
         return part * accumulated * trainer.world_size
 
     def validation_step(self, batch: dict[str, Any], _: int) -> None:

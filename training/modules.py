@@ -30,25 +30,31 @@ class TrainedModule(LightningModule):
         super().__init__()
         self.save_hyperparameters(asdict(options))
         self.options = options
-        self.lost: list[float] = []  # the loss of each step since the last row of the log
-        self.resumed_rng: list[dict[str, Tensor]] = []  # one for each process
+        self.noted: list[dict[str, float]] = []  # the figures of each step since the last row of the log
+        self.resumed_rng: list[dict[str, Any]] = []  # one for each process
 
-    def note_loss(self, part: Tensor, number: int) -> None:
-        """Add a batch's part of the loss of its step; after the step's last batch, log the mean loss of the steps.
+    def note(self, parts: dict[str, Tensor], number: int) -> None:
+        """Add a batch's parts of the figures of its step; after the step's last batch, log the means over the steps.
 
         Args:
-            part: The batch's part. The parts of all batches on all devices sum to the loss of the step.
+            parts: Figure -> the batch's part, a scalar, among them the loss. The parts of all batches on all devices
+                sum to the figure of the step. A figure that a step does not have is not in its mean.
             number: The number of the batch in the run.
         """
         trainer, accumulated = self.trainer, self.options.gradient_accumulation_steps
         if number % accumulated == 0:
-            self.lost = self.lost[len(self.lost) if trainer.global_step % trainer.log_every_n_steps == 0 else 0 :]
-            self.lost.append(0.0)
-        self.lost[-1] += part.item() * trainer.world_size
+            self.noted = self.noted[len(self.noted) if trainer.global_step % trainer.log_every_n_steps == 0 else 0 :]
+            self.noted.append(dict.fromkeys(parts, 0.0))
+        step = self.noted[-1]
+        for name, part in zip(parts, torch.stack(list(parts.values())).tolist(), strict=True):
+            step[name] += part * trainer.world_size
         if (number + 1) % accumulated == 0:
             rate = trainer.lr_scheduler_configs[0].scheduler.get_last_lr()[0]
-            mean = math.fsum(self.lost) / len(self.lost)
-            self.log("train/loss", mean, prog_bar=True, batch_size=1, sync_dist=trainer.world_size > 1)
+            for name in dict.fromkeys(name for step in self.noted for name in step):
+                values = [step[name] for step in self.noted if name in step]
+                mean = math.fsum(values) / len(values)
+                shown = name == "loss"
+                self.log(f"train/{name}", mean, prog_bar=shown, batch_size=1, sync_dist=trainer.world_size > 1)
             self.log("train/learning_rate", rate)
 
     def of_all_processes(self, value: Any) -> list[Any]:
@@ -76,7 +82,7 @@ class TrainedModule(LightningModule):
         states = {"cpu": torch.get_rng_state()}  # for dropout: a resumed run equals an uninterrupted one
         if self.device.type == "cuda":
             states["cuda"] = torch.cuda.get_rng_state(self.device)
-        states["lost"] = torch.tensor(self.lost, dtype=torch.float64)
+        states["noted"] = self.noted
         checkpoint["rng"] = self.of_all_processes(states)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -86,7 +92,7 @@ class TrainedModule(LightningModule):
         if self.resumed_rng:
             states = self.resumed_rng[self.trainer.global_rank]
             torch.set_rng_state(states["cpu"].cpu())
-            self.lost = states["lost"].tolist()
+            self.noted = states["noted"]
             if "cuda" in states:
                 torch.cuda.set_rng_state(states["cuda"].cpu(), self.device)
 

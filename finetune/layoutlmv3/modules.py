@@ -36,7 +36,7 @@ class TokenClassifier(TrainedModule):
         batch.pop("chunk")
         labels = batch.pop("labels")
         part = mean_loss(self.model(**batch), labels, trainer.datamodule.blocks_of_step(trainer.global_step))
-        self.note_loss(part, number)
+        self.note({"loss": part.detach()}, number)
         return part * accumulated * trainer.world_size
 
     def validation_step(self, batch: dict[str, Tensor], _: int) -> None:

@@ -132,8 +132,12 @@ def test_a_step_is_the_mean_over_its_targets(quick, small, tmp_path):
     pretrain_layoutlmv3(quick("one", {"batch_size": 4, "steps": 3}, **options))
     pretrain_layoutlmv3(quick("four", {"batch_size": 1, "gradient_accumulation_steps": 4, "steps": 3}, **options))
     assert equal(weights(tmp_path / "one"), weights(tmp_path / "four"), atol=2e-5)
-    losses = [[float(row["loss"]) for row in log_of(tmp_path / name)[:3] if row["loss"]] for name in ("one", "four")]
-    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    one, four = ([row for row in log_of(tmp_path / name) if row["loss"]] for name in ("one", "four"))
+    names = ("mlm", "mim", "wpa", "cpc")
+    for figure in ["loss", *(f"{name}_{kind}" for name in names for kind in ("loss", "accuracy"))]:
+        assert [float(row[figure]) for row in one] == pytest.approx([float(row[figure]) for row in four], rel=1e-4)
+    for row in one:
+        assert float(row["loss"]) == pytest.approx(sum(float(row[f"{name}_loss"]) for name in names), rel=1e-5)
 
 
 def test_gradient_checkpointing_changes_nothing(quick, small, tmp_path):
