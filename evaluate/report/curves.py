@@ -15,6 +15,7 @@ from evaluate.report.style import label, series
 
 LOG = "log.csv"  # in the run folder, next to the predictions
 STEP = "step"  # its first column
+HELD_OUT = "eval_"  # prefix of columns whose values are from held-out examples
 UNANSWERED = "eval_unanswered"  # a count
 HEIGHT = 210  # points
 MOST_LINES = 12  # in a figure
@@ -52,10 +53,10 @@ def read_curves(path: Path) -> dict[str, dict[str, Curve]]:
     columns = {name: curve_of(rows, name) for name in (rows[0] if rows else ()) if name not in (STEP, "seconds", None)}
     columns = {name: curve for name, curve in columns.items() if curve}
     losses = {name: curve for name, curve in columns.items() if name == "loss" or name.endswith("_loss")}
+    losses = dict(sorted(losses.items(), key=lambda item: (item[0].removeprefix(HELD_OUT), item[0])))
+    metrics = {name for name in columns if name.startswith(HELD_OUT)} - {*losses, UNANSWERED}
     proportions = {
-        name: curve
-        for name, curve in columns.items()
-        if name.startswith("eval_") and name not in {*losses, UNANSWERED} and all(0 <= value <= 1 for _, value in curve)
+        name: curve for name, curve in columns.items() if name in metrics and all(0 <= value <= 1 for _, value in curve)
     }
     rates = {name: columns[name] for name in ("learning_rate",) if name in columns}
     named = {"loss": losses, "learning_rate": rates, "held_out": proportions}
@@ -76,12 +77,16 @@ def curve_of(rows: Sequence[dict[str, str]], name: str) -> Curve:
 
 
 def draw_curves(curves: dict[str, Curve], title: str) -> Figure:
-    """Values over steps, one line for each curve."""
+    """Values over steps, one line for each curve. The curves of train examples (dashed) and of held-out examples have
+    one colour."""
     figure = Figure(figsize=(WIDTH / POINTS, HEIGHT / POINTS), layout="constrained")
     axes = figure.subplots()
-    for curve, style in zip(curves.values(), series(), strict=False):
+    styles = dict(zip(dict.fromkeys(name.removeprefix(HELD_OUT) for name in curves), series(), strict=False))
+    for name, curve in curves.items():
         steps, values = zip(*thinned(curve), strict=True)
-        mark(axes, steps, values, style, linestyle="-", markersize=3)
+        dashed = HELD_OUT + name in curves and len(steps) > 1  # a dash of one point would be invisible
+        look = {"linestyle": "--", "marker": ""} if dashed else {"linestyle": "-", "markersize": 3}
+        mark(axes, steps, values, styles[name.removeprefix(HELD_OUT)], **look)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("step")
     axes.set_ylabel(title)

@@ -34,6 +34,11 @@ def test_curves_are_the_values():
     figure = draw_curves({"loss": [(1, 3.5), (2, 2.0)], "eval_loss": [(2, 2.5)]}, "loss")
     lines = [line.get_xydata().tolist() for line in figure.axes[0].lines]
     assert lines == [[[1, 3.5], [2, 2.0]], [[2, 2.5]]]
+    shown = [(line.get_color(), line.get_linestyle(), line.get_marker() != "") for line in figure.axes[0].lines]
+    assert shown[0][0] == shown[1][0]
+    assert [look[1:] for look in shown] == [("--", False), ("-", True)]
+    single, _ = draw_curves({"loss": [(1, 3.5)], "eval_loss": [(1, 2.0)]}, "loss").axes[0].lines
+    assert single.get_marker() != ""  # a dash of one point would be invisible
     assert words({"loss": [(1, 3.5), (2, 2.0)]}) == "loss: 3.5 at step 1, 2 at step 2"
 
 
@@ -49,6 +54,12 @@ def test_a_log_that_is_none(tmp_path, content):
     (tmp_path / LOG).write_bytes(content)
     assert read_curves(tmp_path / LOG) == {}
     assert read_curves(tmp_path / "missing.csv") == {}
+
+
+def test_the_losses_of_train_and_held_out_examples_are_neighbours(tmp_path):
+    names = ["eval_loss", "eval_mim_loss", "eval_mlm_loss", "loss", "mim_loss", "mlm_loss"]
+    curves = read_curves(write_log(tmp_path, f"step,{','.join(names)}\n1,1,2,3,4,5,6\n"))["loss"]
+    assert list(curves) == ["eval_loss", "loss", "eval_mim_loss", "mim_loss", "eval_mlm_loss", "mlm_loss"]
 
 
 def test_long_and_wide_logs_stay_small(tmp_path):
