@@ -7,7 +7,8 @@ from itertools import chain
 from pathlib import Path
 
 from llama.prefix_tree import common_length
-from llama.tokenizers.backend import Backend, open_backend
+from llama.tokenizers.backend import Backend
+from llama.tokenizers.kinds import open_backend
 
 # Where a text is cut: before a line or a space, next to characters that no normalizer treats as white space.
 LINE_BREAK, SPACE = r"(?<=[\w!-~]\n)(?=[\w!-~])", r"(?<=[\w!-~])(?= [\w!-~])"

@@ -15,7 +15,7 @@ from llama.formats.meta import MetaWeights, find_shards, read_args
 from llama.formats.weights import Weights
 from llama.params import ModelArgs
 from llama.tokenizer import Tokenizer
-from llama.tokenizers.backend import open_backend
+from llama.tokenizers.kinds import open_backend
 from llama.tokenizers.sentencepiece import SentencePieceBackend
 
 HUGGING_FACE_TOKENIZERS = ("tokenizer.json", "tokenizer.model")

@@ -1,10 +1,7 @@
-"""The interface of tokenizer backends, and how the kind of a file is detected."""
+"""The interface of tokenizer backends, and what they share."""
 
 from pathlib import Path
 from typing import Any, Protocol
-
-from llama.errors import CheckpointError
-from llama.formats.files import check_pointer
 
 
 class Backend(Protocol):
@@ -28,35 +25,6 @@ class Backend(Protocol):
         None if a text cannot be encoded in parts: a unigram model breaks ties by the sum over the whole text, and an
         added token may absorb adjacent spaces.
         """
-
-
-def open_backend(path: Path) -> Backend:
-    """The tokenizer in one file: tokenizer.json, tiktoken's ranks or a sentencepiece model.
-
-    Raises:
-        CheckpointError: The file is missing or of another kind, or its package is not installed.
-    """
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such tokenizer file (`tokenizer_path`)")
-    check_pointer(path)
-    content = path.read_bytes()
-    if content.lstrip().startswith(b"{"):
-        from llama.tokenizers.hugging_face import HuggingFaceBackend
-
-        return HuggingFaceBackend(path)
-    if is_ranks(content):
-        from llama.tokenizers.tiktoken import TiktokenBackend
-
-        return TiktokenBackend(path)
-    from llama.tokenizers.sentencepiece import SentencePieceBackend
-
-    return SentencePieceBackend(path)
-
-
-def is_ranks(content: bytes) -> bool:
-    """Whether a file begins with a line of base64 and a rank, tiktoken's format."""
-    parts = content[:1000].split(b"\n", 1)[0].split()
-    return len(parts) == 2 and parts[1].isdigit()
 
 
 def content_of(token: Any) -> str | None:
