@@ -116,14 +116,34 @@ class Evaluate(Callback):
             trainer.val_check_batch = number + 1
 
 
-class BestAndLast(ModelCheckpoint):
-    """Keeps the best and the last checkpoint, and finds the best one even if the run folder was moved."""
+class KeptCheckpoint(ModelCheckpoint):
+    """Keeps one checkpoint, the best or, without a metric, the last, and finds it even if the run folder was moved.
+
+    Each has a callback of its own: with `save_last`, Lightning writes last.ckpt only when the best checkpoint changes.
+
+    Args:
+        path: The file.
+        metric: The validation metric; default none.
+        mode: Whether its minimum (min) or its maximum (max) is the best.
+    """
+
+    def __init__(self, path: Path, metric: str | None = None, mode: str = "min"):
+        self.path = str(path)
+        super().__init__(
+            path.parent,
+            path.stem,
+            monitor=metric,
+            mode=mode,
+            enable_version_counter=False,
+            save_on_train_epoch_end=False,
+        )
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Load the state with the paths of the current run folder."""
-        best = str(Path(self.dirpath, BEST))
-        moved = {"dirpath": self.dirpath, "best_model_path": best, "kth_best_model_path": best}
-        super().load_state_dict(state | moved | {"best_k_models": {best: state["best_model_score"]}})
+        """Load the state with the path in the current run folder."""
+        moved = {"dirpath": self.dirpath, "best_model_path": self.path}
+        if self.monitor is not None:
+            moved |= {"kth_best_model_path": self.path, "best_k_models": {self.path: state["best_model_score"]}}
+        super().load_state_dict(state | moved)
 
 
 def make_trainer(
@@ -145,12 +165,10 @@ def make_trainer(
     """
     last = folder / "checkpoints" / LAST
     purge = read_state(last, STATE)["global_step"] + 1 if last.exists() else None
-    monitored = {"monitor": f"eval/{chosen_by}", "mode": mode}
-    best = BestAndLast(
-        last.parent, "best", save_last=True, enable_version_counter=False, save_on_train_epoch_end=False, **monitored
-    )
-    patient = EarlyStopping(patience=options.patience, check_on_train_epoch_end=False, **monitored)
-    callbacks = [best, LogCsv(folder / "log.csv"), Evaluate()]
+    metric = f"eval/{chosen_by}"
+    kept = [KeptCheckpoint(last.with_name(BEST), metric, mode), KeptCheckpoint(last)]  # the last one has the best score
+    patient = EarlyStopping(metric, patience=options.patience, mode=mode, check_on_train_epoch_end=False)
+    callbacks = [*kept, LogCsv(folder / "log.csv"), Evaluate()]
     callbacks += [patient] if options.patience else []
     callbacks += [TQDMProgressBar()] if show_progress else []
     return plain_trainer(

@@ -109,6 +109,29 @@ def test_a_resumed_run_is_bit_identical(quick, tmp_path, monkeypatch):
     assert log_of(tmp_path / "whole") == log_of(tmp_path / "stopped")
 
 
+def test_a_resumed_run_loses_no_evaluation(quick, small, tmp_path, monkeypatch):
+    """The last checkpoint is that of the last evaluation, although the best one is earlier: the loss rises."""
+    training = {"steps": 4, "eval_steps": 1, "learning_rate": 1.0, "schedule": "constant"}
+    config = quick("run", training, hidden={"objectives": "mlm"}, model=str(small))
+    step, steps = Pretraining.training_step, []
+
+    def stopped(self, batch, number):
+        steps.append(self.trainer.global_step)
+        if steps.count(3) == 1 and steps[-1] == 3:
+            raise KeyboardInterrupt
+        return step(self, batch, number)
+
+    monkeypatch.setattr(Pretraining, "training_step", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        pretrain_layoutlmv3(config)
+    folder = tmp_path / "run/checkpoints"
+    reached = {name: torch.load(folder / f"{name}.ckpt", weights_only=True)["global_step"] for name in ("best", "last")}
+    assert reached["best"] < reached["last"] == 3
+    pretrain_layoutlmv3(config)
+    assert steps == [0, 1, 2, 3, 3]
+    assert json.loads((tmp_path / "run/metrics.json").read_text())["best_step"] == reached["best"]
+
+
 def test_the_last_weights_instead_of_the_best(quick, small, tmp_path, capsys):
     """With so high a learning rate the loss rises."""
     options = {"steps": 3, "eval_steps": 1, "learning_rate": 1.0, "schedule": "constant"}
@@ -121,9 +144,11 @@ def test_the_last_weights_instead_of_the_best(quick, small, tmp_path, capsys):
     losses = {int(row["step"]): float(row["eval_loss"]) for row in log_of(tmp_path / "last") if row["eval_loss"]}
     for found in metrics.values():
         assert found["held_out"]["loss"] == pytest.approx(losses[found["kept_step"]])
-    state = torch.load(tmp_path / "last/checkpoints/last.ckpt", weights_only=True)["state_dict"]
-    kept = load_file(tmp_path / "last/model/model.safetensors")
-    assert all(torch.equal(weight, state[f"model.backbone.{name}"]) for name, weight in kept.items())
+    for keep, found in metrics.items():
+        state = torch.load(tmp_path / f"{keep}/checkpoints/{keep}.ckpt", weights_only=True)
+        assert state["global_step"] == found["kept_step"]
+        kept = load_file(tmp_path / keep / "model/model.safetensors")
+        assert all(torch.equal(weight, state["state_dict"][f"model.backbone.{name}"]) for name, weight in kept.items())
 
 
 def test_a_step_is_the_mean_over_its_targets(quick, small, tmp_path):
