@@ -7,7 +7,6 @@ from random weights on those that have an image. Every step is a command of the 
 """
 
 import ctypes
-import os
 import shlex
 import shutil
 import signal
@@ -26,8 +25,6 @@ from preprocess.files import PathFlag
 ROOT = Path(__file__).resolve().parent.parent
 PAGES, TEST = 100, range(1, 40, 2)
 PR_SET_PDEATHSIG = 1  # of <sys/prctl.h>
-# glibc keeps freed memory: attention arrays are else mapped and zeroed anew at each layer, half of a step on a CPU
-MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": str(2**34)}
 
 
 @dataclass(frozen=True)
@@ -133,7 +130,7 @@ def run_command(command: list[str]) -> None:
     """
     print("python", shlex.join(command), flush=True)
     arguments = [sys.executable, ROOT / command[0], *command[1:]]
-    done = subprocess.run(arguments, env=MEMORY | os.environ, preexec_fn=end_with_parent, check=False)
+    done = subprocess.run(arguments, preexec_fn=end_with_parent, check=False)
     if done.returncode:
         raise InputError(f"{command[0]}: failed with exit status {done.returncode}")
 

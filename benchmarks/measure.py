@@ -19,7 +19,7 @@ from workload import MAX_GEN_LEN, Setting, make_workload
 
 from evaluate.run import git_commit
 from llama.checkpoint import DTYPES
-from llama.parallel import keep_freed_memory
+from llama.malloc import keep_freed_memory
 
 
 def measure(setting: Setting, systems: Sequence[str], peer_python: str = "", sample: int = 0) -> dict[str, Any]:

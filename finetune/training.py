@@ -27,6 +27,7 @@ from transformers.modeling_outputs import TokenClassifierOutput
 
 from documents.chunks import IGNORED, Encoded, collate
 from finetune.block_metrics import block_metrics, block_scores, decisions, is_iob
+from llama.malloc import keep_freed_memory, release_freed_memory
 from preprocess.errors import InputError
 from preprocess.seals import check_seal, is_sealed, seal
 from training.options import CSV, TENSORBOARD, StepOptions
@@ -98,6 +99,18 @@ class CsvCallback(TrainerCallback):
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         state.log_history[-1]["seconds"] = round(time.perf_counter() - self.began, 3)
         write_log(self.path, state.log_history)
+
+
+class FreedMemory(TrainerCallback):
+    """Keeps freed memory between steps, and returns what is left of it at each row of the log."""
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+    ) -> None:
+        keep_freed_memory()
+
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
+        release_freed_memory()
 
 
 class Sealed(TrainerCallback):
@@ -205,6 +218,7 @@ def make_trainer(
         callbacks=[
             *logged(options.logger, folder, purge),
             CsvCallback(folder / "log.csv"),
+            FreedMemory(),
             EvaluateLast(),
             Sealed(),
             *([EarlyStoppingCallback(options.patience)] if options.patience else []),

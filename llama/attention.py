@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 ALIGNMENT = 16  # the CUDA kernel requires the rows of a mask to begin at multiples of 16 numbers
+WIDTH = 8  # and heads of a multiple of 8 numbers, 16 bytes in half precision
 
 
 class Packing(NamedTuple):
@@ -98,12 +99,15 @@ def repeat(heads: Tensor, group: int) -> Tensor:
 def kernel(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, is_causal: bool) -> tuple[Tensor, Tensor]:
     """Fused attention of (B, H, T, E) to (B, H, S, E): out (B, H, T, E) and log-normaliser (B, H, T), float32."""
     if q.device.type == "cuda":
+        *_, queries, width = q.shape
+        if width % WIDTH:
+            q, k, v = (F.pad(heads, (0, -width % WIDTH)) for heads in (q, k, v))
         if bias is not None:
             bias = bias.expand(q.shape[0], q.shape[1], -1, -1)
         out, normaliser, *_ = torch.ops.aten._scaled_dot_product_efficient_attention(
-            q, k, v, bias, compute_log_sumexp=True, is_causal=is_causal
+            q, k, v, bias, compute_log_sumexp=True, is_causal=is_causal, scale=width**-0.5
         )
-        return out, normaliser[:, :, : q.shape[2]]  # the kernel rounds the length up
+        return out[:, :, :, :width], normaliser[:, :, :queries]  # the kernel rounds the length up
     queries = q.shape[2]
     if queries == 1 and q.dtype == torch.bfloat16:  # one query takes three times as long as two
         q, bias = q.expand(-1, -1, 2, -1), None if bias is None else bias.expand(-1, -1, 2, -1)

@@ -4,7 +4,6 @@ Works under torchrun, which sets the rank in environment variables, and in a sin
 """
 
 import contextlib
-import ctypes
 import itertools
 import json
 import os
@@ -25,6 +24,7 @@ from fairscale.nn.model_parallel.initialize import (
 )
 
 from llama.errors import CheckpointError
+from llama.malloc import keep_freed_memory
 
 SERVER_ANSWERS = timedelta(seconds=10)  # timeout for torchrun's store; a dead one is abandoned after twice that
 STARTS = itertools.count()  # separates the keys in the store of several starts
@@ -119,16 +119,13 @@ def own_device() -> torch.device:
     return torch.device("cuda", local_rank)
 
 
-def keep_freed_memory() -> None:
-    """Let the C library keep large freed blocks (glibc's mallopt).
-
-    By default it returns a layer's activations to the system, which must zero their pages again for the next layer.
-    That takes a tenth of the time on a CPU.
-    """
-    mmap_threshold, trim_threshold = -3, -1  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD of malloc.h
-    if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
-        library.mallopt(mmap_threshold, 2**30)
-        library.mallopt(trim_threshold, 2**31 - 1)
+def settle_kernels() -> None:
+    """Choose CUDA kernels that suit batches of many shapes, and scores that depend little on them."""
+    # cuDNN, PyTorch's first choice on recent cards, builds a plan for each shape: for most batches, and decoding steps
+    torch.backends.cuda.enable_cudnn_sdp(False)
+    # partial sums of matrix products in half precision, in a number that depends on the shape
+    torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
+    torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
 
 
 def start(model_parallel_size: int = 1) -> Launch:
@@ -144,6 +141,7 @@ def start(model_parallel_size: int = 1) -> Launch:
     device = own_device()
     if device.type == "cuda":
         torch.cuda.set_device(device)
+        settle_kernels()
     else:
         keep_freed_memory()
     if "WORLD_SIZE" in os.environ:

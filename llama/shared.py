@@ -16,7 +16,9 @@ T = TypeVar("T")
 NO_MEMORY = (  # in messages of errors of other types
     "DefaultCPUAllocator: can't allocate",
     "CUDA error: out of memory",  # not from PyTorch's allocator: a driver, a library
+    "CUDA driver error: out of memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUBLAS_STATUS_NOT_INITIALIZED",  # cuBLAS's handle is made on first use, and needs memory
 )
 
 

@@ -1,6 +1,8 @@
 """What many tests need: real data where it is at hand, random checkpoints, generated pages, in which a word tells the
 class, commands as a user runs them."""
 
+import contextlib
+import importlib
 import inspect
 import io
 import json
@@ -31,6 +33,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # several tests run at once
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test asks the hub
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it, as would what tests start
 torch.set_num_threads(1)
+
+if torch.cuda.is_available():
+    # it registers its CUDA kernels when it is imported, if there is a device, which tests on the CPU hide
+    with contextlib.suppress(ImportError):
+        importlib.import_module("bitsandbytes")
 
 CUDA, VISIBLE = torch.cuda.is_available(), os.environ.get("CUDA_VISIBLE_DEVICES")
 

@@ -18,7 +18,7 @@ ALLOWED = {
     "evaluate": {"llama", "preprocess"},
     "documents": {"preprocess"},
     "tiny_llama": {"llama", "preprocess"},
-    "training": {"evaluate", "preprocess", "documents"},
+    "training": {"evaluate", "preprocess", "documents", "llama"},
     "pretrain": {"preprocess", "documents", "training"},
     "finetune": {"evaluate", "preprocess", "llama", "documents", "training"},
     "convert": {"llama", "preprocess"},

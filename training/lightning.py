@@ -19,6 +19,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
+from llama.malloc import keep_freed_memory, release_freed_memory
 from preprocess.errors import InputError, first_line
 from training.modules import TrainData, TrainedModule
 from training.options import CSV, TENSORBOARD, StepOptions
@@ -99,6 +100,19 @@ class LogCsv(Callback):
         self.note(trainer, "eval/", "eval_")
 
 
+class FreedMemory(Callback):
+    """Keeps freed memory between steps, and returns what is left of it at each row of the log."""
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        keep_freed_memory()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, number: int
+    ) -> None:
+        if (number + 1) % (trainer.accumulate_grad_batches * trainer.log_every_n_steps) == 0:
+            release_freed_memory()
+
+
 class Evaluate(Callback):
     """Evaluates every --eval_steps, by default after each epoch, and always after the last step."""
 
@@ -168,7 +182,7 @@ def make_trainer(
     metric = f"eval/{chosen_by}"
     kept = [KeptCheckpoint(last.with_name(BEST), metric, mode), KeptCheckpoint(last)]  # the last one has the best score
     patient = EarlyStopping(metric, patience=options.patience, mode=mode, check_on_train_epoch_end=False)
-    callbacks = [*kept, LogCsv(folder / "log.csv"), Evaluate()]
+    callbacks = [*kept, LogCsv(folder / "log.csv"), FreedMemory(), Evaluate()]
     callbacks += [patient] if options.patience else []
     callbacks += [TQDMProgressBar()] if show_progress else []
     return plain_trainer(

@@ -107,12 +107,12 @@ def test_attention(heads, with_shared, mask, dtype, device) -> None:
 
 
 @pytest.mark.parametrize("dtype", TOLERANCES)
-@pytest.mark.parametrize("width", [64, 128])
+@pytest.mark.parametrize("width", [64, 128, 100, 6])
 @pytest.mark.parametrize("with_shared", [False, True], ids=["alone", "shared"])
 @pytest.mark.parametrize("length", [1, 2, 15, 16, 17, 40])
 def test_lengths_around_the_alignment(length, with_shared, width, dtype, device) -> None:
-    """Heads as wide as those of real models; only the last queries of each row are selected, down to one, as in
-    decoding."""
+    """Heads as wide as those of real models, and of widths that the CUDA kernels do not take; only the last queries of
+    each row are selected, down to one, as in decoding."""
     q = random_tensor(2, length, 4, width, seed=1).to(dtype)
     k, v = (random_tensor(2, length, 2, width, seed=seed).to(dtype) for seed in (2, 3))
     shared = tuple(random_tensor(1, 2 * length + 1, 2, width, seed=seed).to(dtype) for seed in (4, 5))
@@ -239,8 +239,10 @@ class Calls(TorchDispatchMode):
 @pytest.mark.parametrize("dtype", TOLERANCES)
 @pytest.mark.parametrize("tree", [False, True], ids=["causal", "tree"])
 @pytest.mark.parametrize("heads", HEADS)
-def test_shapes_on_cuda(heads, tree, dtype) -> None:
-    """PyTorch's meta function of the CUDA kernel, without a GPU: shapes and dtypes, no numbers."""
+@pytest.mark.parametrize("width", [8, 6])
+def test_shapes_on_cuda(width, heads, tree, dtype) -> None:
+    """PyTorch's meta function of the CUDA kernel, without a GPU: shapes and dtypes, no numbers. It gets heads of 8
+    numbers, also for heads of 6."""
     count, kv_heads = HEADS[heads]
     stored = make_bias(branches(ROWS, LENGTH), dtype)
     with FakeTensorMode(), Slices(), Calls() as calls:
@@ -248,18 +250,18 @@ def test_shapes_on_cuda(heads, tree, dtype) -> None:
         def fake(*shape: int, dtype: torch.dtype = dtype) -> Tensor:
             return torch.empty(shape, dtype=dtype, device="cuda")
 
-        q, k, v = fake(ROWS, LENGTH, count, WIDTH), *(fake(ROWS, LENGTH, kv_heads, WIDTH) for _ in range(2))
-        shared = fake(1, SHARED, kv_heads, WIDTH), fake(1, SHARED, kv_heads, WIDTH)
+        q, k, v = fake(ROWS, LENGTH, count, width), *(fake(ROWS, LENGTH, kv_heads, width) for _ in range(2))
+        shared = fake(1, SHARED, kv_heads, width), fake(1, SHARED, kv_heads, width)
         bias = torch.empty_strided(stored.shape, stored.stride(), dtype=dtype, device="cuda") if tree else None
         found = attend(q, k, v, bias, shared)
         assert (found.shape, found.dtype, found.device.type) == (q.shape, dtype, "cuda")
         out, normaliser = kernel(*(q.transpose(1, 2),) * 3, bias, is_causal=not tree)
-        assert (out.shape, out.dtype) == ((ROWS, count, LENGTH, WIDTH), dtype)
+        assert (out.shape, out.dtype) == ((ROWS, count, LENGTH, width), dtype)
         assert (normaliser.shape, normaliser.dtype) == ((ROWS, count, LENGTH), torch.float32)
     own, of_shared, _ = calls.arguments
-    assert [x.shape for x in own[:3]] == [(ROWS, count, LENGTH, WIDTH)] * 3
-    assert of_shared[0].shape == (1, kv_heads, ROWS * LENGTH * count // kv_heads, WIDTH)
-    assert of_shared[1].shape == of_shared[2].shape == (1, kv_heads, SHARED, WIDTH)  # once, not for each row
+    assert [x.shape for x in own[:3]] == [(ROWS, count, LENGTH, 8)] * 3
+    assert of_shared[0].shape == (1, kv_heads, ROWS * LENGTH * count // kv_heads, 8)
+    assert of_shared[1].shape == of_shared[2].shape == (1, kv_heads, SHARED, 8)  # once, not for each row
     assert of_shared[3] is None
     if tree:
         assert own[3].shape == (ROWS, count, LENGTH, LENGTH)

@@ -1,4 +1,4 @@
-"""Memory: its contents, and running out of it."""
+"""Running out of memory, and what it contains."""
 
 import json
 import os
@@ -160,6 +160,8 @@ def test_real_errors_are_recognised(allocate) -> None:
 @pytest.mark.parametrize(
     "message",
     [
+        "CUDA driver error: out of memory",
+        "CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`",
         "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
         "CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported at some other API call",
     ],

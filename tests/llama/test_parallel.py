@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 
 from llama import CheckpointError, load, open_checkpoint
-from llama.parallel import backend, finish, own_device, start
+from llama.parallel import backend, finish, own_device, settle_kernels, start
 
 WORKER = '''
 """[FOLDER ...]: load each on all ranks and print, from rank 0, what every rank computed."""
@@ -146,3 +146,18 @@ def test_nccl_is_for_several_processes_on_cuda() -> None:
     cuda, cpu = torch.device("cuda", 0), torch.device("cpu")
     assert [backend(cpu, 1), backend(cpu, 8), backend(cuda, 1)] == ["gloo"] * 3
     assert backend(cuda, 2) == "cpu:gloo,cuda:nccl"
+
+
+def test_cuda_kernels_do_not_depend_on_the_shape() -> None:
+    """The choice is stored, and can be tested, without a device."""
+    kernels, products = torch.backends.cuda, torch.backends.cuda.matmul
+    names = ("allow_bf16_reduced_precision_reduction", "allow_fp16_reduced_precision_reduction")
+    before = kernels.cudnn_sdp_enabled(), [getattr(products, name) for name in names]
+    try:
+        settle_kernels()
+        assert not kernels.cudnn_sdp_enabled()
+        assert [getattr(products, name) for name in names] == [False, False]
+    finally:
+        kernels.enable_cudnn_sdp(before[0])
+        for name, value in zip(names, before[1], strict=True):
+            setattr(products, name, value)
