@@ -4,13 +4,15 @@ import gc
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from evaluate.predictions import Predictions, check_row, read_predictions
 from evaluate.result import Result
 from preprocess.errors import InputError
-from preprocess.files import read_hashed_json, read_json
+from preprocess.files import meta_path, read_hashed_json, read_json
+from preprocess.schema import PROMPT_META, check
 
 
 def read_results(paths: Sequence[str]) -> list[Result]:
@@ -66,9 +68,8 @@ def read_checked(path: Path) -> Predictions:
     predictions = read_predictions(path, "FILES")
     share_label_words(predictions.rows)
     meta = predictions.meta
-    if meta is None:  # an old file, or one of another program: only its name identifies its prompts
-        complete_by_name(predictions)
-        return predictions
+    if meta is None:  # of another program: only its name identifies its prompts
+        return complete_by_name(predictions)
     if meta.get("num_examples") != len(predictions.rows):
         raise InputError(f"{path}: {len(predictions.rows)} rows, but its meta file states {meta.get('num_examples')}")
     inputs = Path(meta.get("prompt_path") or "")
@@ -93,27 +94,38 @@ def share_label_words(rows: Sequence[dict[str, Any]]) -> None:
             row["label_words"] = seen.setdefault(tuple(row["label_words"]), row["label_words"])
 
 
-def complete_by_name(predictions: Predictions) -> None:
-    """Complete rows from the prompt file that has the same name, if one matches; otherwise print a warning."""
+def complete_by_name(predictions: Predictions) -> Predictions:
+    """Complete rows from the prompt file that has the same name, and take data set, k and seed from its meta file.
+
+    If prompt files have this name but none matches, print a warning.
+    """
     refused = []
-    for inputs in inputs_by_name(predictions.path):
+    for method, inputs in inputs_by_name(predictions.path):
         prompts = read_json(inputs, "FILES")
         differs = difference_from(predictions.rows, prompts, inputs)
         if differs is None:
             complete(predictions, prompts)
-            return
+            about = meta_path(inputs)
+            prompt = check(read_json(about, "FILES"), PROMPT_META, str(about)) if about.is_file() else None
+            return replace(predictions, meta={"method": method, "prompt": prompt}) if prompt else predictions
         refused.append(differs)
     if refused:
         print(f"warning: {predictions.path}: no matching prompt file: {'; '.join(refused)}", file=sys.stderr)
+    return predictions
 
 
-def inputs_by_name(path: Path) -> list[Path]:
-    """Existing prompt files with the name of a predictions file: in its folder, or in the scripts' output folders."""
+def inputs_by_name(path: Path) -> list[tuple[str, Path]]:
+    """Existing prompt files with the name of a predictions file, in its folder or in the scripts' output folders, and
+    the method that its name then states: mine and inputs_direct_x.json for outputs_mine_x.json."""
     parts = path.name.removeprefix("outputs_").split("_")
     kind = "channel" if parts[0] == "channel" else "direct"
-    names = [f"inputs_{kind}_{'_'.join(parts[begin:])}" for begin in range(1, len(parts))]
-    candidates = [folder / name for folder in (path.parent, Path("real"), Path("samples")) for name in names]
-    return [candidate for candidate in candidates if candidate.is_file()]
+    names = {begin: f"inputs_{kind}_{'_'.join(parts[begin:])}" for begin in range(1, len(parts))}
+    candidates = [
+        ("_".join(parts[:begin]), folder / name)
+        for folder in (path.parent, Path("real"), Path("samples"))
+        for begin, name in names.items()
+    ]
+    return [(method, candidate) for method, candidate in candidates if candidate.is_file()]
 
 
 def difference_from(rows: Sequence[dict[str, Any]], prompts: Sequence[dict[str, Any]], inputs: Path) -> str | None:

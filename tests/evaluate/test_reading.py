@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from evaluate.reading import read_checked
+from evaluate.reading import read_checked, read_results
 from evaluate.table import TableConfig, print_table
 from preprocess.errors import InputError
 from tests.evaluate.tables import rewrite
@@ -94,3 +94,29 @@ def test_files_that_were_changed_afterwards(outputs, tmp_path):
     meta.write_text(json.dumps(json.loads(before[2]) | {"num_examples": 7600}))
     with pytest.raises(InputError, match=r"outputs_direct_news.json: 15 rows, but its meta file states 7600"):
         read_checked(outputs)
+
+
+@pytest.mark.parametrize("has_meta", [True, False])
+def test_predictions_of_another_system(tmp_path, has_meta):
+    """The names of the files state method and prompts; what the prompts' meta file knows is in the tables."""
+    prompt = {"prompt": "{text}", "completion": "{label_word}", "text": "Rain.", "label_words": ["Sports", "World"]}
+    prompts = [prompt | {"id": name, "ground_truth": "Sports"} for name in "ab"]
+    (tmp_path / "inputs_direct_news_k1_seed2.json").write_text(json.dumps(prompts))
+    if has_meta:
+        about = {"dataset": "news", "k": 1, "seed": 2}
+        (tmp_path / "inputs_direct_news_k1_seed2.meta.json").write_text(json.dumps(about))
+    rows = [{"prediction": "Sports", "correct": True}, {"prediction": "World", "correct": False}]
+    (tmp_path / "outputs_my_system_news_k1_seed2.json").write_text(json.dumps(rows))
+    (result,) = read_results([str(tmp_path)])
+    assert (result.ids, result.truths) == (["a", "b"], ["Sports", "Sports"])
+    expected = ("my_system", "news", 1, 2) if has_meta else (None,) * 4
+    assert (result.method, result.dataset, result.k, result.seed) == expected
+
+
+def test_a_damaged_meta_file_of_prompts(tmp_path):
+    prompt = {"prompt": "{text}", "completion": "{label_word}", "text": "Rain.", "label_words": ["Sports", "World"]}
+    (tmp_path / "inputs_direct_x.json").write_text(json.dumps([prompt | {"ground_truth": "World"}]))
+    (tmp_path / "inputs_direct_x.meta.json").write_text('{"k": "one"}')
+    (tmp_path / "outputs_mine_x.json").write_text('[{"prediction": "World", "correct": true}]')
+    with pytest.raises(InputError, match=r"inputs_direct_x\.meta\.json: 'k' is 'one', expected a whole number"):
+        read_results([str(tmp_path)])
