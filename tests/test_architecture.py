@@ -18,7 +18,7 @@ ALLOWED = {
     "evaluate": {"llama", "preprocess"},
     "documents": {"preprocess"},
     "tiny_llama": {"llama", "preprocess"},
-    "training": {"evaluate", "preprocess", "documents", "llama"},
+    "training": {"evaluate", "preprocess", "documents", "llama"},  # of llama malloc alone, see below
     "pretrain": {"preprocess", "documents", "training"},
     "finetune": {"evaluate", "preprocess", "llama", "documents", "training"},
     "convert": {"llama", "preprocess"},
@@ -82,15 +82,26 @@ def test_allowed_imports(name):
     assert ours <= ALLOWED[name]
 
 
-def test_preprocessing_imports_only_templates_of_the_engine():
-    """Templates are converted to prompts in one place, which needs no torch."""
-    modules = {
+def modules_of_the_engine(name):
+    """The modules of llama that a package imports."""
+    return {
         node.module
-        for path in files_of("preprocess")
+        for path in files_of(name)
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.ImportFrom) and node.module.startswith("llama")
     }
-    assert modules == {"llama.templates"}
+
+
+def test_training_imports_only_malloc_of_the_engine():
+    """Which needs neither torch nor fairscale."""
+    assert modules_of_the_engine("training") == {"llama.malloc"}
+    code = "import sys, llama.malloc; assert not {'torch', 'fairscale'} & sys.modules.keys()"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_preprocessing_imports_only_templates_of_the_engine():
+    """Templates are converted to prompts in one place, which needs no torch."""
+    assert modules_of_the_engine("preprocess") == {"llama.templates"}
     code = "import sys, llama.templates; assert not {'torch', 'numpy'} & sys.modules.keys()"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 

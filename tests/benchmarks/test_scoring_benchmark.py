@@ -88,7 +88,7 @@ def test_differences_and_token_counts(runs: dict, data: Path, method: str) -> No
         assert row["rows_with_other_tokens"] == 0
         assert row["examples"] == EXAMPLES
         assert row["seconds"] > 0
-    assert result["fraction_of_limit"] > 0  # on a busy machine it may exceed 1
+    assert 0 < result["fraction_of_limit"] < 1
     assert systems["product"]["ratio"] == 1
 
 
