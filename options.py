@@ -11,6 +11,7 @@ with the defaults of its default_factory. The Args of the docstrings are the hel
 
 import contextlib
 import dataclasses
+import inspect
 import io
 import logging
 import os
@@ -131,7 +132,6 @@ def requirements_of(error: ImportError, trace: Any) -> str | None:
 import fire  # noqa: E402
 from fire.core import FireExit  # noqa: E402
 from fire.decorators import SetParseFns  # noqa: E402
-from fire.docstrings import parse as parse_docstring  # noqa: E402
 
 
 def run(config_type: type, function: Callable[[Any], None], argv: Sequence[str] | None = None) -> None:
@@ -307,8 +307,10 @@ def explanations(config_type: type) -> dict[str, str]:
     """Flag -> its explanation in the Args of its dataclass, or of the dataclass that it extends."""
     texts = {}
     for kind in filter(dataclasses.is_dataclass, reversed(config_type.__mro__)):
-        for argument in parse_docstring(kind.__doc__ or "").args or []:
-            texts[argument.name] = " ".join((argument.description or "").split())
+        args = inspect.cleandoc(kind.__doc__ or "").partition("\nArgs:\n")[2]
+        # A name at the first indentation; its text goes on in deeper lines, which may contain a colon too.
+        for names, text in re.findall(r"^ {4}(\w[\w, ]*): (.*(?:\n {5,}.*)*)", args, re.MULTILINE):
+            texts |= dict.fromkeys(names.split(", "), " ".join(text.split()))
     for hint in typing.get_type_hints(config_type).values():
         if dataclasses.is_dataclass(hint):
             texts |= explanations(hint)

@@ -35,7 +35,7 @@ class Config:
         data_path: A file.
         top_p: A share.
         sample: Whether or not,
-            on a second line.
+            true: on a second line with a colon.
         inner: The shared ones.
     """
 

@@ -154,7 +154,7 @@ def test_help_explains_every_flag(flag: str, capsys: pytest.CaptureFixture):
     assert "Do the work." in shown
     for line in ("--data_path (str)\n      A file.", "--top_p (float, default 0.5)\n      A share."):
         assert line in shown
-    assert "--sample (bool, default True)\n      Whether or not, on a second line." in shown
+    assert "--sample (bool, default True)\n      Whether or not, true: on a second line with a colon." in shown
     assert "--max_len (int)\n      A count that need not be given." in shown
     assert "--inner" not in shown
 
