@@ -19,6 +19,8 @@ from llama.prefix_tree import build_tree
 from llama.scoring import check_finite
 from llama.shared import SharedPath, in_parts
 
+CANDIDATES = 4096  # few nuclei are larger; only then is a whole vocabulary sorted, which takes several times as long
+
 
 @dataclass(frozen=True)
 class Sampling:
@@ -87,12 +89,12 @@ class Generation:
         hidden = rows.forward(self.model, shared, rows.begins + rows.lengths - 1, cache)
         ends = rows.to_device(rows.lengths)
 
-        generators = [torch.Generator().manual_seed(self.seeds[index]) for index in indices]
+        uniforms = self.uniforms(indices).to(hidden.device)
         new: list[list[int]] = [[] for _ in indices]
         active = list(range(len(indices)))  # the row of `new` that each row of the cache belongs to
         for step in range(self.sampling.max_gen_len):
             logits = self.model.output(hidden).float()
-            chosen = choose(logits, [generators[row] for row in active], self.sampling)
+            chosen = choose(logits, uniforms[active, step], self.sampling)
             going = []
             for place, token in enumerate(chosen.tolist()):
                 if token not in self.end_ids:
@@ -108,26 +110,67 @@ class Generation:
             ends = ends + 1
         return list(zip(indices, new, strict=True))
 
+    def uniforms(self, indices: Sequence[int]) -> Tensor:
+        """A number in [0, 1) for each token of each context (B, max_gen_len), from the context's own seed; float64."""
+        shape = (len(indices), self.sampling.max_gen_len)
+        numbers = torch.zeros(shape, dtype=torch.float64)
+        if self.sampling.temperature:
+            for row, index in zip(numbers, indices, strict=True):
+                row.uniform_(generator=torch.Generator().manual_seed(self.seeds[index]))
+        return numbers
 
-def choose(logits: Tensor, generators: Sequence[torch.Generator], sampling: Sampling) -> Tensor:
-    """The next token (B) of each row of `logits` (B, V). Ranks that share the weights use the choice of the first."""
+
+def choose(logits: Tensor, uniforms: Tensor, sampling: Sampling) -> Tensor:
+    """The next token (B) of each row of `logits` (B, V). Ranks that share the weights use the choice of the first.
+
+    Args:
+        uniforms: A random number in [0, 1) for each row, which a temperature above 0 uses.
+    """
     check_finite(logits)
     if sampling.temperature == 0:
         chosen = logits.argmax(dim=-1)
     else:
         # At most 0, so that division by a small temperature cannot overflow to +inf.
         logits = logits - logits.amax(dim=-1, keepdim=True)
-        probabilities = torch.softmax((logits.double() / sampling.temperature).float(), dim=-1).cpu()
-        rows = zip(probabilities, generators, strict=True)
-        chosen = torch.stack([draw(row, generator, sampling.top_p) for row, generator in rows]).to(logits.device)
+        probabilities = torch.softmax((logits.double() / sampling.temperature).float(), dim=-1)
+        chosen = draw(probabilities, uniforms, sampling.top_p)
     if get_model_parallel_world_size() > 1:  # one process needs no communication, and nccl would set one up
         dist.broadcast(chosen, get_model_parallel_src_rank(), group=get_model_parallel_group())
     return chosen
 
 
-def draw(probabilities: Tensor, generator: torch.Generator, top_p: float) -> Tensor:
-    """One id sampled from `probabilities` (V), among those before which the sum has not reached `top_p`."""
-    values, ids = probabilities.sort(descending=True, stable=True)
-    values = values.masked_fill(values.cumsum(0) - values >= top_p, 0.0)
-    values[0] = values[0].clamp_min(1e-30)  # top_p 0 keeps the most probable id
-    return ids[torch.multinomial(values, 1, generator=generator)[0]]
+def draw(probabilities: Tensor, uniforms: Tensor, top_p: float) -> Tensor:
+    """An id (B) for each row of `probabilities` (B, V), sampled from its nucleus: the first id up to which the nucleus
+    has more than the share `uniforms` (B) of its probability."""
+    if top_p < 1:
+        probabilities = probabilities.masked_fill(~nucleus(probabilities, top_p), 0.0)
+    sums = probabilities.cumsum(-1, dtype=torch.float64)
+    total = sums[:, -1:]
+    # Below the total even if the product is rounded up: an id follows that has probability.
+    points = torch.minimum(uniforms[:, None] * total, torch.nextafter(total, torch.zeros_like(total)))
+    return torch.searchsorted(sums, points, right=True)[:, 0]
+
+
+def nucleus(probabilities: Tensor, top_p: float) -> Tensor:
+    """Whether each id of each row (B, V) is in the smallest set whose probability reaches `top_p`.
+
+    Of equally probable ids the lower is taken first. The most probable id is always in the set (Holtzman et al. 2020,
+    section 3.1).
+    """
+    largest = probabilities.topk(min(CANDIDATES, probabilities.shape[-1])).values
+    kept = among_the_largest(probabilities, largest, top_p)
+    more = largest.sum(-1, dtype=torch.float64) < top_p
+    if more.any():
+        rows = probabilities[more]
+        kept[more] = among_the_largest(rows, rows.sort(descending=True).values, top_p)
+    return kept
+
+
+def among_the_largest(probabilities: Tensor, largest: Tensor, top_p: float) -> Tensor:
+    """The nucleus (B, V), given the largest probabilities of each row (B, N) in descending order, which reach it."""
+    before = largest.cumsum(-1, dtype=torch.float64) - largest
+    size = (before < top_p).sum(-1, keepdim=True).clamp_min(1)
+    least = largest.gather(-1, size - 1)
+    equal = probabilities == least
+    places = size - (largest > least).sum(-1, keepdim=True)
+    return (probabilities > least) | (equal & (equal.cumsum(-1, dtype=torch.int32) <= places))

@@ -1,8 +1,11 @@
 """Greedy and sampled continuations against full recomputation and against the definition of nucleus sampling."""
 
+import itertools
+
 import pytest
 import torch
 
+from llama import generation
 from llama.batches import Limits
 from llama.errors import CheckpointError
 from llama.generation import Generation, Sampling, choose, draw
@@ -27,7 +30,8 @@ def recomputed(small, full_log_probs, context, seed, max_gen_len, temperature, t
     while len(new) < max_gen_len:
         log_probs = full_log_probs(small.model, [*context, *new])[-1].float()
         if temperature:
-            token = int(draw(torch.softmax(log_probs / temperature, -1), generator, top_p))
+            uniform = torch.rand((), generator=generator, dtype=torch.float64)
+            token = drawn(torch.softmax(log_probs.cpu() / temperature, -1), float(uniform), top_p)
         else:
             token = int(log_probs.argmax())
         if token == eos_id:
@@ -105,10 +109,11 @@ def test_one_process_communicates_with_none(small, monkeypatch) -> None:
     assert len(continued(small, max_gen_len=2, **SAMPLED)) == len(CONTEXTS)
 
 
+@pytest.mark.parametrize("how", [GREEDY, SAMPLED], ids=["greedy", "sampled"])
 @pytest.mark.parametrize("max_gen_len", [0, 1, 5])
-def test_max_gen_len(max_gen_len, small) -> None:
-    longer = continued(small, eos_id=-1, max_gen_len=6, **GREEDY)
-    new = continued(small, eos_id=-1, max_gen_len=max_gen_len, **GREEDY)
+def test_max_gen_len(max_gen_len, how, small) -> None:
+    longer = continued(small, eos_id=-1, max_gen_len=40, **how)
+    new = continued(small, eos_id=-1, max_gen_len=max_gen_len, **how)
     assert new == [row[:max_gen_len] for row in longer]
 
 
@@ -127,11 +132,39 @@ def nucleus(probabilities: torch.Tensor, top_p: float) -> torch.Tensor:
     return kept / kept.sum()
 
 
+def drawn(probabilities: torch.Tensor, uniform: float, top_p: float) -> int:
+    """The definition of inversion: the first id up to which the nucleus has more than this share."""
+    masses = itertools.accumulate(nucleus(probabilities.double(), top_p).tolist())
+    return next(token for token, mass in enumerate(masses) if mass > uniform)
+
+
+@pytest.mark.parametrize("candidates", [1, 3, 30, 512])
+@pytest.mark.parametrize("top_p", [0.0, 0.4, 0.9, 0.999, 1.0])
+@pytest.mark.parametrize("spread", [0.0, 0.3, 3.0])
+def test_draws_equal_the_definition(spread, top_p, candidates, monkeypatch) -> None:
+    """Flat and peaked distributions, with equal probabilities; nuclei of fewer and of more ids than the candidates."""
+    monkeypatch.setattr(generation, "CANDIDATES", candidates)
+    random = torch.Generator().manual_seed(7)
+    logits = (torch.randn(20, 60, generator=random) * spread * 2).round() / 2
+    uniforms = torch.rand(20, generator=random, dtype=torch.float64)
+    probabilities = logits.softmax(-1)
+    expected = [drawn(row, float(u), top_p) for row, u in zip(probabilities, uniforms, strict=True)]
+    assert draw(probabilities, uniforms, top_p).tolist() == expected
+
+
+def test_the_largest_random_number_draws_an_id_with_probability() -> None:
+    probabilities = torch.tensor([[0.0, 0.25, 0.7, 0.05, 0.0]])
+    uniforms = torch.tensor([1 - 2.0**-53], dtype=torch.float64)
+    assert [int(draw(probabilities, uniforms, top_p)) for top_p in (0.5, 0.9, 1.0)] == [2, 2, 3]
+    assert int(draw(probabilities, torch.zeros(1, dtype=torch.float64), 1.0)) == 1
+
+
 @pytest.mark.parametrize("top_p", [0.0, 0.3, 0.6, 0.75, 0.76, 0.95, 1.0])
 def test_frequencies_of_draws(top_p) -> None:
     probabilities = torch.tensor([0.05, 0.25, 0.1, 0.5, 0.07, 0.03])
-    generator, draws = torch.Generator().manual_seed(0), 4000
-    counts = torch.bincount(torch.stack([draw(probabilities, generator, top_p) for _ in range(draws)]), minlength=6)
+    draws = 4000
+    uniforms = torch.rand(draws, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    counts = torch.bincount(draw(probabilities.expand(draws, -1), uniforms, top_p), minlength=6)
     expected = nucleus(probabilities, top_p)
     assert (counts > 0).tolist() == (expected > 0).tolist()
     deviation = (expected * (1 - expected) / draws).sqrt()
@@ -141,8 +174,8 @@ def test_frequencies_of_draws(top_p) -> None:
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
 def test_temperature_divides_the_logits(temperature, one_process) -> None:
     logits, draws = torch.tensor([0.3, -1.0, 1.2, 0.0]), 4000
-    generators = [torch.Generator().manual_seed(seed) for seed in range(draws)]
-    chosen = choose(logits.expand(draws, -1), generators, Sampling(1, temperature, top_p=1.0))
+    uniforms = torch.rand(draws, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    chosen = choose(logits.expand(draws, -1), uniforms, Sampling(1, temperature, top_p=1.0))
     weights = (logits / temperature).exp()
     expected = weights / weights.sum()
     deviation = (expected * (1 - expected) / draws).sqrt()
@@ -159,13 +192,13 @@ def test_top_p_0_and_a_low_temperature_are_greedy(small) -> None:
 def test_equal_probabilities_go_to_the_first(one_process) -> None:
     logits = torch.tensor([[0.0, 1.0, 1.0, 1.0]])
     for temperature in (0.0, 1.0):
-        assert choose(logits, [torch.Generator()], Sampling(1, temperature, top_p=0.0)).tolist() == [1]
+        assert choose(logits, torch.rand(1).double(), Sampling(1, temperature, top_p=0.0)).tolist() == [1]
 
 
 @pytest.mark.parametrize("damage", [float("nan"), float("inf")])
 def test_damaged_logits_are_refused(damage, one_process) -> None:
     with pytest.raises(CheckpointError, match="a score is NaN or infinite"):
-        choose(torch.tensor([[0.0, damage]]), [torch.Generator()], Sampling(1, temperature=0, top_p=1.0))
+        choose(torch.tensor([[0.0, damage]]), torch.rand(1), Sampling(1, temperature=0, top_p=1.0))
 
 
 @pytest.mark.parametrize(
