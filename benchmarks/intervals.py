@@ -226,6 +226,12 @@ def print_rates(config: IntervalsConfig) -> None:
     for (pages, blocks), correlation in itertools.product([(10, 400), (20, 360), (100, 2000)], (0, 0.1, 0.3)):
         rate = macro_f1_rate(page_sizes(pages, blocks, True), correlation, config.samples // 2, random)
         print(f"| {pages} | {blocks} | {correlation} | {rate:.3f} |", flush=True)
+    print("\nOne draw, five pages, accuracy .95\n\n| blocks | sizes | correlation | coverage | of differences"
+          " | false positives | width |\n|--:|---|--:|--:|--:|--:|--:|")  # fmt: skip
+    for blocks, unequal, correlation in itertools.product((100, 400), (False, True), (0, 0.1, 0.3)):
+        case = Case(page_sizes(5, blocks, unequal), page=latent_share(0.95, correlation), accuracy=0.95)
+        about = f"| {blocks} | {'unequal' if unequal else 'equal'} | {correlation} |"
+        show(about, rates(case, config.samples, random))
 
 
 def show(about: str, result: Rates) -> None:
