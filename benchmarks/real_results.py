@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 
 from docbank import lora_command, run_command, split_pages
 
-from evaluate.calibration import CalibrateConfig, calibrate
+from evaluate.calibration import CORRECTIONS
 from evaluate.comparison import CompareConfig, print_comparison
 from evaluate.reading import read_checked
 from evaluate.result import Result
@@ -51,13 +51,11 @@ COMPARED = re.compile(
     r"outputs_((direct|calibrated|direct_batch|channel|channel_batch|generate)_(ag_news|doclaynet)_k0_\w+"
     r"|(direct|direct_batch)_(ag_news|doclaynet)_k1_seed1|llama_lora_docbank|tfidf_docbank)\.json$"
 )
-CORRECTIONS: dict[str, dict[str, str]] = {  # calibrations of direct; the sweep itself adds contextual
-    "domain": {"method": "domain"},
-    "pmi": {"method": "pmi"},
-    "batch": {"method": "batch"},
-    "prior": {"method": "prior"},
-    "tokens": {"method": "none", "normalize": "tokens"},
-    "characters": {"method": "none", "normalize": "characters"},
+# The methods and calibrations of a sweep for each step of the plan.
+STEPS = {
+    "calibrated": ("calibrated", ",".join(CORRECTIONS)),
+    "channel": ("channel,channel_calibrated", "batch"),
+    "generate": ("generate", "contextual"),
 }
 
 
@@ -191,19 +189,12 @@ def tasks(config: RealConfig, folder: Path) -> tuple[Task, Task, Task]:
     )
 
 
-def score(task: Task, folder: Path, session: Session, launch: Launch, method: str) -> None:
-    """Score all draws of a task by one method; `calibrated` is direct with all its calibrations."""
+def score(task: Task, folder: Path, session: Session, launch: Launch, step: str) -> None:
+    """Score all draws of a task by the methods of a step; `calibrated` is direct with all its calibrations."""
+    methods, calibrations = STEPS[step]
+    sweep = replace(task.sweep, methods=methods, calibrations=calibrations)
     for k, seed in task.draws():
-        (output,) = score_draw(replace(task.sweep, methods=method), session, launch, folder / task.name, k, seed)
-        kind, scored = ("channel", "channel") if method == "channel" else ("direct", "calibrated")
-        corrections = {"calibrated": CORRECTIONS, "channel": {"batch": CORRECTIONS["batch"]}}.get(method, {})
-        inputs = output.replace(f"outputs_{method}", f"inputs_{kind}")
-        source = output.replace(f"outputs_{scored}", f"outputs_{kind}")
-        for name, options in corrections.items():
-            path = output.replace(f"outputs_{method}", f"outputs_{kind}_{name}")
-            calibrate(
-                CalibrateConfig(inputs, source, run=replace(task.sweep.run, output_path=path), **options), session
-            )
+        score_draw(sweep, session, launch, folder / task.name, k, seed)
 
 
 def tables(config: RealConfig, folder: Path) -> str:

@@ -34,6 +34,12 @@ from preprocess.schema import PROMPT_META
 
 SCORED = ("contextual", "domain", "pmi")  # methods that need the model
 METHODS = (*SCORED, "batch", "prior", "none")
+CORRECTIONS: dict[str, dict[str, str]] = {  # the name of each correction in a sweep, and its options
+    **{method: {"method": method} for method in (*SCORED, "batch", "prior")},
+    "tokens": {"method": "none", "normalize": "tokens"},
+    "characters": {"method": "none", "normalize": "characters"},
+}
+OF_CHANNEL = ("batch", "prior")  # the corrections that channel has: it has no content-free prompts and one text
 
 
 @dataclass(frozen=True)

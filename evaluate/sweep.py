@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import NamedTuple
 
-from evaluate.calibration import CalibrateConfig, calibrate
+from evaluate.calibration import CORRECTIONS, OF_CHANNEL, CalibrateConfig, calibrate
 from evaluate.formats import check_format
 from evaluate.generation import GenerateConfig, generate
 from evaluate.reading import read_results
@@ -23,7 +24,8 @@ from preprocess.files import PathFlag
 from preprocess.pages import dataset_of_size
 from preprocess.tables import LabelOptions, PreprocessConfig, preprocess_config
 
-METHODS = ("direct", "calibrated", "channel", "generate")
+SOURCES = {"calibrated": "direct", "channel_calibrated": "channel"}  # what each calibrates
+METHODS = ("direct", "calibrated", "channel", "channel_calibrated", "generate")
 DATASETS = ("ag_news", "doclaynet")  # others have a YAML file
 MOST_ORDERS = 1000
 COLUMNS = "dataset,num_examples,k,method,draws,accuracy,interval,worst,disagreement,macro_f1"
@@ -37,7 +39,9 @@ class SweepConfig:
 
     Args:
         dataset: ag_news, doclaynet, or a YAML file for run_preprocess.py.
-        methods: Comma-separated list of direct, calibrated, channel, generate (greedy).
+        methods: Comma-separated list of direct, calibrated, channel, channel_calibrated, generate (greedy).
+        calibrations: Comma-separated list of contextual, domain, pmi, batch, prior (uniform), tokens, characters (the
+            last two: log-probabilities by length). channel_calibrated uses batch and prior.
         k: Demonstrations of each class; one or more numbers, comma-separated.
         seed: Seeds of the draws; one or more numbers, comma-separated. With k = 0 nothing is drawn, and only the first
             is scored.
@@ -56,6 +60,7 @@ class SweepConfig:
 
     dataset: str = "ag_news"
     methods: str = "direct,calibrated,channel,generate"
+    calibrations: str = "contextual"
     k: str = "1"
     seed: str = "1,2,3,4,5"
     orders: int = 0
@@ -74,9 +79,16 @@ class SweepConfig:
         check_format(self.format)
         if self.run.output_path:
             raise InputError("--output_path: not supported by a sweep; use --output_dir for its folder")
-        for method in names(self.methods):
-            if method not in METHODS:
-                raise InputError(f"--methods {method!r}: expected a comma-separated list of {', '.join(METHODS)}")
+        for flag, allowed in (("methods", METHODS), ("calibrations", tuple(CORRECTIONS))):
+            for name in names(getattr(self, flag)):
+                if name not in allowed:
+                    raise InputError(f"--{flag} {name!r}: expected a comma-separated list of {', '.join(allowed)}")
+        if self.calibrations != "contextual" and not {*SOURCES} & {*names(self.methods)}:
+            raise InputError(f"--calibrations {self.calibrations}: only with {' or '.join(SOURCES)} in --methods")
+        if "channel_calibrated" in names(self.methods) and not {*names(self.calibrations)} & {*OF_CHANNEL}:
+            raise InputError(
+                f"--calibrations {self.calibrations}: channel_calibrated needs {' or '.join(OF_CHANNEL)} among them"
+            )
         if not 0 <= self.orders <= MOST_ORDERS:
             raise InputError(f"--orders {self.orders}: expected 0 to {MOST_ORDERS}")
         for flag in ("k", "seed"):
@@ -127,41 +139,74 @@ def draws_of(config: SweepConfig) -> Iterator[tuple[int, int, int]]:
         yield from ((k, seeds[0], order) for order in range(1, (config.orders if k else 0) + 1))
 
 
+class Scoring(NamedTuple):
+    """A method, or a correction of one, on the prompts of a draw.
+
+    Args:
+        method: One of METHODS.
+        correction: One of CORRECTIONS for a calibration, else empty.
+    """
+
+    method: str
+    correction: str = ""
+
+    @property
+    def source(self) -> str:
+        """The method whose predictions it corrects; itself if it corrects none."""
+        return SOURCES.get(self.method, self.method)
+
+    @property
+    def prompts(self) -> str:
+        """The kind of prompt file that it reads."""
+        return "channel" if self.source == "channel" else "direct"
+
+    @property
+    def name(self) -> str:
+        """Its part of the name of a predictions file."""
+        if self.correction in ("", "contextual"):
+            return self.method
+        return f"{self.source}_{self.correction}"
+
+
+def scorings_of(config: SweepConfig) -> list[Scoring]:
+    """What a sweep's table shows, in its order."""
+    corrections = [name for name in CORRECTIONS if name in names(config.calibrations)]
+    of = {"calibrated": corrections, "channel_calibrated": [name for name in corrections if name in OF_CHANNEL]}
+    requested = [method for method in METHODS if method in names(config.methods)]
+    return [Scoring(method, correction) for method in requested for correction in of.get(method, [""])]
+
+
 def score_draw(
     config: SweepConfig, session: Session, launch: Launch, folder: Path, k: int, seed: int, order: int = 0
 ) -> list[str]:
     """Score one draw of demonstrations by all methods, and return the predictions files."""
     name = f"{Path(config.dataset).stem}_k{k}_seed{seed}" + (f"_order{order}" if order else "")
     inputs = {kind: str(folder / f"inputs_{kind}_{name}.json") for kind in ("direct", "channel")}
-    outputs = {method: str(folder / f"outputs_{method}_{name}.json") for method in METHODS}
-    requested = names(config.methods)
-    scored = [method for method in METHODS if method in requested or (method == "direct" and "calibrated" in requested)]
-    for kind in dict.fromkeys(map(prompts_of, scored)):
+    requested = scorings_of(config)
+    # What is corrected comes first, asked for or not.
+    scored = list(dict.fromkeys(one for scoring in requested for one in (Scoring(scoring.source), scoring)))
+    outputs = {scoring: str(folder / f"outputs_{scoring.name}_{name}.json") for scoring in scored}
+    for kind in dict.fromkeys(scoring.prompts for scoring in scored):
         options = PromptOptions(inputs[kind], k, seed, order, config.examples)
         launch.from_rank_0(inputs[kind], lambda kind=kind, options=options: write_prompts(config, options, kind))
-    for method in scored:
-        score_method(config, session, method, inputs, outputs)
+    for scoring in scored:
+        run = replace(config.run, output_path=outputs[scoring])
+        score_method(config, session, scoring, inputs[scoring.prompts], outputs[Scoring(scoring.source)], run)
         # Wait until rank 0 has written the file, which the next method may read.
-        launch.from_rank_0(outputs[method], lambda: None)
-    return [outputs[method] for method in METHODS if method in requested]
-
-
-def prompts_of(method: str) -> str:
-    """The kind of prompt file that a method reads."""
-    return "channel" if method == "channel" else "direct"
+        launch.from_rank_0(outputs[scoring], lambda: None)
+    return [outputs[scoring] for scoring in requested]
 
 
 def score_method(
-    config: SweepConfig, session: Session, method: str, inputs: dict[str, str], outputs: dict[str, str]
+    config: SweepConfig, session: Session, scoring: Scoring, path: str, source: str, run: RunOptions
 ) -> None:
-    """Run one method, like its script."""
-    run, path = replace(config.run, output_path=outputs[method]), inputs[prompts_of(method)]
-    if method == "calibrated":
-        calibrate(CalibrateConfig(path, outputs["direct"], run=run), session)
-    elif method == "generate":
+    """Run one method on a prompt file, like its script; `source` are the predictions that a calibration corrects."""
+    if scoring.correction:
+        calibrate(CalibrateConfig(path, source, run=run, **CORRECTIONS[scoring.correction]), session)
+    elif scoring.method == "generate":
         generate(GenerateConfig(path, dtype=config.dtype, temperature=0.0, run=run), session)
     else:
-        evaluate(ScoreConfig(path, config.dtype, config.score_eos, run), method, session)
+        evaluate(ScoreConfig(path, config.dtype, config.score_eos, run), scoring.method, session)
 
 
 def write_prompts(config: SweepConfig, options: PromptOptions, method: str) -> None:

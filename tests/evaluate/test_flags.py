@@ -130,7 +130,8 @@ SWEEP = Walk(
     {flag: values for flag, values in RUN.items() if flag not in ("output_path", "max_seq_len")}
     | {
         "dataset": ["ag_news", "doclaynet", "films.yaml"],
-        "methods": ["direct", "calibrated", "channel", "generate", "generate,direct", "direct,calibrated,channel"],
+        "methods": ["direct", "calibrated", "channel", "generate", "generate,direct", "calibrated,channel_calibrated"],
+        "calibrations": ["contextual", "pmi,domain,tokens", "characters,prior,batch"],
         "k": ["0", "1", "1,0"],
         "seed": ["0", "7,8"],
         "orders": [0, 2],
@@ -151,7 +152,10 @@ SWEEP = Walk(
     },
     {"dataset=doclaynet": {"dataset_path": "samples/doclaynet", "k": "0"}}
     | {"dataset=films.yaml": {"dataset_path": "news"}, "dataset_path=news/test.csv": {"k": "0", "dataset": "ag_news"}}
-    | {flag: {"dataset": "doclaynet"} for flag in ("train_pages", "max_demo_words", "box_unit")},
+    | {flag: {"dataset": "doclaynet"} for flag in ("train_pages", "max_demo_words", "box_unit")}
+    | {"calibrations=pmi,domain,tokens": {"methods": "calibrated"}}
+    | {"methods=calibrated,channel_calibrated": {"calibrations": "characters,prior,batch"}}
+    | {"calibrations=characters,prior,batch": {"methods": "calibrated,channel_calibrated"}},
     [("dataset=doclaynet", "first_label"), ("dataset=doclaynet", "demonstrations")],
     ON_HUB | {"dataset_size": "reads the hub", "output_path": "is refused: a sweep names its files itself"},
 )

@@ -9,6 +9,7 @@ import pytest
 
 from options import parse
 from evaluate import session as session_module
+from evaluate.calibration import CORRECTIONS, CalibrateConfig, evaluate_direct_calibrate
 from evaluate.methods import methods_of
 from evaluate.reading import read_checked, read_results
 from evaluate.result import Result
@@ -101,6 +102,29 @@ def test_calibrated_needs_direct(run_sweep, tmp_path):
     assert (tmp_path / "sweep/outputs_direct_ag_news_k1_seed1.json").exists()
 
 
+@pytest.mark.parametrize("correction", CORRECTIONS)
+def test_a_calibration_equals_its_single_command(run_sweep, tmp_path, correction):
+    (row,) = run_sweep(methods="calibrated", calibrations=correction, seed="1")
+    inputs, source = (tmp_path / f"sweep/{part}_direct_ag_news_k1_seed1.json" for part in ("inputs", "outputs"))
+    flags = CORRECTIONS[correction] | {"ckpt_dir": "checkpoints/tiny", "output_path": tmp_path / "alone.json"}
+    flags |= {"direct_input_path": inputs, "direct_output_path": source}
+    evaluate_direct_calibrate(parse(CalibrateConfig, [f"--{name}={value}" for name, value in flags.items()]))
+    name = "calibrated" if correction == "contextual" else f"direct_{correction}"
+    assert (tmp_path / f"sweep/outputs_{name}_ag_news_k1_seed1.json").read_bytes() == (
+        tmp_path / "alone.json"
+    ).read_bytes()
+    assert row["method"] == ("calibrated" if correction == "contextual" else f"calibrated ({correction})")
+
+
+def test_all_calibrations_in_one_table(run_sweep):
+    """One row for each, with its draws; those of channel are batch and prior."""
+    rows = run_sweep(methods=",".join(METHODS), calibrations=",".join(reversed(CORRECTIONS)))
+    of_direct = {f"calibrated ({name})" for name in CORRECTIONS if name != "contextual"} | {"calibrated"}
+    of_channel = {"channel calibrated (batch)", "channel calibrated (prior)"}
+    assert sorted(row["method"] for row in rows) == sorted({"direct", "channel", "generate"} | of_direct | of_channel)
+    assert {row["draws"] for row in rows} == {"2"}
+
+
 def test_orders_of_one_draw(run_sweep, tmp_path):
     """Distinct orders of the same demonstrations, only for the first seed, and not for k = 0."""
     rows = run_sweep(methods="direct", k="0,1", orders=3)
@@ -151,6 +175,18 @@ def test_examples_and_labels_as_in_preprocessing(run_sweep, tmp_path, root):
         ),
         ({"dataset": "imdb"}, "--dataset imdb: expected ag_news, doclaynet or a YAML file"),
         ({"methods": "direct,all"}, f"--methods 'all': expected a comma-separated list of {', '.join(METHODS)}"),
+        (
+            {"calibrations": "batch,none"},
+            f"--calibrations 'none': expected a comma-separated list of {', '.join(CORRECTIONS)}",
+        ),
+        (
+            {"methods": "direct", "calibrations": "batch"},
+            "--calibrations batch: only with calibrated or channel_calibrated in --methods",
+        ),
+        (
+            {"methods": "channel_calibrated", "calibrations": "pmi"},
+            "--calibrations pmi: channel_calibrated needs batch or prior among them",
+        ),
         ({"k": "1,-2"}, "--k 1,-2: expected comma-separated whole numbers, 0 or more"),
         ({"seed": "1,,2"}, "--seed 1,,2: expected comma-separated whole numbers, 0 or more"),
         ({"orders": "-1"}, "--orders -1: expected 0 to 1000"),
@@ -169,11 +205,11 @@ def test_flags_that_are_wrong(flags, message):
 
 def test_under_torchrun_with_two_processes(run_script, tmp_path):
     """The same files as with one process."""
-    flags = ["--limit=6", "--seed=1,2"]
+    flags = ["--limit=6", "--seed=1,2", f"--methods={','.join(METHODS)}", "--calibrations=contextual,domain,batch"]
     one = run_script("run_sweep.py", *flags, f"--output_dir={tmp_path / 'one'}")
     two = run_script("run_sweep.py", *flags, f"--output_dir={tmp_path / 'two'}", processes=2)
     assert (one.returncode, two.returncode) == (0, 0), one.stderr + two.stderr
     names = [path.name for path in (tmp_path / "one").glob("*.json") if not path.name.endswith(".meta.json")]
-    assert len(names) == 2 * (2 + 4)  # prompts and methods of each seed
+    assert len(names) == 2 * (2 + 7)  # prompts and methods of each seed
     for name in names:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
