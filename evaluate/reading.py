@@ -6,13 +6,27 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from evaluate.predictions import Predictions, check_row, read_predictions
 from evaluate.result import Result
 from preprocess.errors import InputError
 from preprocess.files import meta_path, read_hashed_json, read_json
 from preprocess.schema import PROMPT_META, check
+
+FIELDS = ("id", "label_words", "ground_truth", "group")  # of prompts: what predictions are checked against
+
+
+class PromptRows(NamedTuple):
+    """A prompt file without its texts.
+
+    Args:
+        rows: The content; rows of a prompt file keep only FIELDS.
+        sha256: Of the file.
+    """
+
+    rows: Any
+    sha256: str
 
 
 def read_results(paths: Sequence[str]) -> list[Result]:
@@ -21,8 +35,10 @@ def read_results(paths: Sequence[str]) -> list[Result]:
     Raises:
         InputError: See `find_files`, `read_checked`.
     """
+    files: dict[Path, PromptRows] = {}
     with no_garbage_collection():
-        return sorted((Result(read_checked(path)) for path in find_files(paths)), key=lambda result: result.sort_key)
+        results = (Result(read_checked(path, files)) for path in find_files(paths))
+        return sorted(results, key=lambda result: result.sort_key)
 
 
 @contextmanager
@@ -59,22 +75,26 @@ def find_files(paths: Sequence[str]) -> list[Path]:
     return list(dict.fromkeys(files))
 
 
-def read_checked(path: Path) -> Predictions:
+def read_checked(path: Path, files: dict[Path, PromptRows] | None = None) -> Predictions:
     """A predictions file, checked against its meta file and, if available, its prompt file.
+
+    Args:
+        files: The prompt files that were read before; those read now are added.
 
     Raises:
         InputError: They do not match; the message names the difference.
     """
+    files = {} if files is None else files
     predictions = read_predictions(path, "FILES")
     share_label_words(predictions.rows)
     meta = predictions.meta
     if meta is None:  # of another program: only its name identifies its prompts
-        return complete_by_name(predictions)
+        return complete_by_name(predictions, files)
     if meta.get("num_examples") != len(predictions.rows):
         raise InputError(f"{path}: {len(predictions.rows)} rows, but its meta file states {meta.get('num_examples')}")
     inputs = Path(meta.get("prompt_path") or "")
     if inputs.is_file():
-        prompts, sha256 = read_hashed_json(inputs, "FILES")
+        prompts, sha256 = read_prompts(inputs, files)
         if sha256 != meta.get("prompt_sha256"):
             raise InputError(
                 f"{path}: was made from another version of {inputs}; evaluate again, or restore the prompt file"
@@ -86,22 +106,34 @@ def read_checked(path: Path) -> Predictions:
     return predictions
 
 
+def read_prompts(path: Path, files: dict[Path, PromptRows]) -> PromptRows:
+    """A prompt file, which is read only once: a draw has a predictions file for each method and calibration."""
+    if path not in files:
+        rows, sha256 = read_hashed_json(path, "FILES")
+        if isinstance(rows, list) and all(isinstance(row, dict) for row in rows):
+            rows = [{name: row[name] for name in FIELDS if name in row} for row in rows]
+            share_label_words(rows)
+        files[path] = PromptRows(rows, sha256)
+    return files[path]
+
+
 def share_label_words(rows: Sequence[dict[str, Any]]) -> None:
     """Store equal lists of label words once: with a thousand classes they are most of the file."""
     seen: dict[tuple[str, ...], list[str]] = {}
     for row in rows:
-        if "label_words" in row:
-            row["label_words"] = seen.setdefault(tuple(row["label_words"]), row["label_words"])
+        words = row.get("label_words")
+        if isinstance(words, list) and all(isinstance(word, str) for word in words):
+            row["label_words"] = seen.setdefault(tuple(words), words)
 
 
-def complete_by_name(predictions: Predictions) -> Predictions:
+def complete_by_name(predictions: Predictions, files: dict[Path, PromptRows]) -> Predictions:
     """Complete rows from the prompt file that has the same name, and take data set, k and seed from its meta file.
 
     If prompt files have this name but none matches, print a warning.
     """
     refused = []
     for method, inputs in inputs_by_name(predictions.path):
-        prompts = read_json(inputs, "FILES")
+        prompts = read_prompts(inputs, files).rows
         differs = difference_from(predictions.rows, prompts, inputs)
         if differs is None:
             complete(predictions, prompts)
@@ -143,14 +175,14 @@ def difference_from(rows: Sequence[dict[str, Any]], prompts: Sequence[dict[str, 
 
 
 def complete(predictions: Predictions, prompts: Sequence[dict[str, Any]]) -> None:
-    """Fill in missing fields of rows from the prompt file: id, label words, ground truth, group.
+    """Fill in missing fields of rows from the prompt file.
 
     Raises:
         InputError: A row does not fit, such as by the number of its scores.
     """
     for number, (prompt, row) in enumerate(zip(prompts, predictions.rows, strict=True)):
         row["id"] = prompt.get("id", str(number))
-        missing = [f for f in ("label_words", "ground_truth", "group") if f not in row and prompt.get(f) is not None]
+        missing = [name for name in FIELDS if name not in row and prompt.get(name) is not None]
         if missing:
             row |= {field: prompt[field] for field in missing}
             check_row(row, f"{predictions.path}: row {number}")

@@ -5,6 +5,7 @@ import math
 
 import pytest
 
+from evaluate import reading
 from evaluate.reading import read_checked, read_results
 from evaluate.table import TableConfig, print_table
 from preprocess.errors import InputError
@@ -120,3 +121,12 @@ def test_a_damaged_meta_file_of_prompts(tmp_path):
     (tmp_path / "outputs_mine_x.json").write_text('[{"prediction": "World", "correct": true}]')
     with pytest.raises(InputError, match=r"inputs_direct_x\.meta\.json: 'k' is 'one', expected a whole number"):
         read_results([str(tmp_path)])
+
+
+def test_a_prompt_file_is_read_once(root, monkeypatch):
+    read = []
+    hashed = reading.read_hashed_json
+    monkeypatch.setattr(reading, "read_hashed_json", lambda path, flag: read.append(path) or hashed(path, flag))
+    monkeypatch.chdir(root)
+    results = read_results(["samples"])
+    assert len(results) > len(read) == len({result.meta["prompt_path"] for result in results})
