@@ -94,7 +94,7 @@ class Generation:
         active = list(range(len(indices)))  # the row of `new` that each row of the cache belongs to
         for step in range(self.sampling.max_gen_len):
             logits = self.model.output(hidden).float()
-            chosen = choose(logits, uniforms[active, step], self.sampling)
+            chosen = choose(logits, uniforms[:, step], self.sampling)
             going = []
             for place, token in enumerate(chosen.tolist()):
                 if token not in self.end_ids:
@@ -105,7 +105,8 @@ class Generation:
             if len(going) < len(active):
                 kept = torch.tensor(going, device=chosen.device)
                 cache.keep_rows(kept)
-                chosen, ends, active = chosen[kept], ends[kept], [active[place] for place in going]
+                chosen, ends, uniforms = chosen[kept], ends[kept], uniforms[kept]
+                active = [active[place] for place in going]
             hidden = self.model(chosen[:, None], before + ends[:, None], shared=shared, cache=cache)[:, 0]
             ends = ends + 1
         return list(zip(indices, new, strict=True))
