@@ -18,7 +18,7 @@ from options import run
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import mean, stdev
 
 from docbank import run_command
@@ -30,17 +30,16 @@ from preprocess.files import PathFlag, read_json, write_bytes
 FORMS = 149  # of FUNSD's train split
 EVALUATIONS = 10  # of a pre-training
 PARTS = ("help", "few", "ablation", "boxes")
-NOTHING = "from nothing"
 FIGURES = ("accuracy", "entity_f1")  # in this order: words, entity F1
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to pre-train.
+    """One way to pre-train, or none.
 
     Args:
         name: Name in tables, and of its folder.
-        flags: Flags of run_pretrain_layoutlmv3.py.
+        flags: Flags of run_pretrain_layoutlmv3.py; empty: no pre-training.
         boxes: Box of each word, also in fine-tuning: segment or word.
     """
 
@@ -49,6 +48,7 @@ class Variant:
     boxes: str = "segment"
 
 
+NOTHING = Variant("from nothing")
 FULL = Variant("mlm-mim-wpa", ("--objectives", "mlm,mim,wpa"))
 ABLATION = (  # the rows of table 3 of Huang et al. 2022
     Variant("mlm-without-image", ("--objectives", "mlm", "--visual", "False")),
@@ -56,7 +56,10 @@ ABLATION = (  # the rows of table 3 of Huang et al. 2022
     Variant("mlm-mim", ("--objectives", "mlm,mim")),
     FULL,
 )
-WORD_BOXES = Variant("mlm-mim-wpa-word-boxes", ("--objectives", "mlm,mim,wpa"), "word")
+WORD_BOXES = (
+    Variant("from nothing word boxes", boxes="word"),
+    replace(FULL, name=f"{FULL.name}-word-boxes", boxes="word"),
+)
 
 
 @dataclass(frozen=True)
@@ -101,14 +104,10 @@ class PretrainingBenchmark:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the table: a way to pre-train, or None, and a number of labelled forms."""
+    """A row of the table: a way to pre-train, and a number of labelled forms."""
 
-    variant: Variant | None
+    variant: Variant
     forms: int = FORMS
-
-    @property
-    def name(self) -> str:
-        return NOTHING if self.variant is None else self.variant.name
 
 
 def compare(config: PretrainingBenchmark) -> None:
@@ -139,20 +138,20 @@ def copy_illustrated(source: Path, folder: Path) -> None:
 def rows_of(config: PretrainingBenchmark) -> list[Row]:
     """The rows of the table, each once."""
     parts = config.parts.split(",")
-    rows = [Row(None), Row(FULL)] if "help" in parts else []
+    rows = [Row(NOTHING), Row(FULL)] if "help" in parts else []
     few = [int(form) for form in config.forms.split(",")]
-    rows += [Row(variant, count) for count in few for variant in (None, FULL)] if "few" in parts else []
+    rows += [Row(variant, count) for count in few for variant in (NOTHING, FULL)] if "few" in parts else []
     rows += [Row(variant) for variant in ABLATION] if "ablation" in parts else []
-    rows += [Row(FULL), Row(WORD_BOXES)] if "boxes" in parts else []
+    rows += [Row(variant) for variant in (NOTHING, FULL, *WORD_BOXES)] if "boxes" in parts else []
     return list(dict.fromkeys(rows))
 
 
 def commands(config: PretrainingBenchmark, folder: Path) -> Iterator[list[str]]:
     """The commands in order: each pre-training before its fine-tuning runs."""
-    pretrained: set[str] = set()
+    pretrained: set[Variant] = set()
     for row in rows_of(config):
-        if row.variant is not None and row.name not in pretrained:
-            pretrained.add(row.name)
+        if row.variant.flags and row.variant not in pretrained:
+            pretrained.add(row.variant)
             yield pretraining(config, row.variant, folder)
         for seed in range(1, config.seeds + 1):
             yield fine_tuning(config, row, seed, folder)
@@ -171,11 +170,11 @@ def pretraining(config: PretrainingBenchmark, variant: Variant, folder: Path) ->
 
 def fine_tuning(config: PretrainingBenchmark, row: Row, seed: int, folder: Path) -> list[str]:
     """The command of a fine-tuning run, with the options of the FUNSD run in docs/fine-tuning.md."""
-    model = "random" if row.variant is None else str(folder / "pretrained" / row.name / "model")
-    boxes = "segment" if row.variant is None else row.variant.boxes
+    model = str(folder / "pretrained" / row.variant.name / "model") if row.variant.flags else "random"
     return [
         *["run_finetune_layoutlmv3.py", "--model", model, "--dataset", "funsd", "--dataset_path", config.funsd],
-        *["--output_dir", str(run_folder(folder, row, seed)), "--boxes", boxes, "--train_pages", str(row.forms)],
+        *["--output_dir", str(run_folder(folder, row, seed)), "--boxes", row.variant.boxes],
+        *["--train_pages", str(row.forms)],
         *["--epochs", f"{config.epochs * FORMS / row.forms:g}", "--learning_rate", "1e-3", "--batch_size", "8"],
         *["--weight_decay", "0.1", "--warmup", "0.3", "--seed", str(seed)],
     ]
@@ -183,7 +182,7 @@ def fine_tuning(config: PretrainingBenchmark, row: Row, seed: int, folder: Path)
 
 def run_folder(folder: Path, row: Row, seed: int) -> Path:
     """The run folder of a fine-tuning run."""
-    return folder / "fine_tuned" / f"{row.name.replace(' ', '-')}-{row.forms}-{seed}"
+    return folder / "fine_tuned" / f"{row.variant.name.replace(' ', '-')}-{row.forms}-{seed}"
 
 
 def table(config: PretrainingBenchmark, folder: Path) -> str:
@@ -193,7 +192,7 @@ def table(config: PretrainingBenchmark, folder: Path) -> str:
     for row in rows_of(config):
         runs = {seed: run_folder(folder, row, seed) / "metrics.json" for seed in range(1, config.seeds + 1)}
         tests = {seed: read_json(path, "--output_dir")["test"] for seed, path in runs.items() if path.exists()}
-        name = f"| {row.name} | {row.forms}"
+        name = f"| {row.variant.name} | {row.forms}"
         means.append(f"{name} | {len(tests)} | {cells(list(tests.values()))} |")
         seeds += [f"{name} | {seed} | {cells([test])} |" for seed, test in tests.items()]
     return "\n".join([*means, "", *held_out(config, folder), "", *seeds, ""])
@@ -202,7 +201,7 @@ def table(config: PretrainingBenchmark, folder: Path) -> str:
 def held_out(config: PretrainingBenchmark, folder: Path) -> list[str]:
     """The lines of a table: how well each objective is predicted on the held-out pages."""
     lines = ["| pre-training | objective | accuracy, held out | most frequent answer |", "|---|---|---:|---:|"]
-    for variant in dict.fromkeys(row.variant for row in rows_of(config) if row.variant is not None):
+    for variant in dict.fromkeys(row.variant for row in rows_of(config) if row.variant.flags):
         path = folder / "pretrained" / variant.name / "metrics.json"
         held_out = read_json(path, "--output_dir")["held_out"] if path.exists() else {}
         for name in (key.removesuffix("_accuracy") for key in held_out if key.endswith("_accuracy")):

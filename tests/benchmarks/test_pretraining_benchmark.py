@@ -49,8 +49,11 @@ def test_each_run_once_and_pretraining_before_fine_tuning(benchmark, tmp_path):
             assert parsed.pages.test_split == "test"
     assert len(made) == 5  # four rows of the ablation, word boxes
     rows = benchmark["rows_of"](config)
-    assert [row.name for row in rows[:2]] == ["from nothing", "mlm-mim-wpa"]
-    assert len(rows) == 10
+    assert [row.variant.name for row in rows[:2]] == ["from nothing", "mlm-mim-wpa"]
+    assert len(rows) == 11
+    assert rows[-2:] == [benchmark["Row"](variant) for variant in benchmark["WORD_BOXES"]]
+    boxes = [command[command.index("--boxes") + 1] for command in commands]
+    assert boxes.count("word") == 1 + 2 * 2  # a pre-training, and the fine-tuning of it and of nothing
     assert len(commands) == len(made) + 2 * len(rows)
 
 
