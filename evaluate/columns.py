@@ -70,7 +70,7 @@ COLUMNS: dict[str, Column] = {
     "nll": number("NLL", of_draws(lambda result: result.negative_log_likelihood)),
     "disagreement": number("disagreement", lambda method: method.disagreement),
     "orders": Column("orders", lambda method: len(method.order_accuracies) or None),
-    "order_sd": number("sd of orders", lambda method: deviation(method.order_accuracies)),
+    "order_sd": number("sd of orders", lambda method: method.order_deviation),
     "order_worst": number("worst order", lambda method: min(method.order_accuracies, default=None)),
     "unanswered": number("unanswered", of_draws(lambda result: result.unanswered), whole),
     "tokens": number("tokens", of_draws(lambda result: result.tokens), whole),

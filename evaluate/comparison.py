@@ -165,19 +165,20 @@ def baseline_place(methods: Sequence[Method], names: Sequence[str], baseline: st
 def compare_methods(first: Method, second: Method, order: Method) -> Comparison | None:
     """The comparison of two methods on their common draws; None if there are none.
 
-    A method without demonstrations is compared with each draw of the other.
+    A method without demonstrations is compared with each draw of the other. Several results with the same
+    demonstrations count as one draw, by their mean.
 
     Args:
         order: A method that determines the order of the examples and their pages.
     """
     both_drawn = first.is_drawn and second.is_drawn
-    seeds = [seed for seed in first.seeds if seed in second.seeds] if both_drawn else []
+    seeds = [seed for seed in dict.fromkeys(first.seeds) if seed in second.seeds] if both_drawn else []
     if both_drawn and not seeds and max(len(first.draws), len(second.draws)) > 1:
         return None
-    chosen = [method.of_seeds(seeds) if seeds else method.correct for method in (first, second)]
+    draws = [method.of_seeds(seeds) if seeds else method.by_draw for method in (first, second)]
     ones, others = (
-        np.stack([aligned(method.first, order.ids, row) for row in correct])
-        for method, correct in zip((first, second), chosen, strict=True)
+        np.stack([aligned(method.first, order.ids, row) for row in rows])
+        for method, rows in zip((first, second), draws, strict=True)
     )
     return compare(ones, others, order.groups)
 

@@ -141,16 +141,35 @@ class Method:
         return float(np.mean([(one != other).mean() for one, other in itertools.combinations(codes, 2)]))
 
     @cached_property
+    def accuracies_by_seed(self) -> list[list[float]]:
+        """Accuracies of all orders of each draw's demonstrations, the original order first; only of draws with other
+        orders."""
+        seeds = dict.fromkeys(result.seed for result in self.orders)
+        return [[one.accuracy for one in (*self.draws, *self.orders) if one.seed == seed] for seed in seeds]
+
+    @property
     def order_accuracies(self) -> list[float]:
-        """Accuracies of all orders of one draw's demonstrations, the original order first; empty without others."""
-        if not self.orders:
-            return []
-        own = [draw.accuracy for draw in self.draws if draw.seed == self.orders[0].seed]
-        return [*own, *(result.accuracy for result in self.orders)]
+        """Those of all draws."""
+        return [value for values in self.accuracies_by_seed for value in values]
+
+    @property
+    def order_deviation(self) -> float | None:
+        """Standard deviation over orders of the same demonstrations, pooled over the draws; None without others."""
+        squares = sum(len(values) * np.var(values) for values in self.accuracies_by_seed)
+        freedom = sum(len(values) - 1 for values in self.accuracies_by_seed)
+        return float(np.sqrt(squares / freedom)) if freedom else None
+
+    @property
+    def by_draw(self) -> np.ndarray:
+        """How often the predictions of each draw of demonstrations are correct (D, N); without demonstrations, those of
+        each result."""
+        return self.of_seeds(dict.fromkeys(self.seeds)) if self.k else self.correct
 
     def of_seeds(self, seeds: Iterable[int | None]) -> np.ndarray:
-        """Whether the predictions of the draws with these seeds are correct (D, N)."""
-        return self.correct[[self.seeds.index(seed) for seed in seeds]]
+        """How often the predictions of the draws with these seeds are correct (D, N): the mean over several results
+        with the same demonstrations, which differ in the seed of their random words or of their samples."""
+        rows = np.array(self.seeds, dtype=object)
+        return np.stack([self.correct[rows == seed].mean(0) for seed in seeds])
 
 
 def dtypes_differ(methods: Iterable[Method]) -> bool:

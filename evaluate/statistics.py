@@ -32,18 +32,19 @@ class Comparison(NamedTuple):
 
 
 def compare(first: np.ndarray, second: np.ndarray, groups: Groups) -> Comparison:
-    """Compare two methods draw by draw: McNemar's exact test for one draw each and independent examples, otherwise a t
-    test of the differences, clustered as in `evaluate.intervals`.
+    """Compare two methods draw by draw: McNemar's exact test for one result each and independent examples, otherwise a
+    t test of the differences, clustered as in `evaluate.intervals`.
 
     Args:
-        first, second: Whether each method's predictions are correct (D, N); with D = 1, for each draw of the other.
+        first, second: Whether, or how often, each method's predictions are correct (D, N); with D = 1, for each draw of
+            the other.
         groups: The pages of the examples.
     """
     differences = first.astype(float) - second  # one draw is compared with each of several
     draws = len(differences)
     if groups.too_few:
         return Comparison(float(differences.mean()), None, None, groups.too_few, draws)
-    if draws == 1 and not groups.are_pages:
+    if draws == 1 and not groups.are_pages and np.isin(differences, (-1, 0, 1)).all():
         gains, losses = int((differences > 0).sum()), int((differences < 0).sum())
         interval = paired_interval(gains, losses, differences.size)
         return Comparison(float(differences.mean()), interval, mcnemar(gains, losses), MCNEMAR, 1)

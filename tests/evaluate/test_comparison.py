@@ -155,6 +155,37 @@ def test_draws_of_a_method_are_one(write_outputs, printed):
     assert float(rows["generate, k = 0", "direct, k = 1"]["p"]) == pytest.approx(expected.p, rel=1e-4)
 
 
+def test_results_with_the_same_demonstrations_are_one_draw(write_outputs, printed):
+    """Sampled answers and random words have a seed of their own: their mean is compared, and none counts twice."""
+    paths = {}
+    for method, share, own in (("direct", 0.8, (0,)), ("generate", 0.6, (1, 2, 3)), ("channel", 0.5, (4, 5))):
+        for seed in (1, 2):
+            for one in own:
+                meta = {"method": method, "prompt": {"dataset": "news", "k": 1, "seed": seed}}
+                meta |= {"settings": {"seed": one, "temperature": 1.0}}
+                paths[method, seed, one] = write_outputs(f"{method}{seed}{one}", share, **meta)
+    paths["zero"] = write_outputs("zero", 0.5, method="direct", prompt={"dataset": "news", "k": 0, "seed": 1})
+    rows = {(row["first"], row["second"]): row for row in printed()}
+
+    def right(method, own):
+        answers = [[correct(paths[method, seed, one]) for one in own] for seed in (1, 2)]
+        return np.array([[np.mean([one[str(n)] for one in of_draw]) for n in range(100)] for of_draw in answers])
+
+    means = {
+        "direct": right("direct", (0,)),
+        "generate": right("generate", (1, 2, 3)),
+        "channel": right("channel", (4, 5)),
+        "direct, k = 0": np.array([[correct(paths["zero"])[str(n)] for n in range(100)]]),
+    }
+    means |= {f"{name}, k = 1": means[name] for name in ("direct", "generate", "channel")}
+    for (first, second), row in rows.items():
+        expected = compare(means[first], means[second], grouped(None, 100))
+        assert row["draws"] == "2"
+        assert float(row["difference"]) == pytest.approx(means[first].mean() - means[second].mean(), rel=1e-4)
+        assert float(row["p"]) == pytest.approx(expected.p, rel=1e-4)
+    assert len(rows) == 6
+
+
 def test_no_draw_in_common(write_outputs, printed):
     for method, seeds in (("direct", (1, 2)), ("channel", (3, 4)), ("generate", (1, 2))):
         for seed in seeds:

@@ -148,6 +148,19 @@ def test_orders_of_one_draw_are_not_draws(write_draw, methods):
     assert method.seeds == [1, 2]
     expected = [method.draws[0].accuracy, *(result.accuracy for result in method.orders)]
     assert (len(method.orders), method.order_accuracies) == (3, expected)
+    assert method.order_deviation == pytest.approx(np.std(expected, ddof=1))
+
+
+def test_orders_of_several_draws_are_not_mixed(write_draw, methods):
+    """Their deviation is that within a draw, pooled: draws that differ do not add to it."""
+    for seed, orders in ((1, (0, 1, 2)), (2, (0, 1)), (3, (0,))):
+        for order in orders:
+            write_draw(seed, order=order)
+    (method,) = methods()
+    one, two = ([r.accuracy for r in (*method.draws, *method.orders) if r.seed == seed] for seed in (1, 2))
+    assert method.accuracies_by_seed == [one, two]
+    assert method.order_accuracies == [*one, *two]
+    assert method.order_deviation == pytest.approx(((2 * np.var(one, ddof=1) + np.var(two, ddof=1)) / 3) ** 0.5)
 
 
 def test_a_thousand_classes_and_many_examples_are_quick(write_draw):

@@ -42,6 +42,16 @@ def test_comparison_of_one_draw_each():
     assert back.interval == pytest.approx((-found.interval[1], -found.interval[0]))
 
 
+def test_means_of_several_results_are_a_t_test():
+    """McNemar's test needs predictions that are right or wrong."""
+    random = np.random.default_rng(1)
+    first, second = random.choice([0, 0.5, 1], (1, 50)), random.choice([0, 1.0], (1, 50))
+    found = compare(first, second, grouped(None, 50))
+    expected = stats.ttest_rel(first[0], second[0])
+    assert (found.test, found.p) == (CLUSTERED, pytest.approx(expected.pvalue))
+    assert found.interval == pytest.approx(tuple(expected.confidence_interval()))
+
+
 def test_paired_interval_by_hand():
     """Bonett and Price: of 20 gains and 4 losses among 100, 21 / 102 and 5 / 102."""
     low, high = paired_interval(20, 4, 100)
