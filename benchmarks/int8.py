@@ -31,7 +31,7 @@ from evaluate.requests import encode
 from evaluate.result import Result
 from evaluate.run import RunOptions
 from evaluate.session import Session
-from evaluate.sweep import SweepConfig, names, score_draw
+from evaluate.sweep import Draw, SweepConfig, names, score_draw, write_draw
 from llama import LLaMA, load
 from llama.parallel import start
 from preprocess.build import ExampleOptions
@@ -147,7 +147,9 @@ def score(
     sweep = SweepConfig(dataset="ag_news", methods=method, dtype=variant.dtype, examples=examples, run=run)
     place = f"{variant.name}_{limit}{'_small' if small else ''}".replace(",", "").replace(" ", "_")
     with_outliers(variant)
-    (output,) = score_draw(sweep, session, start(), Path(config.output_dir) / place, 0, 1)
+    draw = Draw(Path(config.output_dir) / place, sweep.dataset, 0, 1)
+    write_draw(sweep, start(), draw)
+    (output,) = score_draw(sweep, session, start(), draw)
     return Result(read_checked(Path(output)))
 
 

@@ -33,7 +33,7 @@ from evaluate.reading import read_checked
 from evaluate.result import Result
 from evaluate.run import RunOptions
 from evaluate.session import Session
-from evaluate.sweep import SweepConfig, numbers, score_draw
+from evaluate.sweep import Draw, SweepConfig, numbers, score_draw, write_draw
 from evaluate.table import TableConfig, print_table
 from llama.checkpoint import open_checkpoint
 from llama.parallel import Launch, start
@@ -194,7 +194,9 @@ def score(task: Task, folder: Path, session: Session, launch: Launch, step: str)
     methods, calibrations = STEPS[step]
     sweep = replace(task.sweep, methods=methods, calibrations=calibrations)
     for k, seed in task.draws():
-        score_draw(sweep, session, launch, folder / task.name, k, seed)
+        draw = Draw(folder / task.name, sweep.dataset, k, seed)
+        write_draw(sweep, launch, draw)
+        score_draw(sweep, session, launch, draw)
 
 
 def tables(config: RealConfig, folder: Path) -> str:

@@ -1,6 +1,11 @@
 """Scores several draws of demonstrations in one command, to measure the sensitivity to the draw."""
 
-from collections.abc import Iterator
+import contextlib
+import io
+import json
+import sys
+import tempfile
+from collections.abc import Collection
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -8,6 +13,7 @@ from typing import NamedTuple
 from evaluate.calibration import CORRECTIONS, OF_CHANNEL, CalibrateConfig, calibrate
 from evaluate.formats import check_format
 from evaluate.generation import GenerateConfig, generate
+from evaluate.predictions import difference, read_meta
 from evaluate.reading import read_results
 from evaluate.results_folder import checkpoint_name
 from evaluate.run import RunOptions
@@ -20,8 +26,9 @@ from preprocess import ag_news, doclaynet
 from preprocess.build import ExampleOptions, PromptOptions
 from preprocess.doclaynet import BlockOptions, DocLayNetConfig
 from preprocess.errors import InputError
-from preprocess.files import PathFlag
+from preprocess.files import PathFlag, meta_path, write_pair
 from preprocess.pages import dataset_of_size
+from preprocess.schema import PROMPT_META
 from preprocess.tables import LabelOptions, PreprocessConfig, preprocess_config
 
 SOURCES = {"calibrated": "direct", "channel_calibrated": "channel"}  # what each calibrates
@@ -35,13 +42,13 @@ COLUMNS = "dataset,num_examples,k,method,draws,accuracy,interval,worst,disagreem
 class SweepConfig:
     """Score several draws of demonstrations, and print mean, standard deviation and worst accuracy of each method.
 
-    Finished results are not recomputed, so seeds can be added later.
+    Finished results are not recomputed, so seeds, k, methods and calibrations can be added later.
 
     Args:
         dataset: ag_news, doclaynet, or a YAML file for run_preprocess.py.
         methods: Comma-separated list of direct, calibrated, channel, channel_calibrated, generate (greedy).
         calibrations: Comma-separated list of contextual, domain, pmi, batch, prior (uniform), tokens, characters (the
-            last two: log-probabilities by length). channel_calibrated uses batch and prior.
+            last two: log-probabilities by length). channel_calibrated needs batch or prior.
         k: Demonstrations of each class; one or more numbers, comma-separated.
         seed: Seeds of the draws; one or more numbers, comma-separated. With k = 0 nothing is drawn, and only the first
             is scored.
@@ -122,21 +129,17 @@ def sweep(config: SweepConfig) -> None:
     )
     launch = start(checkpoint.model_parallel_size(options.model_parallel_size, world_size()))
     folder = Path(config.output_dir or f"results/{checkpoint_name(options.ckpt_dir)}/sweep")
+    draws = draws_of(config, folder)
     outputs: list[str] = []
-    with Session() as session:
-        for k, seed, order in draws_of(config):
-            outputs += score_draw(config, session, launch, folder, k, seed, order)
-        if launch.rank == 0:
-            columns = COLUMNS + (",orders,order_sd,order_worst" if config.orders else "")
-            print(results_table(read_results(outputs), TableConfig(format=config.format, columns=columns)))
-
-
-def draws_of(config: SweepConfig) -> Iterator[tuple[int, int, int]]:
-    """k, seed and order of each draw; with k = 0 there is only one."""
-    seeds = numbers("seed", config.seed)
-    for k in numbers("k", config.k):
-        yield from ((k, seed, 0) for seed in (seeds if k else seeds[:1]))
-        yield from ((k, seeds[0], order) for order in range(1, (config.orders if k else 0) + 1))
+    with contextlib.redirect_stdout(sys.stderr):  # the table alone is the output
+        for draw in draws:  # what is wrong with the data of a later draw is found before an earlier one is scored
+            write_draw(config, launch, draw)
+        with Session() as session:
+            for draw in draws:
+                outputs += score_draw(config, session, launch, draw)
+    if launch.rank == 0:
+        columns = COLUMNS + (",orders,order_sd,order_worst" if config.orders else "")
+        print(results_table(read_results(outputs), TableConfig(format=config.format, columns=columns)))
 
 
 class Scoring(NamedTuple):
@@ -168,52 +171,117 @@ class Scoring(NamedTuple):
         return f"{self.source}_{self.correction}"
 
 
+class Draw(NamedTuple):
+    """A draw of demonstrations, or another order of one, with its files.
+
+    Args:
+        folder: The folder of its files.
+        dataset: As in SweepConfig.
+        order: 0 for the order of the draw, else the number of its permutation.
+    """
+
+    folder: Path
+    dataset: str
+    k: int
+    seed: int
+    order: int = 0
+
+    @property
+    def name(self) -> str:
+        """Its part of the names of its files."""
+        order = f"_order{self.order}" if self.order else ""
+        return f"{Path(self.dataset).stem}_k{self.k}_seed{self.seed}{order}"
+
+    def inputs(self, kind: str) -> Path:
+        """Its prompt file for direct or channel."""
+        return self.folder / f"inputs_{kind}_{self.name}.json"
+
+    def outputs(self, scoring: Scoring) -> Path:
+        """Its predictions file."""
+        return self.folder / f"outputs_{scoring.name}_{self.name}.json"
+
+
+def draws_of(config: SweepConfig, folder: Path) -> list[Draw]:
+    """The draws of a sweep; with k = 0 there is only one."""
+    seeds, draws = numbers("seed", config.seed), []
+    for k in numbers("k", config.k):
+        draws += [Draw(folder, config.dataset, k, seed) for seed in (seeds if k else seeds[:1])]
+        others = range(1, (config.orders if k else 0) + 1)
+        draws += [Draw(folder, config.dataset, k, seeds[0], order) for order in others]
+    return draws
+
+
 def scorings_of(config: SweepConfig) -> list[Scoring]:
     """What a sweep's table shows, in its order."""
-    corrections = [name for name in CORRECTIONS if name in names(config.calibrations)]
+    return list_scorings(names(config.methods), names(config.calibrations))
+
+
+def list_scorings(methods: Collection[str], calibrations: Collection[str]) -> list[Scoring]:
+    """Methods and corrections in the order of tables."""
+    corrections = [name for name in CORRECTIONS if name in calibrations]
     of = {"calibrated": corrections, "channel_calibrated": [name for name in corrections if name in OF_CHANNEL]}
-    requested = [method for method in METHODS if method in names(config.methods)]
-    return [Scoring(method, correction) for method in requested for correction in of.get(method, [""])]
+    return [Scoring(method, name) for method in METHODS if method in methods for name in of.get(method, [""])]
 
 
-def score_draw(
-    config: SweepConfig, session: Session, launch: Launch, folder: Path, k: int, seed: int, order: int = 0
-) -> list[str]:
-    """Score one draw of demonstrations by all methods, and return the predictions files."""
-    name = f"{Path(config.dataset).stem}_k{k}_seed{seed}" + (f"_order{order}" if order else "")
-    inputs = {kind: str(folder / f"inputs_{kind}_{name}.json") for kind in ("direct", "channel")}
-    requested = scorings_of(config)
-    # What is corrected comes first, asked for or not.
-    scored = list(dict.fromkeys(one for scoring in requested for one in (Scoring(scoring.source), scoring)))
-    outputs = {scoring: str(folder / f"outputs_{scoring.name}_{name}.json") for scoring in scored}
-    for kind in dict.fromkeys(scoring.prompts for scoring in scored):
-        options = PromptOptions(inputs[kind], k, seed, order, config.examples)
-        launch.from_rank_0(inputs[kind], lambda kind=kind, options=options: write_prompts(config, options, kind))
-    for scoring in scored:
-        run = replace(config.run, output_path=outputs[scoring])
-        score_method(config, session, scoring, inputs[scoring.prompts], outputs[Scoring(scoring.source)], run)
-        # Wait until rank 0 has written the file, which the next method may read.
-        launch.from_rank_0(outputs[scoring], lambda: None)
-    return [outputs[scoring] for scoring in requested]
+def write_draw(config: SweepConfig, launch: Launch, draw: Draw) -> None:
+    """Write the prompt files of a draw."""
+    for kind in dict.fromkeys(scoring.prompts for scoring in scorings_of(config)):
+        launch.from_rank_0(str(draw.inputs(kind)), lambda kind=kind: write_prompts(config, draw, kind))
 
 
-def score_method(
-    config: SweepConfig, session: Session, scoring: Scoring, path: str, source: str, run: RunOptions
-) -> None:
-    """Run one method on a prompt file, like its script; `source` are the predictions that a calibration corrects."""
-    if scoring.correction:
-        calibrate(CalibrateConfig(path, source, run=run, **CORRECTIONS[scoring.correction]), session)
-    elif scoring.method == "generate":
-        generate(GenerateConfig(path, dtype=config.dtype, temperature=0.0, run=run), session)
-    else:
-        evaluate(ScoreConfig(path, config.dtype, config.score_eos, run), scoring.method, session)
+def write_prompts(config: SweepConfig, draw: Draw, kind: str) -> None:
+    """Write a prompt file.
+
+    Raises:
+        InputError: Its predictions answer other prompts, and --overwrite is not given.
+    """
+    path = draw.inputs(kind)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder, contextlib.redirect_stdout(io.StringIO()) as said:
+        new = Path(folder) / path.name
+        preprocess(config, PromptOptions(str(new), draw.k, draw.seed, draw.order, config.examples), kind)
+        content, meta = new.read_bytes(), meta_path(new).read_bytes()
+    possible = [scoring for scoring in list_scorings(METHODS, CORRECTIONS) if scoring.prompts == kind]
+    answered = any(draw.outputs(scoring).exists() for scoring in possible)
+    if answered and not config.run.overwrite and path.is_file() and path.read_bytes() != content:
+        before, now = difference(read_meta(path, "--output_dir", PROMPT_META) or {}, json.loads(meta))
+        changed = next(iter(now), "its content")
+        raise InputError(
+            f"{path}: its predictions answer prompts with {changed} {before.get(changed)!r}, now {now.get(changed)!r};"
+            " --overwrite replaces them, another --output_dir keeps them"
+        )
+    write_pair(path, content, meta)
+    print(said.getvalue().replace(str(new), str(path)), end="")
 
 
-def write_prompts(config: SweepConfig, options: PromptOptions, method: str) -> None:
-    """Write the prompt file of one draw."""
+def preprocess(config: SweepConfig, options: PromptOptions, method: str) -> None:
+    """Run the preprocessing of the data set, like its script."""
     if config.dataset == "ag_news":
         ag_news.preprocess(options, method, config.labels.first_label)
     elif config.dataset == "doclaynet":
         doclaynet.preprocess(DocLayNetConfig(config.blocks, options), method)
     else:
         preprocess_config(PreprocessConfig(config.dataset, method, config.labels, options))
+
+
+def score_draw(config: SweepConfig, session: Session, launch: Launch, draw: Draw) -> list[str]:
+    """Score a draw, whose prompts are written, by all methods, and return the predictions files."""
+    requested = scorings_of(config)
+    # What is corrected comes first, asked for or not.
+    for scoring in dict.fromkeys(each for one in requested for each in (Scoring(one.source), one)):
+        score_method(config, session, draw, scoring)
+        # Wait until rank 0 has written the file, which the next method may read.
+        launch.from_rank_0(str(draw.outputs(scoring)), lambda: None)
+    return [str(draw.outputs(scoring)) for scoring in requested]
+
+
+def score_method(config: SweepConfig, session: Session, draw: Draw, scoring: Scoring) -> None:
+    """Run one method on the prompts of a draw, like its script."""
+    path, run = str(draw.inputs(scoring.prompts)), replace(config.run, output_path=str(draw.outputs(scoring)))
+    if scoring.correction:
+        source = str(draw.outputs(Scoring(scoring.source)))
+        calibrate(CalibrateConfig(path, source, run=run, **CORRECTIONS[scoring.correction]), session)
+    elif scoring.method == "generate":
+        generate(GenerateConfig(path, dtype=config.dtype, temperature=0.0, run=run), session)
+    else:
+        evaluate(ScoreConfig(path, config.dtype, config.score_eos, run), scoring.method, session)

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import statistics
 
 import pytest
@@ -123,6 +124,37 @@ def test_all_calibrations_in_one_table(run_sweep):
     of_channel = {"channel calibrated (batch)", "channel calibrated (prior)"}
     assert sorted(row["method"] for row in rows) == sorted({"direct", "channel", "generate"} | of_direct | of_channel)
     assert {row["draws"] for row in rows} == {"2"}
+
+
+def test_prompts_with_predictions_are_not_replaced(run_sweep, tmp_path):
+    """Other options would leave predictions without their prompts. --overwrite replaces both."""
+    run_sweep(methods="direct,channel", seed="1")
+    files = {path: path.read_bytes() for path in (tmp_path / "sweep").iterdir()}
+    prompts = tmp_path / "sweep/inputs_direct_ag_news_k1_seed1.json"
+    message = f"{prompts}: its predictions answer prompts with limit 6, now 5; --overwrite replaces them"
+    with pytest.raises(InputError, match=re.escape(message)):
+        run_sweep(methods="direct", seed="1,2", limit=5)
+    assert {path: path.read_bytes() for path in (tmp_path / "sweep").iterdir()} == files
+    (row,) = run_sweep(methods="direct", seed="1", limit=5, overwrite=True)
+    assert row["examples"] == "5"
+    assert len(json.loads(prompts.read_text())) == 5
+    prompts.with_name("outputs_direct_ag_news_k1_seed1.json").unlink()  # prompts alone may be written again
+    (row,) = run_sweep(methods="direct", seed="1", limit=4)
+    assert row["examples"] == "4"
+
+
+def test_all_prompts_are_written_before_any_is_scored(run_sweep, tmp_path):
+    with pytest.raises(InputError, match="--k 5000"):
+        run_sweep(methods="direct", k="1,5000")
+    assert not list((tmp_path / "sweep").glob("outputs_*"))
+
+
+def test_the_table_alone_is_the_output(run_script, tmp_path):
+    done = run_script(
+        "run_sweep.py", "--limit=4", "--seed=1", "--methods=direct", "--format=csv", f"--output_dir={tmp_path}"
+    )
+    assert done.stdout.startswith("dataset,examples,k,method,draws,accuracy")
+    assert f"written to {tmp_path / 'inputs_direct_ag_news_k1_seed1.json'}\n" in done.stderr
 
 
 def test_orders_of_one_draw(run_sweep, tmp_path):
