@@ -25,7 +25,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-USAGE_ERROR, INTERRUPTED = 2, 130
+USAGE_ERROR, INTERRUPTED, PIPE_CLOSED = 2, 130, 141
 SECONDS_FOR_RANK_0 = 10.0  # time for rank 0 to print an error that all ranks have, before torchrun ends it
 LONGEST_MESSAGE = 1600  # characters: fits on a screen; the flag to correct comes last
 # Control characters other than tab and line break, line separators, bidirectional overrides and lone surrogates.
@@ -79,13 +79,13 @@ def one_message(error: BaseException) -> str:
     return f"error: {line}"
 
 
-def leave(status: int, line: str) -> None:
-    """Print the line once, on rank 0, and exit immediately: after an error there is no barrier to wait at."""
+def leave(status: int, line: str = "") -> None:
+    """Print the line, if any, once, on rank 0, and exit immediately: after an error there is no barrier to wait at."""
     on_rank_0 = os.environ.get("RANK", "0") in ("0", "") or not os.environ["RANK"].isdecimal()
     if not on_rank_0 and status != INTERRUPTED:  # a terminal interrupts all ranks at once
         time.sleep(SECONDS_FOR_RANK_0)
     sys.stdout.flush()
-    if on_rank_0 or status != INTERRUPTED:
+    if line and (on_rank_0 or status != INTERRUPTED):
         print(line, file=sys.stderr, flush=True)
     if "torch" in sys.modules:  # its threads and process groups abort a normal exit
         os._exit(status)
@@ -149,6 +149,9 @@ def run(config_type: type, function: Callable[[Any], None], argv: Sequence[str] 
             function(config)
     except KeyboardInterrupt:
         leave(INTERRUPTED, "interrupted")
+    except BrokenPipeError:  # the reader of the output, such as head, has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        leave(PIPE_CLOSED)
     except (OSError, ValueError) as error:
         status = getattr(error, "exit_status", USAGE_ERROR if isinstance(error, OSError) else None)
         if status is None:

@@ -41,6 +41,15 @@ CORRECTIONS: dict[str, dict[str, str]] = {  # the name of each correction in a s
 }
 OF_CHANNEL = ("batch", "prior")  # the corrections that channel has: it has no content-free prompts and one text
 
+OWNERS = {  # the one method that each flag is for
+    "content_free": "contextual",
+    "premise": "pmi",
+    "seed": "domain",
+    "batch_mean": "batch",
+    "batch_examples": "batch",
+    "prior": "prior",
+}
+
 
 @dataclass(frozen=True)
 class CalibrateConfig:
@@ -89,9 +98,8 @@ class CalibrateConfig:
                 raise InputError(f"--{flag} {getattr(self, flag)}: expected 0 or more")
         if self.method == "none" and self.normalize == "none":
             raise InputError("--method none: with --normalize none it changes nothing")
-        owners = {"content_free": "contextual", "premise": "pmi", "batch_examples": "batch"}
-        for flag, method in owners.items():
-            if getattr(self, flag) and self.method != method:
+        for flag, method in OWNERS.items():
+            if self.method != method and getattr(self, flag) != getattr(type(self), flag):  # not the default
                 raise InputError(f"--{flag}: only for --method {method}, not {self.method}")
 
 
@@ -121,6 +129,9 @@ def calibrate(config: CalibrateConfig, session: Session) -> None:
         [method, *(part for part in (config.method, config.normalize) if part not in ("contextual", "none"))]
     )
     path = config.run.output_path or default_output(kind, Path(config.direct_input_path), checkpoint)
+    for flag, read in (("direct_input_path", config.direct_input_path), ("direct_output_path", output_path)):
+        if Path(path).resolve() == Path(read).resolve():
+            raise InputError(f"--output_path {path}: is the --{flag}, which would be lost")
     if config.method in SCORED:
         calibrate_with_model(config, session, scored, method, path, settings)
     elif is_rank_0():
@@ -276,6 +287,8 @@ def read_prior(config: CalibrateConfig, words: Iterable[str], prompt_meta: dict[
         return dict.fromkeys(words, 1.0)
     if config.prior == "train":
         where, shares = f"{config.direct_input_path}: its meta file", (prompt_meta or {}).get("train_counts")
+        if shares is not None and not any(shares.values()):
+            raise InputError(f"{where}: the train split was not read (k = 0); --prior also takes a JSON file")
     else:
         where, shares = config.prior, read_json(Path(config.prior), "--prior")
     for word in words:

@@ -239,7 +239,7 @@ def escape(text: str) -> str:
 
 
 def to_csv(columns: Sequence[Column], groups: Sequence[Rows], marked: Column | None, notes: Sequence[str]) -> str:
-    """CSV with unrounded numbers, and `-` for unknown values. Notes are left out."""
+    """CSV with numbers of six digits, and `-` for unknown values. Notes are left out."""
     lines = [csv_line([header for column in columns for header in headers_of(column)])]
     for about in (about for group in groups for about in group.rows):
         lines.append(csv_line([cell for column in columns for cell in csv_cells(column, about)]))

@@ -120,6 +120,10 @@ def check_row(row: Any, place: str) -> None:
     words = row.get("label_words")
     if "label_words" in row and not (isinstance(words, list) and words and set(map(type, words)) == {str}):
         raise InputError(f"{place}: 'label_words' is {words!r}, expected a non-empty list of strings")
+    if words and row["prediction"] is not None and row["prediction"] not in words:
+        raise InputError(
+            f"{place}: prediction {row['prediction']!r} is no label word ({', '.join(words)}); null means no answer"
+        )
     for field in ("ground_truth", "generation", "group"):
         if not isinstance(row.get(field, ""), str):
             raise InputError(f"{place}: {field!r} is {row[field]!r}, expected a string")

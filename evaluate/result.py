@@ -2,13 +2,28 @@
 
 from collections.abc import Callable
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from evaluate import metrics
+from evaluate.content_free import DEFAULT_TEXTS
 from evaluate.intervals import Groups, Interval, grouped, mean_interval
 from evaluate.predictions import Predictions
 from evaluate.registry import name_of, order_of
+
+
+def variations(settings: dict[str, Any]) -> list[str]:
+    """What distinguishes a calibration from the same one with the default flags."""
+    texts, count, prior = (settings.get(key) for key in ("content_free", "batch_examples", "prior"))
+    cases = (
+        (texts not in (None, list(DEFAULT_TEXTS)), "own texts"),
+        (settings.get("premise") is not None, "own premise"),
+        (settings.get("batch_mean") == "log", "mean of logs"),
+        (bool(count), f"first {count}"),
+        (len(set((prior or {}).values())) > 1, "not uniform"),
+    )
+    return [name for differs, name in cases if differs]
 
 
 class Result:
@@ -60,11 +75,12 @@ class Result:
 
     @property
     def method(self) -> str | None:
-        """Its name in tables, with the calibration in brackets unless it is contextual."""
+        """Its name in tables, with the calibration in brackets unless it is contextual, and what is not its default."""
         method = self.meta.get("method")
         settings = self.meta.get("settings") or {}
         kinds = [settings.get("calibration"), settings.get("normalize")]
         shown = [kind for kind in kinds if kind not in (None, "none", "contextual")]
+        shown += variations(settings)
         name = name_of(method)
         return f"{name} ({', '.join(shown)})" if name and shown else name
 

@@ -35,7 +35,7 @@ class TableConfig:
 
     Args:
         paths: Predictions files, or folders that are searched recursively for outputs_*.json.
-        format: markdown, latex (needs the package booktabs) or csv (unrounded, the ends of an interval in two columns).
+        format: markdown, latex (needs the package booktabs) or csv (six digits, an interval in two columns).
         columns: Comma-separated list of dataset, num_examples, checkpoint, method, dtype (of the weights; by default
             shown if it differs), k, draws, seed, accuracy, interval, worst, best, macro_f1, macro_f1_interval,
             macro_f1_all, weighted_f1, mcc, ece, brier, nll, disagreement (how often two draws disagree on an example),

@@ -152,6 +152,19 @@ def test_output_that_is_not_utf_8(tmp_path: Path):
     assert (done.returncode, done.stdout) == (0, b"\\u65e5\\u672c \xe9\n"), done.stderr
 
 
+def test_a_reader_that_stops_ends_it_without_a_message(tmp_path: Path):
+    """As `| head -1` does."""
+    code = "from options import run\nfrom tests.command_lines import Config\n"
+    code += "run(Config, lambda _: [print('x' * 100, flush=True) for _ in range(100000)], [])"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        [sys.executable, "-c", code], env=environment, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as writer:
+        writer.stdout.readline()
+        writer.stdout.close()
+        assert (writer.stderr.read(), writer.wait()) == (b"", 141)
+
+
 @pytest.mark.parametrize("name", ["RANK", "LOCAL_RANK", "WORLD_SIZE"])
 @pytest.mark.parametrize("value", ["x", "-1", "", "1" * 400, "\u0663"])
 def test_variables_of_torchrun_must_be_numbers(name: str, value: str, monkeypatch):

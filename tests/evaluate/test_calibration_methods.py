@@ -107,7 +107,8 @@ def test_no_model_if_no_prompt_is_scored(
     assert meta["method"] == f"{method}_calibrate"
     same = ("fingerprint", "checkpoint", "seconds", "dtype", "prompt_sha256", "cut", "tokens_scored", "tokens_computed")
     assert {key: meta[key] for key in same} == {key: source[key] for key in same}
-    assert Result(read_checked(tmp_path / "outputs.json")).method.endswith(f"({flags['method']})")
+    other = {"log": ", mean of logs", 2: ", first 2"}.get(flags.get("batch_mean", flags.get("batch_examples")), "")
+    assert Result(read_checked(tmp_path / "outputs.json")).method.endswith(f"({flags['method']}{other})")
 
 
 def test_finished_without_a_model(evaluate, direct, capsys, tmp_path):
@@ -162,6 +163,23 @@ def test_prior_of_the_train_split_and_of_a_file(evaluate, write_prompts, tmp_pat
         assert one["score"] == pytest.approx(other["score"])
     mean = np.mean([np.exp(row["score"]) for row in trained if len(row["label_words"]) == 3], axis=0)
     assert mean.tolist() == pytest.approx([1 / 8, 2 / 8, 5 / 8])
+    assert Result(read_checked(tmp_path / "file.json")).method == "calibrated (prior, not uniform)"
+
+
+def test_the_train_split_of_a_prompt_file_without_demonstrations_is_unknown(evaluate, write_prompts, tmp_path):
+    inputs = write_prompts("direct", meta={"dataset": "news", "k": 0, "train_counts": {"World": 0, "Sports": 0}})
+    evaluate("direct", tmp_path / "direct.json", data_path=inputs)
+    flags = {"direct_input_path": inputs, "direct_output_path": tmp_path / "direct.json", "method": "prior"}
+    with pytest.raises(InputError, match=r"its meta file: the train split was not read \(k = 0\)"):
+        evaluate("direct_calibrate", tmp_path / "train.json", **flags, prior="train")
+
+
+@pytest.mark.parametrize("flag", ["direct_input_path", "direct_output_path"])
+def test_what_is_read_is_not_replaced(evaluate, direct, flag):
+    before = direct[flag].read_bytes()
+    with pytest.raises(InputError, match=f"is the --{flag}, which would be lost"):
+        evaluate("direct_calibrate", direct[flag], **direct, method="batch", overwrite=True)
+    assert direct[flag].read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -174,6 +192,9 @@ def test_prior_of_the_train_split_and_of_a_file(evaluate, write_prompts, tmp_pat
         ({"method": "none"}, "--method none: with --normalize none it changes nothing"),
         ({"method": "pmi", "content_free": "x.json"}, "--content_free: only for --method contextual, not pmi"),
         ({"premise": "Category:"}, "--premise: only for --method pmi, not contextual"),
+        ({"method": "batch", "prior": "train"}, "--prior: only for --method prior, not batch"),
+        ({"method": "pmi", "batch_mean": "log"}, "--batch_mean: only for --method batch, not pmi"),
+        ({"method": "batch", "seed": 7}, "--seed: only for --method domain, not batch"),
     ],
 )
 def test_flags_that_cannot_be_combined(flags, message):

@@ -82,7 +82,9 @@ CALIBRATE = Walk(
         "prior": ["uniform", "train", "prior.json"],
         "normalize": [*UNITS],
     },
-    {"content_free": {"method": "contextual"}, "premise": {"method": "pmi"}}
+    {"content_free": {"method": "contextual"}, "premise": {"method": "pmi"}, "batch_mean=log": {"method": "batch"}}
+    | {f"seed={seed}": {"method": "domain"} for seed in (0, 2**63 - 1)}
+    | {f"prior={prior}": {"method": "prior"} for prior in ("train", "prior.json")}
     | {f"batch_examples={count}": {"method": "batch"} for count in (1, 10**9)}
     | {"direct_output_path=outputs_channel.json": {"method": "batch", "direct_input_path": "inputs_channel.json"}}
     | {"method=none": {"normalize": "tokens"}},

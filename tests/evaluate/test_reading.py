@@ -130,3 +130,14 @@ def test_a_prompt_file_is_read_once(root, monkeypatch):
     monkeypatch.chdir(root)
     results = read_results(["samples"])
     assert len(results) > len(read) == len({result.meta["prompt_path"] for result in results})
+
+
+def test_a_prediction_that_is_no_label_word_is_refused(tmp_path):
+    """It would count as a class of its own in macro-F1."""
+    words = ["World", "Sports"]
+    rows = [{"label_words": words, "ground_truth": "World", "prediction": "world", "correct": False}]
+    (tmp_path / "outputs_mine.json").write_text(json.dumps(rows))
+    with pytest.raises(InputError, match=r"row 0: prediction 'world' is no label word \(World, Sports\)"):
+        read_results([str(tmp_path)])
+    (tmp_path / "outputs_mine.json").write_text(json.dumps([rows[0] | {"prediction": None}]))
+    assert read_results([str(tmp_path)])[0].unanswered == 1
