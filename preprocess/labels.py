@@ -213,9 +213,10 @@ def is_reversed(words: Sequence[str], names: Sequence[str]) -> bool:
 
 
 def are_alike(one: str, other: str) -> bool:
-    """Whether one text is a prefix of the other, ignoring case and other characters than letters and digits: neg,
-    Negative."""
-    first, second = ("".join(filter(str.isalnum, text)).casefold() for text in (one, other))
+    """Whether one text is a prefix of the other, ignoring case, accents and other characters than letters and digits:
+    neg, Negative."""
+    plain = (unicodedata.normalize("NFKD", text).casefold() for text in (one, other))
+    first, second = ("".join(filter(str.isalnum, text)) for text in plain)
     return bool(first and second) and (first.startswith(second) or second.startswith(first))
 
 
@@ -236,7 +237,7 @@ def to_paste(values: Sequence[str], words: Sequence[str]) -> str:
     pairs |= {word: word for word in left}
     mapping = {value: pairs[value] for value in (*values, *left)}
     written = yaml.safe_dump(mapping, default_flow_style=True, allow_unicode=True, sort_keys=False, width=10**9)
-    return f"use a mapping, such as label_words: {written.strip()}"
+    return f"use a mapping (check its pairs), such as label_words: {written.strip()}"
 
 
 def listed(values: Sequence[str]) -> str:

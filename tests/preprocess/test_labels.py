@@ -174,5 +174,10 @@ def test_an_ambiguous_list_is_refused_with_a_mapping(
     assert len(read_labels(mapped(**pasted), column(values, names.split() if names else None))) == len(values)
 
 
+def test_accents_and_case_do_not_matter_for_a_mapping():
+    advice = to_paste(["museum", "sante", "money"], ["Fine Arts", "Santé", "Business"])
+    assert "sante: Santé" in advice and "check its pairs" in advice
+
+
 def test_a_column_with_too_many_values_is_not_printed():
     assert to_paste([f"value {number}" for number in range(201)], ["A"]) == "the column has 201 different values"
