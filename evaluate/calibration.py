@@ -5,7 +5,7 @@ formulas.
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -277,11 +277,11 @@ def per_unit(
     return np.array([row["log_probs"] for row in rows]) / np.array(divisors)
 
 
-def read_prior(config: CalibrateConfig, words: Iterable[str], prompt_meta: dict[str, Any] | None) -> dict[str, float]:
+def read_prior(config: CalibrateConfig, words: Collection[str], prompt_meta: dict[str, Any] | None) -> dict[str, float]:
     """The prior: a positive number for each label word, not normalised.
 
     Raises:
-        InputError: A label word has none.
+        InputError: A label word has none, or a file has one for another word.
     """
     if config.prior == "uniform":
         return dict.fromkeys(words, 1.0)
@@ -291,6 +291,9 @@ def read_prior(config: CalibrateConfig, words: Iterable[str], prompt_meta: dict[
             raise InputError(f"{where}: the train split was not read (k = 0); --prior also takes a JSON file")
     else:
         where, shares = config.prior, read_json(Path(config.prior), "--prior")
+        unknown = [word for word in shares if word not in words] if isinstance(shares, dict) else []
+        if unknown:
+            raise InputError(f"{where}: {unknown[0]!r} is no label word ({', '.join(words)}) (--prior)")
     for word in words:
         share = shares.get(word) if isinstance(shares, dict) else None
         if not isinstance(share, int | float) or isinstance(share, bool) or not 0 < share < math.inf:

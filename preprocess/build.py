@@ -298,7 +298,8 @@ def summary(meta: dict, path: Path) -> str:
     lines = [f"{meta['dataset']}, {meta['method']}: {meta['num_examples']} examples from {meta['dataset_path']}"]
     lines += [f"  {word:<{width}}  {number:>6}" for word, number in meta["test_counts"].items()]
     shown = ", ".join(map(shorten, meta["demonstrations"])) or "none"
-    lines.append(f"demonstrations (k = {meta['k']}, seed = {meta['seed']}): {shown}")
+    order = f", order = {meta['order']}" if "order" in meta else ""
+    lines.append(f"demonstrations (k = {meta['k']}, seed = {meta['seed']}{order}): {shown}")
     if dropped:
         lines.append("dropped, no text: " + ", ".join(f"{number} {word}" for word, number in dropped.items()))
     lines.append(f"written to {path}")

@@ -224,6 +224,7 @@ def test_invalid_content_free_files(evaluate, direct, without_model, tmp_path, c
         ([1, 2], "prior.json: share of 'World' is None"),
         ({"World": 0}, "prior.json: share of 'World' is 0, expected a number above 0"),
         ({"World": "many"}, "prior.json: share of 'World' is 'many'"),
+        ({"World": 1, "Sport": 1}, "prior.json: 'Sport' is no label word "),
     ],
 )
 def test_invalid_priors(evaluate, direct, without_model, tmp_path, shares, message):
