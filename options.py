@@ -21,7 +21,7 @@ import time
 import traceback
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,19 @@ def harmless(text: str) -> str:
     return CONTROL_CHARACTERS.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
+class OutputClosed(BrokenPipeError):
+    """The reader of the output, such as head, has read enough."""
+
+
+@contextlib.contextmanager
+def marking_a_closed_output() -> Iterator[None]:
+    """Distinguish a closed output from other pipes that break."""
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise OutputClosed(*error.args) from None
+
+
 class Harmless:
     """A stream that escapes control characters and characters that its encoding lacks.
 
@@ -61,10 +74,15 @@ class Harmless:
     def write(self, text: str) -> int:
         """Write a text without control characters, except those of progress bars if `bars`."""
         parts = re.split(f"({PROGRESS_BAR_CODES.pattern})", text) if self.bars else [text]
-        self.stream.write(
-            "".join(part if self.bars and PROGRESS_BAR_CODES.fullmatch(part) else harmless(part) for part in parts)
-        )
+        with marking_a_closed_output():
+            self.stream.write(
+                "".join(part if self.bars and PROGRESS_BAR_CODES.fullmatch(part) else harmless(part) for part in parts)
+            )
         return len(text)
+
+    def flush(self) -> None:
+        with marking_a_closed_output():
+            self.stream.flush()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)
@@ -141,15 +159,15 @@ def run(config_type: type, function: Callable[[Any], None], argv: Sequence[str] 
     """
     try:
         check_environment()
-        config = parse(config_type, list(sys.argv[1:] if argv is None else argv))
         with (
             contextlib.redirect_stdout(Harmless(sys.stdout)),
             contextlib.redirect_stderr(Harmless(sys.stderr, bars=True)),
         ):
-            function(config)
+            function(parse(config_type, list(sys.argv[1:] if argv is None else argv)))
+            sys.stdout.flush()
     except KeyboardInterrupt:
         leave(INTERRUPTED, "interrupted")
-    except BrokenPipeError:  # the reader of the output, such as head, has read enough
+    except OutputClosed:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         leave(PIPE_CLOSED)
     except (OSError, ValueError) as error:
@@ -185,7 +203,7 @@ def parse(config_type: type, argv: list[str]) -> Any:
     """
     flags = flat_fields(config_type)
     if "--help" in argv or "-h" in argv:
-        print(help_text(config_type))
+        print(help_text(config_type), flush=True)
         sys.exit(0)
     errors: list[str] = []
     argv = gather_positional(argv, flags)

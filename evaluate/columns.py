@@ -48,7 +48,7 @@ COLUMNS: dict[str, Column] = {
     "method": Column("method", lambda method: method.name, is_number=False),
     "dtype": Column("dtype", lambda method: method.dtype, is_number=False),
     "k": Column("k", lambda method: method.k),
-    "draws": Column("draws", lambda method: len(method.draws)),
+    "draws": Column("draws", lambda method: len(method.seeds)),
     "seed": Column("seed", lambda method: None if None in method.seeds else ",".join(map(seed_of, method.draws))),
     "accuracy": mean_and_sd(
         "accuracy", lambda method: method.accuracy, lambda method: deviation(method.accuracies), four_digits

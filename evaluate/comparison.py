@@ -29,9 +29,10 @@ class CompareConfig:
     accuracy of the first method minus that of the second, with its 95 % interval. p is the p-value, and Holm is p
     adjusted for all pairs of the data set, or for all comparisons with --baseline (Holm 1979). Tests: for one draw each
     and independent examples, McNemar's exact test (McNemar 1947) with the interval of Bonett and Price (2012); for
-    blocks of pages, a t test of the paired differences clustered by page, with CR2 variance and the degrees of freedom
-    of Bell and McCaffrey (2002); for several draws, the same clustered also by draw (Cameron, Gelbach and Miller 2011;
-    squared half-widths added as in Howe 1974). There is no test for fewer than five pages.
+    blocks of pages, and means of several results with the same demonstrations, a t test of the paired differences
+    clustered by page, with CR2 variance and the degrees of freedom of Bell and McCaffrey (2002); for several draws, the
+    same clustered also by draw (Cameron, Gelbach and Miller 2011; squared half-widths added as in Howe 1974). There is
+    no test for fewer than five pages.
 
     Args:
         paths: Predictions files, or folders that are searched recursively for outputs_*.json.
@@ -165,17 +166,17 @@ def baseline_place(methods: Sequence[Method], names: Sequence[str], baseline: st
 def compare_methods(first: Method, second: Method, order: Method) -> Comparison | None:
     """The comparison of two methods on their common draws; None if there are none.
 
-    A method without demonstrations is compared with each draw of the other. Several results with the same
-    demonstrations count as one draw, by their mean.
+    A method without demonstrations is compared with each draw of the other.
 
     Args:
         order: A method that determines the order of the examples and their pages.
     """
     both_drawn = first.is_drawn and second.is_drawn
-    seeds = [seed for seed in dict.fromkeys(first.seeds) if seed in second.seeds] if both_drawn else []
-    if both_drawn and not seeds and max(len(first.draws), len(second.draws)) > 1:
+    common = [seed for seed in first.seeds if seed is not None and seed in second.seeds]
+    seeds = list(dict.fromkeys(common)) if both_drawn else []
+    if both_drawn and not seeds and max(len(first.seeds), len(second.seeds)) > 1:
         return None
-    draws = [method.of_seeds(seeds) if seeds else method.by_draw for method in (first, second)]
+    draws = [method.of_seeds(seeds) if seeds else method.correct for method in (first, second)]
     ones, others = (
         np.stack([aligned(method.first, order.ids, row) for row in rows])
         for method, rows in zip((first, second), draws, strict=True)

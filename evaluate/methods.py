@@ -31,7 +31,8 @@ class Method:
     """Results that differ only in their draw, on the same examples.
 
     Args:
-        draws: One result for each draw of demonstrations; examples are in the order of the first.
+        draws: The results of all draws of demonstrations; examples are in the order of the first. Several with the same
+            prompts, which differ in the seed of their samples or random words, count as one draw, by their mean.
         orders: Results of other orders of the demonstrations of one draw.
     """
 
@@ -60,15 +61,15 @@ class Method:
     def dtype(self) -> str | None:
         return self.first.dtype
 
-    @property
+    @cached_property
     def seeds(self) -> list[int | None]:
-        """The seed of each draw."""
-        return [draw.seed for draw in self.draws]
+        """The seed of each draw (D)."""
+        return [results[0].seed for results in by_demonstrations(self.draws)]
 
     @property
     def is_drawn(self) -> bool:
         """Whether the result depends on a draw: there are demonstrations, or several draws."""
-        return len(self.draws) > 1 or bool(self.k)
+        return len(self.seeds) > 1 or bool(self.k)
 
     @property
     def ids(self) -> list[str]:
@@ -82,8 +83,8 @@ class Method:
 
     @cached_property
     def correct(self) -> np.ndarray:
-        """Whether each draw's predictions are correct (D, N)."""
-        return np.stack([aligned(draw, self.ids, draw.correct) for draw in self.draws])
+        """Whether each draw's predictions are correct (D, N); of a draw with several results, how often."""
+        return mean_of_draws(self.draws, lambda draw: aligned(draw, self.ids, draw.correct))
 
     @cached_property
     def accuracies(self) -> np.ndarray:
@@ -103,15 +104,17 @@ class Method:
     @cached_property
     def macro_f1s(self) -> np.ndarray | None:
         """macro-F1 of each draw (D)."""
-        values = [draw.of_confusion(metrics.macro_f1) for draw in self.draws]
-        return None if None in values else np.array(values)
+        if None in [draw.truths for draw in self.draws]:
+            return None
+        return mean_of_draws(self.draws, lambda draw: np.array(draw.of_confusion(metrics.macro_f1)))
 
     @cached_property
     def macro_f1_interval(self) -> Interval | None:
         """95 % interval of macro-F1, from the influence of each example."""
         if self.macro_f1s is None:
             return None
-        return mean_interval(np.stack([aligned(d, self.ids, d.macro_f1_values) for d in self.draws]), self.groups)
+        values = mean_of_draws(self.draws, lambda draw: aligned(draw, self.ids, draw.macro_f1_values))
+        return mean_interval(values, self.groups)
 
     def class_f1(self, word: str) -> ClassF1 | None:
         """F1 of a class: mean over the draws in which it occurs as ground truth or prediction; None if it occurs in
@@ -119,7 +122,7 @@ class Method:
         draws = [draw for draw in self.draws if word in draw.classes]
         if not draws:
             return None
-        moved = np.stack([aligned(draw, self.ids, draw.class_f1_values(word)) for draw in draws])
+        moved = mean_of_draws(draws, lambda draw: aligned(draw, self.ids, draw.class_f1_values(word)))
         concerned = np.flatnonzero(np.any([aligned(draw, self.ids, draw.concerns(word)) for draw in draws], axis=0))
         means = moved.mean(-1, keepdims=True)
         values = means + (moved - means)[:, concerned] * len(concerned) / len(self.ids)
@@ -127,8 +130,9 @@ class Method:
 
     def mean(self, metric: Callable[[Result], float | None]) -> float | None:
         """Mean of a metric over the draws; None if it is unknown for one of them."""
-        values = [metric(draw) for draw in self.draws]
-        return None if None in values else float(np.mean(values))
+        if None in [metric(draw) for draw in self.draws]:
+            return None
+        return float(mean_of_draws(self.draws, lambda draw: np.array(metric(draw))).mean())
 
     @cached_property
     def disagreement(self) -> float | None:
@@ -145,7 +149,8 @@ class Method:
         """Accuracies of all orders of each draw's demonstrations, the original order first; only of draws with other
         orders."""
         seeds = dict.fromkeys(result.seed for result in self.orders)
-        return [[one.accuracy for one in (*self.draws, *self.orders) if one.seed == seed] for seed in seeds]
+        results = [[one for one in (*self.draws, *self.orders) if one.seed == seed] for seed in seeds]
+        return [mean_of_draws(of_seed, lambda one: np.array(one.accuracy)).tolist() for of_seed in results]
 
     @property
     def order_accuracies(self) -> list[float]:
@@ -159,17 +164,29 @@ class Method:
         freedom = sum(len(values) - 1 for values in self.accuracies_by_seed)
         return float(np.sqrt(squares / freedom)) if freedom else None
 
-    @property
-    def by_draw(self) -> np.ndarray:
-        """How often the predictions of each draw of demonstrations are correct (D, N); without demonstrations, those of
-        each result."""
-        return self.of_seeds(dict.fromkeys(self.seeds)) if self.k else self.correct
+    def of_seeds(self, seeds: Iterable[int]) -> np.ndarray:
+        """The rows of `correct` of the draws with these seeds (D, N)."""
+        return self.correct[[self.seeds.index(seed) for seed in seeds]]
 
-    def of_seeds(self, seeds: Iterable[int | None]) -> np.ndarray:
-        """How often the predictions of the draws with these seeds are correct (D, N): the mean over several results
-        with the same demonstrations, which differ in the seed of their random words or of their samples."""
-        rows = np.array(self.seeds, dtype=object)
-        return np.stack([self.correct[rows == seed].mean(0) for seed in seeds])
+
+def by_demonstrations(results: Iterable[Result]) -> list[list[Result]]:
+    """Results grouped by their prompts: those of a draw, in one order. Trained models, and results of which neither
+    prompts nor seed are known, are alone."""
+    groups: dict[Any, list[Result]] = {}
+    for result in results:
+        key: Any = str(result.path)
+        if result.k is not None and knows_identity(result):
+            key = ("prompts", result.meta["prompt_sha256"])
+        elif result.k is not None and result.seed is not None:
+            key = ("draw", result.seed, result.order)
+        groups.setdefault(key, []).append(result)
+    return list(groups.values())
+
+
+def mean_of_draws(results: Iterable[Result], value: Callable[[Result], np.ndarray]) -> np.ndarray:
+    """A measurement of each draw (D, ...): that of its result, or the mean over several."""
+    values = [[value(result) for result in draw] for draw in by_demonstrations(results)]
+    return np.stack([of_draw[0] if len(of_draw) == 1 else np.mean(of_draw, axis=0) for of_draw in values])
 
 
 def dtypes_differ(methods: Iterable[Method]) -> bool:

@@ -16,12 +16,13 @@ from evaluate.registry import name_of, order_of
 def variations(settings: dict[str, Any]) -> list[str]:
     """What distinguishes a calibration from the same one with the default flags."""
     texts, count, prior = (settings.get(key) for key in ("content_free", "batch_examples", "prior"))
+    shares = list(prior.values()) if isinstance(prior, dict) else []
     cases = (
         (texts not in (None, list(DEFAULT_TEXTS)), "own texts"),
         (settings.get("premise") is not None, "own premise"),
         (settings.get("batch_mean") == "log", "mean of logs"),
         (bool(count), f"first {count}"),
-        (len(set((prior or {}).values())) > 1, "not uniform"),
+        (any(share != shares[0] for share in shares), "not uniform"),
     )
     return [name for differs, name in cases if differs]
 
@@ -80,7 +81,7 @@ class Result:
         settings = self.meta.get("settings") or {}
         kinds = [settings.get("calibration"), settings.get("normalize")]
         shown = [kind for kind in kinds if kind not in (None, "none", "contextual")]
-        shown += variations(settings)
+        shown += variations(settings) if str(method).endswith("_calibrate") else []
         name = name_of(method)
         return f"{name} ({', '.join(shown)})" if name and shown else name
 

@@ -3,16 +3,17 @@
 import contextlib
 import io
 import json
+import shutil
 import sys
-import tempfile
 from collections.abc import Collection
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from evaluate.calibration import CORRECTIONS, OF_CHANNEL, CalibrateConfig, calibrate
 from evaluate.formats import check_format
 from evaluate.generation import GenerateConfig, generate
+from evaluate.journal import Journal
 from evaluate.predictions import difference, read_meta
 from evaluate.reading import read_results
 from evaluate.results_folder import checkpoint_name
@@ -26,7 +27,7 @@ from preprocess import ag_news, doclaynet
 from preprocess.build import ExampleOptions, PromptOptions
 from preprocess.doclaynet import BlockOptions, DocLayNetConfig
 from preprocess.errors import InputError
-from preprocess.files import PathFlag, meta_path, write_pair
+from preprocess.files import PathFlag, check_writable, meta_path, scratch_folder, write_pair
 from preprocess.pages import dataset_of_size
 from preprocess.schema import PROMPT_META
 from preprocess.tables import LabelOptions, PreprocessConfig, preprocess_config
@@ -212,12 +213,12 @@ def draws_of(config: SweepConfig, folder: Path) -> list[Draw]:
 
 
 def scorings_of(config: SweepConfig) -> list[Scoring]:
-    """What a sweep's table shows, in its order."""
+    """What a sweep's table shows."""
     return list_scorings(names(config.methods), names(config.calibrations))
 
 
 def list_scorings(methods: Collection[str], calibrations: Collection[str]) -> list[Scoring]:
-    """Methods and corrections in the order of tables."""
+    """Methods and corrections in the order in which they run."""
     corrections = [name for name in CORRECTIONS if name in calibrations]
     of = {"calibrated": corrections, "channel_calibrated": [name for name in corrections if name in OF_CHANNEL]}
     return [Scoring(method, name) for method in METHODS if method in methods for name in of.get(method, [""])]
@@ -236,22 +237,36 @@ def write_prompts(config: SweepConfig, draw: Draw, kind: str) -> None:
         InputError: Its predictions answer other prompts, and --overwrite is not given.
     """
     path = draw.inputs(kind)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder, contextlib.redirect_stdout(io.StringIO()) as said:
-        new = Path(folder) / path.name
+    check_writable(path, "--output_dir")
+    with scratch_folder(path) as folder, contextlib.redirect_stdout(io.StringIO()) as said:
+        new = folder / path.name
         preprocess(config, PromptOptions(str(new), draw.k, draw.seed, draw.order, config.examples), kind)
         content, meta = new.read_bytes(), meta_path(new).read_bytes()
-    possible = [scoring for scoring in list_scorings(METHODS, CORRECTIONS) if scoring.prompts == kind]
-    answered = any(draw.outputs(scoring).exists() for scoring in possible)
-    if answered and not config.run.overwrite and path.is_file() and path.read_bytes() != content:
-        before, now = difference(read_meta(path, "--output_dir", PROMPT_META) or {}, json.loads(meta))
-        changed = next(iter(now), "its content")
-        raise InputError(
-            f"{path}: its predictions answer prompts with {changed} {before.get(changed)!r}, now {now.get(changed)!r};"
-            " --overwrite replaces them, another --output_dir keeps them"
-        )
+    if path.is_file() and path.read_bytes() != content:
+        scorings = [scoring for scoring in list_scorings(METHODS, CORRECTIONS) if scoring.prompts == kind]
+        outputs = [draw.outputs(scoring) for scoring in scorings]
+        answers = [output for output in outputs if output.exists() or Journal(output).exists()]
+        if answers and not config.run.overwrite:
+            raise InputError(
+                f"{path}: {what_differs(path, json.loads(meta))}, and {answers[0].name} answers its prompts;"
+                " --overwrite replaces both, another --output_dir keeps them"
+            )
+        for output in answers:  # of methods that this sweep does not run, too
+            output.unlink(missing_ok=True)
+            meta_path(output).unlink(missing_ok=True)
+            shutil.rmtree(Journal(output).folder, ignore_errors=True)
     write_pair(path, content, meta)
     print(said.getvalue().replace(str(new), str(path)), end="")
+
+
+def what_differs(path: Path, meta: dict[str, Any]) -> str:
+    """How the prompts of a file differ from those of a new meta file, in words."""
+    old = read_meta(path, "--output_dir", PROMPT_META)
+    if old is None:
+        return "has no meta file, and other prompts"
+    before, now = difference(old, meta)
+    key = next(iter(now), None)
+    return "was edited" if key is None else f"has {key} {before[key]!r}, now {now[key]!r}"
 
 
 def preprocess(config: SweepConfig, options: PromptOptions, method: str) -> None:

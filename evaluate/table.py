@@ -194,8 +194,8 @@ def explanations(methods: Sequence[Method], p_values: dict[int, float | None] | 
     if any((p or 0) >= SIGNIFICANT for p in (p_values or {}).values()):
         lines.append("†: not significantly different from the best (p ≥ .05, Holm-adjusted).")
     lines += untested
-    if any(1 < len(method.draws) < FEW_DRAWS for method in methods):
+    if any(1 < len(method.seeds) < FEW_DRAWS for method in methods):
         lines.append(FEW_DRAWS_NOTE)
-    if any(method.is_drawn and len(method.draws) == 1 for method in methods):
+    if any(method.is_drawn and len(method.seeds) == 1 for method in methods):
         lines.append("One draw of demonstrations: the interval is conditional on these demonstrations.")
     return lines

@@ -146,10 +146,8 @@ def draw(probabilities: Tensor, uniforms: Tensor, top_p: float) -> Tensor:
     if top_p < 1:
         probabilities = probabilities.masked_fill(~nucleus(probabilities, top_p), 0.0)
     sums = probabilities.cumsum(-1, dtype=torch.float64)
-    total = sums[:, -1:]
-    # Below the total even if the product is rounded up: an id follows that has probability.
-    points = torch.minimum(uniforms[:, None] * total, torch.nextafter(total, torch.zeros_like(total)))
-    return torch.searchsorted(sums, points, right=True)[:, 0]
+    # A float64 below 1 is at most 1 - 2^-53, so the product is below the total: an id with probability follows.
+    return torch.searchsorted(sums, uniforms[:, None] * sums[:, -1:], right=True)[:, 0]
 
 
 def nucleus(probabilities: Tensor, top_p: float) -> Tensor:

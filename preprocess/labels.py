@@ -17,6 +17,7 @@ from preprocess.errors import InputError
 
 NUMBER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 WHOLE = re.compile(r"(0|-?[1-9][0-9]*)\.0+")
+ACCENTS = re.compile("[\u0300-\u036f]")  # of Latin, Greek and Cyrillic letters, not the marks of other scripts
 SHOWN = 200  # maximum number of values in a mapping to paste; more are hardly labels
 
 
@@ -215,8 +216,8 @@ def is_reversed(words: Sequence[str], names: Sequence[str]) -> bool:
 def are_alike(one: str, other: str) -> bool:
     """Whether one text is a prefix of the other, ignoring case, accents and other characters than letters and digits:
     neg, Negative."""
-    plain = (unicodedata.normalize("NFKD", text).casefold() for text in (one, other))
-    first, second = ("".join(filter(str.isalnum, text)) for text in plain)
+    plain = (ACCENTS.sub("", unicodedata.normalize("NFD", text)).casefold() for text in (one, other))
+    first, second = ("".join(filter(str.isalnum, unicodedata.normalize("NFC", text))) for text in plain)
     return bool(first and second) and (first.startswith(second) or second.startswith(first))
 
 

@@ -152,17 +152,22 @@ def test_output_that_is_not_utf_8(tmp_path: Path):
     assert (done.returncode, done.stdout) == (0, b"\\u65e5\\u672c \xe9\n"), done.stderr
 
 
-def test_a_reader_that_stops_ends_it_without_a_message(tmp_path: Path):
-    """As `| head -1` does."""
-    code = "from options import run\nfrom tests.command_lines import Config\n"
-    code += "run(Config, lambda _: [print('x' * 100, flush=True) for _ in range(100000)], [])"
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(
-        [sys.executable, "-c", code], env=environment, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as writer:
-        writer.stdout.readline()
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("work", ["[print('x' * 100) for _ in range(10000)]", "print('x')", "--help"])
+def test_a_reader_that_stops_ends_it_without_a_message(work: str, unbuffered: str, tmp_path: Path):
+    """As `| head -1` and `| true` do; also at the flush of the end, and of the help."""
+    code = "import sys\nfrom options import run\nfrom tests.command_lines import Config\nsys.stdin.read()\n"
+    code += "run(Config, print, ['--help'])" if work == "--help" else f"run(Config, lambda _: {work}, [])"
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": unbuffered}
+    streams = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen([sys.executable, "-c", code], env=environment, cwd=tmp_path, **streams) as writer:
         writer.stdout.close()
+        writer.stdin.close()  # now it begins
         assert (writer.stderr.read(), writer.wait()) == (b"", 141)
+
+
+def test_another_pipe_that_breaks_is_an_error(ending):
+    assert ending(BrokenPipeError(32, "Broken pipe")) == (2, "error: [Errno 32] Broken pipe\n")
 
 
 @pytest.mark.parametrize("name", ["RANK", "LOCAL_RANK", "WORLD_SIZE"])

@@ -165,6 +165,9 @@ def test_results_with_the_same_demonstrations_are_one_draw(write_outputs, printe
                 meta |= {"settings": {"seed": one, "temperature": 1.0}}
                 paths[method, seed, one] = write_outputs(f"{method}{seed}{one}", share, **meta)
     paths["zero"] = write_outputs("zero", 0.5, method="direct", prompt={"dataset": "news", "k": 0, "seed": 1})
+    for one in (7, 8, 9):
+        meta = {"settings": {"seed": one, "temperature": 1.0}, "prompt": {"dataset": "news", "k": 0, "seed": 42}}
+        paths["sampled", one] = write_outputs(f"sampled{one}", 0.4, method="generate", **meta)
     rows = {(row["first"], row["second"]): row for row in printed()}
 
     def right(method, own):
@@ -176,14 +179,17 @@ def test_results_with_the_same_demonstrations_are_one_draw(write_outputs, printe
         "generate": right("generate", (1, 2, 3)),
         "channel": right("channel", (4, 5)),
         "direct, k = 0": np.array([[correct(paths["zero"])[str(n)] for n in range(100)]]),
+        "generate, k = 0": np.mean(
+            [[[correct(paths["sampled", one])[str(n)] for n in range(100)]] for one in (7, 8, 9)], axis=0
+        ),
     }
     means |= {f"{name}, k = 1": means[name] for name in ("direct", "generate", "channel")}
     for (first, second), row in rows.items():
         expected = compare(means[first], means[second], grouped(None, 100))
-        assert row["draws"] == "2"
+        assert row["draws"] == ("1" if first.endswith("k = 0") and second.endswith("k = 0") else "2")
         assert float(row["difference"]) == pytest.approx(means[first].mean() - means[second].mean(), rel=1e-4)
         assert float(row["p"]) == pytest.approx(expected.p, rel=1e-4)
-    assert len(rows) == 6
+    assert len(rows) == 10
 
 
 def test_no_draw_in_common(write_outputs, printed):

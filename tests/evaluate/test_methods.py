@@ -13,6 +13,7 @@ from evaluate.intervals import estimate, grouped, mean_interval, proportion_inte
 from evaluate.methods import methods_of
 from evaluate.predictions import write_predictions
 from evaluate.reading import read_results
+from tests.evaluate.tables import rewrite
 
 WORDS = ["World", "Sports", "Business"]
 
@@ -52,6 +53,13 @@ def methods(tmp_path):
     return lambda: methods_of(read_results([str(tmp_path)]))
 
 
+def answer(rows, sample):
+    """Change some predictions, others for each sample."""
+    for row in rows[sample::5]:
+        row["prediction"] = WORDS[(WORDS.index(row["ground_truth"]) + sample) % 3]
+        row["correct"] = row["prediction"] == row["ground_truth"]
+
+
 def test_draws_are_one_method(write_draw, methods):
     for seed in (1, 2, 10):
         write_draw(seed)
@@ -81,11 +89,68 @@ def test_a_result_scored_twice_is_one(write_draw, methods):
     assert method.seeds == [1, 2]
 
 
-def test_seeds_of_sampling_are_draws_but_not_those_of_greedy_decoding(write_draw, methods):
+def test_seeds_of_sampling_are_results_of_one_draw(write_draw, methods):
+    """Those of greedy decoding change nothing: one result."""
     for seed in (1, 2):
         write_draw(3, f"greedy{seed}", method="generate", settings={"temperature": 0, "seed": seed})
         write_draw(3, f"sampled{seed}", method="generate", settings={"temperature": 0.8, "seed": seed})
     assert sorted(len(method.draws) for method in methods()) == [1, 2]
+    assert [method.seeds for method in methods()] == [[3], [3]]
+
+
+def test_samples_of_a_draw_count_by_their_mean(write_draw, methods, tmp_path):
+    """Accuracy, macro-F1, F1 of classes and their intervals are those of the means, not of independent draws."""
+    for seed, samples in ((1, (1, 2, 3)), (2, (1,))):
+        for sample in samples:
+            path = write_draw(
+                seed, f"s{seed}{sample}", method="generate", settings={"temperature": 1.0, "seed": sample}
+            )
+            rewrite(path, lambda rows, sample=sample: answer(rows, sample))
+    (method,) = methods()
+    results = {(one.seed, one.meta["settings"]["seed"]): one for one in method.draws}
+    place = {key: number for number, key in enumerate(method.ids)}
+
+    def aligned(result, values):
+        return np.asarray(values)[np.argsort([place[key] for key in result.ids])]
+
+    def averaged(value):
+        first = np.mean([value(results[1, sample]) for sample in (1, 2, 3)], axis=0)
+        return np.stack([first, value(results[2, 1])])
+
+    right = averaged(lambda one: aligned(one, one.correct))
+    assert method.seeds == [1, 2]
+    assert method.correct == pytest.approx(right)
+    assert method.accuracy == pytest.approx(right.mean())
+    assert method.accuracy_interval == pytest.approx(mean_interval(right, grouped(None, 60)))
+    f1 = averaged(lambda one: np.array(metrics.macro_f1(one.confusion)))
+    assert method.macro_f1s == pytest.approx(f1)
+    influences = averaged(lambda one: aligned(one, one.macro_f1_values))
+    assert method.macro_f1_interval == pytest.approx(mean_interval(influences, grouped(None, 60)))
+    of_class = averaged(lambda one: np.array(one.class_f1[one.classes.index("Sports")]))
+    assert method.class_f1("Sports").value == pytest.approx(of_class.mean())
+
+
+def test_orders_with_several_samples(write_draw, methods):
+    """The deviation is that of the orders, each by the mean of its samples."""
+    for order in (0, 1):
+        for sample in (1, 2):
+            settings = {"temperature": 1.0, "seed": sample}
+            path = write_draw(1, f"o{order}{sample}", order=order, method="generate", settings=settings)
+            rewrite(path, lambda rows, sample=sample: answer(rows, sample))
+    (method,) = methods()
+    every = [*method.draws, *method.orders]
+    means = [np.mean([one.accuracy for one in every if one.order == order]) for order in (0, 1)]
+    assert len(every) == 4
+    assert method.order_accuracies == pytest.approx(means)
+    assert method.order_deviation == pytest.approx(np.std(means, ddof=1))
+
+
+def test_draws_without_a_seed_are_not_the_same(write_draw, methods):
+    """Their prompts differ; which draws of other methods they belong to is unknown."""
+    for number in range(3):
+        write_draw(None, f"n{number}", prompt_sha256=str(number))
+    (method,) = methods()
+    assert (method.seeds, len(method.accuracies)) == ([None] * 3, 3)
 
 
 def test_training_seeds_are_draws(write_draw, methods):

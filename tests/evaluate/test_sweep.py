@@ -127,20 +127,47 @@ def test_all_calibrations_in_one_table(run_sweep):
 
 
 def test_prompts_with_predictions_are_not_replaced(run_sweep, tmp_path):
-    """Other options would leave predictions without their prompts. --overwrite replaces both."""
-    run_sweep(methods="direct,channel", seed="1")
+    """Other options would leave predictions without their prompts. --overwrite replaces them, and removes those of
+    methods that are not run."""
+    run_sweep(methods="direct,calibrated", seed="1")
     files = {path: path.read_bytes() for path in (tmp_path / "sweep").iterdir()}
-    prompts = tmp_path / "sweep/inputs_direct_ag_news_k1_seed1.json"
-    message = f"{prompts}: its predictions answer prompts with limit 6, now 5; --overwrite replaces them"
+    prompts, outputs = (
+        tmp_path / f"sweep/{name}_ag_news_k1_seed1.json" for name in ("inputs_direct", "outputs_direct")
+    )
+    message = f"{prompts}: has limit 6, now 5, and {outputs.name} answers its prompts; --overwrite replaces both"
     with pytest.raises(InputError, match=re.escape(message)):
         run_sweep(methods="direct", seed="1,2", limit=5)
     assert {path: path.read_bytes() for path in (tmp_path / "sweep").iterdir()} == files
     (row,) = run_sweep(methods="direct", seed="1", limit=5, overwrite=True)
     assert row["examples"] == "5"
     assert len(json.loads(prompts.read_text())) == 5
-    prompts.with_name("outputs_direct_ag_news_k1_seed1.json").unlink()  # prompts alone may be written again
+    assert [result.path for result in read_results([str(tmp_path / "sweep")])] == [outputs]
+    outputs.unlink()  # prompts alone may be written again
     (row,) = run_sweep(methods="direct", seed="1", limit=4)
     assert row["examples"] == "4"
+
+
+def test_prompts_of_a_run_that_goes_on_are_not_replaced(run_sweep, tmp_path):
+    run_sweep(methods="direct", seed="1")
+    prompts, outputs = (
+        tmp_path / f"sweep/{name}_ag_news_k1_seed1.json" for name in ("inputs_direct", "outputs_direct")
+    )
+    outputs.unlink()
+    outputs.with_suffix(".partial").mkdir()
+    (outputs.with_suffix(".partial") / "0.jsonl").write_text("")
+    with pytest.raises(InputError, match=r"has limit 6, now 5, and outputs_direct_ag_news_k1_seed1\.json answers"):
+        run_sweep(methods="direct", seed="1", limit=5)
+    prompts.write_text(prompts.read_text().replace("a", "b", 1))
+    with pytest.raises(InputError, match=r"inputs_direct_ag_news_k1_seed1\.json: was edited, and"):
+        run_sweep(methods="direct", seed="1")
+    prompts.with_suffix(".meta.json").unlink()
+    with pytest.raises(InputError, match=r"inputs_direct_ag_news_k1_seed1\.json: has no meta file, and other prompts"):
+        run_sweep(methods="direct", seed="1")
+
+
+def test_a_file_as_output_dir_is_refused(run_sweep, root):
+    with pytest.raises(InputError, match="--output_dir"):
+        run_sweep(methods="direct", output_dir=root / "README.md")
 
 
 def test_all_prompts_are_written_before_any_is_scored(run_sweep, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from preprocess.errors import InputError
-from preprocess.labels import Column, Labels, read_labels, to_paste
+from preprocess.labels import Column, Labels, are_alike, read_labels, to_paste
 
 NEWS = ("World", "Sports", "Business", "Science and technology")
 NEWS_NAMES = ["World", "Sports", "Business", "Sci/Tech"]
@@ -177,6 +177,7 @@ def test_an_ambiguous_list_is_refused_with_a_mapping(
 def test_accents_and_case_do_not_matter_for_a_mapping():
     advice = to_paste(["museum", "sante", "money"], ["Fine Arts", "Santé", "Business"])
     assert "sante: Santé" in advice and "check its pairs" in advice
+    assert are_alike("ÉTÉ", "ete") and not are_alike("가", "각본") and not are_alike("か", "がく")  # other syllables
 
 
 def test_a_column_with_too_many_values_is_not_printed():
