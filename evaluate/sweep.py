@@ -3,7 +3,6 @@
 import contextlib
 import io
 import json
-import shutil
 import sys
 from collections.abc import Collection
 from dataclasses import dataclass, field, fields, replace
@@ -252,9 +251,11 @@ def write_prompts(config: SweepConfig, draw: Draw, kind: str) -> None:
                 " --overwrite replaces both, another --output_dir keeps them"
             )
         for output in answers:  # of methods that this sweep does not run, too
+            journal = Journal(output)
+            journal.lock()  # not while another run writes it
             output.unlink(missing_ok=True)
             meta_path(output).unlink(missing_ok=True)
-            shutil.rmtree(Journal(output).folder, ignore_errors=True)
+            journal.remove()
     write_pair(path, content, meta)
     print(said.getvalue().replace(str(new), str(path)), end="")
 

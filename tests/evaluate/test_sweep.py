@@ -11,6 +11,7 @@ import pytest
 from options import parse
 from evaluate import session as session_module
 from evaluate.calibration import CORRECTIONS, CalibrateConfig, evaluate_direct_calibrate
+from evaluate.journal import Journal
 from evaluate.methods import methods_of
 from evaluate.reading import read_checked, read_results
 from evaluate.result import Result
@@ -163,6 +164,19 @@ def test_prompts_of_a_run_that_goes_on_are_not_replaced(run_sweep, tmp_path):
     prompts.with_suffix(".meta.json").unlink()
     with pytest.raises(InputError, match=r"inputs_direct_ag_news_k1_seed1\.json: has no meta file, and other prompts"):
         run_sweep(methods="direct", seed="1")
+
+
+def test_predictions_that_another_run_writes_are_not_removed(run_sweep, tmp_path):
+    run_sweep(methods="direct,calibrated", seed="1")
+    outputs = tmp_path / "sweep/outputs_calibrated_ag_news_k1_seed1.json"
+    writer = Journal(outputs)
+    writer.lock()
+    with pytest.raises(InputError, match=r"outputs_calibrated_ag_news_k1_seed1\.json: another run is writing it"):
+        run_sweep(methods="direct", seed="1", limit=5, overwrite=True)
+    assert outputs.exists()
+    writer.close()
+    run_sweep(methods="direct", seed="1", limit=5, overwrite=True)
+    assert not outputs.exists()
 
 
 def test_a_file_as_output_dir_is_refused(run_sweep, root):
