@@ -148,8 +148,9 @@ def score(
     place = f"{variant.name}_{limit}{'_small' if small else ''}".replace(",", "").replace(" ", "_")
     with_outliers(variant)
     draw = Draw(Path(config.output_dir) / place, sweep.dataset, 0, 1)
-    write_draw(sweep, start(), draw)
-    (output,) = score_draw(sweep, session, start(), draw)
+    launch = start()
+    write_draw(sweep, launch, draw)
+    (output,) = score_draw(sweep, session, launch, draw)
     return Result(read_checked(Path(output)))
 
 

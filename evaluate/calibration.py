@@ -33,13 +33,13 @@ from preprocess.prompts import Prompt
 from preprocess.schema import PROMPT_META
 
 SCORED = ("contextual", "domain", "pmi")  # methods that need the model
-METHODS = (*SCORED, "batch", "prior", "none")
+OF_CHANNEL = ("batch", "prior")  # methods of channel too, which has no content-free prompts and one text
+METHODS = (*SCORED, *OF_CHANNEL, "none")
 CORRECTIONS: dict[str, dict[str, str]] = {  # the name of each correction in a sweep, and its options
-    **{method: {"method": method} for method in (*SCORED, "batch", "prior")},
+    **{method: {"method": method} for method in (*SCORED, *OF_CHANNEL)},
     "tokens": {"method": "none", "normalize": "tokens"},
     "characters": {"method": "none", "normalize": "characters"},
 }
-OF_CHANNEL = ("batch", "prior")  # the corrections that channel has: it has no content-free prompts and one text
 
 OWNERS = {  # the one method that each flag is for
     "content_free": "contextual",

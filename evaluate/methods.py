@@ -130,9 +130,10 @@ class Method:
 
     def mean(self, metric: Callable[[Result], float | None]) -> float | None:
         """Mean of a metric over the draws; None if it is unknown for one of them."""
-        if None in [metric(draw) for draw in self.draws]:
+        values = {id(draw): metric(draw) for draw in self.draws}
+        if None in values.values():
             return None
-        return float(mean_of_draws(self.draws, lambda draw: np.array(metric(draw))).mean())
+        return float(mean_of_draws(self.draws, lambda draw: np.array(values[id(draw)])).mean())
 
     @cached_property
     def disagreement(self) -> float | None:
@@ -174,12 +175,8 @@ def by_demonstrations(results: Iterable[Result]) -> list[list[Result]]:
     prompts nor seed are known, are alone."""
     groups: dict[Any, list[Result]] = {}
     for result in results:
-        key: Any = str(result.path)
-        if result.k is not None and knows_identity(result):
-            key = ("prompts", result.meta["prompt_sha256"])
-        elif result.k is not None and result.seed is not None:
-            key = ("draw", result.seed, result.order)
-        groups.setdefault(key, []).append(result)
+        alone = result.k is None or (result.seed is None and not knows_identity(result))
+        groups.setdefault(str(result.path) if alone else prompts_of(result), []).append(result)
     return list(groups.values())
 
 
@@ -238,7 +235,12 @@ def draw_of(result: Result) -> tuple:
     """A key that distinguishes the draws of a method. The same prompts with the same settings are the same draw."""
     settings: dict[str, Any] = result.meta.get("settings") or {}
     seed = None if settings.get("temperature") == 0 else settings.get("seed")
-    return (result.meta["prompt_sha256"], seed) if knows_identity(result) else (result.seed, result.order, seed)
+    return (*prompts_of(result), seed)
+
+
+def prompts_of(result: Result) -> tuple:
+    """A key that is the same for results with the same prompts, as far as the meta file states them."""
+    return (result.meta["prompt_sha256"],) if knows_identity(result) else (result.seed, result.order)
 
 
 def knows_identity(result: Result) -> bool:
